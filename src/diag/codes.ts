@@ -1,0 +1,116 @@
+/** The closed table of reasons for keeping a node: code → title and advice. Each has a page in docs/reasons/. */
+
+export interface Reason {
+  readonly title: string;
+  /** What a person can do about it. */
+  readonly advice: string;
+}
+
+export const REASONS = {
+  "training-mode": {
+    title: "The node computes batch statistics",
+    advice: "Export in evaluation mode, or run `bnfold freeze` to switch the file to inference semantics.",
+  },
+  "extra-outputs-used": {
+    title: "Other outputs of the node are read",
+    advice: "Remove the readers of the running statistics, then fold.",
+  },
+  "not-channelwise": {
+    title: "The parameters are not one number per channel",
+    advice: "Nothing to do: statistics per activation cannot move into a shared weight.",
+  },
+  "parameter-not-constant": {
+    title: "A parameter is computed at run time",
+    advice: "Make the parameter an initializer, or pass --assume-constant when callers never override it.",
+  },
+  "parameter-is-input": {
+    title: "A parameter is an initializer that is also a graph input",
+    advice: "Pass --assume-constant if no caller overrides it.",
+  },
+  "parameter-not-finite": {
+    title: "A parameter is NaN or infinite, or variance + epsilon is not positive",
+    advice: "The trained statistics are broken: recalibrate or retrain this layer.",
+  },
+  "parameter-shape": {
+    title: "A parameter's shape or type does not fit the channels",
+    advice: "The file is inconsistent here; export it again.",
+  },
+  "shape-unknown": {
+    title: "A rank or size needed to be sure of the channel axis is unknown",
+    advice: "Run ONNX shape inference on the file, or export with static shapes.",
+  },
+  "broadcast-grows": {
+    title: "The constant broadcasts the tensor to a larger shape",
+    advice: "Nothing to do: removing the node would change the shape.",
+  },
+  "is-graph-output": {
+    title: "The value that would change is a graph output",
+    advice: "Remove the output if nobody needs it.",
+  },
+  "other-reader": {
+    title: "The value that would change has another reader",
+    advice: "Nothing to do without duplicating the producer.",
+  },
+  "captured-by-subgraph": {
+    title: "The value that would change is read inside a subgraph",
+    advice: "Nothing to do: the body needs the unscaled value.",
+  },
+  "is-graph-input": {
+    title: "The way ends at a graph input",
+    advice: "Nothing to do: there is no producer to absorb it.",
+  },
+  "operator-blocks": {
+    title: "An operator on the way neither absorbs nor passes the map",
+    advice: "Nothing to do: it is nonlinear here.",
+  },
+  "sign-blocks": {
+    title: "A gain is zero or negative where only positive gains pass",
+    advice: "Nothing to do: the operator does not commute with that sign.",
+  },
+  "shift-blocks": {
+    title: "The shift cannot pass the operator",
+    advice: "Nothing to do.",
+  },
+  "axis-blocks": {
+    title: "The map lies on another axis than the weight's channels",
+    advice: "Nothing to do: equal lengths are not equal axes.",
+  },
+  "padding-blocks": {
+    title: "Zero padding would see a different border value",
+    advice: "Export the convolution without padding, or with an explicit Pad.",
+  },
+  "weight-not-constant": {
+    title: "The weight or bias of the neighbour is not constant",
+    advice: "Make it an initializer, or pass --assume-constant when callers never override it.",
+  },
+  "needs-new-node": {
+    title: "Absorbing it would leave as many nodes as before",
+    advice: "Pass --partial to allow it.",
+  },
+  "storage-overflow": {
+    title: "A folded constant does not fit its storage type",
+    advice: "Convert the layer to float32 first, then fold.",
+  },
+  "storage-precision": {
+    title: "A folded constant cannot be stored to the precision of its type",
+    advice: "Convert the layer to float32 first, then fold.",
+  },
+  quantized: {
+    title: "The neighbour is quantised",
+    advice: "Fold before quantising.",
+  },
+  "function-body": {
+    title: "The node lies in a function that several calls share",
+    advice: "Inline the model's local functions first.",
+  },
+  "excluded-by-user": {
+    title: "Excluded by --only, --skip or --no-… options",
+    advice: "Change the pattern to include it.",
+  },
+  "malformed-graph": {
+    title: "The graph is inconsistent around the node",
+    advice: "Run ONNX's checker on the file.",
+  },
+} as const satisfies Record<string, Reason>;
+
+export type RefusalCode = keyof typeof REASONS;

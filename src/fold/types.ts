@@ -1,0 +1,75 @@
+/** Decisions as plain data: what is folded, what is kept and why. JSON-able. */
+import type { RefusalCode } from "../diag/codes.ts";
+
+/** A node of the file, named so that a person finds it. */
+export interface NodeRef {
+  /** "" for the main graph, else the path of graphs or functions it lies in, e.g. "If_3/then_branch". */
+  readonly scope: string;
+  /** Position in its graph's node list. */
+  readonly index: number;
+  readonly opType: string;
+  /** Node name; may be "". */
+  readonly name: string;
+  /** First output, the best name an unnamed node has. */
+  readonly output: string;
+}
+
+/** A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg). */
+export type AffineKind = "batch-normalization" | "affine";
+
+/** A constant that is rewritten: `from` keeps its bytes when others still use it. */
+export interface TensorChange {
+  /** Old tensor; "" when the operator had none (a Conv without bias). */
+  readonly from: string;
+  readonly to: string;
+  /** ONNX name of the element type, e.g. "float32". */
+  readonly dtype: string;
+  readonly dims: readonly number[];
+}
+
+/** One node removed, and the operators that took its scale and shift. */
+export interface Fold {
+  readonly id: number;
+  readonly node: NodeRef;
+  readonly kind: AffineKind;
+  /** Where it went: into producers, into consumers, or scale one way and shift the other. */
+  readonly direction: "backward" | "forward" | "both";
+  /** Operators it crossed unchanged on the way. */
+  readonly through: readonly NodeRef[];
+  readonly into: readonly { readonly node: NodeRef; readonly tensors: readonly TensorChange[] }[];
+  /** Smallest and largest gain (scale) over channels. */
+  readonly scaleRange: readonly [number, number];
+  readonly shiftRange: readonly [number, number];
+  /** Things worth knowing: dead channels, large gains, changed bounds. */
+  readonly notes: readonly string[];
+}
+
+/** One BatchNormalization or affine node that stays, with the reason. */
+export interface Kept {
+  readonly node: NodeRef;
+  readonly kind: AffineKind;
+  readonly code: RefusalCode;
+  /** The node that blocks, when it is another one. */
+  readonly blocker?: NodeRef;
+  /** The value (tensor name) at which the way ends. */
+  readonly value?: string;
+  readonly facts: Readonly<Record<string, string | number | boolean | readonly number[]>>;
+  /** One sentence a person can act on. */
+  readonly message: string;
+}
+
+export interface Counts {
+  readonly nodes: number;
+  readonly batchNormalizations: number;
+  /** Other constant affine nodes. */
+  readonly affines: number;
+  /** Nodes per operator type (domain prefixed when not the default), all scopes together. */
+  readonly operators: Readonly<Record<string, number>>;
+}
+
+export interface PlanData {
+  readonly folds: readonly Fold[];
+  readonly kept: readonly Kept[];
+  readonly before: Counts;
+  readonly after: Counts;
+}

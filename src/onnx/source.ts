@@ -1,0 +1,31 @@
+import { BnfoldError } from "../diag/error.ts";
+
+/** Random access to the bytes of one file. Synchronous, so that payloads can be read the moment they are needed. */
+export interface ByteSource {
+  /** Name for messages. */
+  readonly name: string;
+  /** Size in bytes; may exceed 2^32. */
+  readonly size: number;
+  /** Bytes `[start, end)`. May be a view of shared memory: readers never write to it. */
+  read(start: number, end: number): Uint8Array;
+}
+
+/** A source over bytes already in memory. */
+export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
+  return {
+    name,
+    size: bytes.byteLength,
+    read(start, end) {
+      if (start < 0 || end > bytes.byteLength || start > end) {
+        throw new BnfoldError("format", `read of bytes ${start} to ${end} outside the file (${bytes.byteLength} bytes)`, {
+          file: name,
+          byte: start,
+        });
+      }
+      return bytes.subarray(start, end);
+    },
+  };
+}
+
+/** Where external tensor data comes from: a location as written in the model, resolved to bytes, or an error thrown. */
+export type ExternalResolver = (location: string) => ByteSource;

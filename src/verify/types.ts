@@ -1,0 +1,75 @@
+/** The verdict as plain data. Constants and evidence: docs/verification.md. */
+
+/** One place where two files differ, reduced on both sides to the same form. */
+export interface RegionProof {
+  readonly outcome: "equal" | "different" | "not-decided";
+  /** Nodes of the second file in this region, by name or first output. */
+  readonly nodes: readonly string[];
+  /** Value of the first file the region computes. */
+  readonly value: string;
+  /** Worst coefficient error, in half units in the last place of the storage type (1.01 is the bound for bnfold's own folds). */
+  readonly worstHalfUlps: number;
+  /** Number of coefficients compared. */
+  readonly coefficients: number;
+  /** Why it is different or not decided. */
+  readonly reason?: string;
+  /** Where the worst or first wrong coefficient stands. */
+  readonly at?: { readonly tensor: string; readonly index: readonly number[]; readonly expected: number; readonly got: number };
+}
+
+export interface Proof {
+  readonly outcome: "equal" | "different" | "not-decided";
+  readonly regions: readonly RegionProof[];
+  /** Values of the two files matched without any numeric difference. */
+  readonly identicalNodes: number;
+}
+
+export interface OutputComparison {
+  readonly name: string;
+  readonly dtype: string;
+  readonly dims: readonly number[];
+  /** Largest and root-mean-square difference of the two float64 runs. */
+  readonly maxDifference: number;
+  readonly rmsDifference: number;
+  /** Root-mean-square change that rounding the folded constants alone must make (p). */
+  readonly rounding: number;
+  /** rmsDifference / rounding; 0 when both are 0. At most 3 passes. */
+  readonly ratio: number;
+  /** Root mean square of the output itself, for scale. */
+  readonly rms: number;
+  /** Distances of the storage-precision runs from the float64 truth: information, not verdict. */
+  readonly storageErrorBefore?: number;
+  readonly storageErrorAfter?: number;
+  readonly nonFinite: number;
+  readonly ok: boolean;
+}
+
+export interface SampleRun {
+  /** How the input was made: "normal", "large", "negative", "border", or a file name. */
+  readonly kind: string;
+  readonly seed: number;
+  readonly outputs: readonly OutputComparison[];
+  readonly ok: boolean;
+}
+
+export interface Witness {
+  readonly outcome: "equal" | "different" | "not-run";
+  readonly samples: readonly SampleRun[];
+  /** Why it was not run, or could only be run in part. */
+  readonly reason?: string;
+  /** First diverging value in graph order, when different. */
+  readonly firstDifference?: {
+    readonly value: string;
+    readonly node: string;
+    readonly channel: number | undefined;
+    readonly maxDifference: number;
+  };
+}
+
+export interface Verdict {
+  readonly outcome: "equivalent" | "different" | "undecided" | "not-checked";
+  /** What was shown and what was not, in words. */
+  readonly summary: string;
+  readonly proof?: Proof;
+  readonly run?: Witness;
+}
