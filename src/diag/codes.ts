@@ -99,9 +99,9 @@ export const REASONS = {
     title: "The neighbour is quantised",
     advice: "Fold before quantising.",
   },
-  "function-body": {
-    title: "The node lies in a function that several calls share",
-    advice: "Inline the model's local functions first.",
+  "not-proven": {
+    title: "The fold was planned, but the check could not show it right",
+    advice: "Nothing to do: the node is left as it was. Please report the model, so that the proof can learn it.",
   },
   "excluded-by-user": {
     title: "Excluded by --only, --skip or --no-… options",

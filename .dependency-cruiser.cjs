@@ -1,0 +1,95 @@
+/** The order of the rooms in src/: each imports only itself and rooms before it. */
+const ROOMS = [
+  "diag",
+  "onnx",
+  "graph",
+  "affine",
+  "kernels",
+  "ops",
+  "run",
+  "rules",
+  "fold",
+  "verify",
+  "train",
+  "report",
+  "index.ts",
+  "node",
+  "cli",
+];
+
+/** A room as a pattern: a folder, or the one file index.ts. */
+const at = (room) => (room.endsWith(".ts") ? `${room.replace(".", "\\.")}$` : `${room}/`);
+const src = (rooms) => `^src/(${rooms.map(at).join("|")})`;
+const browser = ROOMS.slice(0, ROOMS.indexOf("node"));
+
+/** @type {import("dependency-cruiser").IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...ROOMS.slice(0, -1).map((room, i) => ({
+      name: `room-${room}`,
+      comment: `src/${room} may not import rooms that come after it`,
+      severity: "error",
+      from: { path: src([room]) },
+      to: { path: src(ROOMS.slice(i + 1)) },
+    })),
+    {
+      name: "room-unknown",
+      comment: "every file under src/ belongs to a room of the table",
+      severity: "error",
+      from: {},
+      to: { path: "^src/", pathNot: src(ROOMS) },
+    },
+    {
+      name: "protobufjs-in-onnx",
+      comment: "only src/onnx knows the wire library",
+      severity: "error",
+      from: { path: "^src/", pathNot: src(["onnx"]) },
+      to: { path: "(^|/)node_modules/protobufjs(/|$)" },
+    },
+    {
+      name: "browser-rooms",
+      comment: "everything before src/node runs in a browser: no Node built-ins",
+      severity: "error",
+      from: { path: src(browser) },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "no-cycles",
+      comment: "no circle of imports that exist at run time; a type import vanishes and may close one",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    {
+      name: "no-unresolvable",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { couldNotResolve: true },
+    },
+    {
+      name: "declared-dependencies",
+      comment: "what ships imports only what package.json declares",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
+    },
+    {
+      name: "bundled-only-in-cli",
+      comment: "the command line is bundled, so it may use development packages; the library may not",
+      severity: "error",
+      from: { path: "^src/", pathNot: src(["cli"]) },
+      to: { dependencyTypes: ["npm-dev"] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    builtInModules: { add: ["node:module", "node:sea", "node:sqlite", "node:test"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "default", "types"],
+      extensions: [".ts", ".js", ".mjs", ".json"],
+    },
+  },
+};

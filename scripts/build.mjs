@@ -1,0 +1,88 @@
+/**
+ * Builds dist/: the library (dependencies external), the command line (everything bundled, in chunks that load when a
+ * command needs them), type declarations, the report's schema, and the licences of what the bundle holds.
+ *
+ *   node scripts/build.mjs              everything
+ *   node scripts/build.mjs --no-types   without declarations, for a quick look
+ */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const dist = join(root, "dist");
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  target: "node20.19",
+  loader: { ".wasm": "binary" },
+  metafile: true,
+  logLevel: "warning",
+};
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+
+await build({
+  ...common,
+  entryPoints: { index: "src/index.ts", "node/index": "src/node/index.ts" },
+  outdir: "dist",
+  chunkNames: "chunks/[name]-[hash]",
+  packages: "external",
+  platform: "neutral",
+  external: ["node:*"],
+});
+
+const cli = await build({
+  ...common,
+  entryPoints: { cli: "src/cli/main.ts" },
+  outdir: "dist",
+  chunkNames: "cli-chunks/[name]-[hash]",
+  platform: "node",
+  mainFields: ["module", "main"],
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: "none",
+  // CommonJS packages inside the bundle ask for built-ins through require.
+  banner: { js: 'import { createRequire as bnfoldRequire } from "node:module"; const require = bnfoldRequire(import.meta.url);' },
+});
+writeFileSync(join(dist, "third-party-licenses.txt"), licenses(Object.keys(cli.metafile.inputs)));
+
+copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
+
+if (!process.argv.includes("--no-types")) {
+  const tsc = join(root, "node_modules/typescript/bin/tsc");
+  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (status !== 0) process.exit(1);
+  for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
+    if (file.endsWith(".d.ts")) rewriteSpecifiers(join(dist, file));
+  }
+}
+
+/** Declarations keep the sources' ".ts"; readers of a package look for ".js". */
+function rewriteSpecifiers(file) {
+  const text = readFileSync(file, "utf8");
+  writeFileSync(file, text.replace(/(\bfrom "|\bimport\(")(\.[^"]*)\.ts"/g, '$1$2.js"'));
+}
+
+/** The licence text of every package the bundle holds, once each. */
+function licenses(inputs) {
+  const packages = new Set();
+  for (const input of inputs) {
+    const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (match) packages.add(match[1]);
+  }
+  const texts = [...packages].sort().map((path) => {
+    const folder = join(root, path);
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    const text = file !== undefined && existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8").trim() : "";
+    return `${name} ${version} (${license})\n\n${text}\n`;
+  });
+  return `The command line bundle dist/cli.js holds code of these packages.\n\n${texts.join(`\n${"-".repeat(72)}\n\n`)}`;
+}

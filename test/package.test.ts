@@ -1,0 +1,177 @@
+/** The package as npm would ship it. Needs dist/, which `npm test` builds first. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+import { VERSION } from "../src/report/version.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+const read = (file: string) => readFileSync(join(root, file), "utf8");
+
+function filesUnder(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .map((file) => join(folder, file))
+    .filter((file) => statSync(join(root, file)).isFile());
+}
+
+const isBuiltIn = (name: string): boolean => name.startsWith("node:") || builtinModules.includes(name);
+
+/** What a module imports: static, dynamic, re-exports, types. */
+const imports = (code: string): string[] => ts.preProcessFile(code, true, true).importedFiles.map(({ fileName }) => fileName);
+
+/** Names of the packages among them. */
+const imported = (code: string): string[] =>
+  imports(code)
+    .filter((name) => !name.startsWith(".") && !isBuiltIn(name))
+    .map((name) =>
+      name
+        .split("/")
+        .slice(0, name.startsWith("@") ? 2 : 1)
+        .join("/"),
+    );
+
+describe("package.json", () => {
+  it("has the version the program prints and the changelog names", () => {
+    expect(VERSION).toBe(manifest.version);
+    expect(lock.version).toBe(manifest.version);
+    expect(read("CHANGELOG.md")).toContain(`## ${manifest.version}`);
+  });
+
+  it("points only at files that exist", () => {
+    const targets = [
+      ...Object.values(manifest.exports as Record<string, string | Record<string, string>>).flatMap((entry) =>
+        typeof entry === "string" ? [entry] : Object.values(entry),
+      ),
+      ...Object.values(manifest.bin as Record<string, string>),
+    ];
+    expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([]);
+  });
+
+  it("declares what the sources import, and nothing else", () => {
+    const sources = filesUnder("src").filter((file) => file.endsWith(".ts"));
+    // An optional peer is looked for when it is wanted, by its name, and not imported.
+    const optional = Object.keys(manifest.peerDependenciesMeta).filter((name) =>
+      sources.some((file) => read(file).includes(`"${name}"`)),
+    );
+    const used = new Set([...sources.flatMap((file) => imported(read(file))), ...optional]);
+    const tooling = new Set([
+      ...["test", "bench", "scripts", "fixtures"].flatMap((folder) =>
+        filesUnder(folder)
+          .filter((file) => /\.(ts|mjs)$/.test(file))
+          .flatMap((file) => imported(read(file))),
+      ),
+      ...imported(read("vitest.config.ts")),
+    ]);
+    const declared = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+    expect(declared.filter((name) => !used.has(name))).toEqual([]);
+    const known = new Set([...declared, ...Object.keys(manifest.devDependencies)]);
+    expect([...used, ...tooling].filter((name) => !known.has(name) && name !== manifest.name)).toEqual([]);
+    const commands = JSON.stringify(manifest.scripts);
+    const tools: Record<string, string> = {
+      "@arethetypeswrong/cli": "attw",
+      "@biomejs/biome": "biome",
+      publint: "publint",
+      typescript: "tsc",
+    };
+    const unused = Object.keys(manifest.devDependencies).filter(
+      (name) => !used.has(name) && !tooling.has(name) && !name.startsWith("@types/") && !commands.includes(tools[name] ?? name),
+    );
+    expect(unused).toEqual([]);
+  });
+
+  it("needs nothing that runs code at install time", () => {
+    expect(Object.keys(manifest.scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+    const packages = Object.entries(
+      lock.packages as Record<string, { hasInstallScript?: boolean; dev?: boolean; peer?: boolean }>,
+    );
+    expect(packages.filter(([, entry]) => entry.hasInstallScript && !entry.dev && !entry.peer).map(([path]) => path)).toEqual([]);
+  });
+
+  it("locks every package another one names, those for other platforms included: npm ci refuses a lock with gaps", () => {
+    const packages = lock.packages as Record<string, Record<string, Record<string, string> | undefined>>;
+    /** Node's search: in the package's own node_modules, then in each enclosing one. */
+    const isLocked = (from: string, name: string): boolean => {
+      for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf("node_modules/") - 1))) {
+        if (packages[`${at === "" ? "" : `${at}/`}node_modules/${name}`] !== undefined) return true;
+        if (at === "") return false;
+      }
+    };
+    const missing = Object.entries(packages).flatMap(([path, entry]) =>
+      Object.keys({ ...entry.dependencies, ...entry.optionalDependencies, ...(path === "" ? entry.devDependencies : {}) })
+        .filter((name) => !isLocked(path, name))
+        .map((name) => `${path} -> ${name}`),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it("locks no address a package would be fetched from", () => {
+    expect(read("package-lock.json")).not.toContain('"resolved"');
+  });
+});
+
+describe("dist", () => {
+  it("exports the same names the sources do", async () => {
+    for (const entry of ["index", "node/index"]) {
+      const built = await import(join(root, `dist/${entry}.js`));
+      const source = await import(join(root, `src/${entry}.ts`));
+      expect(Object.keys(built).sort()).toEqual(Object.keys(source).sort());
+      expect(Object.keys(built).length).toBeGreaterThan(0);
+    }
+  });
+
+  it("keeps Node's built-ins out of the library entry", () => {
+    const seen = new Set<string>();
+    const visit = (file: string) => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      const code = readFileSync(file, "utf8");
+      for (const name of imports(code)) {
+        expect(isBuiltIn(name)).toBe(false);
+        if (name.startsWith(".")) visit(join(file, "..", name));
+      }
+    };
+    visit(join(root, "dist/index.js"));
+  });
+
+  it("carries no types that point at sources", () => {
+    const types = filesUnder("dist").filter((file) => file.endsWith(".d.ts"));
+    expect(types.length).toBeGreaterThan(10);
+    expect(types.filter((file) => /from "[^"]*\.ts"/.test(read(file)))).toEqual([]);
+  });
+
+  it("has the licence of everything the command line bundles", () => {
+    const notices = read("dist/third-party-licenses.txt");
+    for (const name of ["yargs", "markdown-table", "protobufjs"]) expect(notices).toContain(`${name} `);
+    for (const block of notices.split("-".repeat(72))) expect(block.trim().split("\n").length).toBeGreaterThan(5);
+  });
+});
+
+describe("npm pack", () => {
+  it("ships what is needed and nothing else", () => {
+    const out = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const parsed = JSON.parse(out);
+    const [{ files }] = (Array.isArray(parsed) ? parsed : Object.values(parsed)) as [{ files: { path: string }[] }];
+    const paths = files.map(({ path }) => path);
+    for (const needed of [
+      "bin/bnfold.js",
+      "dist/cli.js",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/report.schema.json",
+      "LICENSE",
+    ]) {
+      expect(paths).toContain(needed);
+    }
+    const allowed = /^(bin|dist)\/|^(README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
+    expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+});
