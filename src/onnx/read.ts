@@ -33,14 +33,20 @@ export interface ReadOptions {
  */
 export function read(source: ByteSource, options: ReadOptions = {}): Model {
   explainForeign(source);
-  const external =
-    options.external ??
-    ((location: string) => {
-      throw new BnfoldError("file", `external data "${location}" is needed, but no folder was given to look in`, {
-        file: source.name,
-      });
+  return new Reader({ main: source, external: options.external ?? noFolder(source) }).model();
+}
+
+/** Reads a file that is one TensorProto: the inputs and outputs of ONNX test data. */
+export function readTensor(source: ByteSource): TensorRecord {
+  return new Reader({ main: source, external: noFolder(source) }).tensorFile();
+}
+
+function noFolder(source: ByteSource): ExternalResolver {
+  return (location) => {
+    throw new BnfoldError("file", `external data "${location}" is needed, but no folder was given to look in`, {
+      file: source.name,
     });
-  return new Reader({ main: source, external }).model();
+  };
 }
 
 const normalDomain = (domain: string) => (domain === "ai.onnx" ? "" : domain);
@@ -48,6 +54,7 @@ const normalDomain = (domain: string) => (domain === "ai.onnx" ? "" : domain);
 class Reader {
   private readonly at: Cursor;
   private depth = 0;
+  private readonly externalTensors: TensorRecord[] = [];
 
   constructor(private readonly files: ModelFiles) {
     this.at = new Cursor(files.main);
@@ -89,8 +96,8 @@ class Reader {
     const F = FIELD.model;
     this.each(frame, (field) => {
       if (field === F.irVersion) irVersion = at.int();
-      else if (field === F.producerName) producerName = at.string();
-      else if (field === F.producerVersion) producerVersion = at.string();
+      else if (field === F.producerName) producerName = at.text();
+      else if (field === F.producerVersion) producerVersion = at.text();
       else if (field === F.domain) domain = at.string();
       else if (field === F.opsetImport) this.opset(opsets);
       else if (field === F.graph) {
@@ -118,7 +125,15 @@ class Reader {
       }
       opsets.set("", 1);
     }
-    return { files: this.files, frame, irVersion, producerName, producerVersion, domain, opsets, graph, functions, trainingNames };
+    const { files, externalTensors } = this;
+    return {
+      ...{ files, frame, irVersion, producerName, producerVersion, domain, opsets },
+      ...{ graph, functions, trainingNames, externalTensors },
+    };
+  }
+
+  tensorFile(): TensorRecord {
+    return this.tensor(rootFrame(this.at.source));
   }
 
   private bad(message: string): BnfoldError {
@@ -250,6 +265,7 @@ class Reader {
       else if (field === F.tensors) tensors.push(this.tensor(at.frame(frame)));
       else if (field === F.graphs) graphs.push(this.graph(at.frame(frame)));
       else if (field === F.sparseTensor) sparseTensor = this.sparse(at.frame(frame));
+      else if (field === F.sparseTensors) this.sparse(at.frame(frame));
       else if (field === F.tp) typeProto = typeInfo(this.small("TypeProto"));
     });
     return { frame, name, type, refAttrName, f, i, s, t, g, sparseTensor, typeProto, floats, ints, strings, tensors, graphs };
@@ -290,7 +306,7 @@ class Reader {
           name = at.string();
           break;
         case F.docString:
-          docString = at.string();
+          docString = at.text();
           break;
         case F.rawData:
           raw = { start: at.start, end: at.end };
@@ -309,12 +325,18 @@ class Reader {
         case F.stringData:
         case F.doubleData:
         case F.uint64Data:
+          // An empty packed field says nothing; two typed fields with numbers in them contradict each other.
+          if (typedField !== 0 && typedField !== field && field !== F.stringData && at.start === at.end) break;
+          if (typedField !== field && parts.some((part) => part.end > part.start)) {
+            throw this.bad(`tensor "${name}" keeps its numbers in fields ${typedField} and ${field} at once`);
+          }
+          if (typedField !== field) parts.length = 0;
           typedField = field;
           parts.push({ start: at.start, end: at.end, wire: at.wire });
           break;
       }
     });
-    return {
+    const record: TensorRecord = {
       frame,
       files: this.files,
       name,
@@ -325,6 +347,8 @@ class Reader {
       typed: typedField === 0 ? undefined : { field: typedField, parts },
       external: location === 1 ? this.externalData(external, name) : undefined,
     };
+    if (record.external !== undefined) this.externalTensors.push(record);
+    return record;
   }
 
   private externalData(entries: ReadonlyMap<string, string>, tensor: string): ExternalData {
@@ -350,7 +374,11 @@ class Reader {
   private annotation(parent: Frame): AnnotationRecord {
     const frame = this.at.frame(parent);
     const raw = this.small<{ tensorName?: string; quantParameterTensorNames?: { value?: string }[] }>("TensorAnnotation");
-    return { frame, tensorName: raw.tensorName ?? "", parameters: (raw.quantParameterTensorNames ?? []).map((e) => e.value ?? "") };
+    return {
+      frame,
+      tensorName: raw.tensorName ?? "",
+      parameters: (raw.quantParameterTensorNames ?? []).map((e) => e.value ?? ""),
+    };
   }
 }
 
@@ -373,7 +401,9 @@ function typeInfo(raw: RawType | undefined): TypeInfo {
   const tensor = raw.tensorType ?? raw.sparseTensorType;
   if (tensor !== undefined) {
     // A dimension of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles which, so it stays as written.
-    const shape = tensor.shape?.dim?.map((d) => d.dimValue ?? (d.dimParam === "" ? undefined : d.dimParam)) ?? (tensor.shape ? [] : undefined);
+    const shape =
+      tensor.shape?.dim?.map((d) => d.dimValue ?? (d.dimParam === "" ? undefined : d.dimParam)) ??
+      (tensor.shape ? [] : undefined);
     return { kind: raw.tensorType ? "tensor" : "sparse", elemType: tensor.elemType ?? 0, shape };
   }
   if (raw.sequenceType) return { kind: "sequence", of: typeInfo(raw.sequenceType.elemType) };

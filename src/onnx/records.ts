@@ -139,4 +139,6 @@ export interface Model {
   readonly functions: readonly FunctionRecord[];
   /** Every initializer name a TrainingInfoProto binds: they may not be renamed or dropped. */
   readonly trainingNames: ReadonlySet<string>;
+  /** Every tensor of the file that keeps its payload in a side file, training graphs included. */
+  readonly externalTensors: readonly TensorRecord[];
 }

@@ -173,7 +173,8 @@ function build(): protobuf.Namespace {
   const root = new protobuf.Root().define("onnx");
   for (const [name, fields] of Object.entries(rows)) {
     const type = new protobuf.Type(name);
-    for (const [field, id, of, rule] of fields) type.add(new protobuf.Field(field, id, of, rule === undefined ? undefined : "repeated"));
+    for (const [field, id, of, rule] of fields)
+      type.add(new protobuf.Field(field, id, of, rule === undefined ? undefined : "repeated"));
     root.add(type);
   }
   return root;

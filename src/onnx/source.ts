@@ -8,6 +8,14 @@ export interface ByteSource {
   readonly size: number;
   /** Bytes `[start, end)`. May be a view of shared memory: readers never write to it. */
   read(start: number, end: number): Uint8Array;
+  /** Fills `target` with the bytes from `position` on, without a new buffer. */
+  readInto?(target: Uint8Array, position: number): void;
+}
+
+/** Fills `target` from a source of either kind. */
+export function fillBytes(source: ByteSource, target: Uint8Array, position: number): void {
+  if (source.readInto !== undefined) source.readInto(target, position);
+  else target.set(source.read(position, position + target.length));
 }
 
 /** A source over bytes already in memory. */

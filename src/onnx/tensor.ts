@@ -59,7 +59,8 @@ export function asFloat64(tensor: Tensor): Float64Array {
   const { data } = tensor;
   if (data instanceof Float64Array) return data;
   const out = new Float64Array(data.length);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    for (let i = 0; i < out.length; i++) out[i] = Number(data[i]);
   else out.set(data as FloatArray | IntArray);
   return out;
 }

@@ -21,12 +21,16 @@ export interface Frame extends Span {
 
 export const WIRE = { varint: 0, fixed64: 1, bytes: 2, groupStart: 3, groupEnd: 4, fixed32: 5 } as const;
 
+/** Bytes read at a time where the walk goes on, and where it arrives from elsewhere: behind a payload a few fields follow. */
 const WINDOW = 1 << 16;
-const utf8 = new TextDecoder("utf-8");
+const GLANCE = 1 << 11;
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const strictUtf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 /** A read head over a source with a small window, so that a walk over a file costs few reads and no payload. */
 export class Cursor {
   private window: Uint8Array;
+  private buffer = new Uint8Array(0);
   private base = 0;
   /** Absolute position of the next byte. */
   pos = 0;
@@ -51,12 +55,23 @@ export class Cursor {
     if (this.pos >= limit) this.fail(`a field runs past the end of its message at byte ${limit}`);
     let at = this.pos - this.base;
     if (at < 0 || at >= this.window.length) {
+      const goesOn = at === this.window.length && at > 0;
       this.base = this.pos;
-      this.window = this.source.read(this.pos, Math.min(this.source.size, this.pos + WINDOW));
+      this.window = this.look(Math.min(this.source.size - this.pos, goesOn ? WINDOW : GLANCE));
       at = 0;
     }
     this.pos++;
     return this.window[at];
+  }
+
+  /** The next `length` bytes, in the memory of the last window where the source allows: nobody keeps a window. */
+  private look(length: number): Uint8Array {
+    const { source, pos } = this;
+    if (source.readInto === undefined) return source.read(pos, pos + length);
+    if (this.buffer.length < length) this.buffer = new Uint8Array(length);
+    const window = this.buffer.subarray(0, length);
+    source.readInto(window, pos);
+    return window;
   }
 
   /** An unsigned varint below 2^53; larger ones come back as their nearest double (only lengths and tags use this). */
@@ -88,7 +103,8 @@ export class Cursor {
     this.start = this.pos;
     switch (this.wire) {
       case WIRE.varint:
-        while (this.byte(limit) >= 0x80) if (this.pos - this.start > 9) this.fail("a varint is longer than ten bytes", this.start);
+        while (this.byte(limit) >= 0x80)
+          if (this.pos - this.start > 9) this.fail("a varint is longer than ten bytes", this.start);
         break;
       case WIRE.fixed64:
         this.pos += 8;
@@ -118,20 +134,19 @@ export class Cursor {
     this.end = this.pos;
   }
 
-  /** Groups left protobuf long ago, but an unknown field may still be one: step over it whole. */
+  /** Groups left protobuf long ago, but an unknown field may still be one: step over it whole, without recursion. */
   private skipGroup(limit: number): void {
     const { number, tagAt, start } = this;
-    for (;;) {
-      const at = this.pos;
+    const open = [number];
+    while (open.length > 0) {
+      this.tagAt = this.pos;
       const tag = this.uint(limit);
       this.wire = tag % 8;
       this.number = (tag - this.wire) / 8;
-      this.tagAt = at;
-      if (this.wire === WIRE.groupEnd) {
-        if (this.number !== number) this.fail(`group ${number} is closed by the end of group ${this.number}`, at);
-        break;
-      }
-      this.skipContent(limit);
+      if (this.number === 0 || this.number >= 2 ** 29) this.fail(`${this.number} is not a protobuf field number`, this.tagAt);
+      if (this.wire === WIRE.groupStart) open.push(this.number);
+      else if (this.wire !== WIRE.groupEnd) this.skipContent(limit);
+      else if (open.pop() !== this.number) this.fail(`a group is closed by the end of group ${this.number}`, this.tagAt);
     }
     this.end = this.pos;
     this.number = number;
@@ -157,10 +172,21 @@ export class Cursor {
     if (this.wire !== wire) this.fail(`field ${this.number} has wire type ${this.wire}, expected ${wire}`, this.tagAt);
   }
 
-  /** The current field as text. */
-  string(): string {
+  /** The current field as text that may be shown but never written back. */
+  text(): string {
     this.expect(WIRE.bytes);
     return this.start === this.end ? "" : utf8.decode(this.bytes(this.start, this.end));
+  }
+
+  /** The current field as a name: exactly the text in the file, or an error. Two names must never become one. */
+  string(): string {
+    this.expect(WIRE.bytes);
+    if (this.start === this.end) return "";
+    try {
+      return strictUtf8.decode(this.bytes(this.start, this.end));
+    } catch {
+      return this.fail(`field ${this.number} should be text but is not UTF-8`, this.start);
+    }
   }
 
   /** The current length-delimited field, copied: it may outlive the window. */
@@ -229,6 +255,22 @@ export function readVarints(bytes: Uint8Array): bigint[] {
     }
     out.push(value === undefined ? BigInt(low) : BigInt.asIntN(64, value));
   }
+  return out;
+}
+
+/** One field of a message: where its tag, its content and its end are. */
+export interface Field extends Span {
+  readonly number: number;
+  readonly wire: number;
+  readonly tagAt: number;
+}
+
+/** The fields of a message in file order, not walked into. */
+export function fieldsOf(source: ByteSource, frame: Frame): Field[] {
+  const at = new Cursor(source);
+  at.pos = frame.start;
+  const out: Field[] = [];
+  while (at.field(frame.end)) out.push({ number: at.number, wire: at.wire, tagAt: at.tagAt, start: at.start, end: at.end });
   return out;
 }
 
