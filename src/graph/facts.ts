@@ -1,0 +1,133 @@
+/**
+ * What is known of each value without running the model: element type, shape (numbers and symbols), and the elements of
+ * small integer tensors, so that a Reshape to a shape computed from Shape is understood. Inference goes first; what the file
+ * declares fills the gaps.
+ */
+import { decode } from "../onnx/codec.ts";
+import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
+import { asNumbers } from "../onnx/tensor.ts";
+import { type Dim, type Shape, symbol } from "./dims.ts";
+import { inferElements } from "./elements.ts";
+import { inferShapes } from "./infer.ts";
+import type { GraphNode, GraphValue, GraphView } from "./view.ts";
+
+export interface Fact {
+  /** ONNX TensorProto.DataType; 0 when unknown. */
+  readonly dtype: number;
+  /** Undefined when even the rank is unknown. */
+  readonly shape: Shape | undefined;
+}
+
+/** Integer tensors up to this size are followed element by element. */
+const MAX_ELEMENTS = 64;
+
+export class Facts {
+  private readonly known = new Map<GraphValue, Fact>();
+  private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
+  private fresh = 0;
+
+  constructor(readonly view: GraphView) {
+    for (const scope of view.scopes) {
+      for (const value of scope.values.values()) if (value.producer === undefined) this.declare(value);
+    }
+    for (const node of view.nodes) this.visit(node);
+    for (const node of view.cyclic) for (const output of node.outputs) if (output !== undefined) this.declare(output);
+  }
+
+  of(value: GraphValue | undefined): Fact {
+    return (value && this.known.get(value)) ?? { dtype: 0, shape: undefined };
+  }
+
+  shape(value: GraphValue | undefined): Shape | undefined {
+    return this.of(value).shape;
+  }
+
+  rank(value: GraphValue | undefined): number | undefined {
+    return this.shape(value)?.length;
+  }
+
+  /** The size of an axis when it is a number. */
+  size(value: GraphValue | undefined, axis: number): number | undefined {
+    const dim = this.shape(value)?.[axis];
+    return typeof dim === "number" ? dim : undefined;
+  }
+
+  /** Elements of a small integer tensor, undefined where unknown; undefined when nothing is known. */
+  elements(value: GraphValue | undefined): readonly (Dim | undefined)[] | undefined {
+    return value && this.elementsOf.get(value);
+  }
+
+  /** Elements when all are plain numbers: axes, pads, repeats. */
+  numbers(value: GraphValue | undefined): number[] | undefined {
+    const elements = this.elements(value);
+    return elements?.every((e) => typeof e === "number") ? (elements as number[]) : undefined;
+  }
+
+  /** Records facts of a value the planner made or moved. */
+  set(value: GraphValue, fact: Fact): void {
+    this.known.set(value, fact);
+  }
+
+  private unknownDim = (): Dim => symbol(`?${++this.fresh}`);
+
+  private declare(value: GraphValue): void {
+    const tensor = value.initializer;
+    if (tensor !== undefined) {
+      this.known.set(value, { dtype: tensor.dataType, shape: tensor.dims });
+      this.setConstant(value, tensor);
+      return;
+    }
+    if (value.sparse !== undefined) {
+      this.known.set(value, { dtype: value.sparse.values.dataType, shape: value.sparse.dims });
+      return;
+    }
+    this.known.set(value, this.declared(value));
+  }
+
+  private setConstant(value: GraphValue, tensor: TensorRecord): void {
+    const integer = tensor.dataType === 7 || tensor.dataType === 6;
+    const size = tensor.dims.reduce((n, d) => n * d, 1);
+    if (integer && size <= MAX_ELEMENTS) this.elementsOf.set(value, asNumbers(decode(tensor)));
+  }
+
+  private declared(value: GraphValue): Fact {
+    let fact: Fact = { dtype: 0, shape: undefined };
+    for (const { type } of value.declared) {
+      if (type.kind !== "tensor") continue;
+      fact = { dtype: fact.dtype || (type.elemType ?? 0), shape: mergeShapes(fact.shape, this.shapeOf(type, value)) };
+    }
+    return fact;
+  }
+
+  /** A declared symbol means the same size wherever it stands in the graph; a nameless dimension gets a fresh one. */
+  private shapeOf(type: TypeInfo, value: GraphValue): Shape | undefined {
+    return type.shape?.map((d) => {
+      if (d === undefined) return this.unknownDim();
+      if (typeof d === "string") return symbol(value.scope.kind === "main" ? d : `${value.scope.path}:${d}`);
+      return d > 0 ? d : this.unknownDim();
+    });
+  }
+
+  private visit(node: GraphNode): void {
+    const shapes = inferShapes(node, this, this.unknownDim);
+    node.outputs.forEach((output, i) => {
+      if (output === undefined) return;
+      const declared = this.declared(output);
+      const inferred = shapes?.[i];
+      this.known.set(output, { dtype: inferred?.dtype || declared.dtype, shape: mergeShapes(inferred?.shape, declared.shape) });
+    });
+    const first = node.outputs[0];
+    if (first === undefined) return;
+    const constant = node.opType === "Constant" && node.domain === "" ? node.record.attributes : undefined;
+    const tensor = constant?.get("value")?.t;
+    if (tensor !== undefined) this.setConstant(first, tensor);
+    const elements = tensor === undefined ? inferElements(node, this) : undefined;
+    if (elements !== undefined && elements.length <= MAX_ELEMENTS) this.elementsOf.set(first, elements);
+  }
+}
+
+/** The more precise of two shapes, dimension by dimension: a number beats a symbol, the first wins a tie. */
+function mergeShapes(a: Shape | undefined, b: Shape | undefined): Shape | undefined {
+  if (a === undefined || b === undefined || a.length !== b.length) return a ?? b;
+  return a.map((d, i) => (typeof d !== "number" && typeof b[i] === "number" ? b[i] : d));
+}

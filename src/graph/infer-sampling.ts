@@ -1,0 +1,132 @@
+/** Shapes of operators that resample, pick or relabel: Resize, Upsample, GridSample, RoiAlign, GatherElements, Compress, CenterCropPad, Einsum. */
+import { decode } from "../onnx/codec.ts";
+import { asFloat64 } from "../onnx/tensor.ts";
+import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
+import { type Dim, derived } from "./dims.ts";
+import { type At, broadcastShapes, type Infer, norm, withShape } from "./inference.ts";
+import { einsumLabels } from "./labels.ts";
+import type { GraphNode, GraphValue } from "./view.ts";
+
+/** Numbers of a small stored float tensor. */
+function floats(value: GraphValue | undefined): readonly number[] | undefined {
+  const tensor =
+    value?.initializer ?? (value?.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
+  return tensor === undefined || value?.isInput || tensor.dims.reduce((n, d) => n * d, 1) > 16
+    ? undefined
+    : [...asFloat64(decode(tensor))];
+}
+
+/** Factors of a Resize or Upsample, one per axis it names; undefined when they are given otherwise or not known. */
+export function resizeScales(node: GraphNode): readonly number[] | undefined {
+  if (node.opType === "Upsample" && node.version < 9) {
+    const { attributes } = node.record;
+    const scales = attributes.get("scales")?.floats;
+    if (scales !== undefined) return scales;
+    const [h, w] = [attributes.get("height_scale")?.f, attributes.get("width_scale")?.f];
+    return h === undefined || w === undefined ? undefined : [1, 1, h, w];
+  }
+  const found = floats(node.inputs[node.opType === "Upsample" || node.version < 11 ? 1 : 2]);
+  return found === undefined || found.length === 0 ? undefined : found;
+}
+
+const resize: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return undefined;
+  const { node, facts } = at;
+  const axes = intsAttr(node.record, "axes")?.map((a) => norm(a, x.length)) ?? x.map((_, i) => i);
+  const scales = resizeScales(node);
+  if (scales !== undefined) {
+    return withShape(
+      at,
+      x.map((d, i): Dim => {
+        const by = axes.includes(i) ? (scales[axes.indexOf(i)] ?? 1) : 1;
+        return by === 1 ? d : derived(`resize${by}`, [d], (n) => Math.floor(n * by));
+      }),
+    );
+  }
+  const sizes = node.opType === "Resize" && node.version >= 11 ? facts.elements(node.inputs[3]) : undefined;
+  if (sizes === undefined || stringAttr(node.record, "keep_aspect_ratio_policy", "stretch") !== "stretch") {
+    return withShape(
+      at,
+      x.map((d, i) => (axes.includes(i) ? at.unknown() : d)),
+    );
+  }
+  return withShape(
+    at,
+    x.map((d, i) => (axes.includes(i) ? (sizes[axes.indexOf(i)] ?? at.unknown()) : d)),
+  );
+};
+
+const gridSample: Infer = (at) => {
+  const [x, grid] = at.shapes;
+  if (x === undefined) return undefined;
+  return withShape(
+    at,
+    x.map((d, i) => (i < 2 ? d : (grid?.[i - 1] ?? at.unknown()))),
+  );
+};
+
+const roiAlign: Infer = (at) => {
+  const [x, rois] = at.shapes;
+  const { record } = at.node;
+  return withShape(at, [
+    rois?.[0] ?? at.unknown(),
+    x?.[1] ?? at.unknown(),
+    intAttr(record, "output_height", 1),
+    intAttr(record, "output_width", 1),
+  ]);
+};
+
+const compress: Infer = (at) => {
+  const x = at.shapes[0];
+  if (!at.node.record.attributes.has("axis")) return withShape(at, [at.unknown()]);
+  const axis = x && norm(intAttr(at.node.record, "axis", 0), x.length);
+  return withShape(
+    at,
+    x?.map((d, i) => (i === axis ? at.unknown() : d)),
+  );
+};
+
+const centerCropPad: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return undefined;
+  const target = at.facts.elements(at.node.inputs[1]);
+  const axes = intsAttr(at.node.record, "axes")?.map((a) => norm(a, x.length)) ?? x.map((_, i) => i);
+  return withShape(
+    at,
+    x.map((d, i) => (axes.includes(i) ? (target?.[axes.indexOf(i)] ?? at.unknown()) : d)),
+  );
+};
+
+const einsum: Infer = (at) => {
+  const labels = einsumLabels(
+    at.node,
+    at.shapes.map((shape) => shape?.length),
+  );
+  if (labels === undefined) return undefined;
+  const sizes = (label: string) =>
+    labels.operands.flatMap((list, i) => list.flatMap((l, axis) => (l === label ? [at.shapes[i]?.[axis] ?? at.unknown()] : [])));
+  return withShape(
+    at,
+    labels.output.map(
+      (label) =>
+        broadcastShapes(
+          sizes(label).map((d) => [d]),
+          at.unknown,
+        )?.[0] ?? at.unknown(),
+    ),
+  );
+};
+
+const gatherElements: Infer = (at: At) => withShape(at, at.shapes[1]);
+
+export const sampling: Readonly<Record<string, Infer>> = {
+  Resize: resize,
+  Upsample: resize,
+  GridSample: gridSample,
+  RoiAlign: roiAlign,
+  GatherElements: gatherElements,
+  Compress: compress,
+  CenterCropPad: centerCropPad,
+  Einsum: einsum,
+};

@@ -1,0 +1,417 @@
+/** Shape and type inference, one row per operator; ONNX operator specification, all opsets. Undefined means unknown. */
+import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
+import { type Dim, derived, divide, multiply, product, type Shape } from "./dims.ts";
+import type { Facts } from "./facts.ts";
+import { sampling } from "./infer-sampling.ts";
+import { type At, broadcastShapes, type Infer, norm, type Outputs, withShape } from "./inference.ts";
+import type { GraphNode } from "./view.ts";
+
+const INT64 = 7;
+const BOOL = 9;
+
+const same: Infer = ({ shapes, dtype }) => [{ shape: shapes[0], dtype }];
+
+const elementwise: Infer = (at) => {
+  const inputs = at.node.inputs.map((v, i) => (v === undefined ? [] : at.shapes[i]));
+  return withShape(at, broadcastShapes(inputs, at.unknown));
+};
+const comparison: Infer = (at) => [{ shape: elementwise(at)?.[0]?.shape, dtype: BOOL }];
+
+/** An axes list from input `index` (newer opsets) or attribute `axes`; undefined when it cannot be known; null when absent. */
+function axesOf({ node, facts }: At, index: number): number[] | null | undefined {
+  if (node.inputs[index] !== undefined) return facts.numbers(node.inputs[index]);
+  return intsAttr(node.record, "axes") ?? null;
+}
+
+const reduce: Infer = (at) => {
+  const shape = at.shapes[0];
+  if (shape === undefined) return undefined;
+  const axes = axesOf(at, 1);
+  if (axes === undefined) return undefined;
+  const keep = intAttr(at.node.record, "keepdims", 1) === 1;
+  if ((axes === null || axes.length === 0) && intAttr(at.node.record, "noop_with_empty_axes", 0) === 1) return same(at);
+  const list = axes === null || axes.length === 0 ? shape.map((_, i) => i) : axes.map((a) => norm(a, shape.length));
+  return withShape(at, keep ? shape.map((d, i) => (list.includes(i) ? 1 : d)) : shape.filter((_, i) => !list.includes(i)));
+};
+
+/** Output size of a sliding window along one axis (Conv and pools). */
+function windows(at: At, kernel: readonly number[], spatial: Shape): Dim[] {
+  const { record } = at.node;
+  const n = spatial.length;
+  const [strides, dilations] = [intsAttr(record, "strides"), intsAttr(record, "dilations")];
+  const pads = intsAttr(record, "pads");
+  const auto = stringAttr(record, "auto_pad", "NOTSET");
+  const ceil = intAttr(record, "ceil_mode", 0) === 1;
+  return spatial.map((d, i) => {
+    const [stride, extent] = [strides?.[i] ?? 1, (kernel[i] - 1) * (dilations?.[i] ?? 1) + 1];
+    if (auto === "SAME_UPPER" || auto === "SAME_LOWER")
+      return stride === 1 ? d : derived(`ceil/${stride}`, [d], (x) => Math.ceil(x / stride));
+    const [begin, end] = auto === "VALID" ? [0, 0] : [pads?.[i] ?? 0, pads?.[i + n] ?? 0];
+    if (stride === 1 && extent === 1 + begin + end) return d;
+    return derived(`win${extent},${stride},${begin + end},${ceil ? "c" : "f"}`, [d], (x) => {
+      const span = x + begin + end - extent;
+      if (!ceil) return Math.floor(span / stride) + 1;
+      const out = Math.ceil(span / stride) + 1;
+      return (out - 1) * stride >= x + begin ? out - 1 : out;
+    });
+  });
+}
+
+const numbers = (shape: Shape | undefined): number[] | undefined =>
+  shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
+
+const conv: Infer = (at) => {
+  const [x, w] = at.shapes;
+  const kernel = intsAttr(at.node.record, "kernel_shape") ?? numbers(w?.slice(2));
+  const rank = x?.length ?? w?.length;
+  if (rank === undefined) return undefined;
+  const out = w?.[0] ?? at.unknown();
+  if (x === undefined || kernel === undefined)
+    return withShape(at, [x?.[0] ?? at.unknown(), out, ...Array.from({ length: rank - 2 }, at.unknown)]);
+  return withShape(at, [x[0], out, ...windows(at, kernel, x.slice(2))]);
+};
+
+const convTranspose: Infer = (at) => {
+  const [x, w] = at.shapes;
+  const rank = x?.length ?? w?.length;
+  if (rank === undefined) return undefined;
+  const { record } = at.node;
+  const out = w === undefined ? at.unknown() : multiply(w[1], intAttr(record, "group", 1));
+  const n = rank - 2;
+  const kernel = intsAttr(record, "kernel_shape") ?? numbers(w?.slice(2));
+  const given = intsAttr(record, "output_shape");
+  const [strides, dilations, extra, pads] = ["strides", "dilations", "output_padding", "pads"].map((a) => intsAttr(record, a));
+  const auto = stringAttr(record, "auto_pad", "NOTSET");
+  const spatial = Array.from({ length: n }, (_, i): Dim => {
+    if (given !== undefined) return given[given.length - n + i];
+    const d = x?.[i + 2];
+    if (d === undefined || kernel === undefined) return at.unknown();
+    const stride = strides?.[i] ?? 1;
+    if (auto.startsWith("SAME")) return multiply(d, stride);
+    const rest =
+      (extra?.[i] ?? 0) +
+      (kernel[i] - 1) * (dilations?.[i] ?? 1) +
+      1 -
+      stride -
+      (auto === "VALID" ? 0 : (pads?.[i] ?? 0) + (pads?.[i + n] ?? 0));
+    return rest === 0 ? multiply(d, stride) : derived(`up${stride},${rest}`, [d], (v) => v * stride + rest);
+  });
+  return withShape(at, [x?.[0] ?? at.unknown(), out, ...spatial]);
+};
+
+const pool: Infer = (at) => {
+  const x = at.shapes[0];
+  const kernel = intsAttr(at.node.record, "kernel_shape");
+  if (x === undefined || kernel === undefined)
+    return x === undefined ? undefined : withShape(at, [x[0], x[1], ...x.slice(2).map(at.unknown)]);
+  const shape = [x[0], x[1], ...windows(at, kernel, x.slice(2))];
+  return [
+    { shape, dtype: at.dtype },
+    { shape, dtype: INT64 },
+  ];
+};
+
+const globalPool: Infer = (at) =>
+  withShape(
+    at,
+    at.shapes[0]?.map((d, i) => (i < 2 ? d : 1)),
+  );
+
+const gemm: Infer = (at) => {
+  const [a, b] = at.shapes;
+  const m = a?.[intAttr(at.node.record, "transA", 0) ? 1 : 0] ?? at.unknown();
+  const n = b?.[intAttr(at.node.record, "transB", 0) ? 0 : 1] ?? at.unknown();
+  return withShape(at, [m, n]);
+};
+
+const matmul: Infer = (at) => {
+  const [a, b] = at.shapes;
+  if (a === undefined || b === undefined || a.length === 0 || b.length === 0) return undefined;
+  const batch = broadcastShapes([a.slice(0, -2), b.slice(0, -2)], at.unknown);
+  if (batch === undefined) return undefined;
+  const rows = a.length > 1 ? [a[a.length - 2]] : [];
+  const cols = b.length > 1 ? [b[b.length - 1]] : [];
+  return withShape(at, [...batch, ...rows, ...cols]);
+};
+
+const reshape: Infer = (at) => {
+  const x = at.shapes[0];
+  const target = at.node.inputs[1] === undefined ? intsAttr(at.node.record, "shape") : at.facts.elements(at.node.inputs[1]);
+  if (target === undefined) {
+    const rank = at.facts.size(at.node.inputs[1], 0);
+    return withShape(at, rank === undefined ? undefined : Array.from({ length: rank }, at.unknown));
+  }
+  const allowZero = intAttr(at.node.record, "allowzero", 0) === 1;
+  const dims = target.map((d, i) => (d === 0 && !allowZero ? x?.[i] : d));
+  const open = dims.indexOf(-1);
+  const unknowns = dims.filter((d) => d === undefined).length;
+  // One element unknown or -1 follows from the total; more cannot be settled.
+  const free = open >= 0 ? open : unknowns === 1 ? dims.indexOf(undefined) : -1;
+  if (free >= 0 && x !== undefined && unknowns === (open >= 0 ? 0 : 1)) {
+    const rest = product(dims.filter((_, i) => i !== free) as Dim[]);
+    dims[free] = divide(product(x), rest) ?? at.unknown();
+  }
+  return withShape(
+    at,
+    dims.map((d) => (d === undefined || d === -1 ? at.unknown() : d)),
+  );
+};
+
+const flatten: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return withShape(at, [at.unknown(), at.unknown()]);
+  const axis = norm(intAttr(at.node.record, "axis", 1), x.length);
+  return withShape(at, [product(x.slice(0, axis)), product(x.slice(axis))]);
+};
+
+const transpose: Infer = (at) => {
+  const x = at.shapes[0];
+  const perm = intsAttr(at.node.record, "perm") ?? x?.map((_, i) => x.length - 1 - i);
+  return withShape(
+    at,
+    perm?.map((p) => x?.[p] ?? at.unknown()),
+  );
+};
+
+const squeeze: Infer = (at) => {
+  const x = at.shapes[0];
+  const axes = axesOf(at, 1);
+  if (x === undefined || axes === undefined) return undefined;
+  if (axes === null && x.some((d) => typeof d !== "number")) return undefined;
+  const list = axes === null ? x.flatMap((d, i) => (d === 1 ? [i] : [])) : axes.map((a) => norm(a, x.length));
+  return withShape(
+    at,
+    x.filter((_, i) => !list.includes(i)),
+  );
+};
+
+const unsqueeze: Infer = (at) => {
+  const x = at.shapes[0];
+  const axes = axesOf(at, 1);
+  if (x === undefined || !axes) return undefined;
+  const rank = x.length + axes.length;
+  const list = axes.map((a) => norm(a, rank));
+  let next = 0;
+  return withShape(
+    at,
+    Array.from({ length: rank }, (_, i) => (list.includes(i) ? 1 : x[next++])),
+  );
+};
+
+const concat: Infer = (at) => {
+  const first = at.shapes.find((s) => s !== undefined);
+  if (first === undefined) return undefined;
+  const axis = norm(intAttr(at.node.record, "axis", 1), first.length);
+  const sizes = at.shapes.map((s) => s?.[axis]);
+  const total = sizes.every((d) => typeof d === "number") ? (sizes as number[]).reduce((a, b) => a + b, 0) : at.unknown();
+  return withShape(
+    at,
+    first.map((d, i) => (i === axis ? total : (at.shapes.map((s) => s?.[i]).find((e) => typeof e === "number") ?? d))),
+  );
+};
+
+const split: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return undefined;
+  const axis = norm(intAttr(at.node.record, "axis", 0), x.length);
+  const n = at.node.outputs.length;
+  let sizes = at.node.inputs[1] === undefined ? intsAttr(at.node.record, "split") : at.facts.numbers(at.node.inputs[1]);
+  const total = x[axis];
+  if (sizes === undefined && at.node.inputs[1] === undefined && typeof total === "number") {
+    const chunk = Math.ceil(total / n);
+    sizes = Array.from({ length: n }, (_, i) => Math.min(chunk, total - i * chunk));
+  }
+  return at.node.outputs.map((_, o) => ({
+    dtype: at.dtype,
+    shape: x.map((d, i) => (i === axis ? (sizes?.[o] ?? at.unknown()) : d)),
+  }));
+};
+
+/** Starts, ends, axes and steps of a Slice, when known. */
+export function sliceSpec(node: GraphNode, facts: Facts, rank: number) {
+  const list = (index: number, name: string) => {
+    if (node.inputs[index] !== undefined) return facts.numbers(node.inputs[index]);
+    return intsAttr(node.record, name) ?? null;
+  };
+  const [starts, ends, axes, steps] = [list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps")];
+  if (axes === undefined || steps === undefined) return undefined;
+  const n = starts?.length ?? facts.size(node.inputs[1], 0) ?? 0;
+  const where = (axes ?? Array.from({ length: n }, (_, i) => i)).map((a) => norm(a, rank));
+  return { starts: starts ?? undefined, ends: ends ?? undefined, axes: where, steps: steps ?? where.map(() => 1) };
+}
+
+/** Indices a Slice takes along an axis of known size. */
+export function sliceRange(size: number, start: number, end: number, step: number): { first: number; count: number } {
+  const clamp = (i: number, low: number, high: number) => Math.min(Math.max(i < 0 ? i + size : i, low), high);
+  const first = step > 0 ? clamp(start, 0, size) : clamp(start, 0, size - 1);
+  const last = step > 0 ? clamp(end, 0, size) : clamp(end, -1, size - 1);
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+}
+
+const slice: Infer = (at) => {
+  const x = at.shapes[0];
+  const spec = x && sliceSpec(at.node, at.facts, x.length);
+  if (x === undefined) return undefined;
+  if (spec === undefined) return withShape(at, x.map(at.unknown));
+  return withShape(
+    at,
+    x.map((d, i) => {
+      const k = spec.axes.indexOf(i);
+      if (k < 0) return d;
+      const [start, end, step] = [spec.starts?.[k], spec.ends?.[k], spec.steps[k]];
+      if (start === 0 && step === 1 && end !== undefined && end >= 2 ** 31 - 1) return d;
+      if (typeof d !== "number" || start === undefined || end === undefined) return at.unknown();
+      return sliceRange(d, start, end, step).count;
+    }),
+  );
+};
+
+const gather: Infer = (at) => {
+  const [x, indices] = at.shapes;
+  if (x === undefined || indices === undefined) return undefined;
+  const axis = norm(intAttr(at.node.record, "axis", 0), x.length);
+  return withShape(at, [...x.slice(0, axis), ...indices, ...x.slice(axis + 1)]);
+};
+
+const pad: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return undefined;
+  const pads =
+    at.node.inputs[1] === undefined
+      ? (intsAttr(at.node.record, "pads") ?? intsAttr(at.node.record, "paddings"))
+      : at.facts.numbers(at.node.inputs[1]);
+  const axes =
+    at.node.inputs[3] === undefined ? x.map((_, i) => i) : at.facts.numbers(at.node.inputs[3])?.map((a) => norm(a, x.length));
+  if (pads === undefined || axes === undefined) return withShape(at, x.map(at.unknown));
+  return withShape(
+    at,
+    x.map((d, i) => {
+      const k = axes.indexOf(i);
+      const by = k < 0 ? 0 : pads[k] + pads[k + axes.length];
+      return by === 0 ? d : derived(`pad${by}`, [d], (v) => v + by);
+    }),
+  );
+};
+
+const expand: Infer = (at) => {
+  const target = at.facts.elements(at.node.inputs[1]);
+  const shape = target?.map((d) => d ?? at.unknown());
+  return withShape(at, broadcastShapes([at.shapes[0], shape], at.unknown));
+};
+
+const tile: Infer = (at) => {
+  if (at.node.version < 6) return undefined;
+  const repeats = at.facts.elements(at.node.inputs[1]);
+  return withShape(
+    at,
+    at.shapes[0]?.map((d, i) => (repeats?.[i] === undefined ? at.unknown() : multiply(d, repeats[i] as Dim))),
+  );
+};
+
+const blocks: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x?.length !== 4) return undefined;
+  const b = intAttr(at.node.record, "blocksize", 1);
+  const less = (d: Dim, by: number) => divide(d, by) ?? at.unknown();
+  return withShape(
+    at,
+    at.node.opType === "DepthToSpace"
+      ? [x[0], less(x[1], b * b), multiply(x[2], b), multiply(x[3], b)]
+      : [x[0], multiply(x[1], b * b), less(x[2], b), less(x[3], b)],
+  );
+};
+
+const shape: Infer = (at) => {
+  const x = at.shapes[0];
+  if (x === undefined) return [{ dtype: INT64, shape: [at.unknown()] }];
+  const clamp = (i: number) => Math.min(Math.max(i < 0 ? i + x.length : i, 0), x.length);
+  const n = clamp(intAttr(at.node.record, "end", x.length)) - clamp(intAttr(at.node.record, "start", 0));
+  return [{ dtype: INT64, shape: [Math.max(0, n)] }];
+};
+
+const constant: Infer = ({ node }) => {
+  const { attributes } = node.record;
+  const t = attributes.get("value")?.t;
+  if (t !== undefined) return [{ dtype: t.dataType, shape: t.dims }];
+  const sparse = attributes.get("sparse_value")?.sparseTensor;
+  if (sparse !== undefined) return [{ dtype: sparse.values.dataType, shape: sparse.dims }];
+  const rows = { value_float: 1, value_floats: 1, value_int: 7, value_ints: 7, value_string: 8, value_strings: 8 } as const;
+  for (const [name, dtype] of Object.entries(rows)) {
+    const a = attributes.get(name);
+    if (a !== undefined)
+      return [{ dtype, shape: name.endsWith("s") ? [a.floats.length + a.ints.length + a.strings.length] : [] }];
+  }
+  return undefined;
+};
+
+const recurrent: Infer = (at) => {
+  const [x, , r] = at.shapes;
+  if (x === undefined || r === undefined) return undefined;
+  const [directions, hidden] = [r[0], r[2]];
+  const state: Shape = [directions, x[1], hidden];
+  if (intAttr(at.node.record, "layout", 0) !== 0) return undefined;
+  return [
+    { dtype: at.dtype, shape: [x[0], directions, x[1], hidden] },
+    { dtype: at.dtype, shape: state },
+    { dtype: at.dtype, shape: state },
+  ];
+};
+
+const cast: Infer = ({ node, shapes }) => [{ dtype: intAttr(node.record, "to", 0), shape: shapes[0] }];
+
+const filled: Infer = (at) => {
+  const target = at.facts.elements(at.node.inputs[0]);
+  return [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: target?.map((d) => d ?? at.unknown()) }];
+};
+
+const rows: Record<string, Infer> = { Conv: conv, ConvTranspose: convTranspose, DeformConv: conv, Gemm: gemm, MatMul: matmul };
+const row = (names: string, infer: Infer) => {
+  for (const name of names.split(" ")) rows[name] = infer;
+};
+row(
+  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not",
+  same,
+);
+row("BatchNormalization LayerNormalization RMSNormalization", ({ shapes, dtype }) => [{ shape: shapes[0], dtype }]);
+row("Add Sub Mul Div Pow Mod Min Max Sum Mean", elementwise);
+row("Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor", comparison);
+row("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare", reduce);
+row("MaxPool AveragePool LpPool", pool);
+row("GlobalAveragePool GlobalMaxPool GlobalLpPool", globalPool);
+row("DepthToSpace SpaceToDepth", blocks);
+row("LSTM GRU RNN", recurrent);
+Object.assign(rows, sampling);
+Object.assign(rows, {
+  Reshape: reshape,
+  Flatten: flatten,
+  Transpose: transpose,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Concat: concat,
+  Split: split,
+  Slice: slice,
+  Gather: gather,
+  Pad: pad,
+  Expand: expand,
+  Tile: tile,
+  Shape: shape,
+  Constant: constant,
+  Cast: cast,
+  ConstantOfShape: filled,
+  CastLike: (({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[1]).dtype, shape: shapes[0] }]) satisfies Infer,
+  Where: ((at) => [
+    { dtype: at.facts.of(at.node.inputs[1]).dtype, shape: broadcastShapes(at.shapes, at.unknown) },
+  ]) satisfies Infer,
+  DequantizeLinear: (({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[1]).dtype, shape: shapes[0] }]) satisfies Infer,
+  QuantizeLinear: (({ facts, node, shapes }) => [
+    { dtype: facts.of(node.inputs[2]).dtype || 2, shape: shapes[0] },
+  ]) satisfies Infer,
+});
+
+/** Facts of a node's outputs, as far as its inputs' facts give them. */
+export function inferShapes(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
+  if (node.domain !== "") return undefined;
+  const infer = rows[node.opType];
+  if (infer === undefined) return undefined;
+  return infer({ node, facts, unknown, shapes: node.inputs.map((v) => facts.shape(v)), dtype: facts.of(node.inputs[0]).dtype });
+}

@@ -1,0 +1,34 @@
+/** What shape inference works with: one function per operator, from the facts of its inputs to those of its outputs. */
+import type { Dim, Shape } from "./dims.ts";
+import { sameDim } from "./dims.ts";
+import type { Fact, Facts } from "./facts.ts";
+import type { GraphNode } from "./view.ts";
+
+export type Outputs = readonly (Partial<Fact> | undefined)[] | undefined;
+
+export interface At {
+  readonly node: GraphNode;
+  readonly facts: Facts;
+  readonly unknown: () => Dim;
+  readonly shapes: readonly (Shape | undefined)[];
+  /** Element type of the first input. */
+  readonly dtype: number;
+}
+
+export type Infer = (at: At) => Outputs;
+
+export const norm = (axis: number, rank: number) => (axis < 0 ? axis + rank : axis);
+export const withShape = ({ dtype }: At, shape: Shape | undefined): Outputs => [{ shape, dtype }];
+
+/** NumPy broadcasting of symbolic shapes; a symbol against a symbol that is not the same is unknown. */
+export function broadcastShapes(shapes: readonly (Shape | undefined)[], unknown: () => Dim): Shape | undefined {
+  if (shapes.some((s) => s === undefined)) return undefined;
+  const rank = Math.max(0, ...shapes.map((s) => (s as Shape).length));
+  return Array.from({ length: rank }, (_, i) => {
+    const dims = shapes.map((s) => (s as Shape)[i - rank + (s as Shape).length] ?? 1).filter((d) => d !== 1);
+    const fixed = dims.find((d) => typeof d === "number");
+    if (fixed !== undefined) return fixed;
+    if (dims.length === 0) return 1;
+    return dims.every((d) => sameDim(d, dims[0])) ? dims[0] : unknown();
+  });
+}

@@ -1,0 +1,254 @@
+/**
+ * A model as a graph: scopes, values with their producer and every use (captures by inner graphs and graph outputs
+ * included), nodes in file order. The planner edits such a view; nothing here touches the file.
+ */
+import type {
+  FunctionRecord,
+  GraphRecord,
+  Model,
+  NodeRecord,
+  SparseTensorRecord,
+  TensorRecord,
+  ValueInfoRecord,
+} from "../onnx/records.ts";
+
+export interface Use {
+  readonly node: GraphNode;
+  /** Input position. */
+  readonly index: number;
+}
+
+/** One named value of one scope. */
+export class GraphValue {
+  producer: GraphNode | undefined;
+  outputIndex = 0;
+  initializer: TensorRecord | undefined;
+  sparse: SparseTensorRecord | undefined;
+  /** Declared as input of its graph or function. */
+  isInput = false;
+  /** Output of its graph or function (for outer values: also when an inner graph returns it). */
+  isOutput = false;
+  /** A quantisation annotation, or a training binding, names it. */
+  isAnnotated = false;
+  isBound = false;
+  private list: Use[] = [];
+  private stale = false;
+  /** Declarations in the file: input, output or value_info entries. */
+  readonly declared: ValueInfoRecord[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly scope: Scope,
+  ) {}
+
+  /** Who reads it, nodes taken out of the graph excepted. */
+  get uses(): Use[] {
+    if (this.stale) this.list = this.list.filter((use) => !use.node.removed);
+    this.stale = false;
+    return this.list;
+  }
+
+  set uses(list: Use[]) {
+    this.list = list;
+  }
+
+  /** Says that a reader was taken out. The list is put right when somebody asks: a constant may have 100,000 readers. */
+  release(): void {
+    this.stale = true;
+  }
+
+  /** Takes over the readers of another value. */
+  adopt(uses: readonly Use[]): void {
+    for (const use of uses) this.list.push(use);
+  }
+
+  /** True when an inner graph reads it. */
+  get captured(): boolean {
+    return this.uses.some((use) => use.node.scope !== this.scope);
+  }
+}
+
+export class GraphNode {
+  /** Subgraphs, by attribute name. */
+  readonly bodies: Scope[] = [];
+  removed = false;
+  /** Rank in a topological order over the whole model; inner nodes come before the node that holds them. */
+  order = 0;
+
+  constructor(
+    readonly record: NodeRecord,
+    readonly scope: Scope,
+    readonly opType: string,
+    readonly domain: string,
+    /** Opset version of the domain in force; 0 when it is not imported. */
+    readonly version: number,
+    public inputs: (GraphValue | undefined)[],
+    public outputs: (GraphValue | undefined)[],
+  ) {}
+
+  get label(): string {
+    return `${this.record.name || this.record.outputs.find((o) => o !== "") || `#${this.record.index}`} (${this.opType})`;
+  }
+}
+
+export class Scope {
+  readonly values = new Map<string, GraphValue>();
+  readonly nodes: GraphNode[] = [];
+
+  constructor(
+    readonly kind: "main" | "subgraph" | "function",
+    /** "" for the main graph, else the path to it. */
+    readonly path: string,
+    readonly record: GraphRecord | FunctionRecord,
+    readonly parent: Scope | undefined,
+    readonly opsets: ReadonlyMap<string, number>,
+  ) {}
+
+  /** The value a name means here: this scope's own, or the nearest enclosing one's. */
+  resolve(name: string): GraphValue | undefined {
+    return this.values.get(name) ?? this.parent?.resolve(name);
+  }
+}
+
+export interface GraphView {
+  readonly model: Model;
+  readonly main: Scope;
+  /** Every scope, outer before inner, functions last. */
+  readonly scopes: readonly Scope[];
+  /** Every node, producers before users. */
+  readonly nodes: readonly GraphNode[];
+  /** Nodes on a cycle, or after one: they have no order. */
+  readonly cyclic: ReadonlySet<GraphNode>;
+}
+
+const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord => "initializers" in record;
+
+/** Builds the view. Never throws: what is inconsistent (missing values, cycles) shows as such. */
+export function viewOf(model: Model): GraphView {
+  const scopes: Scope[] = [];
+  const build = (
+    kind: Scope["kind"],
+    path: string,
+    record: GraphRecord | FunctionRecord,
+    parent: Scope | undefined,
+    opsets: ReadonlyMap<string, number>,
+  ): Scope => {
+    const scope = new Scope(kind, path, record, parent, opsets);
+    scopes.push(scope);
+    declare(scope);
+    for (const node of scope.nodes) {
+      for (const attribute of node.record.attributes.values()) {
+        const graphs = attribute.g === undefined ? attribute.graphs : [attribute.g, ...attribute.graphs];
+        graphs.forEach((graph, i) => {
+          const name = node.record.name || node.record.outputs[0] || `#${node.record.index}`;
+          const inner = `${path === "" ? "" : `${path}/`}${name}/${attribute.name}${i === 0 ? "" : i}`;
+          node.bodies.push(build("subgraph", inner, graph, scope, opsets));
+        });
+      }
+    }
+    return scope;
+  };
+  const main = build("main", "", model.graph, undefined, model.opsets);
+  for (const fn of model.functions)
+    build("function", `${fn.domain}:${fn.name}${fn.overload && `:${fn.overload}`}`, fn, undefined, fn.opsets);
+  for (const scope of scopes) connect(scope);
+  for (const name of model.trainingNames) {
+    const value = main.values.get(name);
+    if (value !== undefined) value.isBound = true;
+  }
+  return { model, main, scopes, ...sort(scopes) };
+}
+
+function declare(scope: Scope): void {
+  const { record } = scope;
+  const value = (name: string): GraphValue => {
+    let found = scope.values.get(name);
+    if (found === undefined) {
+      found = new GraphValue(name, scope);
+      scope.values.set(name, found);
+    }
+    return found;
+  };
+  if (isGraph(record)) {
+    for (const tensor of record.initializers) value(tensor.name).initializer = tensor;
+    for (const sparse of record.sparseInitializers) value(sparse.values.name).sparse = sparse;
+    for (const input of record.inputs) {
+      value(input.name).isInput = true;
+      value(input.name).declared.push(input);
+    }
+  } else for (const name of record.inputs) value(name).isInput = true;
+  for (const node of record.nodes) {
+    const version = scope.opsets.get(node.domain) ?? 0;
+    const outputs = node.outputs.map((name) => (name === "" ? undefined : value(name)));
+    const made = new GraphNode(node, scope, node.opType, node.domain, version, [], outputs);
+    outputs.forEach((output, i) => {
+      if (output === undefined) return;
+      output.producer = made;
+      output.outputIndex = i;
+    });
+    scope.nodes.push(made);
+  }
+}
+
+function connect(scope: Scope): void {
+  const { record } = scope;
+  for (const node of scope.nodes) {
+    node.inputs = node.record.inputs.map((name) => (name === "" ? undefined : scope.resolve(name)));
+    node.inputs.forEach((value, index) => value?.uses.push({ node, index }));
+  }
+  if (isGraph(record)) {
+    for (const output of record.outputs) {
+      const value = scope.resolve(output.name);
+      if (value === undefined) continue;
+      value.isOutput = true;
+      if (value.scope === scope) value.declared.push(output);
+    }
+    for (const info of record.valueInfos) scope.values.get(info.name)?.declared.push(info);
+    for (const annotation of record.annotations) {
+      for (const name of [annotation.tensorName, ...annotation.parameters]) {
+        const value = scope.resolve(name);
+        if (value !== undefined) value.isAnnotated = true;
+      }
+    }
+  } else {
+    for (const name of record.outputs) {
+      const value = scope.values.get(name);
+      if (value !== undefined) value.isOutput = true;
+    }
+    for (const info of record.valueInfos) scope.values.get(info.name)?.declared.push(info);
+  }
+}
+
+/** Kahn's algorithm over all scopes; ties in file order. A node waits for what its bodies capture and for their nodes. */
+function sort(scopes: readonly Scope[]): { nodes: GraphNode[]; cyclic: ReadonlySet<GraphNode> } {
+  const waiting = new Map<GraphNode, number>();
+  const after = new Map<GraphNode, GraphNode[]>();
+  const depend = (first: GraphNode, then: GraphNode) => {
+    waiting.set(then, (waiting.get(then) ?? 0) + 1);
+    const list = after.get(first);
+    if (list === undefined) after.set(first, [then]);
+    else list.push(then);
+  };
+  const all = scopes.flatMap((scope) => scope.nodes);
+  for (const node of all) {
+    for (const input of node.inputs) {
+      if (input?.producer === undefined) continue;
+      depend(input.producer, node);
+    }
+    for (const body of node.bodies) for (const inner of body.nodes) depend(inner, node);
+  }
+  const ready = all.filter((node) => !waiting.get(node));
+  const nodes: GraphNode[] = [];
+  for (let i = 0; i < ready.length; i++) {
+    const node = ready[i];
+    node.order = nodes.length;
+    nodes.push(node);
+    for (const next of after.get(node) ?? []) {
+      const left = (waiting.get(next) as number) - 1;
+      waiting.set(next, left);
+      if (left === 0) ready.push(next);
+    }
+  }
+  const cyclic = nodes.length === all.length ? new Set<GraphNode>() : new Set(all.filter((node) => waiting.get(node)));
+  return { nodes, cyclic };
+}

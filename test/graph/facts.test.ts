@@ -1,0 +1,147 @@
+/** What is inferred of shapes must be what the executor makes. */
+import { describe, expect, it } from "vitest";
+import { type Dim, dimText } from "../../src/graph/dims.ts";
+import { Facts } from "../../src/graph/facts.ts";
+import { viewOf } from "../../src/graph/view.ts";
+import { isTensor } from "../../src/ops/define.ts";
+import { createSession } from "../../src/run/session.ts";
+import { f, float32, int64, type ModelSpec, model, node } from "../helpers/build.ts";
+import { feedsOf } from "../laws/feeds.ts";
+import { grow, show } from "../laws/graphs.ts";
+
+/** Sizes a symbol may not contradict: one size per symbol in one run. */
+function contradiction(shape: readonly Dim[], dims: readonly number[], known: Map<string, number>): string | undefined {
+  if (shape.length !== dims.length) return `rank ${shape.length} instead of ${dims.length}`;
+  for (const [i, d] of shape.entries()) {
+    if (typeof d === "number") {
+      if (d !== dims[i]) return `axis ${i} is ${d} instead of ${dims[i]}`;
+      continue;
+    }
+    const rest = d.symbols.filter((s) => !known.has(s));
+    const factor = d.symbols.reduce((n, s) => n * (known.get(s) ?? 1), d.factor);
+    if (rest.length === 0 && factor !== dims[i]) return `axis ${i} is ${dimText(d)} = ${factor} instead of ${dims[i]}`;
+    if (rest.length === 1) known.set(rest[0], dims[i] / factor);
+  }
+  return undefined;
+}
+
+describe("shapes of random graphs", () => {
+  it("are inferred as they are", () => {
+    let [full, all] = [0, 0];
+    for (let seed = 1; seed <= 400; seed++) {
+      const { spec } = grow(seed);
+      if (spec.outputs.length === 0) continue;
+      const m = model(spec);
+      const facts = new Facts(viewOf(m));
+      const known = new Map<string, number>([["N", 2]]);
+      const values = facts.view.main.values;
+      const problems: string[] = [];
+      const feeds = feedsOf(spec, seed);
+      createSession(m).run(feeds, {
+        watch: (name, value) => {
+          const shape = facts.shape(values.get(name));
+          if (!isTensor(value)) return;
+          all++;
+          if (shape === undefined) return;
+          full++;
+          const wrong = contradiction(shape, value.dims, known);
+          if (wrong !== undefined) problems.push(`seed ${seed}, ${name}: ${wrong}\n${show(spec)}`);
+        },
+      });
+      expect(problems.join("\n")).toBe("");
+    }
+    // Only what comes out of a branch is of unknown shape.
+    expect(full / all).toBeGreaterThan(0.9);
+  });
+});
+
+const shapes = (spec: ModelSpec): Record<string, string> => {
+  const facts = new Facts(viewOf(model(spec)));
+  return Object.fromEntries(
+    [...facts.view.main.values].map(([name, value]) => [name, facts.shape(value)?.map(dimText).join(",") ?? "?"]),
+  );
+};
+const x = { name: "x", dims: ["N", 4, "H", "W"] };
+const outputs = [{ name: "y" }];
+
+describe("symbolic shapes", () => {
+  it("follow a Reshape whose target is computed from Shape", () => {
+    const found = shapes({
+      nodes: [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "zero"], ["n"]),
+        node("Unsqueeze", ["n", "zeros"], ["n1"]),
+        node("Concat", ["n1", "four", "rest"], ["t"], { axis: 0 }),
+        node("Reshape", ["x", "t"], ["y"]),
+      ],
+      initializers: { zero: int64([], [0]), zeros: int64([1], [0]), four: int64([1], [4]), rest: int64([1], [-1]) },
+      inputs: [x],
+      outputs,
+    });
+    expect(found.y).toBe("N,4,H·W");
+  });
+
+  it("do not follow integer arithmetic that broadcasts over two axes", () => {
+    const found = new Facts(
+      viewOf(
+        model({
+          nodes: [node("Add", ["a", "b"], ["i"]), node("Gather", ["x", "i"], ["y"])],
+          initializers: { a: int64([2, 1], [0, 1]), b: int64([1, 2], [0, 1]) },
+          inputs: [{ name: "x", dims: [4] }],
+          outputs,
+        }),
+      ),
+    );
+    expect(found.elements(found.view.main.values.get("i"))).toBeUndefined();
+    expect(found.shape(found.view.main.values.get("y"))).toEqual([2, 2]);
+  });
+
+  it("do not take a division in floating point for one of integers", () => {
+    const facts = new Facts(
+      viewOf(
+        model({
+          nodes: [
+            node("Cast", ["a"], ["p"], { to: 1 }),
+            node("Cast", ["b"], ["q"], { to: 1 }),
+            node("Div", ["p", "q"], ["r"]),
+            node("Mul", ["r", "q"], ["s"]),
+            node("Cast", ["s"], ["t"], { to: 7 }),
+            node("Reshape", ["x", "t"], ["y"]),
+          ],
+          initializers: { a: int64([1], [5]), b: int64([1], [2]) },
+          inputs: [{ name: "x", dims: [5] }],
+          outputs,
+        }),
+      ),
+    );
+    expect(facts.elements(facts.view.main.values.get("t"))?.[0]).not.toBe(4);
+  });
+
+  it("keep a batch through Conv, pools and Flatten", () => {
+    const found = shapes({
+      nodes: [
+        node("Conv", ["x", "w"], ["c"], { pads: [1, 1, 1, 1] }),
+        node("MaxPool", ["c"], ["p"], { kernel_shape: [2, 2], strides: [2, 2] }),
+        node("GlobalAveragePool", ["p"], ["g"]),
+        node("Flatten", ["g"], ["y"]),
+      ],
+      initializers: { w: float32([8, 4, 3, 3], new Array(288).fill(1)) },
+      inputs: [x],
+      outputs,
+    });
+    expect([found.c, found.g, found.y]).toEqual(["N,8,H,W", "N,8,1,1", "N,8"]);
+    expect(found.p.startsWith("N,8,")).toBe(true);
+  });
+
+  it("let a number win over a symbol when broadcast, and two symbols stay unknown", () => {
+    const found = shapes({
+      nodes: [node("Add", ["x", "c"], ["a"]), node("Add", ["x", "z"], ["y"]), node("LeakyRelu", ["y"], ["l"], { alpha: f(1) })],
+      initializers: { c: float32([1, 1, 3, 1], [1, 2, 3]) },
+      inputs: [x, { name: "z", dims: ["N", 1, "H", "V"] }],
+      outputs,
+    });
+    expect(found.a).toBe("N,4,3,W");
+    expect(found.y).toMatch(/^N,4,H,\?/);
+    expect(found.l).toBe(found.y);
+  });
+});
