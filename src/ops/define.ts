@@ -49,6 +49,11 @@ export interface OpContext {
   /** Decoded tensor attribute. */
   tensor(name: string): Tensor | undefined;
   decode(record: TensorRecord): Tensor;
+  /**
+   * Memory for a result of `n` doubles, holding anything: every element must be written. It may be that of one of `over`, inputs of
+   * the same number of elements which the result may be written over element by element.
+   */
+  result(n: number, ...over: readonly Tensor[]): Float64Array;
   /** The graph attribute `name` as a function. */
   body(name: string): Body;
   /** Uniform doubles in [0, 1), deterministic per session seed, node and `seed` attribute. */
@@ -65,8 +70,13 @@ export interface OpDef {
   readonly domain?: string;
   /** First opset version these semantics hold for; the newest `since` not above the model's version is used. */
   readonly since: number;
+  /** Outputs are arrays of their own (or an input itself, never a part of one), and no input is kept in any other way. */
+  readonly owns?: boolean;
   readonly run: RunOperator;
 }
+
+/** The operators marked `owns`. */
+export const owning = (...ops: readonly OpDef[]): OpDef[] => ops.map((op) => ({ ...op, owns: true }));
 
 /** An operator over tensors only. The first `required` inputs must be there; later ones may be undefined. */
 export function tensorOp(

@@ -1,0 +1,373 @@
+/**
+ * WebAssembly SIMD kernels in float64 (AssemblyScript; compiled by scripts/kernels.mjs into ../wasm-bytes.ts).
+ *
+ *   contract:  out[m, n] = init[m·initRow + n·initCol] + Σ_k a[m, k] · x[tap[k] + col[n]]      k ascending
+ *   depthwise: out[m, r, j] = init[m] + Σ_k w[m, k] · x[⌊m / multiplier⌋, tap[k] + row[r] + j·step]   k ascending
+ *   pack:      lays rows of a out as contract reads them, float32 widened
+ *   frame:     copies the rows of planes to their places inside larger, zeroed planes
+ *
+ * One lane computes one output with separate multiply and add, so every bit equals that of the plain twin (plain.ts).
+ * All pointers are byte addresses chosen by the caller; nothing is allocated here, so threads may share the memory.
+ *
+ * `task(job, index, thread)` computes one part of a job. A job is a row of i32 at address `job`, its kind first:
+ *   contract  0, a, scratch, bytes of scratch a thread, x, tap, col, init, initRow, initCol, out, outRow, m, n, k, rows a task,
+ * columns a task
+ *   depthwise 1, x, plane, w, init, tap, k, row, rows, length, step, out, channels, multiplier, channels a task
+ *   frame     2, source, target, planes, rows, row bytes, plane bytes, at, planes a task
+ *   pack      3, source, target, rows, k, 1 if float32, rows a task (a multiple of four)
+ */
+
+/** Columns packed at a time: the panel of `x` is k × 64 and is reused by every row of `a`. */
+const BLOCK: i32 = 64;
+
+/** Gathers four columns of x into b[k][4]. */
+function packColumns(b: usize, x: usize, tap: usize, col: usize, k: i32): void {
+  const c0: i32 = load<i32>(col);
+  const c1: i32 = load<i32>(col, 4);
+  const c2: i32 = load<i32>(col, 8);
+  const c3: i32 = load<i32>(col, 12);
+  const tapEnd = tap + ((k as usize) << 2);
+  if (c1 == c0 + 1 && c2 == c0 + 2 && c3 == c0 + 3) {
+    const base = x + ((c0 as usize) << 3);
+    while (tap < tapEnd) {
+      const p = base + ((load<i32>(tap) as usize) << 3);
+      v128.store(b, v128.load(p));
+      v128.store(b, v128.load(p, 16), 16);
+      tap += 4;
+      b += 32;
+    }
+    return;
+  }
+  const x0 = x + ((c0 as usize) << 3);
+  const x1 = x + ((c1 as usize) << 3);
+  const x2 = x + ((c2 as usize) << 3);
+  const x3 = x + ((c3 as usize) << 3);
+  while (tap < tapEnd) {
+    const t = (load<i32>(tap) as usize) << 3;
+    store<f64>(b, load<f64>(x0 + t));
+    store<f64>(b, load<f64>(x1 + t), 8);
+    store<f64>(b, load<f64>(x2 + t), 16);
+    store<f64>(b, load<f64>(x3 + t), 24);
+    tap += 4;
+    b += 32;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function pair(p: usize, step: usize): v128 {
+  return f64x2.replace_lane(f64x2.splat(load<f64>(p)), 1, load<f64>(p + step));
+}
+
+/** out[4][4] = init + a[k][4]ᵀ · b[k][4]; `outRow` in bytes. */
+function tile(a: usize, b: usize, k: i32, init: usize, initRow: usize, initCol: usize, out: usize, outRow: usize): void {
+  const next = initCol << 1;
+  let c00 = pair(init, initCol);
+  let c01 = pair(init + next, initCol);
+  init += initRow;
+  let c10 = pair(init, initCol);
+  let c11 = pair(init + next, initCol);
+  init += initRow;
+  let c20 = pair(init, initCol);
+  let c21 = pair(init + next, initCol);
+  init += initRow;
+  let c30 = pair(init, initCol);
+  let c31 = pair(init + next, initCol);
+  const end = a + ((k as usize) << 5);
+  while (a < end) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let w = v128.load64_splat(a);
+    c00 = f64x2.add(c00, f64x2.mul(w, b0));
+    c01 = f64x2.add(c01, f64x2.mul(w, b1));
+    w = v128.load64_splat(a, 8);
+    c10 = f64x2.add(c10, f64x2.mul(w, b0));
+    c11 = f64x2.add(c11, f64x2.mul(w, b1));
+    w = v128.load64_splat(a, 16);
+    c20 = f64x2.add(c20, f64x2.mul(w, b0));
+    c21 = f64x2.add(c21, f64x2.mul(w, b1));
+    w = v128.load64_splat(a, 24);
+    c30 = f64x2.add(c30, f64x2.mul(w, b0));
+    c31 = f64x2.add(c31, f64x2.mul(w, b1));
+    a += 32;
+    b += 32;
+  }
+  v128.store(out, c00);
+  v128.store(out, c01, 16);
+  out += outRow;
+  v128.store(out, c10);
+  v128.store(out, c11, 16);
+  out += outRow;
+  v128.store(out, c20);
+  v128.store(out, c21, 16);
+  out += outRow;
+  v128.store(out, c30);
+  v128.store(out, c31, 16);
+}
+
+/**
+ * `a` is packed [⌈m/4⌉][k][4], `col` is padded to a multiple of four entries with valid offsets, `init` likewise with any
+ * numbers; `scratch` has room for a tile across the border of the output and k × 64 packed elements. `outRow` counts elements.
+ */
+function contract(
+  a: usize, scratch: usize, x: usize, tap: usize, col: usize, init: usize, initRow: i32, initCol: i32,
+  out: usize, outRow: i32, m: i32, n: i32, k: i32,
+): void {
+  const edge = scratch;
+  const b = scratch + 128;
+  const row = (outRow as usize) << 3;
+  const stripe = (k as usize) << 5;
+  const ir = (initRow as usize) << 3;
+  const ic = (initCol as usize) << 3;
+  for (let n0 = 0; n0 < n; n0 += BLOCK) {
+    const width = min(BLOCK, n - n0);
+    let panel = b;
+    for (let j = 0; j < width; j += 4) {
+      packColumns(panel, x, tap, col + ((n0 + j) << 2), k);
+      panel += stripe;
+    }
+    let stripeOfA = a;
+    for (let i = 0; i < m; i += 4) {
+      panel = b;
+      for (let j = 0; j < width; j += 4) {
+        const start = init + (i as usize) * ir + ((n0 + j) as usize) * ic;
+        const target = out + (i as usize) * row + (((n0 + j) as usize) << 3);
+        const rows = min(4, m - i);
+        const columns = min(4, width - j);
+        if (rows == 4 && columns == 4) {
+          tile(stripeOfA, panel, k, start, ir, ic, target, row);
+        } else {
+          tile(stripeOfA, panel, k, start, ir, ic, edge, 32);
+          for (let r = 0; r < rows; r++) {
+            memory.copy(target + (r as usize) * row, edge + ((r as usize) << 5), (columns as usize) << 3);
+          }
+        }
+        panel += stripe;
+      }
+      stripeOfA += stripe;
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function stepped(p: usize, step: usize): v128 {
+  return v128.load64_lane(p + step, v128.load64_zero(p), 1);
+}
+
+/** The outputs j … length of a row, two at a time; gives the end of what it wrote. */
+function restOfRow(
+  line: usize, j: i32, length: i32, s: usize, w: usize, bias: v128, tap: usize, tapEnd: usize, out: usize,
+): usize {
+  for (; j + 2 <= length; j += 2) {
+    const p = line + (j as usize) * s;
+    let c = bias;
+    let weight = w;
+    for (let t = tap; t < tapEnd; t += 4) {
+      c = f64x2.add(c, f64x2.mul(v128.load64_splat(weight), stepped(p + ((load<i32>(t) as usize) << 3), s)));
+      weight += 8;
+    }
+    v128.store(out, c);
+    out += 16;
+  }
+  if (j < length) {
+    const p = line + (j as usize) * s;
+    let c = f64x2.extract_lane(bias, 0);
+    let weight = w;
+    for (let t = tap; t < tapEnd; t += 4) {
+      c += load<f64>(weight) * load<f64>(p + ((load<i32>(t) as usize) << 3));
+      weight += 8;
+    }
+    store<f64>(out, c);
+    out += 8;
+  }
+  return out;
+}
+
+/** `rows` × `length` outputs a plane; `tap` and `row` are element offsets inside a plane of `plane` elements. */
+function depthwise(
+  x: usize, plane: i32, w: usize, init: usize, tap: usize, k: i32, row: usize, rows: i32, length: i32, step: i32,
+  out: usize, channels: i32, multiplier: i32,
+): void {
+  const tapEnd = tap + ((k as usize) << 2);
+  const s = (step as usize) << 3;
+  for (let m = 0; m < channels; m++) {
+    const source = x + (((m / multiplier) as usize) * (plane as usize) << 3);
+    const bias = v128.load64_splat(init + ((m as usize) << 3));
+    for (let r = 0; r < rows; r++) {
+      const line = source + ((load<i32>(row + ((r as usize) << 2)) as usize) << 3);
+      let j = 0;
+      for (; j + 8 <= length; j += 8) {
+        const p = line + (j as usize) * s;
+        let c0 = bias;
+        let c1 = bias;
+        let c2 = bias;
+        let c3 = bias;
+        let weight = w;
+        if (step == 1) {
+          for (let t = tap; t < tapEnd; t += 4) {
+            const v = v128.load64_splat(weight);
+            const q = p + ((load<i32>(t) as usize) << 3);
+            c0 = f64x2.add(c0, f64x2.mul(v, v128.load(q)));
+            c1 = f64x2.add(c1, f64x2.mul(v, v128.load(q, 16)));
+            c2 = f64x2.add(c2, f64x2.mul(v, v128.load(q, 32)));
+            c3 = f64x2.add(c3, f64x2.mul(v, v128.load(q, 48)));
+            weight += 8;
+          }
+        } else {
+          const s2 = s << 1;
+          for (let t = tap; t < tapEnd; t += 4) {
+            const v = v128.load64_splat(weight);
+            let q = p + ((load<i32>(t) as usize) << 3);
+            c0 = f64x2.add(c0, f64x2.mul(v, stepped(q, s)));
+            q += s2;
+            c1 = f64x2.add(c1, f64x2.mul(v, stepped(q, s)));
+            q += s2;
+            c2 = f64x2.add(c2, f64x2.mul(v, stepped(q, s)));
+            q += s2;
+            c3 = f64x2.add(c3, f64x2.mul(v, stepped(q, s)));
+            weight += 8;
+          }
+        }
+        v128.store(out, c0);
+        v128.store(out, c1, 16);
+        v128.store(out, c2, 32);
+        v128.store(out, c3, 48);
+        out += 64;
+      }
+      out = restOfRow(line, j, length, s, w, bias, tap, tapEnd, out);
+    }
+    w += (k as usize) << 3;
+  }
+}
+
+/** Row r of each plane (`rowBytes` long) goes to element offset at[r] of its framed plane (`planeBytes` long, zeroed first). */
+function frame(source: usize, target: usize, planes: i32, rows: i32, rowBytes: usize, planeBytes: usize, at: usize): void {
+  memory.fill(target, 0, planeBytes * (planes as usize));
+  for (let p = 0; p < planes; p++) {
+    for (let r = 0; r < rows; r++) {
+      memory.copy(target + ((load<i32>(at + ((r as usize) << 2)) as usize) << 3), source, rowBytes);
+      source += rowBytes;
+    }
+    target += planeBytes;
+  }
+}
+
+/** packed[⌈rows/4⌉][k][4] from dense rows of k numbers, missing rows zero. */
+function pack(source: usize, target: usize, rows: i32, k: i32, single: i32): void {
+  const size: usize = single ? 4 : 8;
+  const row = (k as usize) * size;
+  for (let i = 0; i < rows; i += 4) {
+    const end = source + row;
+    const left = rows - i;
+    if (left < 4) memory.fill(target, 0, (k as usize) << 5);
+    if (left >= 4 && single) {
+      for (let p = source; p < end; p += 4) {
+        store<f64>(target, load<f32>(p) as f64);
+        store<f64>(target, load<f32>(p + row) as f64, 8);
+        store<f64>(target, load<f32>(p + 2 * row) as f64, 16);
+        store<f64>(target, load<f32>(p + 3 * row) as f64, 24);
+        target += 32;
+      }
+    } else if (left >= 4) {
+      for (let p = source; p < end; p += 8) {
+        store<f64>(target, load<f64>(p));
+        store<f64>(target, load<f64>(p + row), 8);
+        store<f64>(target, load<f64>(p + 2 * row), 16);
+        store<f64>(target, load<f64>(p + 3 * row), 24);
+        target += 32;
+      }
+    } else {
+      for (let p = source; p < end; p += size) {
+        for (let r = 0; r < left; r++) {
+          const q = p + (r as usize) * row;
+          store<f64>(target + (r << 3), single ? load<f32>(q) as f64 : load<f64>(q));
+        }
+        target += 32;
+      }
+    }
+    source += row << 2;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function field(job: usize, i: usize): i32 {
+  return load<i32>(job + (i << 2));
+}
+
+function contractTask(job: usize, index: i32, thread: i32): void {
+  const m = field(job, 12);
+  const n = field(job, 13);
+  const k = field(job, 14);
+  const rows = field(job, 15);
+  const columns = field(job, 16);
+  const across = (n + columns - 1) / columns;
+  const m0 = index / across * rows;
+  const n0 = index % across * columns;
+  const initRow = field(job, 8);
+  const initCol = field(job, 9);
+  const outRow = field(job, 11);
+  contract(
+    (field(job, 1) as usize) + (m0 as usize) * (k as usize) * 8,
+    (field(job, 2) as usize) + (thread as usize) * (field(job, 3) as usize),
+    field(job, 4), field(job, 5),
+    (field(job, 6) as usize) + ((n0 as usize) << 2),
+    (field(job, 7) as usize) + ((m0 * initRow + n0 * initCol) as usize) * 8,
+    initRow, initCol,
+    (field(job, 10) as usize) + ((m0 as usize) * (outRow as usize) + (n0 as usize)) * 8,
+    outRow, min(rows, m - m0), min(columns, n - n0), k,
+  );
+}
+
+function depthwiseTask(job: usize, index: i32): void {
+  const plane = field(job, 2);
+  const k = field(job, 6);
+  const rows = field(job, 8);
+  const length = field(job, 9);
+  const channels = field(job, 12);
+  const multiplier = field(job, 13);
+  const each = field(job, 14);
+  const first = index * each;
+  depthwise(
+    (field(job, 1) as usize) + ((first / multiplier) as usize) * (plane as usize) * 8, plane,
+    (field(job, 3) as usize) + (first as usize) * (k as usize) * 8,
+    (field(job, 4) as usize) + (first as usize) * 8,
+    field(job, 5), k, field(job, 7), rows, length, field(job, 10),
+    (field(job, 11) as usize) + (first as usize) * (rows as usize) * (length as usize) * 8,
+    min(each, channels - first), multiplier,
+  );
+}
+
+function frameTask(job: usize, index: i32): void {
+  const rows = field(job, 4);
+  const rowBytes = field(job, 5) as usize;
+  const planeBytes = field(job, 6) as usize;
+  const each = field(job, 8);
+  const first = index * each;
+  frame(
+    (field(job, 1) as usize) + (first as usize) * (rows as usize) * rowBytes,
+    (field(job, 2) as usize) + (first as usize) * planeBytes,
+    min(each, field(job, 3) - first), rows, rowBytes, planeBytes, field(job, 7),
+  );
+}
+
+function packTask(job: usize, index: i32): void {
+  const k = field(job, 4);
+  const single = field(job, 5);
+  const each = field(job, 6);
+  const first = index * each;
+  pack(
+    (field(job, 1) as usize) + (first as usize) * (k as usize) * (single ? 4 : 8),
+    (field(job, 2) as usize) + (first as usize) * (k as usize) * 8,
+    min(each, field(job, 3) - first), k, single,
+  );
+}
+
+export function task(job: usize, index: i32, thread: i32): void {
+  const kind = field(job, 0);
+  if (kind == 0) contractTask(job, index, thread);
+  else if (kind == 1) depthwiseTask(job, index);
+  else if (kind == 2) frameTask(job, index);
+  else packTask(job, index);
+}
