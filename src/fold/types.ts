@@ -32,8 +32,8 @@ export interface Fold {
   readonly id: number;
   readonly node: NodeRef;
   readonly kind: AffineKind;
-  /** Where it went: into producers, into consumers, or scale one way and shift the other. */
-  readonly direction: "backward" | "forward" | "both";
+  /** Where it went: into producers, into consumers, scale one way and shift the other, or into a merged convolution. */
+  readonly direction: "backward" | "forward" | "both" | "merged" | "evaluated";
   /** Operators it crossed unchanged on the way. */
   readonly through: readonly NodeRef[];
   readonly into: readonly { readonly node: NodeRef; readonly tensors: readonly TensorChange[] }[];
@@ -58,6 +58,18 @@ export interface Kept {
   readonly message: string;
 }
 
+/** A region linear in one tensor that became one convolution. */
+export interface Merge {
+  readonly id: number;
+  /** Every operator of the region, the surviving convolution among them. */
+  readonly nodes: readonly NodeRef[];
+  readonly into: NodeRef;
+  /** Multiply-adds per output position, before and after. */
+  readonly multiplyAdds: readonly [before: number, after: number];
+  /** Numbers in constant operands, before and after. */
+  readonly parameters: readonly [before: number, after: number];
+}
+
 export interface Counts {
   readonly nodes: number;
   readonly batchNormalizations: number;
@@ -70,6 +82,13 @@ export interface Counts {
 export interface PlanData {
   readonly folds: readonly Fold[];
   readonly kept: readonly Kept[];
+  readonly merges: readonly Merge[];
+  /** Linear regions left as they are, because one convolution would cost more. */
+  readonly unmerged: readonly {
+    readonly nodes: readonly NodeRef[];
+    readonly reason: string;
+    readonly multiplyAdds: readonly [before: number, after: number];
+  }[];
   readonly before: Counts;
   readonly after: Counts;
 }

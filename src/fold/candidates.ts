@@ -1,0 +1,217 @@
+/**
+ * Which nodes are diagonal affine maps with constant coefficients, y = scale ⊙ x + shift, and with which coefficients.
+ *   BatchNormalization (inference)   scale = γ/√(v + ε), shift = β − μ·scale      ONNX 1, 6, 7, 9, 14, 15
+ *   x + c, c + x                     (1, c)        x − c  (1, −c)       c − x  (−1, c)
+ *   x · c, c · x                     (c, 0)        x / c  (1/c, 0)      −x     (−1, 0)
+ * c / x is not affine. A constant that would broadcast x to a larger shape is not a map of x.
+ */
+import { along, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
+import { floatAttr, intAttr } from "../graph/attributes.ts";
+import type { Facts } from "../graph/facts.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
+import { asFloat64, type Tensor } from "../onnx/tensor.ts";
+import { isInference, readExtraOutput } from "../rules/mode.ts";
+import { isRefused, type Refused, refuse } from "../rules/types.ts";
+import type { Constants } from "./constants.ts";
+import type { AffineKind } from "./types.ts";
+
+export interface Candidate {
+  readonly node: GraphNode;
+  readonly kind: AffineKind;
+  /** Position of the mapped input. */
+  readonly input: number;
+  readonly scale: Spread;
+  readonly shift: Spread;
+  /** False when the input's size along the map is not proven: then only a producer of proven size may absorb it. */
+  readonly proven: boolean;
+  readonly notes: readonly string[];
+}
+
+export interface Rejected {
+  readonly node: GraphNode;
+  readonly kind: AffineKind;
+  readonly refusal: Refused;
+}
+
+/** Gains beyond this are reported: they amplify whatever rounding the weight itself carries. */
+const LARGE_GAIN = 1e4;
+
+/** The map a node is; a rejection when it looks like one but is not; undefined when it is something else. */
+export function candidateOf(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
+  if (node.domain !== "") return undefined;
+  if (node.opType === "BatchNormalization") {
+    const found = batchNormalization(node, facts, constants);
+    return isRefused(found) ? { node, kind: "batch-normalization", refusal: found } : found;
+  }
+  if (!["Add", "Sub", "Mul", "Div", "Sum", "Neg"].includes(node.opType)) return undefined;
+  return arithmetic(node, facts, constants);
+}
+
+/** A parameter vector of a BatchNormalization, with the reason when it cannot be had. */
+function vector(node: GraphNode, index: number, name: string, constants: Constants): Tensor | Refused {
+  const value = node.inputs[index];
+  if (value === undefined) return refuse("malformed-graph", `lacks its ${name}`);
+  const blocked = constants.blocked(value);
+  if (blocked !== undefined) {
+    const code = blocked.refused === "weight-not-constant" ? "parameter-not-constant" : blocked.refused;
+    return refuse(code, `${blocked.because} (its ${name})`, { value });
+  }
+  const tensor = constants.tensor(value);
+  if (!isStorageFloat(tensor.dtype)) return refuse("parameter-shape", `has a ${name} of type ${tensor.dtype}`, { value });
+  return tensor;
+}
+
+function batchNormalization(node: GraphNode, facts: Facts, constants: Constants): Candidate | Refused {
+  const x = node.inputs[0];
+  if (x === undefined || node.outputs[0] === undefined) return refuse("malformed-graph", "lacks its input or output");
+  if (!isInference(node)) return refuse("training-mode", trainingReason(node));
+  const extra = readExtraOutput(node);
+  if (extra !== undefined) return refuse("extra-outputs-used", `has its output "${extra}" read`);
+  const tensors: Tensor[] = [];
+  for (const [i, name] of ["scale", "B", "mean", "var"].entries()) {
+    const tensor = vector(node, i + 1, name, constants);
+    if (isRefused(tensor)) return tensor;
+    if (i > 0 && (tensor.dims.length !== tensors[0].dims.length || tensor.dims.some((d, a) => d !== tensors[0].dims[a]))) {
+      return refuse(
+        "parameter-shape",
+        `has a ${name} of shape [${tensor.dims.join(", ")}] beside a scale of shape [${tensors[0].dims.join(", ")}]`,
+        { value: node.inputs[i + 1] },
+      );
+    }
+    tensors.push(tensor);
+  }
+  const rank = facts.rank(x);
+  if (rank === undefined) return refuse("shape-unknown", "has an input of unknown rank", { value: x });
+  return coefficients(node, facts, rank, tensors);
+}
+
+function trainingReason(node: GraphNode): string {
+  if (node.version >= 14) return "has training_mode=1: it normalizes with batch statistics";
+  if (node.version < 7) return "has is_test=0 (the default of this opset): it normalizes with batch statistics";
+  return "has outputs for running statistics, which in this opset means it normalizes with batch statistics";
+}
+
+function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: readonly Tensor[]): Candidate | Refused {
+  const [gamma, beta, mean, variance] = tensors.map(asFloat64);
+  const { dims } = tensors[0];
+  const epsilon = floatAttr(node.record, "epsilon", Math.fround(1e-5));
+  const scale = new Float64Array(gamma.length);
+  const shift = new Float64Array(gamma.length);
+  let large = 0;
+  for (let c = 0; c < gamma.length; c++) {
+    scale[c] = gamma[c] / Math.sqrt(variance[c] + epsilon);
+    shift[c] = beta[c] - mean[c] * scale[c];
+    if (
+      !(variance[c] + epsilon > 0) ||
+      !Number.isFinite(variance[c]) ||
+      !Number.isFinite(scale[c]) ||
+      !Number.isFinite(shift[c])
+    ) {
+      return refuse(
+        "parameter-not-finite",
+        `has scale ${gamma[c]}, B ${beta[c]}, mean ${mean[c]}, variance ${variance[c]} with epsilon ${epsilon} on channel ${c}`,
+        {
+          facts: { channel: c, scale: gamma[c], bias: beta[c], mean: mean[c], variance: variance[c], epsilon },
+        },
+      );
+    }
+    if (Math.abs(scale[c]) > Math.abs(scale[large])) large = c;
+  }
+  const spatial = node.version < 9 && intAttr(node.record, "spatial", 1) === 0;
+  const full = spatial || dims.length !== 1;
+  if (full ? !spatial || dims.length !== rank - 1 : rank === 1 && gamma.length !== 1) {
+    return refuse("parameter-shape", `has parameters of shape [${dims.join(", ")}] for an input of rank ${rank}`);
+  }
+  const channels = facts.size(node.inputs[0], 1);
+  if (!full && channels !== undefined && channels !== gamma.length && rank > 1) {
+    return refuse("parameter-shape", `has ${gamma.length} parameters for ${channels} channels`, {
+      facts: { channels, parameters: gamma.length },
+    });
+  }
+  const spread = (data: Float64Array): Spread =>
+    simplify(full ? { dims: [1, ...dims], data } : rank === 1 ? uniform(1, data[0]) : along(rank, 1, data));
+  const notes =
+    Math.abs(scale[large] ?? 0) > LARGE_GAIN
+      ? [
+          `gain ${scale[large].toPrecision(4)} on channel ${large} (variance ${variance[large]}): it amplifies the weight's own rounding`,
+        ]
+      : [];
+  const dead = scale.filter((s) => s === 0).length;
+  if (dead > 0) notes.push(`${dead} of ${scale.length} channels have gain 0 and become constant`);
+  return { node, kind: "batch-normalization", input: 0, scale: spread(scale), shift: spread(shift), proven: true, notes };
+}
+
+function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
+  const { opType, inputs } = node;
+  const output = node.outputs[0];
+  if (output === undefined || constants.has(output)) return undefined;
+  const dtype = dtypeOf(facts.of(output).dtype || facts.of(inputs[0]).dtype);
+  if (dtype !== undefined && !isStorageFloat(dtype)) return undefined;
+  const none = { node, kind: "affine" as const, notes: [] };
+  if (opType === "Neg") {
+    const rank = facts.rank(inputs[0]);
+    return rank === undefined
+      ? undefined
+      : { ...none, input: 0, scale: uniform(rank, -1), shift: uniform(rank, 0), proven: true };
+  }
+  if (inputs.length !== 2 || inputs[0] === undefined || inputs[1] === undefined) return undefined;
+  const at = [0, 1].filter((i) => constants.has(inputs[i] as GraphValue));
+  if (at.length !== 1 || (opType === "Div" && at[0] === 0) || legacy(node)) return undefined;
+  const [c, x] = [inputs[at[0]] as GraphValue, inputs[1 - at[0]] as GraphValue];
+  const constantType = dtypeOf(facts.of(c).dtype);
+  if (constantType === undefined || !isStorageFloat(constantType)) return undefined;
+  const rank = facts.rank(x);
+  if (rank === undefined) return { ...none, refusal: refuse("shape-unknown", "has an input of unknown rank", { value: x }) };
+  if (rank < (facts.rank(c) ?? 0))
+    return { ...none, refusal: refuse("broadcast-grows", "has a constant of higher rank than its input") };
+  if (!isSmall(facts, c)) return undefined;
+  const constant = constants.tensor(c);
+  if (constant.data.length > MAX_NUMBERS) return undefined;
+  const spread = operand(asFloat64(constant), constant.dims, rank) as Spread;
+  const shape = facts.shape(x);
+  const grows = spread.dims.findIndex((d, axis) => d !== 1 && typeof shape?.[axis] === "number" && shape[axis] !== d);
+  if (grows >= 0)
+    return { ...none, refusal: refuse("broadcast-grows", `broadcasts axis ${grows} of its input to ${spread.dims[grows]}`) };
+  const wide = constant.dims.findIndex((d, i) => d !== 1 && shape?.[i + rank - constant.dims.length] === 1);
+  if (wide >= 0)
+    return { ...none, refusal: refuse("broadcast-grows", `broadcasts its input to ${constant.dims[wide]} along one axis`) };
+  // A constant that is the same everywhere still stretches an axis that may turn out to be 1.
+  const open = constant.dims.findIndex(
+    (d, i) => d !== 1 && shape?.[i + rank - constant.dims.length] !== d && spread.dims[i + rank - constant.dims.length] === 1,
+  );
+  if (open >= 0)
+    return {
+      ...none,
+      refusal: refuse("shape-unknown", `may broadcast its input to ${constant.dims[open]} along an axis of unknown size`, {
+        value: x,
+      }),
+    };
+  const proven = constant.dims.every((d, i) => d === 1 || shape?.[i + rank - constant.dims.length] === d);
+  const [scale, shift] = mapOf(opType, at[0], spread);
+  if (!scale.data.every(Number.isFinite) || !shift.data.every(Number.isFinite)) {
+    return {
+      ...none,
+      refusal: refuse("parameter-not-finite", "has a constant that is not finite (or divides by zero)", { value: c }),
+    };
+  }
+  return { ...none, input: 1 - at[0], scale, shift, proven };
+}
+
+/** A position table of a transformer is a constant operand too, but nobody folds a map with a million numbers. */
+const MAX_NUMBERS = 2 ** 17;
+
+/** False when the shape alone says it is too large. */
+const isSmall = (facts: Facts, c: GraphValue): boolean =>
+  (facts.shape(c)?.reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1) ?? 0) <= MAX_NUMBERS;
+
+const legacy = (node: GraphNode): boolean => node.version < 7 && intAttr(node.record, "broadcast", 0) !== 0;
+
+function mapOf(opType: string, constantAt: number, c: Spread): [scale: Spread, shift: Spread] {
+  const rank = c.dims.length;
+  const [one, zero] = [uniform(rank, 1), uniform(rank, 0)];
+  if (opType === "Mul") return [c, zero];
+  if (opType === "Div") return [map(c, (v) => 1 / v), zero];
+  if (opType === "Sub") return constantAt === 1 ? [one, map(c, (v) => -v)] : [uniform(rank, -1), c];
+  return [one, c];
+}

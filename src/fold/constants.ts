@@ -1,0 +1,155 @@
+/**
+ * What is constant in a model, and its numbers. A value is constant when nothing a caller can feed reaches it: an
+ * initializer (IR ≥ 4: unless it is also a graph input, which a caller may override), or the output of a deterministic
+ * operator whose inputs are all constant. The reference executor computes the latter.
+ */
+import { BnfoldError } from "../diag/error.ts";
+import { intAttr } from "../graph/attributes.ts";
+import type { Facts } from "../graph/facts.ts";
+import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import { decode, decodeSparse } from "../onnx/codec.ts";
+import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
+import { numberReader } from "../onnx/pieces.ts";
+import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
+import { isTensor } from "../ops/define.ts";
+import { operator } from "../ops/index.ts";
+import { setStream } from "../rules/stream.ts";
+import { type Param, type Refused, refuse } from "../rules/types.ts";
+import { runNode } from "../run/session.ts";
+
+const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]);
+
+/** Dropout that is told to train, or may be. */
+const mayDrop = (node: GraphNode): boolean =>
+  node.opType === "Dropout" &&
+  (node.version < 7 ? intAttr(node.record, "is_test", 0) === 0 : node.version >= 12 && node.inputs[2] !== undefined);
+
+/** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
+const MAX_COMPUTED = 2 ** 27;
+
+export class Constants {
+  private readonly computed = new Set<GraphValue>();
+  /** Computed constants that come out of a DequantizeLinear: rewriting them would undo the quantisation. */
+  private readonly dequantized = new Set<GraphValue>();
+  private readonly cache = new Map<GraphValue, Tensor>();
+
+  constructor(
+    view: GraphView,
+    private readonly facts: Facts,
+    private readonly assumeConstant = false,
+  ) {
+    this.irVersion = view.model.irVersion;
+    for (const node of view.nodes) {
+      if (!this.isPure(node)) continue;
+      if (!node.inputs.every((value, i) => value === undefined || this.has(value) || this.standsFor(node, i))) continue;
+      const quantized =
+        node.opType === "DequantizeLinear" || node.inputs.some((value) => value !== undefined && this.dequantized.has(value));
+      for (const output of node.outputs) {
+        if (output === undefined) continue;
+        this.computed.add(output);
+        if (quantized) this.dequantized.add(output);
+      }
+    }
+  }
+
+  private readonly irVersion: number;
+
+  private isPure(node: GraphNode): boolean {
+    if (
+      RANDOM.has(node.opType) ||
+      mayDrop(node) ||
+      node.bodies.length > 0 ||
+      operator(node.domain, node.opType, node.version) === undefined
+    )
+      return false;
+    if (node.inputs.some((value, i) => value === undefined && node.record.inputs[i] !== "")) return false;
+    for (const attribute of node.record.attributes.values()) if (attribute.refAttrName !== "") return false;
+    const shape = this.facts.shape(node.outputs[0]);
+    const size = shape?.reduce<number>((n, d) => (typeof d === "number" ? n * d : n), 1) ?? 1;
+    return size <= MAX_COMPUTED;
+  }
+
+  /** An input of which only the type or the static shape counts: CastLike's second one, what Shape and Size measure. */
+  private standsFor(node: GraphNode, index: number): boolean {
+    const { dtype, shape } = this.facts.of(node.inputs[index]);
+    if (node.opType === "CastLike") return index === 1 && dtypeOf(dtype) !== undefined;
+    return (
+      (node.opType === "Shape" || node.opType === "Size") && shape !== undefined && shape.every((d) => typeof d === "number")
+    );
+  }
+
+  /** A tensor with the type or shape that counts, for an input that is not constant itself. */
+  private standIn(node: GraphNode, index: number): Tensor {
+    const { dtype, shape } = this.facts.of(node.inputs[index]);
+    const name = dtypeOf(dtype) ?? "float32";
+    if (node.opType === "CastLike") return { dtype: name, dims: [0], data: allocate(name, 0) };
+    return { dtype: name, dims: shape as number[], data: allocate(name, 0) };
+  }
+
+  /** Constant for every caller. */
+  has(value: GraphValue): boolean {
+    if (value.initializer === undefined && value.sparse === undefined) return this.computed.has(value);
+    return !this.isOverridable(value);
+  }
+
+  /** An initializer the caller may replace by feeding the input of the same name. */
+  isOverridable(value: GraphValue): boolean {
+    return value.isInput && value.scope.kind !== "function" && this.irVersion >= 4 && !this.assumeConstant;
+  }
+
+  /**
+   * The numbers of a constant.
+   * @throws BnfoldError when its payload is broken or an operator of its subgraph fails.
+   */
+  tensor(value: GraphValue, keepStorage = false): Tensor {
+    const cached = this.cache.get(value);
+    if (cached !== undefined) return cached;
+    if (value.initializer !== undefined) return decode(value.initializer, { keepStorage });
+    if (value.sparse !== undefined) return decodeSparse(value.sparse);
+    const { producer } = value;
+    if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
+    const outputs = runNode(
+      producer.record,
+      producer.version,
+      producer.inputs.map((input, i) => input && (this.has(input) ? this.tensor(input) : this.standIn(producer, i))),
+    );
+    const output = outputs[value.outputIndex];
+    if (!isTensor(output)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });
+    if (output.data.length <= 2 ** 16) this.cache.set(value, output);
+    return output;
+  }
+
+  /** Why `value` cannot be rewritten (or, with `readOnly`, read), or the constant as a parameter. */
+  param(value: GraphValue | undefined, readOnly = false): Param | Refused {
+    if (value === undefined) return refuse("malformed-graph", "lacks an operand");
+    const because = this.blocked(value);
+    if (because !== undefined) return because;
+    if (!readOnly && this.dequantized.has(value))
+      return refuse("quantized", `has a quantised constant "${value.name}"`, { value });
+    const { dtype, shape } = this.facts.of(value);
+    const name = dtypeOf(dtype) as DType | undefined;
+    let dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
+    if (name === undefined || !isStorageFloat(name))
+      return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, { value });
+    dims ??= [...this.tensor(value).dims];
+    const values = () => {
+      const tensor = this.tensor(value);
+      const numbers = asFloat64(tensor);
+      return numbers === tensor.data ? numbers.slice() : numbers;
+    };
+    const stored =
+      value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
+    const reader = stored && numberReader(stored);
+    if (reader !== undefined) setStream(values, { ...reader, factors: [] });
+    return { dtype: name, dims, source: value, gain: 1, smallest: 1, mixed: false, values };
+  }
+
+  /** Why a value is not constant; undefined when it is. */
+  blocked(value: GraphValue): Refused | undefined {
+    if (this.has(value)) return undefined;
+    if (this.isOverridable(value) && (value.initializer ?? value.sparse) !== undefined) {
+      return refuse("parameter-is-input", `reads "${value.name}", an initializer that callers may override`, { value });
+    }
+    return refuse("weight-not-constant", `reads "${value.name}", which is computed at run time`, { value });
+  }
+}

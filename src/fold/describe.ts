@@ -1,0 +1,78 @@
+/** Nodes, counts and reasons as plain data and plain words. */
+import type { GraphNode, GraphView } from "../graph/view.ts";
+import type { Refused } from "../rules/types.ts";
+import type { Candidate, Rejected } from "./candidates.ts";
+import type { Counts, Kept, NodeRef } from "./types.ts";
+
+export const refOf = (node: GraphNode): NodeRef => ({
+  scope: node.scope.path,
+  index: node.record.index,
+  opType: node.record.opType,
+  name: node.record.name,
+  output: node.record.outputs.find((name) => name !== "") ?? "",
+});
+
+/** "Conv conv1", or by its first output when it has no name. */
+export const nameOf = (node: GraphNode): string => {
+  const name = node.record.name || node.record.outputs.find((o) => o !== "") || `#${node.record.index}`;
+  return `${node.record.opType} "${name}"`;
+};
+
+/** Node counts of a model; `affines` is how many constant affine nodes were recognised. */
+export function countNodes(view: GraphView, affines: number): Counts {
+  const operators: Record<string, number> = {};
+  let nodes = 0;
+  for (const scope of view.scopes) {
+    for (const node of scope.nodes) {
+      if (node.removed) continue;
+      const key = node.domain === "" ? node.opType : `${node.domain}::${node.opType}`;
+      operators[key] = (operators[key] ?? 0) + 1;
+      nodes++;
+    }
+  }
+  return { nodes, batchNormalizations: operators.BatchNormalization ?? 0, affines, operators };
+}
+
+/** The two ways out of a node, each with what stopped it. */
+export interface Attempt {
+  readonly backward: Refused;
+  readonly forward: Refused;
+}
+
+const clause = (refused: Refused, own: GraphNode): string => {
+  const subject = refused.node === undefined || refused.node === own ? "it" : nameOf(refused.node);
+  return `${subject} ${refused.because}`;
+};
+
+/** Reasons that say only "nothing here": the other direction's reason is more useful. */
+const VAGUE = new Set(["is-graph-input", "is-graph-output", "operator-blocks", "shift-blocks", "other-reader"]);
+const CONCRETE = new Set([
+  "padding-blocks",
+  "storage-overflow",
+  "storage-precision",
+  "axis-blocks",
+  "sign-blocks",
+  "weight-not-constant",
+  "parameter-is-input",
+  "quantized",
+  "needs-new-node",
+]);
+
+export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refused): Kept {
+  const { node, kind } = found;
+  const single = "refused" in attempt;
+  const { backward, forward } = single ? { backward: attempt, forward: attempt } : attempt;
+  const main = VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward;
+  const sentence = single
+    ? `${nameOf(node)}: ${clause(attempt, node)}.`
+    : `${nameOf(node)}: backward, ${clause(backward, node)}; forward, ${clause(forward, node)}.`;
+  return {
+    node: refOf(node),
+    kind,
+    code: main.refused,
+    ...(main.node !== undefined && main.node !== node ? { blocker: refOf(main.node) } : {}),
+    ...(main.value !== undefined ? { value: main.value.name } : {}),
+    facts: main.facts ?? {},
+    message: sentence,
+  };
+}

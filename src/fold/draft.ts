@@ -1,0 +1,124 @@
+/**
+ * The plan in the making: the graph view plus what operators have become so far. Changes go through a log so that a failed
+ * attempt leaves no trace.
+ */
+import { floatAttr, intAttr, intsAttr, stringAttr } from "../graph/attributes.ts";
+import type { Facts } from "../graph/facts.ts";
+import type { GraphNode } from "../graph/view.ts";
+import { type NodeState, type Param, type Refused, type RuleNode, refuse } from "../rules/types.ts";
+import type { Constants } from "./constants.ts";
+
+export class Draft {
+  private readonly states = new Map<GraphNode, NodeState>();
+  private readonly log: { node: GraphNode; before: NodeState | undefined }[] = [];
+
+  constructor(
+    readonly facts: Facts,
+    readonly constants: Constants,
+  ) {}
+
+  state(node: GraphNode): NodeState {
+    return this.states.get(node) ?? { opType: node.opType, params: new Map(), attributes: {}, bias: undefined };
+  }
+
+  /** Every operator that changed, with what it became. */
+  changed(): Iterable<[GraphNode, NodeState]> {
+    return this.states;
+  }
+
+  /** A point to return to. */
+  mark(): number {
+    return this.log.length;
+  }
+
+  set(node: GraphNode, state: NodeState): void {
+    this.log.push({ node, before: this.states.get(node) });
+    this.states.set(node, state);
+  }
+
+  undo(mark: number): void {
+    while (this.log.length > mark) {
+      const { node, before } = this.log.pop() as { node: GraphNode; before: NodeState | undefined };
+      if (before === undefined) this.states.delete(node);
+      else this.states.set(node, before);
+    }
+  }
+
+  /** Operators touched since a mark, each with its state before, in order of first touch. */
+  since(mark: number): Map<GraphNode, NodeState | undefined> {
+    const touched = new Map<GraphNode, NodeState | undefined>();
+    for (const { node, before } of this.log.slice(mark)) if (!touched.has(node)) touched.set(node, before);
+    return touched;
+  }
+
+  /** A node as a rule sees it. */
+  at(node: GraphNode): RuleNode {
+    return new DraftNode(this, node);
+  }
+}
+
+class DraftNode implements RuleNode {
+  readonly facts: Facts;
+  readonly version: number;
+  readonly state: NodeState;
+
+  constructor(
+    private readonly draft: Draft,
+    readonly node: GraphNode,
+  ) {
+    this.facts = draft.facts;
+    this.version = node.version;
+    this.state = draft.state(node);
+  }
+
+  inShape(i: number) {
+    return this.facts.shape(this.node.inputs[i]);
+  }
+
+  outShape(i: number) {
+    return this.facts.shape(this.node.outputs[i]);
+  }
+
+  param(i: number): Param | Refused {
+    const changed = this.state.params.get(i);
+    if (changed !== undefined) return changed;
+    const value = this.node.inputs[i];
+    if (value === undefined) return refuse("malformed-graph", `lacks its operand ${i}`);
+    return this.draft.constants.param(value);
+  }
+
+  stored(i: number): Param | Refused {
+    return this.draft.constants.param(this.node.inputs[i], true);
+  }
+
+  has(i: number): boolean {
+    if (this.state.dropped?.includes(i)) return false;
+    return this.node.inputs[i] !== undefined || this.state.params.has(i);
+  }
+
+  isConstant(i: number): boolean {
+    const value = this.node.inputs[i];
+    return this.state.params.has(i) || (value !== undefined && this.draft.constants.has(value));
+  }
+
+  int(name: string, fallback: number): number {
+    const changed = this.state.attributes[name];
+    return changed !== undefined && "int" in changed ? changed.int : intAttr(this.node.record, name, fallback);
+  }
+
+  float(name: string, fallback: number): number {
+    const changed = this.state.attributes[name];
+    return changed !== undefined && "float" in changed ? changed.float : floatAttr(this.node.record, name, fallback);
+  }
+
+  ints(name: string): number[] | undefined {
+    const changed = this.state.attributes[name];
+    return changed !== undefined && "ints" in changed ? [...changed.ints] : intsAttr(this.node.record, name);
+  }
+
+  string(name: string, fallback: string): string {
+    const changed = this.state.attributes[name];
+    if (changed !== undefined && "string" in changed) return changed.string;
+    return stringAttr(this.node.record, name, fallback);
+  }
+}

@@ -1,0 +1,41 @@
+/** Plan and patch in one: a model in, decisions and edits out. */
+import type { Model } from "../onnx/records.ts";
+import type { ModelEdits } from "../onnx/write.ts";
+import { patch } from "./patch.ts";
+import { nodeKey, type PlanOptions, planDraft } from "./plan.ts";
+import type { NodeRef, PlanData } from "./types.ts";
+
+export type { PlanOptions } from "./plan.ts";
+export { nodeKey } from "./plan.ts";
+export { LateRefusal } from "./range.ts";
+export type * from "./types.ts";
+
+export interface FoldResult {
+  readonly data: PlanData;
+  readonly edits: ModelEdits;
+}
+
+/**
+ * Plans every fold of a model. Nothing is written and no large payload is read that is not needed to decide.
+ * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
+ */
+export function plan(model: Model, options: PlanOptions = {}): FoldResult {
+  const draft = planDraft(model, options);
+  const { edits, changes } = patch(draft);
+  const folds = draft.data.folds.map((fold, i) => ({
+    ...fold,
+    into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
+  }));
+  return { data: { ...draft.data, folds, after: draft.count(edits.insertNodes.map(({ node }) => node.opType)) }, edits };
+}
+
+/**
+ * The folds and merges that a check's finding may concern: `names` are node names or values of the places it named. As keys
+ * for `PlanOptions.unproven`.
+ */
+export function suspects(data: PlanData, names: ReadonlySet<string>): string[] {
+  const concerns = (ref: NodeRef) => (ref.name !== "" && names.has(ref.name)) || names.has(ref.output);
+  const folds = data.folds.filter((fold) => [fold.node, ...fold.through, ...fold.into.map(({ node }) => node)].some(concerns));
+  const merges = data.merges.filter((merge) => merge.nodes.some(concerns));
+  return [...folds.map((fold) => nodeKey(fold.node)), ...merges.map((merge) => nodeKey(merge.into))];
+}

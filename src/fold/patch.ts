@@ -1,0 +1,266 @@
+/**
+ * The planned graph → edits of the file. A constant that only the changed operator reads is rewritten in place; one that
+ * others still read is copied under a fresh name; a new one becomes an initializer (a Constant node in function bodies and
+ * in IR < 4, where an initializer would have to be a graph input as well). What nobody reads any more is dropped, except
+ * graph inputs, graph outputs and what training information names.
+ */
+import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
+import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from "../onnx/records.ts";
+import type { AttributeValue, ModelEdits, NodeRewrite } from "../onnx/write.ts";
+import type { NodeState, Param } from "../rules/types.ts";
+import type { PlanDraft } from "./plan.ts";
+import { guarded } from "./range.ts";
+import type { TensorChange } from "./types.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer U)[] ? U[] : T[K] };
+
+export interface Patch {
+  readonly edits: ModelEdits;
+  /** Constants each operator got, by node. */
+  readonly changes: ReadonlyMap<GraphNode, readonly TensorChange[]>;
+}
+
+export function patch(plan: PlanDraft): Patch {
+  return new Patcher(plan).run();
+}
+
+const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord => "initializers" in record;
+const sameDims = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((d, i) => d === b[i]);
+
+class Patcher {
+  private readonly edits: Mutable<ModelEdits> = {
+    dropNodes: [],
+    rewriteNodes: [],
+    insertNodes: [],
+    replaceTensors: [],
+    addTensors: [],
+    dropTensors: [],
+    dropValueInfos: [],
+  };
+  private readonly names = new Set<string>();
+  /** Next number to try after a name, so that a thousand copies of one constant do not try a thousand names each. */
+  private readonly suffixes = new Map<string, number>();
+  /** Operands that read a new constant instead of the value they read before. */
+  private readonly replaced = new Map<GraphNode, Map<number, string>>();
+  private readonly changes = new Map<GraphNode, TensorChange[]>();
+  /** How many changed operands derive from each constant. */
+  private readonly wanted = new Map<GraphValue, number>();
+  private readonly dead = new Set<GraphValue>();
+  private readonly forgotten = new Set<ValueInfoRecord>();
+
+  constructor(private readonly plan: PlanDraft) {
+    for (const scope of plan.view.scopes) for (const name of scope.values.keys()) this.names.add(name);
+  }
+
+  run(): Patch {
+    const changed = [...this.plan.draft.changed()].filter(([node]) => !node.removed).sort(([a], [b]) => a.order - b.order);
+    for (const [, state] of changed) {
+      for (const { source } of state.params.values())
+        if (source !== undefined) this.wanted.set(source, (this.wanted.get(source) ?? 0) + 1);
+    }
+    for (const [node, state] of changed) this.mark(node, state);
+    this.sweepAll();
+    for (const [node, state] of changed) if (!node.removed) this.constants(node, state);
+    for (const node of this.plan.view.nodes) if (!node.removed) this.rewrite(node);
+    return { edits: this.edits, changes: this.changes };
+  }
+
+  /** Notes which operands will read another constant, so that what they read before can go. */
+  private mark(node: GraphNode, state: NodeState): void {
+    for (const [index, param] of state.params) if (!this.isInPlace(node, index, param)) this.operand(node, index, "");
+    for (const index of state.dropped ?? []) this.operand(node, index, "");
+  }
+
+  private sweepAll(): void {
+    // Each value once: a constant may have lost many readers.
+    const loose = new Set<GraphValue | undefined>(this.plan.removed.flatMap((node) => node.inputs));
+    for (const value of this.plan.orphans) loose.add(value);
+    for (const [node, operands] of this.replaced) for (const index of operands.keys()) loose.add(node.inputs[index]);
+    for (const value of loose) if (value !== undefined) this.sweep(value);
+    for (const node of this.plan.removed) {
+      this.edits.dropNodes.push(node.record);
+      // Whichever of its two names nothing produces any more is gone.
+      for (const value of [...node.inputs, ...node.outputs]) if (value !== undefined && isGone(value)) this.forget(value);
+    }
+  }
+
+  private fresh(base: string): string {
+    let name = base;
+    let i = this.suffixes.get(base) ?? 1;
+    for (; this.names.has(name); i++) name = `${base}_${i}`;
+    this.suffixes.set(base, i);
+    this.names.add(name);
+    return name;
+  }
+
+  /** Writes the changed constants of an operator and notes what its operands are called from now on. */
+  private constants(node: GraphNode, state: NodeState): void {
+    const list: TensorChange[] = [];
+    for (const [index, param] of [...state.params].sort(([a], [b]) => a - b)) {
+      const to = this.replaced.get(node)?.has(index) ? this.writeNew(node, index, param) : this.writeInPlace(param);
+      list.push({ from: param.source?.name ?? "", to, dtype: param.dtype, dims: param.dims });
+    }
+    if (state.bias !== undefined) list.push(this.insertBias(node, state.bias));
+    this.changes.set(node, list);
+  }
+
+  private operand(node: GraphNode, index: number, name: string): void {
+    const operands = this.replaced.get(node) ?? new Map<number, string>();
+    this.replaced.set(node, operands.set(index, name));
+  }
+
+  /** True when nobody else reads the constant, so that its bytes may change where they stand. */
+  private isInPlace(node: GraphNode, index: number, param: Param): boolean {
+    const value = param.source;
+    if (value === undefined || node.inputs[index] !== value || this.wanted.get(value) !== 1) return false;
+    if (value.uses.length !== 1 || value.isOutput || value.isBound || value.isAnnotated) return false;
+    const tensor = this.tensorOf(value);
+    return tensor !== undefined && (sameDims(tensor.dims, param.dims) || !value.isInput);
+  }
+
+  private writeInPlace(param: Param): string {
+    const value = param.source as GraphValue;
+    const tensor = this.tensorOf(value) as TensorRecord;
+    const resized = !sameDims(tensor.dims, param.dims);
+    if (resized) this.forget(value);
+    this.edits.replaceTensors.push({ tensor, ...(resized ? { dims: param.dims } : {}), values: guarded(param) });
+    return value.name;
+  }
+
+  /** The tensor in the file that holds a constant, when there is one to rewrite. */
+  private tensorOf(value: GraphValue): TensorRecord | undefined {
+    if (value.initializer !== undefined) return value.producer === undefined ? value.initializer : undefined;
+    const { producer } = value;
+    return producer?.opType === "Constant" && producer.domain === "" ? producer.record.attributes.get("value")?.t : undefined;
+  }
+
+  private writeNew(node: GraphNode, index: number, param: Param): string {
+    const name = this.fresh(param.source?.name ?? this.biasName(node));
+    this.operand(node, index, name);
+    this.addConstant(node, name, param);
+    return name;
+  }
+
+  /** A name for a bias an operator did not have: the weight's with "bias" for "weight", as exporters do. */
+  private biasName(node: GraphNode): string {
+    const weight = node.inputs[1]?.initializer?.name ?? "";
+    if (/weight$/.test(weight)) return weight.replace(/weight$/, "bias");
+    return `${weight || node.record.name || node.record.outputs[0]}_bias`;
+  }
+
+  private addConstant(node: GraphNode, name: string, param: Param): void {
+    const { record } = node.scope;
+    const like = param.source?.initializer;
+    if (isGraph(record) && this.plan.view.model.irVersion >= 4) {
+      this.edits.addTensors.push({
+        graph: record,
+        tensor: { name, dims: param.dims, dtype: param.dtype, ...(like ? { like } : {}), values: guarded(param) },
+      });
+      return;
+    }
+    const tensor: AttributeValue = { tensor: { dtype: param.dtype, dims: param.dims, values: guarded(param)() } };
+    this.edits.insertNodes.push({
+      into: record,
+      before: node.record,
+      node: { opType: "Constant", inputs: [], outputs: [name], attributes: { value: tensor } },
+    });
+  }
+
+  /** The Add after a MatMul takes over its output's name; the product gets a new one. */
+  private insertBias(node: GraphNode, bias: Param): TensorChange {
+    const output = node.outputs[0] as GraphValue;
+    const name = this.fresh(this.biasName(node));
+    const product = this.fresh(`${output.name}_product`);
+    this.addConstant(node, name, bias);
+    const { record } = node.scope;
+    this.edits.insertNodes.push({
+      into: record,
+      before: record.nodes[node.record.index + 1],
+      node: {
+        opType: "Add",
+        name: node.record.name === "" ? "" : this.fresh(`${node.record.name}_bias`),
+        inputs: [product, name],
+        outputs: [output.name],
+      },
+    });
+    this.products.set(node, product);
+    return { from: "", to: name, dtype: bias.dtype, dims: bias.dims };
+  }
+
+  private readonly products = new Map<GraphNode, string>();
+
+  private rewrite(node: GraphNode): void {
+    const { record } = node;
+    const state = this.plan.draft.state(node);
+    const operands = this.replaced.get(node);
+    const inputs = node.inputs.map((value, i) => value?.name ?? record.inputs[i] ?? "");
+    for (const [index, name] of operands ?? []) {
+      while (inputs.length < index) inputs.push("");
+      inputs[index] = name;
+    }
+    if (state.dropped !== undefined) while (inputs[inputs.length - 1] === "") inputs.pop();
+    const outputs = node.outputs.map((value, i) => value?.name ?? record.outputs[i]);
+    const product = this.products.get(node);
+    if (product !== undefined) outputs[0] = product;
+    const set: Record<string, AttributeValue> = { ...state.attributes };
+    const change: Mutable<NodeRewrite> = { node: record };
+    let any = false;
+    if (!sameNames(inputs, record.inputs)) [change.inputs, any] = [inputs, true];
+    if (!sameNames(outputs, record.outputs)) [change.outputs, any] = [outputs, true];
+    if (state.opType !== node.opType) {
+      [change.opType, any] = [state.opType, true];
+      change.remove = [...record.attributes.keys()];
+    }
+    if (Object.keys(set).length > 0) [change.set, any] = [set, true];
+    if (any) this.edits.rewriteNodes.push(change as NodeRewrite);
+  }
+
+  /** Drops a constant nobody reads any more, and what only it needed. */
+  private sweep(value: GraphValue): void {
+    if (this.dead.has(value) || value.isOutput || value.isBound || value.isAnnotated) return;
+    if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return;
+    if (value.initializer !== undefined && value.producer === undefined) {
+      if (value.isInput) return;
+      this.dead.add(value);
+      this.edits.dropTensors.push(value.initializer);
+      this.forget(value);
+      return;
+    }
+    const { producer } = value;
+    if (producer === undefined || producer.removed || !this.plan.draft.constants.has(value)) return;
+    if (
+      producer.outputs.some((output) => output !== undefined && output !== value && (output.uses.length > 0 || output.isOutput))
+    )
+      return;
+    this.dead.add(value);
+    producer.removed = true;
+    this.edits.dropNodes.push(producer.record);
+    this.forget(value);
+    for (const input of producer.inputs) if (input !== undefined) this.sweep(input);
+  }
+
+  private readonly infos = new Map<Scope, ReadonlySet<ValueInfoRecord>>();
+
+  private infosOf(scope: Scope): ReadonlySet<ValueInfoRecord> {
+    const known = this.infos.get(scope) ?? new Set(scope.record.valueInfos);
+    this.infos.set(scope, known);
+    return known;
+  }
+
+  /** Drops the value_info entries of a name. */
+  private forget(value: GraphValue): void {
+    for (const info of value.declared) {
+      if (this.forgotten.has(info) || !this.infosOf(value.scope).has(info)) continue;
+      this.forgotten.add(info);
+      this.edits.dropValueInfos.push(info);
+    }
+  }
+}
+
+/** A name that nothing in the written file makes or reads any more. */
+const isGone = (value: GraphValue): boolean =>
+  value.initializer === undefined &&
+  !value.isInput &&
+  (value.producer === undefined ? value.uses.length === 0 : value.producer.removed && !value.isOutput);
+
+const sameNames = (a: readonly string[], b: readonly string[]) => a.length === b.length && a.every((name, i) => name === b[i]);

@@ -1,0 +1,227 @@
+/**
+ * Moves one scale or one shift away from where it stands, backward to producers or forward to readers, until constants have
+ * absorbed all of it. All or nothing: a refusal anywhere undoes the attempt (the caller holds the mark).
+ *
+ * A value may change only if everyone who reads it agrees: backward, each reader must ask for the same map (or not notice);
+ * forward, each reader must take it. Nodes are visited in reverse topological (backward) or topological (forward) order, so
+ * that all demands on a node are known when it is its turn.
+ */
+import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { ruleOf } from "../rules/index.ts";
+import { isOne, isZero } from "../rules/params.ts";
+import { isRefused, type Kind, type Move, type Refused, refuse, type Step } from "../rules/types.ts";
+import type { Draft } from "./draft.ts";
+
+export type Direction = "backward" | "forward";
+
+export interface Pushed {
+  /** Operators crossed or changed, in the order they were met. */
+  readonly visited: readonly GraphNode[];
+}
+
+/** Choices tried for one map before giving up; each costs one walk. */
+const MAX_TRIES = 64;
+
+interface Work {
+  /** Nodes to visit, as a binary heap by order. */
+  heap: GraphNode[];
+  /** Maps wanted on values: per reader edge (backward) or per value (forward). */
+  demands: Map<GraphValue, { node: GraphNode; index: number; by: Spread }[]>;
+  visited: GraphNode[];
+}
+
+export class Push {
+  private tries = 0;
+
+  constructor(
+    private readonly draft: Draft,
+    private readonly kind: Kind,
+    private readonly direction: Direction,
+  ) {}
+
+  /** Asks that `value` become by(value), on behalf of its reader `node`. */
+  backward(value: GraphValue, by: Spread, node: GraphNode, index: number): Pushed | Refused {
+    const work: Work = { heap: [], demands: new Map(), visited: [] };
+    const refused = this.ask(work, value, by, node, index) ?? this.walk(work);
+    return refused ?? { visited: work.visited };
+  }
+
+  /** Tells every reader of `value` that it will see the value before the map `by`. */
+  forward(value: GraphValue, by: Spread): Pushed | Refused {
+    const work: Work = { heap: [], demands: new Map(), visited: [] };
+    const refused = this.tell(work, value, by) ?? this.walk(work);
+    return refused ?? { visited: work.visited };
+  }
+
+  private isIdentity(by: Spread): boolean {
+    return this.kind === "scale" ? isOne(by) : isZero(by);
+  }
+
+  private walk(work: Work): Refused | undefined {
+    const before = (a: GraphNode, b: GraphNode) => (this.direction === "backward" ? a.order > b.order : a.order < b.order);
+    for (;;) {
+      const node = popHeap(work.heap, before);
+      if (node === undefined) return undefined;
+      while (work.heap[0] === node) popHeap(work.heap, before);
+      const steps = this.direction === "backward" ? this.visitBack(work, node) : this.visitForward(work, node);
+      if (isRefused(steps)) return { node, ...steps };
+      work.visited.push(node);
+      if (steps.length === 1) {
+        const refused = this.take(work, node, steps[0]);
+        if (refused !== undefined) return refused;
+        continue;
+      }
+      return this.choose(work, node, steps);
+    }
+  }
+
+  /** Tries the steps in turn, each with the rest of the walk. */
+  private choose(work: Work, node: GraphNode, steps: readonly Step[]): Refused | undefined {
+    let refused: Refused | undefined;
+    for (const step of steps) {
+      if (++this.tries > MAX_TRIES) return refused ?? refuse("operator-blocks", "offers too many ways to try", { node });
+      const mark = this.draft.mark();
+      const copy: Work = {
+        heap: [...work.heap],
+        demands: new Map([...work.demands].map(([v, list]) => [v, [...list]])),
+        visited: [...work.visited],
+      };
+      refused = this.take(copy, node, step) ?? this.walk(copy);
+      if (refused === undefined) {
+        work.visited = copy.visited;
+        return undefined;
+      }
+      this.draft.undo(mark);
+    }
+    return refused;
+  }
+
+  private take(work: Work, node: GraphNode, step: Step): Refused | undefined {
+    if (step.state !== undefined && step.state !== this.draft.state(node)) this.draft.set(node, step.state);
+    for (const [i, by] of step.pass.entries()) {
+      if (by === undefined) continue;
+      const value = this.direction === "backward" ? node.inputs[i] : node.outputs[i];
+      if (value === undefined) continue;
+      const refused = this.direction === "backward" ? this.ask(work, value, by, node, i) : this.tell(work, value, by);
+      if (refused !== undefined) return refused;
+    }
+    return undefined;
+  }
+
+  private ask(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
+    if (this.isIdentity(by)) return undefined;
+    const stop =
+      untouchable(value) ??
+      (value.producer === undefined ? refuse("is-graph-input", `ends at the graph input "${value.name}"`, { value }) : undefined);
+    if (stop !== undefined) return stop;
+    const list = work.demands.get(value);
+    if (list === undefined) work.demands.set(value, [{ node, index, by }]);
+    else list.push({ node, index, by });
+    pushHeap(work.heap, value.producer as GraphNode, (a, b) => a.order > b.order);
+    return undefined;
+  }
+
+  private tell(work: Work, value: GraphValue, by: Spread): Refused | undefined {
+    if (this.isIdentity(by)) return undefined;
+    const stop = untouchable(value);
+    if (stop !== undefined) return stop;
+    work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
+    for (const use of value.uses) {
+      if (use.node.scope !== value.scope)
+        return refuse("captured-by-subgraph", `is followed by "${value.name}", which a subgraph reads`, {
+          value,
+          node: use.node,
+        });
+      pushHeap(work.heap, use.node, (a, b) => a.order < b.order);
+    }
+    return undefined;
+  }
+
+  private visitBack(work: Work, node: GraphNode): Move {
+    const by: (Spread | undefined)[] = [];
+    for (const [i, value] of node.outputs.entries()) {
+      const demands = value && work.demands.get(value);
+      if (value === undefined || demands === undefined) continue;
+      const agreed = this.agree(value, demands);
+      if (isRefused(agreed)) return agreed;
+      by[i] = agreed;
+    }
+    return this.applyRule(node, Array.from(by));
+  }
+
+  /** The one map all readers of a value ask for. */
+  private agree(value: GraphValue, demands: readonly { node: GraphNode; index: number; by: Spread }[]): Spread | Refused {
+    const { by } = demands[0];
+    for (const other of demands) {
+      if (!sameSpread(other.by, by))
+        return refuse("other-reader", `makes "${value.name}", whose readers would need different maps`, { value });
+    }
+    for (const use of value.uses) {
+      if (demands.some((d) => d.node === use.node && d.index === use.index)) continue;
+      if (use.node.removed) continue;
+      const ignores = use.node.domain === "" ? ruleOf(use.node.opType)?.ignores : undefined;
+      if (ignores?.(this.draft.at(use.node), use.index, this.kind, by)) continue;
+      return use.node.scope === value.scope
+        ? refuse("other-reader", `makes "${value.name}", which ${use.node.label} reads too`, { value })
+        : refuse("captured-by-subgraph", `makes "${value.name}", which ${use.node.label} reads inside a subgraph`, { value });
+    }
+    return simplify(by);
+  }
+
+  private visitForward(work: Work, node: GraphNode): Move {
+    const by = node.inputs.map((value) => {
+      const demand = value && work.demands.get(value);
+      return demand && simplify(demand[0].by);
+    });
+    const ignores = node.domain === "" ? ruleOf(node.opType)?.ignores : undefined;
+    if (by.every((map, i) => map === undefined || ignores?.(this.draft.at(node), i, this.kind, map))) return [{ pass: [] }];
+    return this.applyRule(node, by);
+  }
+
+  private applyRule(node: GraphNode, by: readonly (Spread | undefined)[]): Move {
+    const rule = node.domain === "" && node.bodies.length === 0 ? ruleOf(this.draft.state(node).opType) : undefined;
+    const [scale, shift] =
+      this.direction === "backward" ? [rule?.backScale, rule?.backShift] : [rule?.forwardScale, rule?.forwardShift];
+    const move = this.kind === "scale" ? scale : shift;
+    if (move !== undefined) return move(this.draft.at(node), by);
+    return scale !== undefined && this.kind === "shift"
+      ? refuse("shift-blocks", "passes a gain but no shift")
+      : refuse("operator-blocks", `neither absorbs nor passes a ${this.kind === "scale" ? "gain" : "shift"}`);
+  }
+}
+
+/** Why a value may not change, whoever asks. */
+export function untouchable(value: GraphValue): Refused | undefined {
+  if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, { value });
+  if (value.isAnnotated)
+    return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, { value });
+  return undefined;
+}
+
+function pushHeap<T>(heap: T[], item: T, before: (a: T, b: T) => boolean): void {
+  let i = heap.length;
+  heap.push(item);
+  while (i > 0) {
+    const parent = (i - 1) >> 1;
+    if (!before(heap[i], heap[parent])) break;
+    [heap[i], heap[parent]] = [heap[parent], heap[i]];
+    i = parent;
+  }
+}
+
+function popHeap<T>(heap: T[], before: (a: T, b: T) => boolean): T | undefined {
+  const top = heap[0];
+  const last = heap.pop();
+  if (heap.length === 0 || last === undefined) return top;
+  heap[0] = last;
+  for (let i = 0; ; ) {
+    const [l, r] = [2 * i + 1, 2 * i + 2];
+    let best = i;
+    if (l < heap.length && before(heap[l], heap[best])) best = l;
+    if (r < heap.length && before(heap[r], heap[best])) best = r;
+    if (best === i) return top;
+    [heap[i], heap[best]] = [heap[best], heap[i]];
+    i = best;
+  }
+}

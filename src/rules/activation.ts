@@ -1,0 +1,229 @@
+/**
+ * Element-wise operators.
+ *   Identity, Dropout (inference), Cast between floats    everything passes; a Cast only towards the wider side
+ *   Relu, LeakyRelu, PRelu (constant slope)                f(s·x) = s·f(x) for s ≥ 0; no shift
+ *   Abs                                                    |s·x| = |s|·|x|; back only s ≥ 0
+ *   ThresholdedRelu(α), Celu(α), Shrink(λ, bias)           uniform s > 0, α' = s·α (back), α/s (forward), all alike
+ *   HardSigmoid(α, β), forward                             uniform: α' = s·α; β' = β + α·t
+ *   Clip, Min, Max with per-tensor constant bounds         uniform s > 0 and shift move the bounds (Clip: s < 0 swaps them)
+ *   Where                                                  every data branch takes the same map
+ * Zero gains pass Relu: max(0·x, 0) = 0 = 0·max(x, 0) for every finite x.
+ */
+import { firstFailing, map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
+import { broadcastShapes } from "../graph/inference.ts";
+import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
+import { floatAttribute, mapped } from "./params.ts";
+import {
+  alike,
+  isRefused,
+  type Move,
+  type MoveFn,
+  type Refused,
+  type Rule,
+  type RuleNode,
+  refuse,
+  withAttribute,
+  withParam,
+} from "./types.ts";
+
+const through: MoveFn = (_at, by) => [{ pass: [by[0]] }];
+const passesAll = { backScale: through, backShift: through, forwardScale: through, forwardShift: through };
+
+const identity: Rule = { type: "Identity", ...passesAll };
+
+/** Dropout is the identity unless told to train. */
+function inferring(at: RuleNode): Refused | undefined {
+  if (at.version < 7 && at.int("is_test", 0) === 0) return refuse("training-mode", "drops values at random (is_test is 0)");
+  if (at.version >= 12 && at.has(2)) {
+    if (!at.isConstant(2)) return refuse("training-mode", "may drop values at random (training_mode is not a constant false)");
+    const mode = at.node.inputs[2]?.initializer ?? at.node.inputs[2]?.producer?.record.attributes.get("value")?.t;
+    const off =
+      mode?.dataType === 9 && mode.raw !== undefined && mode.files.main.read(mode.raw.start, mode.raw.end).every((b) => b === 0);
+    const typed = mode?.typed?.parts.every((p) => mode.files.main.read(p.start, p.end).every((b) => b === 0));
+    if (!off && !typed) return refuse("training-mode", "may drop values at random (training_mode is not a constant false)");
+  }
+  const mask = at.node.outputs[1];
+  return mask !== undefined && mask.uses.length > 0 ? refuse("extra-outputs-used", "has a mask that is read") : undefined;
+}
+const dropoutMove: MoveFn = (at, by) => inferring(at) ?? [{ pass: [by[0]] }];
+const dropout: Rule = {
+  type: "Dropout",
+  backScale: dropoutMove,
+  backShift: dropoutMove,
+  forwardScale: dropoutMove,
+  forwardShift: dropoutMove,
+};
+
+/** A map may not come to run in a narrower type than it did. */
+function cast(toInput: boolean): MoveFn {
+  return (at, by) => {
+    const [from, to] = [at.node.inputs[0], at.node.outputs[0]].map((v) => dtypeOf(at.facts.of(v).dtype));
+    if (from === undefined || to === undefined || !isStorageFloat(from) || !isStorageFloat(to)) {
+      return refuse("operator-blocks", "converts to or from a type that is not a float");
+    }
+    const [old, next] = toInput ? [to, from] : [from, to];
+    if (STORAGE_FLOATS[next].unitRoundoff > STORAGE_FLOATS[old].unitRoundoff) {
+      return refuse("storage-precision", `would make the map run in ${next} instead of ${old}`);
+    }
+    return [{ pass: [by[0]] }];
+  };
+}
+const casts = { backScale: cast(true), backShift: cast(true), forwardScale: cast(false), forwardShift: cast(false) };
+
+const negative = (by: Spread): Refused | undefined => {
+  const channel = firstFailing(by, (v) => v >= 0);
+  return channel < 0
+    ? undefined
+    : refuse("sign-blocks", `lets only positive gains pass, and gain ${channel} is ${by.data[channel]}`, {
+        facts: { channel, gain: by.data[channel] },
+      });
+};
+const homogeneous: MoveFn = (at, by) => {
+  const s = by[0] as Spread;
+  if (at.node.opType === "PRelu" && !at.isConstant(1))
+    return refuse("weight-not-constant", "has a slope that is computed at run time");
+  if (by[1] !== undefined) return refuse("operator-blocks", "takes the map on its slope");
+  if (at.node.opType === "PRelu" && slopeGrows(at)) return refuse("broadcast-grows", "has a slope that broadcasts its input");
+  return negative(s) ?? [{ pass: [s] }];
+};
+function slopeGrows(at: RuleNode): boolean {
+  const [x, slope] = [at.inShape(0), at.inShape(1)];
+  if (x === undefined || slope === undefined) return true;
+  const out = broadcastShapes([x, slope], () => -1);
+  return at.version >= 7 && (out === undefined || out.length !== x.length || out.some((d) => d === -1));
+}
+
+const abs: Rule = {
+  type: "Abs",
+  backScale: (_at, by) => negative(by[0] as Spread) ?? [{ pass: [by[0]] }],
+  forwardScale: (_at, by) => [{ pass: [map(by[0] as Spread, Math.abs)] }],
+};
+
+/** Attributes in the unit of the input: f(s·x; s·a) = s·f(x; a) for s > 0. */
+const UNITS: Record<string, readonly (readonly [name: string, fallback: number])[]> = {
+  ThresholdedRelu: [["alpha", 1]],
+  Celu: [["alpha", 1]],
+  Shrink: [
+    ["bias", 0],
+    ["lambd", 0.5],
+  ],
+};
+
+function thresholded(back: boolean): MoveFn {
+  return (at, by) => {
+    const s = numberOf(by[0] as Spread);
+    if (s === undefined || s <= 0)
+      return refuse("sign-blocks", "has one threshold, so only one positive gain for the whole tensor passes");
+    let { state } = at;
+    for (const [name, fallback] of UNITS[at.node.opType]) {
+      const value = at.float(name, fallback);
+      const next = back ? value * s : value / s;
+      // A threshold that is rounded decides differently for what lies in between.
+      if (Math.fround(next) !== next) return refuse("storage-precision", "cannot hold the moved threshold exactly");
+      if (next !== value) state = withAttribute(state, name, { float: next });
+    }
+    return [{ pass: [by[0]], state }];
+  };
+}
+
+/** max(0, min(1, α·x + β)): one map for the whole tensor goes into α and β. */
+function hardSigmoid(scale: boolean): MoveFn {
+  return (at, by) => {
+    const v = numberOf(by[0] as Spread);
+    if (v === undefined)
+      return refuse("axis-blocks", "has one slope for the whole tensor, so only a map that is the same everywhere goes into it");
+    const alpha = at.float("alpha", Math.fround(0.2));
+    const state = scale
+      ? floatAttribute(at, at.state, "alpha", alpha * v)
+      : floatAttribute(at, at.state, "beta", at.float("beta", 0.5) + alpha * v);
+    return isRefused(state) ? state : [{ pass: [], state }];
+  };
+}
+
+/** Moves the bounds of Clip, Min or Max: `move` maps a bound on the old side of the operator to the new side. */
+function bounds(at: RuleNode, by: Spread, move: (bound: number) => number, flips: boolean): Move {
+  if (numberOf(by) === undefined)
+    return refuse("axis-blocks", "has one bound for the whole tensor, so only a map that is the same everywhere passes");
+  if (flips) return refuse("sign-blocks", "would have its bounds swapped by a gain that is not positive");
+  if (at.node.opType === "Clip" && at.version < 11) {
+    let { state } = at;
+    for (const [name, none] of [
+      ["min", -3.4028234663852886e38],
+      ["max", 3.4028234663852886e38],
+    ] as const) {
+      const bound = at.float(name, none);
+      if (bound === none) continue;
+      const changed = floatAttribute(at, state, name, move(bound));
+      if (isRefused(changed)) return changed;
+      state = changed;
+    }
+    return [{ pass: [by], state }];
+  }
+  const clip = at.node.opType === "Clip";
+  let { state } = at;
+  for (let i = 0; i < at.node.inputs.length; i++) {
+    if (clip ? i === 0 || !at.has(i) : !at.isConstant(i)) continue;
+    const bound = at.param(i);
+    if (isRefused(bound)) return bound;
+    if (!clip && bound.dims.some((d) => d !== 1)) return refuse("axis-blocks", "has a bound per channel");
+    state = withParam(state, i, mapped(bound, move));
+  }
+  return [{ pass: at.node.inputs.map((_, i) => (i === 0 || (!clip && !at.isConstant(i)) ? by : undefined)), state }];
+}
+
+const clipped = (scale: boolean, back: boolean): MoveFn => {
+  return (at, by) => {
+    const demanded = by.find((m) => m !== undefined) as Spread;
+    const constants = at.node.inputs.filter((_, i) => at.isConstant(i)).length;
+    const dynamic = at.node.inputs.length - constants;
+    if (
+      at.node.inputs.some((_, i) => !at.isConstant(i) && at.inShape(i)?.length !== demanded.dims.length) &&
+      at.node.opType !== "Clip"
+    ) {
+      return refuse("shape-unknown", "changes the rank, or has an operand of unknown rank");
+    }
+    if (at.node.opType !== "Clip" && dynamic !== 1) return refuse("operator-blocks", "compares several computed values");
+    if (at.node.opType === "Clip" && by.slice(1).some((m) => m !== undefined))
+      return refuse("operator-blocks", "takes the map on a bound");
+    const v = numberOf(demanded) ?? Number.NaN;
+    const move = scale ? (b: number) => (back ? b * v : b / v) : (b: number) => (back ? b + v : b - v);
+    const result = bounds(at, demanded, move, scale && !(v > 0));
+    if (isRefused(result) || back) return result;
+    return result.map((step) => ({ ...step, pass: [demanded] }));
+  };
+};
+const clips = {
+  backScale: clipped(true, true),
+  backShift: clipped(false, true),
+  forwardScale: clipped(true, false),
+  forwardShift: clipped(false, false),
+};
+
+const sameShapes = (at: RuleNode, i: number, by: Spread): boolean =>
+  at.inShape(i)?.length === by.dims.length && by.dims.every((d, a) => d === 1 || at.inShape(i)?.[a] === d);
+const choose: MoveFn = (at, by) => {
+  const s = by[0] as Spread;
+  if (!sameShapes(at, 1, s) || !sameShapes(at, 2, s))
+    return refuse("broadcast-grows", "broadcasts one of its branches along the map");
+  if (at.isConstant(1) || at.isConstant(2))
+    return refuse("weight-not-constant", "chooses between a computed value and a constant");
+  return [{ pass: [undefined, s, s] }];
+};
+const chooseForward: MoveFn = (at, by) => {
+  if (by[1] === undefined || by[2] === undefined || by[0] !== undefined || !sameSpread(by[1], by[2])) {
+    return refuse("other-reader", "chooses another value that does not carry the same map");
+  }
+  return at.outShape(0)?.length === by[1].dims.length ? [{ pass: [by[1]] }] : refuse("shape-unknown", "broadcasts its branches");
+};
+
+export const activation: readonly Rule[] = [
+  identity,
+  dropout,
+  ...alike("Cast CastLike", casts),
+  ...alike("Relu LeakyRelu PRelu", { backScale: homogeneous, forwardScale: homogeneous }),
+  abs,
+  ...alike("ThresholdedRelu Celu Shrink", { backScale: thresholded(true), forwardScale: thresholded(false) }),
+  { type: "HardSigmoid", forwardScale: hardSigmoid(true), forwardShift: hardSigmoid(false) },
+  ...alike("Clip Min Max", clips),
+  { type: "Where", backScale: choose, backShift: choose, forwardScale: chooseForward, forwardShift: chooseForward },
+];

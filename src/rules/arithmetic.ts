@@ -1,0 +1,259 @@
+/**
+ * Add, Sub, Sum, Mean, Mul, Div, Neg, between computed values or with a constant c.
+ *   x + c, x − c, c − x   scale: c·s and on to x;      shift: into c (back), through to the other side (forward)
+ *   x · c, x / c          scale: into c;               shift: t/c and on (back, c ≠ 0), t·c and on (forward)
+ *   Mean                  as Sum; a shift of one of n operands counts 1/n, and constants keep out of it
+ *   x + z, x − z, Sum     back: s to every operand, t to one of them; forward: equal s in all, t's add up
+ *   x · z, x / z          back: s to one operand; a shift never passes
+ *   c / x                 is not affine: nothing passes
+ * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
+ * ONNX 7, 13, 14; before 7 broadcasting was an attribute, so those versions are left alone unless shapes are equal.
+ */
+import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times } from "../affine/spread.ts";
+import { leading, scaled, shifted, trimmed } from "./params.ts";
+import {
+  absorb,
+  alike,
+  isRefused,
+  type Move,
+  type Param,
+  type Refused,
+  type Rule,
+  type RuleNode,
+  refuse,
+  type Step,
+  withParam,
+} from "./types.ts";
+
+const invert = (s: Spread): Spread => map(s, (v) => 1 / v);
+const nonZero = (s: Spread): boolean => every(s, (v) => v !== 0);
+
+/** Before opset 7 operands had to have one shape or carry legacy attributes. */
+function legacy(at: RuleNode): Refused | undefined {
+  return at.version < 7 && at.int("broadcast", 0) !== 0
+    ? refuse("operator-blocks", "uses the broadcast attribute of opsets before 7")
+    : undefined;
+}
+
+/** Position of the only constant operand; undefined when none or all are constant. */
+function constantIndex(at: RuleNode): number | undefined {
+  const list = at.node.inputs.flatMap((_, i) => (at.isConstant(i) ? [i] : []));
+  return list.length === 1 && at.node.inputs.length === 2 ? list[0] : undefined;
+}
+
+/** True when the map's shape fits operand `i` as it is: the operand is not broadcast on any axis the map varies on. */
+function fits(at: RuleNode, i: number, by: Spread): boolean {
+  const shape = at.inShape(i);
+  if (shape === undefined || shape.length !== by.dims.length) return false;
+  return by.dims.every((d, axis) => d === 1 || shape[axis] === d);
+}
+
+const misfit = (at: RuleNode, i: number): Refused =>
+  refuse("broadcast-grows", `broadcasts operand ${i} along an axis of the map, or its shape is unknown`, {
+    value: at.node.inputs[i],
+  });
+
+/** The constant at `i`, grown to the output's rank. */
+function constant(at: RuleNode, i: number, rank: number): Param | Refused {
+  const param = at.param(i);
+  if (isRefused(param)) return param;
+  if (param.dims.length > rank) return refuse("broadcast-grows", "has a constant of higher rank than its other operand");
+  return leading(param, rank);
+}
+
+const back = (at: RuleNode, i: number, param: Param, was: readonly number[]) =>
+  withParam(at.state, i, trimmed(param, was.length));
+
+function sumBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const s = by as Spread;
+  const stop = legacy(at);
+  if (stop) return stop;
+  const list: (Spread | undefined)[] = [];
+  let { state } = at;
+  for (let i = 0; i < at.node.inputs.length; i++) {
+    if (at.isConstant(i)) {
+      const c = constant(at, i, s.dims.length);
+      if (isRefused(c)) return c;
+      const was = at.param(i) as Param;
+      state = withParam(state, i, trimmed(scaled(c, s), was.dims.length));
+      list.push(undefined);
+    } else {
+      if (!fits(at, i, s)) return misfit(at, i);
+      list.push(s);
+    }
+  }
+  return [{ pass: list, state }];
+}
+
+/** Sign with which operand `i` enters. */
+const sign = (at: RuleNode, i: number): number => (at.node.opType === "Sub" && i === 1 ? -1 : 1);
+
+/** Mean is a Sum of n operands divided by n: a shift of one operand counts 1/n. */
+const share = (at: RuleNode): number => (at.node.opType === "Mean" ? at.node.inputs.length : 1);
+
+function sumBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const t = by as Spread;
+  const stop = legacy(at);
+  if (stop) return stop;
+  const steps: Step[] = [];
+  let last: Refused | undefined;
+  for (let i = 0; i < at.node.inputs.length; i++) {
+    const mine = map(t, (v) => v * sign(at, i) * share(at));
+    if (at.isConstant(i)) {
+      if (at.node.opType === "Mean") continue;
+      const c = constant(at, i, t.dims.length);
+      if (isRefused(c)) last = c;
+      else steps.unshift({ pass: [], state: back(at, i, shifted(c, mine), (at.param(i) as Param).dims) });
+    } else if (fits(at, i, mine)) {
+      const list = new Array<Spread | undefined>(i + 1).fill(undefined);
+      list[i] = mine;
+      steps.push({ pass: list });
+    } else last = misfit(at, i);
+  }
+  return steps.length > 0 ? steps : (last ?? refuse("operator-blocks", "has no operand"));
+}
+
+function sumForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const stop = legacy(at);
+  if (stop) return stop;
+  const s = by.find((m) => m !== undefined) as Spread;
+  if (at.outShape(0)?.length !== s.dims.length) return misfit(at, by.indexOf(s));
+  let { state } = at;
+  for (let i = 0; i < at.node.inputs.length; i++) {
+    if (at.isConstant(i)) {
+      if (!nonZero(s)) return refuse("sign-blocks", "adds a constant that would have to be divided by a gain of zero");
+      const c = constant(at, i, s.dims.length);
+      if (isRefused(c)) return c;
+      state = withParam(state, i, trimmed(scaled(c, invert(s)), (at.param(i) as Param).dims.length));
+    } else if (by[i] === undefined || !sameSpread(by[i] as Spread, s)) {
+      return refuse("other-reader", "adds another value that does not carry the same gain", { value: at.node.inputs[i] });
+    }
+  }
+  return [{ pass: [s], state }];
+}
+
+function sumForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const stop = legacy(at);
+  if (stop) return stop;
+  let total: Spread | undefined;
+  for (let i = 0; i < by.length; i++) {
+    const t = by[i];
+    if (t === undefined) continue;
+    const mine = sign(at, i) < 0 ? negate(t) : t;
+    const rank = at.outShape(0)?.length;
+    if (rank !== mine.dims.length) return misfit(at, i);
+    total = total === undefined ? mine : plus(total, mine);
+  }
+  const t = simplify(total as Spread);
+  const i = constantIndex(at);
+  if (i === undefined || at.node.opType === "Mean") return [{ pass: [map(t, (v) => v / share(at))] }];
+  const c = constant(at, i, t.dims.length);
+  if (isRefused(c)) return c;
+  return absorb(back(at, i, shifted(c, sign(at, i) < 0 ? negate(t) : t), (at.param(i) as Param).dims));
+}
+
+const sumLike = {
+  backScale: sumBackScale,
+  backShift: sumBackShift,
+  forwardScale: sumForwardScale,
+  forwardShift: sumForwardShift,
+};
+
+function productBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const s = by as Spread;
+  const stop = legacy(at);
+  if (stop) return stop;
+  const divide = at.node.opType === "Div";
+  const i = constantIndex(at);
+  if (i !== undefined) {
+    const c = constant(at, i, s.dims.length);
+    if (isRefused(c)) return c;
+    if (divide && i === 1 && !nonZero(s))
+      return refuse("sign-blocks", "divides by a constant that a gain of zero would make infinite");
+    return absorb(back(at, i, scaled(c, divide && i === 1 ? invert(s) : s), (at.param(i) as Param).dims));
+  }
+  const steps: Step[] = [];
+  for (let k = 0; k < at.node.inputs.length; k++) {
+    if (!fits(at, k, s) || (divide && k === 1)) continue;
+    const list = new Array<Spread | undefined>(k + 1).fill(undefined);
+    list[k] = s;
+    steps.push({ pass: list });
+  }
+  return steps.length > 0 ? steps : misfit(at, 0);
+}
+
+function productBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const t = by as Spread;
+  const i = constantIndex(at);
+  const stop =
+    legacy(at) ?? (i === undefined ? refuse("shift-blocks", "multiplies two computed values; a shift does not pass") : undefined);
+  if (stop) return stop;
+  if (at.node.opType === "Div" && i === 0)
+    return refuse("operator-blocks", "divides a constant by its input, which is not affine");
+  const c = constant(at, i as number, t.dims.length);
+  if (isRefused(c)) return c;
+  const factors = operand(c.values(), c.dims, t.dims.length) as Spread;
+  if (at.node.opType === "Mul" && !nonZero(factors))
+    return refuse("sign-blocks", "multiplies by zero on some channel, which a shift cannot cross");
+  const other = 1 - (i as number);
+  const passed = times(t, at.node.opType === "Div" ? factors : invert(factors));
+  if (!fits(at, other, passed)) return misfit(at, other);
+  const list = new Array<Spread | undefined>(other + 1).fill(undefined);
+  list[other] = passed;
+  return [{ pass: list }];
+}
+
+function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const stop = legacy(at);
+  if (stop) return stop;
+  const i = constantIndex(at);
+  const divide = at.node.opType === "Div";
+  if (i !== undefined) {
+    const s = by[1 - i] as Spread;
+    if (divide && i === 0) return refuse("operator-blocks", "divides a constant by its input, which is not affine");
+    const c = constant(at, i, s.dims.length);
+    if (isRefused(c)) return c;
+    if (divide && !nonZero(s)) return refuse("sign-blocks", "divides by a constant that a gain of zero would make infinite");
+    return absorb(back(at, i, scaled(c, divide ? invert(s) : s), (at.param(i) as Param).dims));
+  }
+  let total: Spread | undefined;
+  const rank = at.outShape(0)?.length;
+  for (let k = 0; k < by.length; k++) {
+    const s = by[k];
+    if (s === undefined) continue;
+    if (s.dims.length !== rank) return misfit(at, k);
+    if (divide && k === 1 && !nonZero(s)) return refuse("sign-blocks", "divides by a value with a gain of zero");
+    const mine = divide && k === 1 ? invert(s) : s;
+    total = total === undefined ? mine : times(total, mine);
+  }
+  return [{ pass: [simplify(total as Spread)] }];
+}
+
+function productForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const stop = legacy(at);
+  if (stop) return stop;
+  const i = constantIndex(at);
+  if (i === undefined || (at.node.opType === "Div" && i === 0))
+    return refuse("shift-blocks", "multiplies two computed values; a shift does not pass");
+  const t = by[1 - i] as Spread;
+  const c = constant(at, i, t.dims.length);
+  if (isRefused(c)) return c;
+  const factors = operand(c.values(), c.dims, t.dims.length) as Spread;
+  return [{ pass: [times(t, at.node.opType === "Div" ? invert(factors) : factors)] }];
+}
+
+const productLike = {
+  backScale: productBackScale,
+  backShift: productBackShift,
+  forwardScale: productForwardScale,
+  forwardShift: productForwardShift,
+};
+
+const straight = (_at: RuleNode, by: readonly (Spread | undefined)[]): Move => [{ pass: [by[0]] }];
+const reversed = (_at: RuleNode, by: readonly (Spread | undefined)[]): Move => [{ pass: [negate(by[0] as Spread)] }];
+
+export const arithmetic: readonly Rule[] = [
+  ...alike("Add Sub Sum Mean", sumLike),
+  ...alike("Mul Div", productLike),
+  { type: "Neg", backScale: straight, forwardScale: straight, backShift: reversed, forwardShift: reversed },
+];

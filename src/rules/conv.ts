@@ -1,0 +1,129 @@
+/**
+ * Conv, DeformConv: y[n,o] = b[o] + Σ w[o,i,k] · x[n, q·I/g + i, …], w [O, I/g, k…], q = ⌊o / (O/g)⌋.
+ *   back     scale  w'[o] = s[o]·w[o], b' = s·b          any padding, stride, group
+ *            shift  b' = b + t
+ *   forward  scale  w'[o,i,k] = w[o,i,k]·s[q·I/g + i]    any padding
+ *            shift  b'[o] = b[o] + Σ w[o,i,k]·t[q·I/g+i] only without effective padding: padded zeros are not shifted
+ * ONNX Conv 1, 11, 22; DeformConv 19, 22 (offsets sample zeros outside, so no shift goes forward; bias is input 3).
+ */
+import { along, type Spread } from "../affine/spread.ts";
+import { fresh, scaled, shifted, vectorOn } from "./params.ts";
+import { absorb, isRefused, type Move, type Param, type Refused, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
+import { scaleWeight, weightOf } from "./weights.ts";
+
+const biasIndex = (at: RuleNode): number => (at.node.opType === "DeformConv" ? 3 : 2);
+
+/** Reads a map on the channel axis as a vector of `size`, or says why it is not one. */
+export function channels(by: Spread, size: number, what: string): Float64Array | Refused {
+  const vector = vectorOn(by, 1, size);
+  if (vector !== undefined) return vector;
+  return refuse("axis-blocks", `has ${size} ${what}, but the map varies over shape [${by.dims.join(", ")}]`, {
+    facts: { channels: size, map: by.dims },
+  });
+}
+
+function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const w = weightOf(at, 1);
+  if (isRefused(w)) return w;
+  const s = channels(by as Spread, w.dims[0], "output channels");
+  if (isRefused(s)) return s;
+  let { state } = at;
+  if (at.has(biasIndex(at))) {
+    const b = at.param(biasIndex(at));
+    if (isRefused(b)) return b;
+    state = withParam(state, biasIndex(at), scaled(b, along(1, 0, s)));
+  }
+  return [scaleWeight(state, w, along(w.dims.length, 0, s))];
+}
+
+/** b + t for an operator whose bias is a vector over output channels at input `index`. */
+export function addBias(at: RuleNode, index: number, dtype: Param["dtype"], t: Float64Array): Move {
+  if (!at.has(index))
+    return absorb(
+      withParam(
+        at.state,
+        index,
+        fresh(dtype, [t.length], () => t.slice()),
+      ),
+    );
+  const b = at.param(index);
+  if (isRefused(b)) return b;
+  return absorb(withParam(at.state, index, shifted(b, along(1, 0, t))));
+}
+
+function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
+  const w = weightOf(at, 1);
+  if (isRefused(w)) return w;
+  const t = channels(by as Spread, w.dims[0], "output channels");
+  return isRefused(t) ? t : addBias(at, biasIndex(at), w.dtype, t);
+}
+
+/** A vector over input channels as factors of a weight [O, I/g, k…]. */
+function overInputs(s: Float64Array, [out, inner]: readonly number[], rank: number, groups: number): Spread {
+  if (groups === 1) return along(rank, 1, s);
+  const data = new Float64Array(out * inner);
+  for (let o = 0; o < out; o++) {
+    const first = Math.floor(o / (out / groups)) * inner;
+    for (let i = 0; i < inner; i++) data[o * inner + i] = s[first + i];
+  }
+  return { dims: [out, inner, ...new Array<number>(rank - 2).fill(1)], data };
+}
+
+function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const w = at.param(1);
+  if (isRefused(w)) return w;
+  if (by.some((s, i) => s !== undefined && i !== 0))
+    return refuse("weight-not-constant", "takes the map on another input than its data");
+  const groups = at.int("group", 1);
+  const s = channels(by[0] as Spread, w.dims[1] * groups, "input channels");
+  if (isRefused(s)) return s;
+  return absorb(withParam(at.state, 1, scaled(w, overInputs(s, w.dims, w.dims.length, groups))));
+}
+
+/** True when no output position sees a padded zero. */
+export function unpadded(at: RuleNode, kernel: readonly number[]): boolean {
+  const auto = at.string("auto_pad", "NOTSET");
+  if (auto === "VALID") return true;
+  if (auto === "NOTSET" || auto === "") return (at.ints("pads") ?? []).every((p) => p === 0);
+  const [strides, dilations] = [at.ints("strides"), at.ints("dilations")];
+  return kernel.every((k, i) => {
+    const [stride, extent] = [strides?.[i] ?? 1, (k - 1) * (dilations?.[i] ?? 1) + 1];
+    if (stride === 1) return extent === 1;
+    const size = at.inShape(0)?.[i + 2];
+    return typeof size === "number" && (Math.ceil(size / stride) - 1) * stride + extent - size <= 0;
+  });
+}
+
+function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const w = at.param(1);
+  if (isRefused(w)) return w;
+  if (by.some((t, i) => t !== undefined && i !== 0))
+    return refuse("weight-not-constant", "takes the map on another input than its data");
+  if (!unpadded(at, w.dims.slice(2))) {
+    return refuse("padding-blocks", "pads its input with zeros, which the shift must not touch", {
+      facts: { pads: at.ints("pads") ?? [] },
+    });
+  }
+  const groups = at.int("group", 1);
+  const t = channels(by[0] as Spread, w.dims[1] * groups, "input channels");
+  if (isRefused(t)) return t;
+  const [out, inner] = w.dims;
+  const sums = (): Float64Array => {
+    const values = w.values();
+    const taps = values.length / (out * inner);
+    const result = new Float64Array(out);
+    for (let o = 0, k = 0; o < out; o++) {
+      const first = Math.floor(o / (out / groups)) * inner;
+      for (let i = 0; i < inner; i++) {
+        let sum = 0;
+        for (let tap = 0; tap < taps; tap++) sum += values[k++];
+        result[o] += sum * t[first + i];
+      }
+    }
+    return result;
+  };
+  return addBias(at, 2, w.dtype, sums());
+}
+
+export const conv: Rule = { type: "Conv", backScale, backShift, forwardScale, forwardShift };
+export const deformConv: Rule = { type: "DeformConv", backScale, backShift, forwardScale };

@@ -1,0 +1,103 @@
+/** Arithmetic on constant operands: each result remembers how to compute itself, in float64, when it is written. */
+import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch } from "../affine/spread.ts";
+import type { StorageFloat } from "../onnx/dtype.ts";
+import { scaleStream } from "./stream.ts";
+import { type NodeState, type Param, type Refused, type RuleNode, refuse, withAttribute } from "./types.ts";
+
+const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
+
+/** A new constant. */
+export function fresh(dtype: StorageFloat, dims: readonly number[], values: () => Float64Array): Param {
+  return { dtype, dims, source: undefined, values, gain: 1, smallest: 1, mixed: true };
+}
+
+/** param ⊙ by; `by` has the param's rank. */
+export function scaled(param: Param, by: Spread): Param {
+  const factors = simplify(by);
+  const grown = param.dims.map((d, i) => Math.max(d, factors.dims[i]));
+  let [gain, smallest] = [0, Number.POSITIVE_INFINITY];
+  for (const v of factors.data) {
+    gain = Math.max(gain, Math.abs(v));
+    if (v !== 0) smallest = Math.min(smallest, Math.abs(v));
+  }
+  const { dims } = param;
+  const values = () => scaleInPlace(expand(param.values(), dims, grown), grown, factors);
+  if (grown.every((d, i) => d === dims[i])) scaleStream(param.values, values, dims, factors);
+  return {
+    ...param,
+    dims: grown,
+    gain: param.gain * gain,
+    smallest: param.smallest * Math.min(smallest, 1e308),
+    values,
+  };
+}
+
+/** param + by; `by` has the param's rank. */
+export function shifted(param: Param, by: Spread): Param {
+  const grown = param.dims.map((d, i) => Math.max(d, by.dims[i]));
+  const { dims } = param;
+  return {
+    ...param,
+    dims: grown,
+    mixed: true,
+    values: () => {
+      const out = expand(param.values(), dims, grown);
+      const add = expand(by.data, by.dims, grown);
+      for (let i = 0; i < out.length; i++) out[i] += add[i];
+      return out;
+    },
+  };
+}
+
+/** Element-wise function of a param. */
+export const mapped = (param: Param, f: (v: number) => number): Param => ({
+  ...param,
+  mixed: true,
+  values: () => param.values().map(f),
+});
+
+/** The same numbers under more leading dimensions of 1. */
+export const leading = (param: Param, rank: number): Param =>
+  param.dims.length >= rank ? param : { ...param, dims: [...new Array<number>(rank - param.dims.length).fill(1), ...param.dims] };
+
+/** Drops leading 1s down to `rank`: the smallest legal shape keeps files tidy. */
+export function trimmed(param: Param, rank: number): Param {
+  let dims = param.dims;
+  while (dims.length > rank && dims[0] === 1) dims = dims.slice(1);
+  return dims === param.dims ? param : { ...param, dims };
+}
+
+function expand(values: Float64Array, dims: readonly number[], to: readonly number[]): Float64Array {
+  let s: Spread = { dims, data: values };
+  for (let i = 0; i < to.length; i++) s = stretch(s, i, to[i]);
+  return s.data === values && s.data.length === count(to) ? values : s.data;
+}
+
+/** A spread as a bare vector of `size` when only `axis` varies, else undefined. */
+export function vectorOn(by: Spread, axis: number, size: number): Float64Array | undefined {
+  const axes = axesOf(by);
+  if (axes.length > 1 || (axes.length === 1 && axes[0] !== axis)) return undefined;
+  const only = numberOf(by);
+  if (only !== undefined) return new Float64Array(size).fill(only);
+  return by.data.length === size ? by.data : undefined;
+}
+
+export const isZero = (by: Spread): boolean => every(by, (v) => v === 0);
+export const isOne = (by: Spread): boolean => every(by, (v) => v === 1);
+
+/** The numbers of a param as a spread of its own rank. */
+export const spreadOf = (param: Param): Spread => ({ dims: param.dims, data: param.values() });
+
+/**
+ * The state with a float attribute changed. Attributes are float32: one rounding, as any float32 constant gets; beside
+ * tensors of float64 only what is exact will do.
+ */
+export function floatAttribute(at: RuleNode, state: NodeState, name: string, value: number): NodeState | Refused {
+  const rounded = Math.fround(value);
+  const error = Math.abs(rounded - value);
+  const double = at.facts.of(at.node.inputs[0]).dtype === 11;
+  if (!Number.isFinite(rounded)) return refuse("storage-overflow", `would overflow its attribute ${name}`, { facts: { value } });
+  if (error > (double ? 0 : 2 ** -24 * Math.abs(value)))
+    return refuse("storage-precision", `cannot hold ${value} in its attribute ${name} precisely enough`, { facts: { value } });
+  return withAttribute(state, name, { float: value });
+}

@@ -1,0 +1,132 @@
+/**
+ * What an operator knows about diagonal affine maps. A map travels as two moves, a scale and a shift, each in one direction:
+ *
+ *   back:    the new output shall be `by ⊙ out` (or `out + by`); which inputs must change how, or which constants absorb it?
+ *   forward: the old input was `by ⊙ in` (or `in + by`) of the new one; what absorbs it, or how do the outputs change?
+ *
+ * A rule answers with steps in order of preference, or with a refusal. It never changes anything.
+ */
+import type { Spread } from "../affine/spread.ts";
+import type { RefusalCode } from "../diag/codes.ts";
+import type { Shape } from "../graph/dims.ts";
+import type { Facts } from "../graph/facts.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { StorageFloat } from "../onnx/dtype.ts";
+
+export type Kind = "scale" | "shift";
+
+/** A constant operand: where it comes from and, on demand, its numbers after every change so far, in float64. */
+export interface Param {
+  readonly dtype: StorageFloat;
+  readonly dims: readonly number[];
+  /** The constant of the file it derives from; undefined when the operator had none. */
+  readonly source: GraphValue | undefined;
+  /** Fresh numbers the caller may overwrite; product(dims) of them. */
+  values(): Float64Array;
+  /** Largest factor by which any element was multiplied so far; lets a range check skip safe constants. */
+  readonly gain: number;
+  readonly smallest: number;
+  /** True when a shift or another tensor went into it, so that its range says nothing before it is computed. */
+  readonly mixed: boolean;
+}
+
+/** An operator as the plan has it so far. */
+export interface NodeState {
+  readonly opType: string;
+  /** Changed constant operands by input position. */
+  readonly params: ReadonlyMap<number, Param>;
+  /** Changed attributes: a number is written with the type the attribute has in the specification. */
+  readonly attributes: Readonly<Record<string, AttributeChange>>;
+  /** A constant Add that follows the operator: the bias of a MatMul. */
+  readonly bias: Param | undefined;
+  /** Optional operands the operator no longer has. */
+  readonly dropped?: readonly number[];
+}
+
+export type AttributeChange =
+  | { readonly float: number }
+  | { readonly int: number }
+  | { readonly ints: readonly number[] }
+  | { readonly string: string };
+
+export interface Refused {
+  readonly refused: RefusalCode;
+  /** A clause that completes "Conv conv1 …", e.g. "pads its input with zeros". */
+  readonly because: string;
+  readonly node?: GraphNode;
+  readonly value?: GraphValue;
+  readonly facts?: Readonly<Record<string, string | number | boolean | readonly number[]>>;
+}
+
+export interface Step {
+  /** Per input (back) or per output (forward): the map to hand on; undefined for none. */
+  readonly pass: readonly (Spread | undefined)[];
+  /** The operator after the step, when it changes. */
+  readonly state?: NodeState;
+}
+
+export type Move = readonly Step[] | Refused;
+
+export const isRefused = (move: object): move is Refused => "refused" in move;
+
+/** A node as a rule sees it. */
+export interface RuleNode {
+  readonly node: GraphNode;
+  readonly facts: Facts;
+  readonly version: number;
+  readonly state: NodeState;
+  inShape(i: number): Shape | undefined;
+  outShape(i: number): Shape | undefined;
+  /** The constant at input `i`, as changed so far; a refusal when it is not constant or not of a float storage type. */
+  param(i: number): Param | Refused;
+  /** The constant at input `i` as the file has it, to be read only: also one that a DequantizeLinear makes. */
+  stored(i: number): Param | Refused;
+  /** True when input `i` is present. */
+  has(i: number): boolean;
+  isConstant(i: number): boolean;
+  int(name: string, fallback: number): number;
+  ints(name: string): number[] | undefined;
+  float(name: string, fallback: number): number;
+  string(name: string, fallback: string): string;
+}
+
+export type MoveFn = (at: RuleNode, by: readonly (Spread | undefined)[]) => Move;
+
+export interface Rule {
+  readonly type: string;
+  readonly backScale?: MoveFn;
+  readonly backShift?: MoveFn;
+  readonly forwardScale?: MoveFn;
+  readonly forwardShift?: MoveFn;
+  /** True when the outputs do not change although input `index` does: Shape of it, a Slice of other channels. */
+  readonly ignores?: (at: RuleNode, index: number, kind: Kind, by: Spread) => boolean;
+}
+
+/** Adds a rule for several operators that behave alike. */
+export const alike = (types: string, rule: Omit<Rule, "type">): Rule[] => types.split(" ").map((type) => ({ type, ...rule }));
+
+export const refuse = (refused: RefusalCode, because: string, more: Omit<Refused, "refused" | "because"> = {}): Refused => ({
+  refused,
+  because,
+  ...more,
+});
+
+/** One step that hands the map on through input or output 0 (or `index`). */
+export const pass = (by: Spread, index = 0): Step[] => {
+  const list = new Array<Spread | undefined>(index + 1).fill(undefined);
+  list[index] = by;
+  return [{ pass: list }];
+};
+
+/** One step that ends here. */
+export const absorb = (state: NodeState): Step[] => [{ pass: [], state }];
+
+export const withParam = (state: NodeState, index: number, param: Param): NodeState => ({
+  ...state,
+  params: new Map(state.params).set(index, param),
+});
+
+export const withAttribute = (state: NodeState, name: string, change: AttributeChange): NodeState => ({
+  ...state,
+  attributes: { ...state.attributes, [name]: change },
+});
