@@ -63,7 +63,36 @@ export interface Witness {
     readonly node: string;
     readonly channel: number | undefined;
     readonly maxDifference: number;
+    /** Kind of the sample on which it was found. */
+    readonly sample?: string;
+    /** Operators between the values that still agree and this one, itself the last, by name or first output. */
+    readonly between?: readonly string[];
+    /** The values that reach those operators, the same in both models within rounding, and by how much they do differ. */
+    readonly agreeing?: readonly { readonly value: string; readonly maxDifference: number }[];
   };
+}
+
+/** Operators whose numbers were shown to make the difference. Several nodes where they share a tensor. */
+export interface GuiltyNodes {
+  readonly nodes: readonly string[];
+  readonly operators: readonly string[];
+  readonly tensors: readonly string[];
+}
+
+/** Whose numbers make the second file different (bisect.ts). */
+export interface Bisection {
+  readonly outcome: "found" | "not-separated";
+  /** What judged the mixed files; absent when none was made. */
+  readonly judgedBy?: "run" | "proof";
+  /** With the numbers of all of these replaced the files agree; with any one of them left, they do not. */
+  readonly guilty: readonly GuiltyNodes[];
+  /** Where the replacing numbers came from. */
+  readonly reference?: "first file" | "first file folded";
+  /** Operators whose numbers were other than their counterpart's. */
+  readonly suspected: number;
+  /** Mixed files that were judged. */
+  readonly trials: number;
+  readonly reason?: string;
 }
 
 export interface Verdict {

@@ -1,0 +1,88 @@
+/** What the two files promise to the outside, before any number is looked at: inputs, outputs, operator sets. */
+import { dtypeOf } from "../onnx/dtype.ts";
+import type { Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
+import { requiredInputs } from "./shapes.ts";
+
+export interface Finding {
+  /** "different": the second file cannot take the first one's place. "note": it can, but says something else about itself. */
+  readonly weight: "different" | "note";
+  readonly message: string;
+}
+
+function typeText(type: TypeInfo): string {
+  if (type.kind === "sequence" || type.kind === "optional")
+    return `${type.kind}(${type.of === undefined ? "?" : typeText(type.of)})`;
+  if (type.kind !== "tensor" && type.kind !== "sparse") return type.kind;
+  const shape = type.shape === undefined ? "" : ` [${type.shape.map((d) => d ?? "?").join(", ")}]`;
+  return `${dtypeOf(type.elemType ?? 0) ?? `type ${type.elemType}`}${shape}`;
+}
+
+/** The weight of a difference of declared types; undefined when there is none. */
+function typeWeight(a: TypeInfo, b: TypeInfo): Finding["weight"] | undefined {
+  if (a.kind === "unknown" || b.kind === "unknown") return a.kind === b.kind ? undefined : "note";
+  if (a.kind !== b.kind || a.elemType !== b.elemType) return "different";
+  if (a.of !== undefined && b.of !== undefined) return typeWeight(a.of, b.of);
+  const [x, y] = [a.shape, b.shape];
+  if (x === undefined || y === undefined) return x === y ? undefined : "note";
+  if (x.length !== y.length) return "different";
+  if (x.some((d, i) => typeof d === "number" && typeof y[i] === "number" && d !== y[i])) return "different";
+  return x.some((d, i) => d !== y[i]) ? "note" : undefined;
+}
+
+function compareLists(
+  what: "input" | "output",
+  a: readonly ValueInfoRecord[],
+  b: readonly ValueInfoRecord[],
+  optional: ReadonlySet<string>,
+): Finding[] {
+  const findings: Finding[] = [];
+  const others = new Map(b.map((value) => [value.name, value]));
+  for (const value of a) {
+    const other = others.get(value.name);
+    if (other === undefined) {
+      const weight = what === "input" && optional.has(value.name) ? "note" : "different";
+      findings.push({ weight, message: `${what} "${value.name}" is missing from the second file` });
+      continue;
+    }
+    const weight = typeWeight(value.type, other.type);
+    if (weight !== undefined) {
+      findings.push({
+        weight,
+        message: `${what} "${value.name}" is ${typeText(value.type)} in the first file, ${typeText(other.type)} in the second`,
+      });
+    }
+  }
+  const known = new Set(a.map((value) => value.name));
+  for (const { name } of b) {
+    if (!known.has(name)) {
+      const weight = what === "output" || optional.has(name) ? "note" : "different";
+      findings.push({ weight, message: `${what} "${name}" is only in the second file` });
+    }
+  }
+  const common = (list: readonly ValueInfoRecord[]) =>
+    list.map((value) => value.name).filter((name) => known.has(name) && others.has(name));
+  if (common(a).join("\0") !== common(b).join("\0"))
+    findings.push({ weight: "note", message: `the ${what}s are in another order` });
+  return findings;
+}
+
+export function compareFaces(a: Model, b: Model): Finding[] {
+  const required = new Set([...requiredInputs(a), ...requiredInputs(b)].map((input) => input.name));
+  const optional = new Set(
+    [...a.graph.inputs, ...b.graph.inputs].map((input) => input.name).filter((name) => !required.has(name)),
+  );
+  const findings = [
+    ...compareLists("input", a.graph.inputs, b.graph.inputs, optional),
+    ...compareLists("output", a.graph.outputs, b.graph.outputs, optional),
+  ];
+  for (const domain of new Set([...a.opsets.keys(), ...b.opsets.keys()])) {
+    const [x, y] = [a.opsets.get(domain), b.opsets.get(domain)];
+    const name = domain === "" ? "ai.onnx" : domain;
+    if (x !== y)
+      findings.push({
+        weight: "note",
+        message: `operator set ${name}: version ${x ?? "none"} in the first file, ${y ?? "none"} in the second`,
+      });
+  }
+  return findings;
+}

@@ -1,0 +1,109 @@
+/**
+ * The law of the float64 witness, for one input and one output:
+ *   √(mean (y_a − y_b)²)  ≤  3 · max(p, e)
+ * p: root mean square change of y_b over the rounding draws (noise.ts).
+ * e: what evaluating in double may differ by. A computed sum of n products is the exact sum for data moved by at most n·2⁻⁵³
+ *    relatively (Higham, Accuracy and Stability of Numerical Algorithms, §3.1), so e is the change of the outputs of both
+ *    models when all their stored floats and inputs are moved by random parts of n·2⁻⁵³. Only asked for when p does not
+ *    suffice: models stored in float64, rewrites that round nothing but add in another order.
+ */
+import type { Model, TensorRecord } from "../onnx/records.ts";
+import type { Value } from "../ops/define.ts";
+import { compareValues, type Difference, leavesOf, rmsDistance } from "./compare.ts";
+import type { OutputComparison } from "./types.ts";
+
+/** Largest ratio that passes (docs/verification.md: the worst correct fold of the study had 2.56). */
+export const MAX_RATIO = 3;
+/** Below this ratio after any draw, further draws are not needed: p would have to fall to half. */
+export const CLEAR_RATIO = 1.5;
+export const DRAWS = 4;
+/**
+ * A ratio beyond MAX_RATIO after the first draws may be a small p by chance: such a pair is drawn on to this many before it is
+ * judged. Beyond HOPELESS no luck explains it (p² of four draws one ten-thousandth of what it should be has odds of 10⁻⁶).
+ */
+export const MOST_DRAWS = 32;
+const HOPELESS = 100;
+
+/** One pair of results under judgement. */
+export class Judgement {
+  readonly difference: Difference;
+  private squares = 0;
+  private draws = 0;
+  private evaluation = 0;
+  private doubtful = false;
+  storage: readonly [before: number, after: number] | undefined;
+
+  constructor(
+    readonly name: string,
+    readonly before: Value,
+    readonly after: Value,
+  ) {
+    this.difference = compareValues(before, after);
+  }
+
+  /** The second model's result after a rounding draw. */
+  addDraw(value: Value): void {
+    this.squares += rmsDistance(this.after, value) ** 2;
+    this.draws++;
+  }
+
+  /** Results of the two models, each after a move by n·2⁻⁵³. */
+  addEvaluation(before: Value, after: Value): void {
+    this.evaluation = Math.hypot(rmsDistance(this.before, before), rmsDistance(this.after, after));
+  }
+
+  get rounding(): number {
+    return Math.max(this.draws === 0 ? 0 : Math.sqrt(this.squares / this.draws), this.evaluation);
+  }
+
+  get ratio(): number {
+    const { rms } = this.difference;
+    if (rms === 0) return 0;
+    return this.rounding === 0 ? Number.MAX_VALUE : Math.min(rms / this.rounding, Number.MAX_VALUE);
+  }
+
+  get ok(): boolean {
+    return this.difference.mismatches === 0 && this.ratio <= MAX_RATIO;
+  }
+
+  get clear(): boolean {
+    return this.ratio <= CLEAR_RATIO;
+  }
+
+  /** True when further draws could change what is decided after `draws` of at least `least`. */
+  open(draws: number, least: number): boolean {
+    if (draws < least) return !this.clear;
+    // The failures after `least` draws all go to the end: stopping at the first pass would favour passing.
+    this.doubtful ||= draws === least && this.difference.mismatches === 0 && this.ratio > MAX_RATIO && this.ratio <= HOPELESS;
+    return this.doubtful && draws < MOST_DRAWS;
+  }
+
+  summary(): OutputComparison {
+    const { difference, storage } = this;
+    return {
+      name: this.name,
+      dtype: difference.dtype,
+      dims: difference.dims,
+      maxDifference: difference.max,
+      rmsDifference: difference.rms,
+      rounding: this.rounding,
+      ratio: this.ratio,
+      rms: difference.scale,
+      ...(storage === undefined ? {} : { storageErrorBefore: storage[0], storageErrorAfter: storage[1] }),
+      nonFinite: difference.nonFinite,
+      ok: this.ok,
+    };
+  }
+}
+
+/** An upper bound on the number of terms in any sum the model forms: over its weights, or over its inputs (pooling, norms). */
+export function longestSum(model: Model, feeds: ReadonlyMap<string, Value>): number {
+  let n = 1;
+  const weight = ({ dims }: TensorRecord) => {
+    if (dims.length > 1) n = Math.max(n, dims.reduce((size, d) => size * d, 1) / Math.max(1, Math.min(...dims)));
+  };
+  model.graph.initializers.forEach(weight);
+  for (const node of model.graph.nodes) for (const { t } of node.attributes.values()) if (t !== undefined) weight(t);
+  for (const value of feeds.values()) for (const leaf of leavesOf(value)) n = Math.max(n, leaf.data.length);
+  return n;
+}

@@ -1,0 +1,163 @@
+/**
+ * Maps that pass an operator. With x' = k·x + d at an input, the rules of `rules/` say what the constants become and which map
+ * (s, t) comes out: f(x') = s ⊙ f'(x) + t. What rounding leaves open of k and d is pushed through in the same way.
+ */
+import { combine as combineSpread, map, type Spread, simplify, uniform } from "../../affine/spread.ts";
+import type { Draft } from "../../fold/draft.ts";
+import type { GraphNode } from "../../graph/view.ts";
+import { ruleOf } from "../../rules/index.ts";
+import { isOne, isZero } from "../../rules/params.ts";
+import { isRefused } from "../../rules/types.ts";
+import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
+import type { Outcome } from "./outcome.ts";
+import { type InputMap, type Relation, snap } from "./relation.ts";
+
+/** α_out = s·f(β) + t was compared with f(β): the other file's output is (α_out − t)/s. */
+export function uncarry(relation: Relation, scale: Spread | undefined, shift: Spread | undefined): Relation | undefined {
+  if (scale === undefined && shift === undefined) return relation;
+  const rank = relation.scale.dims.length;
+  const [s, t] = [scale ?? uniform(rank, 1), shift ?? uniform(rank, 0)];
+  if (s.data.some((v) => v === 0)) return undefined;
+  const over = (x: Spread) => combineSpread(x, s, (p, q) => p / q);
+  const abs = (x: Spread) => map(x, Math.abs);
+  const k = simplify(over(relation.scale));
+  const moved = {
+    ...relation,
+    scale: k,
+    slackScale: abs(over(relation.slackScale)),
+    slackShift: abs(over(relation.slackShift)),
+  };
+  return snap({
+    ...moved,
+    shift: simplify(
+      combineSpread(
+        relation.shift,
+        combineSpread(t, k, (p, q) => p * q),
+        (p, q) => p - q,
+      ),
+    ),
+  }).relation;
+}
+
+/** Slack of the inputs at output i: pushed through like the maps themselves, or the largest of it everywhere. */
+export function carriedSlack(
+  maps: readonly (InputMap | undefined)[],
+  i: number,
+  push: (maps: (InputMap | undefined)[]) => ReturnType<typeof passThrough>,
+): { scale: Spread; shift: Spread } {
+  const along = (kind: "scale" | "shift", plain: number): Spread => {
+    const list = maps.map((by) => by && slackMap(by, kind));
+    let most = 0;
+    for (const by of list) for (const v of by?.[kind].data ?? []) most = Math.max(most, Math.abs(v - plain));
+    const carried = most === 0 ? undefined : push(list);
+    if (carried === undefined || "ok" in carried) return uniform(0, most);
+    const out = carried[kind][i];
+    return out === undefined ? uniform(0, 0) : map(out, (v) => Math.abs(v - plain));
+  };
+  return { scale: along("scale", 1), shift: along("shift", 0) };
+}
+
+/** The output after the maps that came out of the operator, with what slack came with them. */
+export function carry(
+  relation: Relation,
+  scale: Spread | undefined,
+  shift: Spread | undefined,
+  slack: { readonly scale: Spread; readonly shift: Spread },
+): Relation {
+  const rank = relation.scale.dims.length;
+  const [s, t] = [scale ?? uniform(rank, 1), shift ?? uniform(rank, 0)];
+  const mul = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p * q);
+  const add = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p + q);
+  const abs = (x: Spread) => map(x, Math.abs);
+  const spread = (x: Spread) => (x.dims.length === rank ? x : uniform(rank, x.data[0]));
+  const moved: Relation = {
+    ...relation,
+    scale: simplify(mul(s, relation.scale)),
+    shift: simplify(add(mul(s, relation.shift), t)),
+    slackScale: add(mul(abs(s), relation.slackScale), mul(mul(abs(s), abs(relation.scale)), spread(slack.scale))),
+    slackShift: add(
+      mul(abs(s), relation.slackShift),
+      isZero(t) ? uniform(rank, 0) : add(mul(abs(t), spread(slack.scale)), spread(slack.shift)),
+    ),
+  };
+  return snap(moved).relation;
+}
+
+/** What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. */
+export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number } {
+  let [gain, shift] = [0, 0];
+  for (const by of maps) {
+    if (by === undefined || by.identity) continue;
+    const { scale, slackScale, slackShift } = by;
+    for (const [i, slack] of slackScale.data.entries()) {
+      const s = scale.data[scale.data.length === slackScale.data.length ? i : 0];
+      if (s !== 0) gain = Math.max(gain, slack / Math.abs(s));
+    }
+    for (const slack of slackShift.data) shift = Math.max(shift, slack);
+  }
+  return { gain, shift };
+}
+
+/** Operators whose inputs must all carry one gain. */
+const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where"]);
+
+/** Maps of several inputs that an operator needs equal and that are equal within their slack become equal. */
+function agree(list: readonly (Spread | undefined)[], maps: readonly (InputMap | undefined)[]): (Spread | undefined)[] {
+  const first = list.findIndex((by) => by !== undefined);
+  return list.map((by, i) => {
+    const lead = list[first] as Spread;
+    const [p, q] = [maps[first], maps[i]];
+    if (by === undefined || i === first || p === undefined || q === undefined || by.dims.length !== lead.dims.length) return by;
+    const slack = combineSpread(p.slackScale, q.slackScale, (x, y) => x + y);
+    const close = combineSpread(
+      combineSpread(by, lead, (x, y) => Math.abs(x - y)),
+      slack,
+      (e, s) => (e <= s ? 1 : 0),
+    );
+    return close.data.every((v) => v === 1) ? lead : by;
+  });
+}
+
+/** The slack of a map as a map: gains of 1 + δ, or shifts of δ. */
+function slackMap(by: InputMap, kind: "scale" | "shift"): InputMap {
+  const rank = by.scale.dims.length;
+  if (kind === "shift") return { ...by, scale: uniform(rank, 1), shift: simplify(by.slackShift) };
+  const scale = combineSpread(by.slackScale, by.scale, (slack, s) => 1 + slack / Math.max(Math.abs(s), 2 ** -1000));
+  return { ...by, scale: simplify(scale), shift: uniform(rank, 0) };
+}
+
+/** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
+export function passThrough(
+  draft: Draft,
+  node: GraphNode,
+  maps: readonly (InputMap | undefined)[],
+): { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } | (Outcome & { ok: false }) {
+  const rule = node.domain === "" ? ruleOf(node.opType) : undefined;
+  const carried: { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } = { scale: [], shift: [] };
+  for (const kind of ["shift", "scale"] as const) {
+    const list = maps.map((by) =>
+      by === undefined || (kind === "scale" ? isOne(by.scale) : isZero(by.shift)) ? undefined : simplify(by[kind]),
+    );
+    if (list.every((by) => by === undefined)) continue;
+    const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
+    const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
+    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps) : full);
+    if (steps === undefined)
+      return {
+        ok: false,
+        reason: `a ${kind === "scale" ? "gain" : "shift"} cannot pass ${node.label}`,
+        impassable: isNonlinear(node),
+      };
+    if (isRefused(steps))
+      return {
+        ok: false,
+        reason: `${node.label} ${steps.because}`,
+        impassable: isFinal(node, steps),
+        misfit: borderMisfit(draft.at(node), kind === "shift" ? maps[0]?.shift : undefined, steps),
+      };
+    const [step] = steps;
+    if (step.state !== undefined) draft.set(node, step.state);
+    carried[kind] = step.pass;
+  }
+  return carried;
+}

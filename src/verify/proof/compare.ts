@@ -1,0 +1,308 @@
+/**
+ * An operator of the second file beside its counterpart: the maps of its inputs are pushed through (carry.ts), on the side
+ * where they are known exactly, and attributes, constants and coefficients are then compared. The result relates the outputs.
+ */
+import { map, plus, type Spread, simplify, stretch, times, uniform } from "../../affine/spread.ts";
+import { BnfoldError } from "../../diag/error.ts";
+import { Draft } from "../../fold/draft.ts";
+import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { ruleOf } from "../../rules/index.ts";
+import { isOne, isZero } from "../../rules/params.ts";
+import { isRefused, type RuleNode } from "../../rules/types.ts";
+import { bySimilarity, type Suspicion } from "./blame.ts";
+import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
+import type { Classes, Side } from "./classes.ts";
+import { joinedMember } from "./concat.ts";
+import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
+import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
+import { operandsAgree, sameFloat } from "./operands.ts";
+import { failed, type Outcome } from "./outcome.ts";
+import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
+
+/** One operator of the second file beside one of the first. */
+export class Comparison {
+  private readonly draft: Draft;
+  private readonly draftA: Draft;
+
+  constructor(
+    private readonly a: Side,
+    private readonly b: Side,
+    private readonly classes: Classes,
+    private readonly related: ReadonlyMap<GraphValue, Relation>,
+    private readonly tolerance: Tolerance,
+  ) {
+    this.draft = new Draft(b.facts, b.constants);
+    this.draftA = new Draft(a.facts, a.constants);
+  }
+
+  /** Compares one operator with a counterpart whose inputs are taken in `order`. */
+  compare(node: GraphNode, other: GraphNode, order: readonly number[]): Outcome {
+    const maps: (InputMap | undefined)[] = [];
+    const inverses: (InputMap | undefined)[] = [];
+    let identity = true;
+    let [invertible, possible] = [true, true];
+    let constants = true;
+    for (const [i, value] of node.inputs.entries()) {
+      const twin = other.inputs[order[i] ?? i];
+      const fixed = value === undefined || this.b.constants.has(value);
+      if (fixed !== (twin === undefined || this.a.constants.has(twin))) {
+        if (familyOf(node) !== "reshape" && !(familyOf(node) === "linear"))
+          return failed("its operands are constant in only one of the files");
+        constants = false;
+        continue;
+      }
+      if (fixed) {
+        if (
+          (value === undefined) !== (twin === undefined) ||
+          (value !== undefined && twin !== undefined && !sameConstant(this.a, twin, this.b, value))
+        )
+          constants = false;
+        continue;
+      }
+      const [beta, alpha] = [this.related.get(value), this.classes.of(twin as GraphValue)];
+      if (beta === undefined || alpha === undefined || beta.core !== alpha.core)
+        return failed("its inputs come from other values");
+      const by = this.unnoticed(node, i, relative(beta, alpha));
+      if (by?.identity === true) {
+        maps[i] = by;
+        inverses[order[i] ?? i] = by;
+        continue;
+      }
+      if (by === undefined && inverse(beta, alpha) === undefined)
+        return failed("the first file's input has lost channels that this one still reads");
+      maps[i] = by;
+      possible &&= by !== undefined;
+      identity = false;
+      inverses[order[i] ?? i] = inverse(beta, alpha);
+      invertible &&= inverses[order[i] ?? i] !== undefined;
+    }
+    const extra = other.inputs.slice(node.inputs.length).some((value) => value !== undefined);
+    constants &&= !extra;
+    const reshape = familyOf(node) === "reshape";
+    if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
+    // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
+    const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
+    if (identity && constants && settled && node.opType === other.opType && attributeDifference(other, node) === undefined)
+      return this.same(other);
+    const core =
+      node.opType === "Concat" && !constants && possible && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
+    const joined = core && joinedMember(this.a, other, this.b, node, maps, core, this.tolerance);
+    if (core && joined)
+      return { ok: true, outputs: [exact(core, joined.member)], worst: joined.worst, coefficients: joined.coefficients };
+    if (reshape && !sameReshape(this.a, other, this.b, node)) return failed("it makes another shape");
+    if (reshape && identity) return this.same(other);
+    // Where this file's input is exactly known, the first file's map goes into the first file's operator: its formula, unrounded.
+    const first = invertible && !identity ? this.pushed(node, other, inverses, true) : undefined;
+    if (first?.ok || !possible) return first ?? failed("the first file's input has lost channels that this one still reads");
+    const second = this.pushed(node, other, maps, false);
+    return second.ok || first === undefined || second.misfit !== undefined ? second : first;
+  }
+
+  private same(other: GraphNode): Outcome {
+    const outputs = other.outputs.map((value) => {
+      const known = value && this.classes.of(value);
+      return known && exact(known.core, known);
+    });
+    return { ok: true, outputs, worst: 0, coefficients: 0 };
+  }
+
+  /**
+   * Pushes the input maps through an operator, then compares what is left. Theirs (`first`): α = map(β), so the first file's
+   * operator takes the maps; else β = map(α), and the second file's does.
+   */
+  private pushed(node: GraphNode, other: GraphNode, maps: readonly (InputMap | undefined)[], first: boolean): Outcome {
+    const [draft, target] = first ? [this.draftA, other] : [this.draft, node];
+    const mark = draft.mark();
+    try {
+      const carried = passThrough(draft, target, maps);
+      if ("ok" in carried) return carried;
+      const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? [] : maps);
+      if (!inner.ok) return inner;
+      const outputs = inner.outputs.map((relation, i) => {
+        if (relation === undefined) return undefined;
+        const [scale, shift] = [carried.scale[i], carried.shift[i]];
+        return first
+          ? uncarry(relation, scale, shift)
+          : carry(
+              relation,
+              scale,
+              shift,
+              carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by)),
+            );
+      });
+      if (outputs.some((relation, i) => relation === undefined && inner.outputs[i] !== undefined))
+        return failed(`a gain of zero comes out of ${other.label}`);
+      return { ...inner, outputs };
+    } catch (error) {
+      if (!(error instanceof BnfoldError)) throw error;
+      return failed(error.message);
+    } finally {
+      draft.undo(mark);
+    }
+  }
+
+  /** The two operators with their constants, B's as changed by the maps pushed into them. */
+  private constantsAgree(at: RuleNode, atA: RuleNode, maps: readonly (InputMap | undefined)[]): Outcome {
+    const [node, other] = [at.node, atA.node];
+    const [mine, theirs] = [linearOf(at), linearOf(atA)];
+    if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, maps);
+    // Two ways of writing one shape do one thing to whatever passes.
+    if (familyOf(node) === "reshape") return this.same(other);
+    if (node.opType !== other.opType) return failed(`${node.label} stands for ${other.label}`);
+    const attribute = attributeDifference(other, node, { ...at.state.attributes, ...atA.state.attributes });
+    if (attribute !== undefined) return this.absorbed(at, atA) ?? failed(`${node.label} has another "${attribute}"`);
+    const agreed = operandsAgree(this.a, atA, this.b, at, this.tolerance, slackOf(maps));
+    if ("reason" in agreed) return this.absorbed(at, atA) ?? failed(agreed.reason, agreed.misfit);
+    const base = this.same(other);
+    return base.ok ? { ...base, ...agreed } : base;
+  }
+
+  /** The operator with one of the maps that follow it in the first file drawn into its constants. */
+  private absorbed(at: RuleNode, atA: RuleNode): Outcome | undefined {
+    const other = atA.node;
+    const [output, extra] = other.outputs;
+    const known = output && this.classes.of(output);
+    const rule = other.domain === "" ? ruleOf(atA.state.opType) : undefined;
+    if (known === undefined || extra !== undefined || rule === undefined || !isOne(known.scale) || !isZero(known.shift))
+      return undefined;
+    for (const m of known.core.members) {
+      if (m.value === output) continue;
+      const mark = this.draftA.mark();
+      try {
+        const taken = (["scale", "shift"] as const).every((kind) => {
+          if (kind === "scale" ? isOne(m.scale) : isZero(m.shift)) return true;
+          const steps = (kind === "scale" ? rule.backScale : rule.backShift)?.(this.draftA.at(other), [m[kind]]);
+          const step =
+            steps === undefined || isRefused(steps) ? undefined : steps.find((s) => s.pass.every((by) => by === undefined));
+          if (step?.state === undefined || step.state.bias !== undefined || step.state.opType !== at.state.opType) return false;
+          this.draftA.set(other, step.state);
+          return true;
+        });
+        const changed = this.draftA.at(other);
+        if (!taken || attributeDifference(other, at.node, { ...at.state.attributes, ...changed.state.attributes }) !== undefined)
+          continue;
+        const agreed = operandsAgree(this.a, changed, this.b, at, this.tolerance);
+        if (!("reason" in agreed)) return { ok: true, outputs: [exact(known.core, m)], ...agreed };
+      } finally {
+        this.draftA.undo(mark);
+      }
+    }
+    return undefined;
+  }
+
+  private linear(at: RuleNode, other: GraphNode, mine: Linear, theirs: Linear, maps: readonly (InputMap | undefined)[]): Outcome {
+    const { node } = at;
+    const output = other.outputs[0];
+    if (output === undefined) return failed("the counterpart has no output");
+    const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
+    const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
+    for (const [name, x] of Object.entries(mine.numbers ?? {})) {
+      if (!sameFloat(x, theirs.numbers?.[name] ?? Number.NaN, this.tolerance))
+        return failed(`${node.label} has another "${name}"`);
+    }
+    if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
+      return failed("the counterpart has another number of channels");
+    const b: StoredRows = {
+      rows: rowsB,
+      stored: this.storedRows(at, node, mine, rowsB),
+      dtype: mine.weight.dtype,
+      biasType: mine.bias?.dtype,
+      node,
+      dequantized: mine.dequantized,
+      open: openBias(rowsB, slackOf(maps).shift),
+    };
+    const first = this.match(output, rowsA, b, this.loosened(maps));
+    // What else the operator gives out does not pass these constants.
+    const base = this.same(other);
+    return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
+  }
+
+  /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
+  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance): Outcome {
+    const known = this.classes.of(value);
+    if (known === undefined) return failed("the counterpart has no class");
+    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
+    const rank = known.scale.dims.length;
+    const where = rowsA.dims ?? Array.from({ length: rank }, (_, i) => (i === rowsA.axis ? rowsA.count : 1));
+    const suspicions: (Suspicion & { readonly matching: number })[] = [];
+    // Where a channel is all zeros several members fit: the one of the same name is meant.
+    const named = b.node.outputs[0]?.name;
+    for (const m of known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named))) {
+      // The rows are those of `value`; the member is taken as a map of it.
+      const by = relative(exact(known.core, m), known);
+      if (by === undefined) continue;
+      const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
+      if (k === undefined || d === undefined || terms === undefined) continue;
+      const fit = fits(rowsA, b, { k, d, terms }, tolerance);
+      if ("worst" in fit) return { ok: true, outputs: [exact(known.core, m)], worst: fit.worst, coefficients };
+      const { matching, ...misfit } = fit;
+      suspicions.push({ core: known.core, member: m, misfit, matching });
+    }
+    const fit = solve(rowsA, b, tolerance);
+    const likely = bySimilarity(suspicions);
+    if (!("worst" in fit)) {
+      const [best] = likely;
+      const mostly = suspicions.some(({ matching }) => matching > 0.5);
+      return failed(
+        `${b.node.label} has coefficients the first file does not give`,
+        mostly ? best.misfit : fit,
+        best && exact(known.core, best.member),
+      );
+    }
+    const on = (data: Float64Array): Spread => simplify({ dims: where, data });
+    const [k, slackK] = [on(fit.k), on(fit.slackK)];
+    const moved: Relation = {
+      core: known.core,
+      scale: simplify(times(k, known.scale)),
+      shift: simplify(plus(times(k, known.shift), on(fit.d))),
+      slackScale: times(slackK, map(known.scale, Math.abs)),
+      slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
+      blame: { node: b.node, suspicions: likely },
+    };
+    return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
+  }
+
+  /** Rows of the second file's operator as they stand in the file. */
+  private storedRows(at: RuleNode, node: GraphNode, mine: Linear, now: StoredRows["rows"]): StoredRows["rows"] {
+    if (at.state.params.size === 0) return now;
+    const plain = linearOf(this.fresh(node));
+    return plain === undefined || plain.key !== mine.key ? now : plain.rowsOf(plain.weight.values(), plain.bias?.values());
+  }
+
+  private fresh(node: GraphNode): RuleNode {
+    return new Draft(this.b.facts, this.b.constants).at(node);
+  }
+
+  /** A map the operator does not notice (Shape reads no numbers) is no map. */
+  private unnoticed(node: GraphNode, index: number, by: InputMap | undefined): InputMap | undefined {
+    const ignores = node.domain === "" ? ruleOf(node.opType)?.ignores : undefined;
+    if (by === undefined || by.identity || ignores === undefined) return by;
+    const at = this.draft.at(node);
+    if (!ignores(at, index, "scale", by.scale) || !ignores(at, index, "shift", by.shift)) return by;
+    const rank = by.scale.dims.length;
+    const zero = uniform(rank, 0);
+    return { scale: uniform(rank, 1), shift: zero, slackScale: zero, slackShift: zero, identity: true };
+  }
+
+  /** Slack of the inputs' gains adds to what a coefficient may be off, in half-ulps: a half-ulp is at least u/2 relative. */
+  private loosened(maps: readonly (InputMap | undefined)[]): Tolerance {
+    return slackOf(maps).gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
+  }
+}
+
+/** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
+function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {
+  if (shift === 0) return undefined;
+  return Float64Array.from(
+    { length: count },
+    (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
+  );
+}
+
+/** A spread over `dims`, one number per place; undefined when it varies elsewhere. */
+function vector(s: Spread, dims: readonly number[]): Float64Array | undefined {
+  if (s.data.length > 1 && (s.dims.length !== dims.length || s.dims.some((d, i) => d !== 1 && d !== dims[i]))) return undefined;
+  let full: Spread = s.dims.length === dims.length ? s : uniform(dims.length, s.data[0]);
+  for (const [axis, d] of dims.entries()) full = stretch(full, axis, d);
+  return full.data;
+}

@@ -1,0 +1,105 @@
+/**
+ * Concat with constant parts, in both files: the whole is k ⊙ (the first file's) + d for a member (k, d) of its class when each
+ * computed part is mapped by the member's own part and each constant part c' is k·c + d within its rounding.
+ */
+import { combine, every, map, type Spread, stretch, take } from "../../affine/spread.ts";
+import { intAttr } from "../../graph/attributes.ts";
+import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
+import { isRefused } from "../../rules/types.ts";
+import type { Core, Member, Side } from "./classes.ts";
+import { halfUlp, type Tolerance } from "./linear.ts";
+import type { InputMap } from "./relation.ts";
+
+const NOISE = 2 ** -46;
+
+export interface Joined {
+  readonly member: Member;
+  readonly worst: number;
+  readonly coefficients: number;
+}
+
+/** The member of `core` that `node` of the second file is, next to `other` of the first. */
+export function joinedMember(
+  a: Side,
+  other: GraphNode,
+  b: Side,
+  node: GraphNode,
+  maps: readonly (InputMap | undefined)[],
+  core: Core,
+  tolerance: Tolerance,
+): Joined | undefined {
+  const rank = a.facts.rank(other.outputs[0]);
+  if (rank === undefined || node.inputs.length !== other.inputs.length) return undefined;
+  const [axis, same] = [other, node].map(({ record }) => intAttr(record, "axis", 1)).map((v) => (v < 0 ? v + rank : v));
+  if (axis !== same) return undefined;
+  for (const member of core.members) {
+    if (member.scale.dims.length !== rank) continue;
+    let [first, worst, coefficients] = [0, 0, 0];
+    let fits = true;
+    for (const [i, value] of other.inputs.entries()) {
+      const size = a.facts.shape(value)?.[axis];
+      const varies = member.scale.dims[axis] > 1 || member.shift.dims[axis] > 1;
+      if (varies && typeof size !== "number") return undefined;
+      const part = (s: Spread) =>
+        s.dims[axis] === 1
+          ? s
+          : take(
+              s,
+              axis,
+              Array.from({ length: size as number }, (_, k) => first + k),
+            );
+      const error = partError(a, value, b, node.inputs[i], maps[i], [member.scale, member.shift].map(part), tolerance);
+      if (typeof size === "number") first += size;
+      if (error === undefined) {
+        fits = false;
+        break;
+      }
+      worst = Math.max(worst, error.worst);
+      coefficients += error.count;
+    }
+    if (fits) return { member, worst, coefficients };
+  }
+  return undefined;
+}
+
+/** How far a part is off; undefined when it is another one. */
+function partError(
+  a: Side,
+  x: GraphValue | undefined,
+  b: Side,
+  y: GraphValue | undefined,
+  by: InputMap | undefined,
+  [k, d]: readonly Spread[],
+  tolerance: Tolerance,
+): { worst: number; count: number } | undefined {
+  if (by !== undefined) {
+    const near = (p: Spread, q: Spread, slack: Spread) =>
+      every(
+        combine(
+          combine(p, q, (u, v) => Math.abs(u - v) - NOISE * Math.abs(v)),
+          slack,
+          (e, s) => (e <= s ? 1 : 0),
+        ),
+        (ok) => ok === 1,
+      );
+    return near(by.scale, k, by.slackScale) && near(by.shift, d, by.slackShift) ? { worst: 0, count: 0 } : undefined;
+  }
+  if (x === undefined || y === undefined || !a.constants.has(x) || !b.constants.has(y)) return undefined;
+  const [p, q] = [a.constants.param(x, true), b.constants.param(y, true)];
+  if (isRefused(p) || isRefused(q) || p.dims.length !== k.dims.length || p.dims.some((n, i) => n !== q.dims[i])) return undefined;
+  const full = (s: Spread) => p.dims.reduce((out, n, i) => stretch(out, i, n), s);
+  const [c, got] = [{ dims: p.dims, data: p.values() }, q.values()];
+  const scaled = combine(c, full(k), (u, v) => u * v);
+  const expected = combine(scaled, full(d), (u, v) => u + v).data;
+  const terms = combine(map(scaled, Math.abs), map(full(d), Math.abs), (u, v) => u + v).data;
+  let worst = 0;
+  for (let i = 0; i < got.length; i++) {
+    const half = halfUlp(q.dtype, got[i]);
+    const error = Math.abs(got[i] - expected[i]);
+    if (!(error <= 1.01 * half + terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE)))
+      return undefined;
+    worst = Math.max(worst, error / half);
+  }
+  return { worst, count: got.length };
+}

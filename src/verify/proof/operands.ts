@@ -1,0 +1,140 @@
+/**
+ * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
+ * their constant operands must agree within one rounding of what the files store.
+ */
+import type { Param, RuleNode } from "../../rules/types.ts";
+import { isRefused } from "../../rules/types.ts";
+import type { Side } from "./classes.ts";
+import { halfUlp, type Misfit, type Tolerance } from "./linear.ts";
+import { sameConstant } from "./match.ts";
+
+export type Agreement =
+  | { readonly worst: number; readonly coefficients: number }
+  | { readonly reason: string; readonly misfit?: Misfit };
+
+/** Operands that stand for zeros when they are absent. */
+const BIASES: Record<string, readonly number[]> = {
+  LSTM: [3, 5, 6, 7],
+  GRU: [3, 5],
+  RNN: [3, 5],
+  LayerNormalization: [2],
+  Pad: [2],
+};
+
+/** Defaults of the float attributes that rules change, by operator where it matters. */
+const FLOATS: Record<string, number> = {
+  epsilon: Math.fround(1e-5),
+  alpha: 1,
+  beta: 1,
+  value: 0,
+  min: -3.4028234663852886e38,
+  max: 3.4028234663852886e38,
+  lambd: 0.5,
+  bias: 0,
+  "HardSigmoid.alpha": Math.fround(0.2),
+  "HardSigmoid.beta": 0.5,
+};
+
+/** Two float attributes, one of which may have been computed: float32 holds it to one rounding. */
+export const sameFloat = (x: number, y: number, tolerance: Tolerance): boolean =>
+  x === y || Math.abs(x - y) <= tolerance.weight * 2 ** -24 * Math.max(Math.abs(x), Math.abs(y));
+
+/** The first changed attribute whose numbers differ. */
+function attributeMisfit(at: RuleNode, atA: RuleNode, tolerance: Tolerance): string | undefined {
+  const names = new Set([...Object.keys(at.state.attributes), ...Object.keys(atA.state.attributes)]);
+  for (const name of names) {
+    const change = at.state.attributes[name] ?? atA.state.attributes[name];
+    if ("int" in change ? at.int(name, 0) !== atA.int(name, 0) : true) {
+      if ("int" in change) return name;
+      const fallback = FLOATS[`${at.node.opType}.${name}`] ?? FLOATS[name] ?? Number.NaN;
+      if (!sameFloat(at.float(name, fallback), atA.float(name, fallback), tolerance)) return name;
+    }
+  }
+  return undefined;
+}
+
+/** @param slack What the maps pushed into the operators left open: it is open in the operands they moved, too. */
+export function operandsAgree(
+  a: Side,
+  atA: RuleNode,
+  b: Side,
+  at: RuleNode,
+  tolerance: Tolerance,
+  slack = { gain: 0, shift: 0 },
+): Agreement {
+  const { node } = at;
+  const attribute = attributeMisfit(at, atA, tolerance);
+  if (attribute !== undefined) return { reason: `${node.label} has another "${attribute}"` };
+  let [worst, coefficients] = [0, 0];
+  const last = Math.max(
+    node.inputs.length,
+    atA.node.inputs.length,
+    ...[...at.state.params.keys(), ...atA.state.params.keys()].map((i) => i + 1),
+  );
+  for (let i = 0; i < last; i++) {
+    const [value, twin] = [node.inputs[i], atA.node.inputs[i]];
+    const [mine, theirs] = [at.has(i), atA.has(i)];
+    if (!mine && !theirs) continue;
+    if (mine && theirs && !at.isConstant(i) && !atA.isConstant(i)) continue;
+    const changed = at.state.params.has(i) || atA.state.params.has(i);
+    if (
+      !changed &&
+      value !== undefined &&
+      twin !== undefined &&
+      at.isConstant(i) &&
+      atA.isConstant(i) &&
+      sameConstant(a, twin, b, value)
+    )
+      continue;
+    if (mine !== theirs && BIASES[node.opType]?.includes(i) !== true)
+      return { reason: `${node.label} has operand ${i} in only one of the files` };
+    const [p, q] = [mine ? at.param(i) : undefined, theirs ? atA.param(i) : undefined];
+    if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
+      return { reason: `operand ${i} of ${node.label} is another constant` };
+    const stored = value && b.constants.param(value);
+    const found = compare(
+      p,
+      q,
+      stored === undefined || isRefused(stored) ? undefined : stored.values(),
+      tolerance,
+      changed ? slack : { gain: 0, shift: 0 },
+    );
+    if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size` };
+    if ("index" in found)
+      return {
+        reason: `operand ${i} of ${node.label} is another constant`,
+        misfit: { tensor: value?.name ?? twin?.name ?? "", ...found },
+      };
+    worst = Math.max(worst, found.worst);
+    coefficients += found.count;
+  }
+  return { worst, coefficients };
+}
+
+/** Two operands, absent ones as zeros; `raw` are the second file's stored numbers, whose rounding counts. */
+function compare(
+  p: Param | undefined,
+  q: Param | undefined,
+  raw: Float64Array | undefined,
+  tolerance: Tolerance,
+  slack: { readonly gain: number; readonly shift: number },
+): { worst: number; count: number } | { index: number[]; expected: number; got: number } | undefined {
+  const some = (p ?? q) as Param;
+  const zeros = () => new Float64Array(some.dims.reduce((n, d) => n * d, 1));
+  const [x, y] = [p?.values() ?? zeros(), q?.values() ?? zeros()];
+  const stored = raw === undefined || raw.length !== x.length ? x : raw;
+  if (x.length !== y.length) return undefined;
+  let worst = 0;
+  for (let k = 0; k < x.length; k++) {
+    const half = halfUlp(some.dtype, stored[k]);
+    // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
+    const grown = stored[k] === 0 ? half : half * Math.max(p?.mixed === true ? 1 : 0, Math.abs(x[k] / stored[k]));
+    const open = slack.gain * Math.abs(y[k]) + slack.shift;
+    const noise =
+      2 ** -46 * (Math.abs(y[k]) + (p?.mixed === true || q?.mixed === true ? Math.abs(stored[k]) + Math.abs(x[k]) : 0));
+    const error = Math.abs(x[k] - y[k]);
+    if (!(error <= tolerance.weight * grown + noise + open)) return { index: [k], expected: y[k], got: x[k] };
+    if (error > noise + open) worst = Math.max(worst, (error - noise - open) / Math.max(grown, 2 ** -1074));
+  }
+  return { worst, count: x.length };
+}

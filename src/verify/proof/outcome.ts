@@ -1,0 +1,24 @@
+/** What comes of comparing one operator with another. */
+import type { Misfit } from "./linear.ts";
+import type { Relation } from "./relation.ts";
+
+export type Outcome =
+  | { readonly ok: true; readonly outputs: (Relation | undefined)[]; readonly worst: number; readonly coefficients: number }
+  | Failure;
+
+export interface Failure {
+  readonly ok: false;
+  readonly reason: string;
+  readonly misfit?: Misfit;
+  /** What the node was meant to compute, if that is known. */
+  readonly meant?: Relation;
+  /** True when the laws say that no such map passes the operator, false when they only do not say that it does. */
+  readonly impassable?: boolean;
+}
+
+export const failed = (reason: string, misfit?: Misfit, meant?: Relation): Failure => ({
+  ok: false,
+  reason,
+  ...(misfit ? { misfit } : {}),
+  ...(meant ? { meant } : {}),
+});

@@ -1,0 +1,171 @@
+/**
+ * What a value of the second file is in terms of the first: β = scale ⊙ core + shift, with slack for what rounding leaves
+ * open. When a member of the core's class lies within the slack, the relation is that member, exactly.
+ */
+import { blocks, combine, every, map, plus, type Spread, sameSpread, times, uniform } from "../../affine/spread.ts";
+import type { Blame } from "./blame.ts";
+import type { AffineMap, Core } from "./classes.ts";
+
+export interface Relation {
+  readonly core: Core;
+  readonly scale: Spread;
+  readonly shift: Spread;
+  /** Absolute slack of each. */
+  readonly slackScale: Spread;
+  readonly slackShift: Spread;
+  /** Where the map comes from when it is that of no value of the first file. */
+  readonly blame?: Blame;
+}
+
+/** One input of an operator as a map of its counterpart's input. */
+export interface InputMap {
+  readonly scale: Spread;
+  readonly shift: Spread;
+  readonly slackScale: Spread;
+  readonly slackShift: Spread;
+  readonly identity: boolean;
+}
+
+const abs = (s: Spread): Spread => map(s, Math.abs);
+
+export const exact = (core: Core, { scale, shift }: Pick<AffineMap, "scale" | "shift">): Relation => ({
+  core,
+  scale,
+  shift,
+  slackScale: uniform(scale.dims.length, 0),
+  slackShift: uniform(shift.dims.length, 0),
+});
+
+/** Relative distance within which two float64 computations of one number lie. */
+const NOISE = 2 ** -46;
+
+const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
+  const room = combine(slack, size, (s, m) => s * 1.000001 + m * NOISE);
+  return every(
+    combine(
+      combine(x, y, (p, q) => Math.abs(p - q)),
+      room,
+      (e, r) => (e <= r ? 1 : 0),
+    ),
+    (ok) => ok === 1,
+  );
+};
+
+/** The member of the class a relation is, if it is one. */
+export function snap(relation: Relation): { relation: Relation; member: boolean } {
+  const { core, scale, shift } = relation;
+  const rank = scale.dims.length;
+  for (const m of core.members) {
+    if (m.scale.dims.length !== rank) continue;
+    if (!within(scale, m.scale, relation.slackScale, abs(m.scale))) continue;
+    if (!within(shift, m.shift, relation.slackShift, plus(m.magnitude, abs(m.shift)))) continue;
+    return { relation: exact(core, m), member: true };
+  }
+  return { relation, member: false };
+}
+
+/**
+ * Numbers along an axis that may all be the same one, given their slack, become the same one: a map is as uniform as it can
+ * be, so that it passes whatever lets a uniform map pass.
+ */
+export function collapse(values: Spread, slack: Spread): Spread {
+  const room = combine(values, slack, (v, s) => s + Math.abs(v) * NOISE);
+  let low = combine(values, room, (v, r) => v - r);
+  let high = combine(values, room, (v, r) => v + r);
+  let changed = false;
+  for (let axis = 0; axis < low.dims.length; axis++) {
+    if (low.dims[axis] === 1) continue;
+    const [l, h] = [along(low, axis, Math.max), along(high, axis, Math.min)];
+    if (l.data.some((v, i) => v > h.data[i])) continue;
+    [low, high, changed] = [l, h, true];
+  }
+  return changed ? combine(low, high, (l, h) => (l + h) / 2) : values;
+}
+
+/** A spread with one axis reduced to one number. */
+function along(s: Spread, axis: number, pick: (a: number, b: number) => number): Spread {
+  const [outer, n, inner] = blocks(s.dims, axis);
+  const data = new Float64Array(outer * inner);
+  for (let o = 0; o < outer; o++) {
+    for (let i = 0; i < inner; i++) {
+      let v = s.data[o * n * inner + i];
+      for (let k = 1; k < n; k++) v = pick(v, s.data[(o * n + k) * inner + i]);
+      data[o * inner + i] = v;
+    }
+  }
+  return { dims: s.dims.with(axis, 1), data };
+}
+
+/**
+ * β as a map of α, both maps of one core: β = (s_β/s_α)·α + (t_β − t_α·s_β/s_α). Undefined where α has lost what β still
+ * depends on (a gain of zero), or where the slack does not settle it.
+ */
+export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined {
+  const rank = beta.scale.dims.length;
+  if (alpha.scale.dims.length !== rank) return undefined;
+  const [one, zero] = [uniform(rank, 1), uniform(rank, 0)];
+  if (sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift))
+    return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
+  if (
+    within(beta.scale, alpha.scale, beta.slackScale, abs(alpha.scale)) &&
+    within(beta.shift, alpha.shift, beta.slackShift, plus(alpha.magnitude, abs(alpha.shift)))
+  ) {
+    return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
+  }
+  const lost = combine(alpha.scale, beta.scale, (a, b) => (a === 0 && b !== 0 ? 1 : 0));
+  if (!every(lost, (v) => v === 0)) return undefined;
+  const ratio = combine(beta.scale, alpha.scale, (b, a) => (a === 0 ? 1 : b / a));
+  const slackScale = combine(beta.slackScale, alpha.scale, (s, a) => (a === 0 ? 0 : s / Math.abs(a)));
+  const moved = times(alpha.shift, ratio);
+  const shift = combine(beta.shift, moved, (b, m) => b - m);
+  const noise = map(plus(abs(beta.shift), abs(moved)), (v) => v * NOISE);
+  const slackShift = plus(plus(beta.slackShift, times(slackScale, abs(alpha.shift))), noise);
+  // A shift that may be nothing is nothing: relations are kept as plain as the numbers allow.
+  const plain = collapse(
+    combine(shift, slackShift, (t, s) => (Math.abs(t) <= s ? 0 : t)),
+    slackShift,
+  );
+  const plainScale = collapse(
+    combine(ratio, slackScale, (k, s) => (Math.abs(k - 1) <= s + NOISE ? 1 : k)),
+    slackScale,
+  );
+  return {
+    scale: plainScale,
+    shift: plain,
+    slackScale,
+    slackShift,
+    identity: every(plainScale, (v) => v === 1) && every(plain, (v) => v === 0),
+  };
+}
+
+/** True when rounding leaves nothing open. */
+export const isExact = ({ slackScale, slackShift }: Relation): boolean =>
+  every(slackScale, (v) => v === 0) && every(slackShift, (v) => v === 0);
+
+/** The other way round: α as a map of β, when β is known exactly and has lost nothing. */
+export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined {
+  const rank = beta.scale.dims.length;
+  if (alpha.scale.dims.length !== rank) return undefined;
+  const none = uniform(rank, 0);
+  if (isExact(beta) && sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift)) {
+    return { scale: uniform(rank, 1), shift: none, slackScale: none, slackShift: none, identity: true };
+  }
+  if (!every(beta.scale, (v) => v !== 0)) return undefined;
+  if (!isExact(beta)) return undefined;
+  const scale = combine(alpha.scale, beta.scale, (a, b) => a / b);
+  const moved = times(beta.shift, scale);
+  // Where two large shifts cancel, what is left is as uniform as their rounding allows.
+  const noise = map(plus(abs(alpha.shift), abs(moved)), (v) => v * 2 ** -50);
+  const shift = collapse(
+    combine(alpha.shift, moved, (a, m) => a - m),
+    noise,
+  );
+  const zero = uniform(rank, 0);
+  return {
+    scale,
+    shift,
+    slackScale: zero,
+    slackShift: zero,
+    identity: every(scale, (v) => v === 1) && every(shift, (v) => v === 0),
+  };
+}

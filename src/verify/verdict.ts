@@ -1,0 +1,120 @@
+/**
+ * One verdict from the proof and the run. The proof decides; the run is an independent witness that can only take away:
+ *   different     proof different, or run different, or the files promise different things
+ *   equivalent    proof equal and run equal or not run; or proof not decided and run equal
+ *   undecided     proof not decided (or not made) and run not run
+ */
+import type { Finding } from "./faces.ts";
+import { MAX_RATIO } from "./judge.ts";
+import type { OutputComparison, Proof, Verdict, Witness } from "./types.ts";
+
+const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
+
+/** Three digits, whatever the size. */
+function figure(x: number): string {
+  if (x === Number.MAX_VALUE) return "unbounded";
+  return x !== 0 && (x < 1e-3 || x >= 1e4) ? x.toExponential(2) : String(Number(x.toPrecision(3)));
+}
+
+function proofText(proof: Proof): string {
+  const regions = proof.regions;
+  const of = (outcome: Proof["outcome"]) => regions.filter((region) => region.outcome === outcome);
+  const coefficients = regions.reduce((sum, region) => sum + region.coefficients, 0);
+  const worst = regions.reduce((most, region) => Math.max(most, region.worstHalfUlps), 0);
+  if (proof.outcome === "equal") {
+    if (regions.length === 0) return "Proof: nothing differs between the two files that could change a number.";
+    return (
+      `Proof: all ${count(regions.length, "place")} where the files differ compute the same function: ` +
+      `${count(coefficients, "coefficient")} recomputed, the worst off by ${figure(worst)} half units in the last place.`
+    );
+  }
+  const [first] = of(proof.outcome);
+  const reason = first?.reason === undefined ? "" : ` (${first.reason})`;
+  if (proof.outcome === "different") {
+    const { at } = first ?? {};
+    const place =
+      at === undefined
+        ? ""
+        : ` "${at.tensor}" at [${at.index.join(", ")}] should be ${figure(at.expected)} and is ${figure(at.got)}.`;
+    return `Proof: ${count(of("different").length, "place")} of ${regions.length} compute something else${reason}.${place}`;
+  }
+  const open = count(of("not-decided").length, "place");
+  return `Proof: not decided for ${open} of ${regions.length}${reason}; ${of("equal").length} shown equal.`;
+}
+
+const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);
+
+function runText(run: Witness): string {
+  if (run.outcome === "not-run") return `Run: not made: ${run.reason ?? "no reason is known"}.`;
+  const all = outputsOf(run);
+  const worst = all.reduce((most, output) => Math.max(most, output.ratio), 0);
+  const samples = count(run.samples.length, "input");
+  const also = run.reason === undefined ? "" : ` Noted: ${run.reason}.`;
+  if (run.outcome === "equal") {
+    const kinds = [...new Set(run.samples.map((sample) => sample.kind))].join(", ");
+    const distance =
+      worst === 0
+        ? "without any difference"
+        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (${MAX_RATIO} passes)`;
+    return `Run: both models in float64 on ${samples} (${kinds}): ${distance}.${also}`;
+  }
+  const bad = run.samples.filter((sample) => !sample.ok);
+  const first = run.firstDifference;
+  const channel = first?.channel === undefined ? "" : `, channel ${first.channel}`;
+  const where =
+    first === undefined
+      ? ""
+      : ` First at "${first.value}" of ${first.node}${channel}: off by up to ${figure(first.maxDifference)}.`;
+  return (
+    `Run: ${bad.length} of ${samples} give other outputs in float64, ` +
+    `up to ${figure(worst)} times what rounding makes (${MAX_RATIO} passes).` +
+    `${where}${also}`
+  );
+}
+
+/** The verdict of what was found; each part may be missing. */
+export function combine(findings: readonly Finding[], proof: Proof | undefined, run: Witness | undefined): Verdict {
+  const parts = { ...(proof === undefined ? {} : { proof }), ...(run === undefined ? {} : { run }) };
+  if (proof === undefined && run === undefined && findings.length === 0) {
+    return { outcome: "not-checked", summary: "Nothing was checked." };
+  }
+  const lines: string[] = [];
+  const broken = findings.filter((finding) => finding.weight === "different");
+  let outcome: Verdict["outcome"];
+  if (broken.length > 0) {
+    outcome = "different";
+    lines.push(`Different: ${broken.map((finding) => finding.message).join("; ")}.`);
+  } else if (proof?.outcome === "different" || run?.outcome === "different") {
+    outcome = "different";
+    lines.push("Different: the second model does not compute what the first does.");
+    if (proof?.outcome === "equal") {
+      lines.push("The proof and the run disagree. One of them is wrong about these files: please report it, with both files.");
+    } else if (run?.outcome === "equal" && proof?.outcome === "different") {
+      lines.push("The run did not see it: the effect on these inputs is within rounding, or they do not reach it.");
+    }
+  } else if (proof?.outcome === "equal") {
+    outcome = "equivalent";
+    lines.push(
+      run?.outcome === "equal"
+        ? "Equivalent: proven on the constants, and confirmed by running both."
+        : "Equivalent: proven on the constants of the two files, for every input. It was not confirmed by a run.",
+    );
+  } else if (run?.outcome === "equal") {
+    outcome = "equivalent";
+    const open = proof?.regions.filter((region) => region.outcome === "not-decided").length ?? 0;
+    lines.push(
+      proof === undefined
+        ? "Equivalent on the inputs that were run. Nothing was proven for others."
+        : `Equivalent on the inputs that were run: for ${count(open, "place")} only the run decided, ` +
+            `which cannot see a fault whose effect is below ${MAX_RATIO} times that of rounding.`,
+    );
+  } else {
+    outcome = "undecided";
+    lines.push("Undecided: the proof does not cover every place where the files differ, and the models were not run.");
+  }
+  if (proof !== undefined) lines.push(proofText(proof));
+  if (run !== undefined) lines.push(runText(run));
+  const notes = findings.filter((finding) => finding.weight === "note");
+  if (notes.length > 0) lines.push(`Also: ${notes.map((finding) => finding.message).join("; ")}.`);
+  return { outcome, summary: lines.join(" "), ...parts };
+}
