@@ -1,0 +1,235 @@
+/**
+ * What the parameters of each BatchNormalization say of its channels.
+ *
+ *   gain = γ/√(v + ε), shift = β − μ·gain;   y = gain·x + shift
+ *
+ * A channel is off when |gain| ≤ 1e-4 of the layer's largest: dead when its shift is as small against the layer's largest output,
+ * or not positive in front of a Relu; else constant, and shift·W can move into the next bias. Folded into the layer in front, row
+ * c of its weight becomes gain_c·W_c. A float16 weight overflows above 65504. A quantiser with one scale for the whole tensor
+ * spends max_c|gain_c·W_c| on every row: rows far above the median of those that are not off widen the range for all others.
+ */
+import type { NodeRef } from "../fold/types.ts";
+import { intAttr } from "../graph/attributes.ts";
+import { type GraphNode, viewOf } from "../graph/view.ts";
+import { decode } from "../onnx/codec.ts";
+import type { Model } from "../onnx/records.ts";
+import { asFloat64 } from "../onnx/tensor.ts";
+import { layersOf, type NormLayer, PARAMETERS, type Parameter, parameterOf, storedTensor } from "./layers.ts";
+
+export const FLOAT16_MAX = 65504;
+/** Share of the layer's largest below which a gain or shift counts as nothing. */
+const NOTHING = 1e-4;
+/** A row this many times the median row widens the range that all rows share. */
+const WIDE = 8;
+
+export interface Distribution {
+  readonly min: number;
+  readonly lowerQuartile: number;
+  readonly median: number;
+  readonly upperQuartile: number;
+  readonly max: number;
+  readonly mean: number;
+}
+
+export const CHANNEL_FLAGS = [
+  "dead",
+  "constant",
+  "negative-gain",
+  "tiny-variance",
+  "bad-variance",
+  "float16-overflow",
+  "widens-range",
+] as const;
+export type ChannelFlag = (typeof CHANNEL_FLAGS)[number];
+
+export interface Channel {
+  readonly scale: number;
+  readonly bias: number;
+  readonly mean: number;
+  readonly variance: number;
+  readonly gain: number;
+  readonly shift: number;
+  /** Largest |weight| of the row in front that makes this channel, before and after folding; absent without such a layer. */
+  readonly weight?: number;
+  readonly folded?: number;
+  readonly flags: readonly ChannelFlag[];
+}
+
+export interface ChannelReport {
+  readonly node: NodeRef;
+  readonly epsilon: number;
+  /** The layer in front whose weight would take the gains. */
+  readonly producer?: string;
+  /** Weights of one channel in that layer: what removing the channel saves there. */
+  readonly weightsPerChannel?: number;
+  /** A Relu is the only reader: what is not positive ends there. */
+  readonly beforeRelu: boolean;
+  readonly distributions: Readonly<Record<"scale" | "bias" | "mean" | "variance" | "gain", Distribution>>;
+  /** Largest row over median row of the weight in front, before and after folding. */
+  readonly range?: { readonly before: number; readonly after: number };
+  readonly counts: Readonly<Record<ChannelFlag, number>>;
+  readonly channels: readonly Channel[];
+}
+
+export interface PruningSummary {
+  readonly channels: number;
+  readonly dead: number;
+  readonly constant: number;
+  /** Weights of the layers in front that make dead or constant channels, and of all layers in front. */
+  readonly removableWeights: number;
+  readonly weights: number;
+}
+
+export interface ChannelInspection {
+  readonly layers: readonly ChannelReport[];
+  /** Layers whose parameters are computed at run time. */
+  readonly unread: readonly NodeRef[];
+  readonly pruning: PruningSummary;
+}
+
+/** Quantiles by linear interpolation. */
+export function distributionOf(values: ArrayLike<number>): Distribution {
+  const sorted = Float64Array.from(values).sort();
+  const at = (q: number): number => {
+    const place = q * (sorted.length - 1);
+    const low = Math.floor(place);
+    const a = sorted[low] ?? Number.NaN;
+    return low === place ? a : a + (sorted[low + 1] - a) * (place - low);
+  };
+  const mean = sorted.reduce((sum, v) => sum + v, 0) / sorted.length;
+  return { min: at(0), lowerQuartile: at(0.25), median: at(0.5), upperQuartile: at(0.75), max: at(1), mean };
+}
+
+export function inspectChannels(model: Model, select: (name: string) => boolean = () => true): ChannelInspection {
+  const layers: ChannelReport[] = [];
+  const unread: NodeRef[] = [];
+  for (const layer of layersOf(viewOf(model))) {
+    if (!select(layer.ref.name || layer.ref.output)) continue;
+    const parts = PARAMETERS.map((name: Parameter) => parameterOf(layer, name));
+    const size = parts[0]?.length;
+    if (size === undefined || parts.some((part) => part?.length !== size)) unread.push(layer.ref);
+    else layers.push(reportOf(layer, parts as Float64Array[]));
+  }
+  return { layers, unread, pruning: summarize(layers) };
+}
+
+function reportOf(layer: NormLayer, [scale, bias, mean, variance]: readonly Float64Array[]): ChannelReport {
+  const { epsilon, ref, node } = layer;
+  const gain = scale.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
+  const shift = bias.map((b, c) => b - mean[c] * gain[c]);
+  const rows = rowsInFront(node, scale.length);
+  const folded = rows?.largest.map((w, c) => w * Math.abs(gain[c]));
+  const readers = node.outputs[0]?.uses ?? [];
+  const beforeRelu =
+    readers.length > 0 && readers.every((use) => use.node.opType === "Relu") && node.outputs[0]?.isOutput === false;
+  const largestGain = largest(gain);
+  const largestOutput = Math.max(largest(shift), largest(scale));
+  const isOff = (c: number) => Math.abs(gain[c]) <= NOTHING * largestGain;
+  const typical = distributionOf((folded ?? new Float64Array()).filter((_, c) => !isOff(c))).median;
+  const channels = Array.from(scale, (_, c): Channel => {
+    const flags: ChannelFlag[] = [];
+    const bad = !(variance[c] > 0) || !(variance[c] + epsilon > 0);
+    if (isOff(c)) {
+      const silent = Math.abs(shift[c]) <= NOTHING * largestOutput || (beforeRelu && shift[c] <= 0);
+      flags.push(silent ? "dead" : "constant");
+    }
+    if (gain[c] < 0) flags.push("negative-gain");
+    if (bad) flags.push("bad-variance");
+    else if (variance[c] < epsilon) flags.push("tiny-variance");
+    if (Math.max(folded?.[c] ?? 0, Math.abs(gain[c]), Math.abs(shift[c])) > FLOAT16_MAX) flags.push("float16-overflow");
+    if (folded !== undefined && folded[c] > WIDE * typical && typical > 0) flags.push("widens-range");
+    const own = { scale: scale[c], bias: bias[c], mean: mean[c], variance: variance[c], gain: gain[c], shift: shift[c], flags };
+    return rows === undefined ? own : { ...own, weight: rows.largest[c], folded: folded?.[c] };
+  });
+  const counts = Object.fromEntries(
+    CHANNEL_FLAGS.map((flag) => [flag, channels.filter(({ flags }) => flags.includes(flag)).length]),
+  );
+  return {
+    node: ref,
+    epsilon,
+    ...(rows === undefined ? {} : { producer: rows.name, weightsPerChannel: rows.perChannel }),
+    beforeRelu,
+    distributions: {
+      scale: distributionOf(scale),
+      bias: distributionOf(bias),
+      mean: distributionOf(mean),
+      variance: distributionOf(variance),
+      gain: distributionOf(gain),
+    },
+    ...(rows === undefined || folded === undefined ? {} : { range: { before: spreadOf(rows.largest), after: spreadOf(folded) } }),
+    counts: counts as Record<ChannelFlag, number>,
+    channels,
+  };
+}
+
+const largest = (values: Float64Array): number =>
+  values.reduce((most, v) => Math.max(most, Number.isFinite(v) ? Math.abs(v) : 0), 0);
+
+/** Largest row over median row, among rows that are not zero. */
+function spreadOf(rows: Float64Array): number {
+  const { median, max } = distributionOf(rows.filter((row) => row > 0));
+  return max > 0 ? max / median : 1;
+}
+
+interface Rows {
+  readonly name: string;
+  /** Largest |weight| for each output channel. */
+  readonly largest: Float64Array;
+  readonly perChannel: number;
+}
+
+/** The weight of the Conv, ConvTranspose, Gemm or MatMul in front, by output channel. */
+function rowsInFront(node: GraphNode, channels: number): Rows | undefined {
+  const x = node.inputs[0];
+  const producer = x?.producer;
+  if (producer === undefined || producer.domain !== "" || x?.uses.length !== 1 || x.isOutput) return undefined;
+  const stored = storedTensor(producer.inputs[1]);
+  const at = stored && channelIndex(producer, stored.tensor.dims);
+  if (stored === undefined || at === undefined) return undefined;
+  const weight = asFloat64(decode(stored.tensor));
+  const most = new Float64Array(channels);
+  for (let i = 0; i < weight.length; i++) {
+    const c = at(i);
+    if (c >= channels) return undefined;
+    const size = Math.abs(weight[i]);
+    if (size > most[c]) most[c] = size;
+  }
+  return { name: producer.record.name || producer.record.outputs[0], largest: most, perChannel: weight.length / channels };
+}
+
+/** Which output channel an element of a weight belongs to. */
+function channelIndex(producer: GraphNode, dims: readonly number[]): ((i: number) => number) | undefined {
+  const along = (axis: number) => {
+    const inner = dims.slice(axis + 1).reduce((n, d) => n * d, 1);
+    return (i: number) => Math.floor(i / inner) % dims[axis];
+  };
+  switch (producer.opType) {
+    case "Conv":
+      return along(0);
+    case "ConvTranspose": {
+      const perGroup = along(1);
+      const group = intAttr(producer.record, "group", 1);
+      const size = dims.reduce((n, d) => n * d, 1) / group;
+      return (i) => Math.floor(i / size) * dims[1] + perGroup(i);
+    }
+    case "Gemm":
+      return along(intAttr(producer.record, "transB", 0) !== 0 ? 0 : 1);
+    case "MatMul":
+      return dims.length === 2 ? along(1) : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function summarize(layers: readonly ChannelReport[]): PruningSummary {
+  let [channels, dead, constant, removableWeights, weights] = [0, 0, 0, 0, 0];
+  for (const layer of layers) {
+    const off = layer.counts.dead + layer.counts.constant;
+    channels += layer.channels.length;
+    dead += layer.counts.dead;
+    constant += layer.counts.constant;
+    removableWeights += off * (layer.weightsPerChannel ?? 0);
+    weights += layer.channels.length * (layer.weightsPerChannel ?? 0);
+  }
+  return { channels, dead, constant, removableWeights, weights };
+}
