@@ -1,0 +1,190 @@
+/** The command line killed at random moments of a write, and on a disk that takes no more. Needs dist/, which `npm test` builds. */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { openModel } from "../../src/node/files.ts";
+import { rawPayload } from "../../src/onnx/codec.ts";
+import { dtypeOfTensor, elementCount } from "../../src/onnx/layout.ts";
+import { f, float32, modelBytes, node, type TensorSpec } from "../helpers/build.ts";
+
+const bin = fileURLToPath(new URL("../../bin/bnfold.js", import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), "bnfold-kill-"));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const LAYERS = 12;
+const C = 192;
+const SIZE = 4 * C * C * 9;
+
+/** Convolutions with their weights in a side file, alternating: folded, and not. 16 MB, so that a write takes its time. */
+function externalModel(folder: string, seed: number): string {
+  mkdirSync(folder, { recursive: true });
+  const initializers: Record<string, TensorSpec> = {};
+  const nodes = [];
+  const data = new Float32Array((LAYERS * SIZE) / 4);
+  for (let i = 0, x = seed; i < data.length; i++) {
+    x = (Math.imul(x, 1664525) + 1013904223) | 0;
+    data[i] = x / 2 ** 34;
+  }
+  let x = "x";
+  for (let i = 0; i < LAYERS; i++) {
+    const external = { location: "w.data", offset: i * SIZE, length: SIZE };
+    initializers[`w${i}`] = { dtype: "float32", dims: [C, C, 3, 3], values: [], external };
+    nodes.push(node("Conv", [x, `w${i}`], [`c${i}`], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }));
+    x = `c${i}`;
+    if (i % 2 === 0) {
+      for (const [k, name] of ["s", "b", "m", "v"].entries())
+        initializers[`${name}${i}`] = float32([C], new Float32Array(C).fill(k + 1.5));
+      nodes.push(node("BatchNormalization", [x, `s${i}`, `b${i}`, `m${i}`, `v${i}`], [`n${i}`], { epsilon: f(1e-5) }));
+      x = `n${i}`;
+    }
+    nodes.push(node("Relu", [x], [`r${i}`]));
+    x = `r${i}`;
+  }
+  const path = join(folder, "m.onnx");
+  writeFileSync(
+    path,
+    modelBytes({ nodes, initializers, inputs: [{ name: "x", dims: [1, C, 8, 8] }], outputs: [{ name: x, dims: [1, C, 8, 8] }] }),
+  );
+  writeFileSync(join(folder, "w.data"), new Uint8Array(data.buffer));
+  return path;
+}
+
+/** Every number and every node of a model, whatever file they are in. */
+function fingerprint(path: string): string {
+  const opened = openModel(path);
+  const hash = createHash("sha256");
+  for (const tensor of opened.model.graph.initializers) {
+    const dtype = dtypeOfTensor(tensor);
+    hash.update(tensor.name).update(rawPayload(tensor, dtype, elementCount(tensor)));
+  }
+  for (const { opType, inputs, outputs } of opened.model.graph.nodes) hash.update([opType, ...inputs, ...outputs].join(" "));
+  opened.close();
+  return hash.digest("hex");
+}
+
+const files = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
+const fold = (...args: string[]) => spawnSync(process.execPath, [bin, "fold", "--no-check", ...args], { encoding: "utf8" });
+
+/** Kills `bnfold fold ...args` `delay` milliseconds after its first file appears in `folder`; true when it had ended before. */
+async function killed(args: readonly string[], signal: NodeJS.Signals, folder: string, delay: number): Promise<boolean> {
+  const there = files(folder).length;
+  const child = spawn(process.execPath, [bin, "fold", "--no-check", ...args], { stdio: "ignore" });
+  const exit = new Promise<NodeJS.Signals | null>((resolve) => child.once("exit", (_code, by) => resolve(by)));
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  while (child.exitCode === null && files(folder).length === there) await pause(1);
+  if (delay > 0) await pause(delay);
+  child.kill(signal);
+  return (await exit) === null;
+}
+
+describe("a process that is killed while it writes", { timeout: 300_000 }, () => {
+  const [oldModel, newModel] = [externalModel(join(dir, "old"), 1), externalModel(join(dir, "new"), 2)];
+  const whole = join(dir, "whole");
+  mkdirSync(whole);
+  const time = performance.now();
+  expect(fold(newModel, "-o", join(whole, "m.onnx")).status).toBe(0);
+  const took = performance.now() - time;
+  const after = fingerprint(join(whole, "m.onnx"));
+
+  it.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)("leaves the old model or the new one (%s)", async (signal) => {
+    const out = join(dir, `out-${signal}`);
+    mkdirSync(out);
+    const target = join(out, "m.onnx");
+    expect(fold(oldModel, "-o", target, "--external", "copy").status).toBe(0);
+    const before = fingerprint(target);
+    const clean = files(out);
+    const seen = { before: 0, after: 0 };
+    let littered = 0;
+    for (let run = 0; run < 14; run++) {
+      const work = join(dir, `work-${signal}-${run}`);
+      cpSync(out, work, { recursive: true });
+      const path = join(work, "m.onnx");
+      // From the first write on, a little beyond the end: most of the time goes into starting.
+      const ended = await killed([newModel, "-o", path], signal, work, run === 0 ? 0 : took * 0.4 * Math.random());
+      const state = fingerprint(path);
+      expect([before, after]).toContain(state);
+      seen[state === before ? "before" : "after"]++;
+      if (state === before && files(work).length > clean.length) {
+        littered++;
+        expect(signal, files(work).join(" ")).toBe("SIGKILL");
+      }
+      if (ended) expect(state).toBe(after);
+      // The next run finds its way, and nothing of the one before is left.
+      const again = fold(newModel, "-o", path);
+      expect(again.status, again.stderr).toBe(0);
+      expect(fingerprint(path)).toBe(after);
+      expect(files(work)).toEqual(["m.onnx", "m.onnx.bnfold.data", "m.onnx.data", "w.data"]);
+      rmSync(work, { recursive: true });
+    }
+    expect(seen.before).toBeGreaterThan(0);
+    if (signal === "SIGKILL") expect(littered).toBeGreaterThan(0);
+  });
+
+  it("takes back new side files whose model did not come", () => {
+    const work = join(dir, "half");
+    mkdirSync(work);
+    // A program that dies between the first rename and the last.
+    const script = join(dir, "half.mjs");
+    const contents = `import fs from "node:fs"; import { syncBuiltinESMExports } from "node:module";
+      const { renameSync } = fs; let n = 0;
+      fs.renameSync = (a, b) => { if (n++ === 2) process.kill(process.pid, "SIGKILL"); renameSync(a, b); };
+      syncBuiltinESMExports();
+      const { main } = await import(${JSON.stringify(fileURLToPath(new URL("../../dist/cli.js", import.meta.url)))});
+      await main(process.argv.slice(2));`;
+    writeFileSync(script, contents);
+    const path = join(work, "m.onnx");
+    expect(spawnSync(process.execPath, [script, "fold", "--no-check", newModel, "-o", path]).signal).toBe("SIGKILL");
+    // Two side files have their names, the model has not.
+    expect(files(work).filter((name) => !name.startsWith("."))).toEqual(["m.onnx.bnfold.data", "w.data"]);
+    expect(files(work)).toHaveLength(4);
+    const other = join(dir, "old");
+    expect(fold(join(other, "m.onnx"), "-o", join(work, "other.onnx"), "--external", "inline").status).toBe(0);
+    expect(files(work)).toEqual(["other.onnx"]);
+  });
+
+  it("leaves a note of another machine, of a running process, and files that are not the noted ones alone", () => {
+    const work = join(dir, "notes");
+    mkdirSync(work);
+    for (const name of [".bnfold-00000000-999999999-0123456789ab.tmp", ".bnfold-old.tmp", "precious"])
+      writeFileSync(join(work, name), "x");
+    expect(fold(oldModel, "-o", join(work, "m.onnx"), "--external", "inline").status).toBe(0);
+    expect(files(work)).toEqual([".bnfold-00000000-999999999-0123456789ab.tmp", ".bnfold-old.tmp", "m.onnx", "precious"]);
+  });
+
+  it("on a disk that takes no more", () => {
+    const work = join(dir, "full");
+    mkdirSync(work);
+    const path = join(work, "m.onnx");
+    expect(fold(oldModel, "-o", path, "--external", "copy").status).toBe(0);
+    const [before, clean] = [fingerprint(path), files(work)];
+    // Kilobytes: the side file with the changed weights (8 MB), and the copy of the old one (16 MB), do not fit.
+    for (const limit of [1, 4000, 12_000]) {
+      const command = `trap '' XFSZ; ulimit -f ${limit}; exec "${process.execPath}" "${bin}" fold --no-check "${newModel}" -o "${path}"`;
+      const ran = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+      expect(ran.status, ran.stderr).toBe(4);
+      expect(ran.stderr).toMatch(/larger than the file system allows/);
+      expect(fingerprint(path)).toBe(before);
+      expect(files(work)).toEqual(clean);
+    }
+  });
+
+  it.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)("on a full disk", () => {
+    const mount = join(dir, "disk");
+    mkdirSync(mount);
+    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=10m", "tmpfs", mount]).status !== 0) return;
+    try {
+      const path = join(mount, "m.onnx");
+      const ran = fold(newModel, "-o", path);
+      expect(ran.status).toBe(4);
+      expect(ran.stderr).toMatch(/the disk is full/);
+      expect(files(mount)).toEqual([]);
+      expect(existsSync(path)).toBe(false);
+    } finally {
+      spawnSync("umount", [mount]);
+    }
+  });
+});
