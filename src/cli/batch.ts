@@ -1,0 +1,193 @@
+/** Many models: workers, one progress display, one line of report as each is done, a summary. One bad file stops nothing. */
+import { type ChildProcess, fork } from "node:child_process";
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join } from "node:path";
+import { BnfoldError } from "../diag/error.ts";
+import { writePieces } from "../node/atomic.ts";
+import { fileError } from "../node/files.ts";
+import { toJson, tool } from "../report/report.ts";
+import { VERSION } from "../report/version.ts";
+import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
+import { type Line, readLines, summary } from "./batch-lines.ts";
+import { flag, integer, text, usage, type Values } from "./command.ts";
+import { Progress } from "./progress.ts";
+import { print } from "./terminal.ts";
+import type { Job } from "./worker.ts";
+
+export const SOME_FAILED = 6;
+
+/** Options that say where and how, not what. */
+const NOT_SETTINGS = new Set(["_", "$0", "model", "output", "o", "report", "json", ...Object.keys(batchOptions)]);
+
+function settingsOf(values: Values): string {
+  const entries = Object.entries(values).filter(([name, value]) => !NOT_SETTINGS.has(name) && value !== undefined);
+  return createHash("sha256")
+    .update(JSON.stringify([VERSION, entries.sort(([a], [b]) => (a < b ? -1 : 1))]))
+    .digest("hex");
+}
+
+function outputFolder(values: Values): string | undefined {
+  const folder = text(values, "output");
+  if (flag(values, "in-place")) throw usage("--in-place is for one model", "Give a folder with -o.");
+  if (folder === undefined && !flag(values, "dry-run")) throw usage("where to write? -o <folder> or --dry-run");
+  if (folder !== undefined && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw usage(`the output ${folder} is a file; many models go to a folder`);
+  }
+  return folder;
+}
+
+const asLine = (line: Line): string => `${JSON.stringify(line)}\n`;
+
+export async function foldMany(values: Values): Promise<number> {
+  const folder = outputFolder(values);
+  const shard = shardOf(values);
+  const { base, files: all } = findModels(String(values.model), folder);
+  if (folder !== undefined && existsSync(folder) && statSync(folder).ino === statSync(base).ino && statSync(folder).ino !== 0) {
+    throw usage("the output folder is the one the models are in", "Name another folder.");
+  }
+  if (all.length === 0)
+    throw new BnfoldError("file", "there is no model", { file: String(values.model) }, "Models end in .onnx.");
+  const files = ofShard(all, shard);
+  const report = text(values, "report") ?? (folder === undefined ? undefined : reportPath(folder, shard));
+  const before =
+    flag(values, "resume") && report !== undefined && existsSync(report) ? readLines(report) : new Map<string, Line>();
+  if (folder !== undefined) mkdirSync(folder, { recursive: true });
+  // What earlier runs have done stays in the report while this one goes on, and is replaced line by line.
+  if (report !== undefined) await writeLines(report, [...before.values()]);
+  const settings = settingsOf(values);
+  const jobs = files.map(
+    (name): Job => ({
+      ...{ file: join(base, name), name, settings, values, previous: before.get(name) },
+      output: folder === undefined ? undefined : join(folder, name),
+    }),
+  );
+  const lines: Line[] = [];
+  const progress = new Progress();
+  progress.begin("folding");
+  const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
+  await new Crew(jobs, (line) => {
+    lines.push(line);
+    progress.step(lines.length, jobs.length, line.file);
+    if (report !== undefined) append(report, asLine(line));
+  }).run(size);
+  progress.end();
+  lines.sort((a, b) => (a.file < b.file ? -1 : 1));
+  if (report !== undefined) await writeLines(report, lines);
+  if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) }));
+  else print([summary(lines), ...(report === undefined ? [] : ["", `report: ${report}`])].join("\n"));
+  return lines.some(({ status }) => status === "failed") ? SOME_FAILED : 0;
+}
+
+function counts(lines: readonly Line[]): {
+  models: number;
+  done: number;
+  resumed: number;
+  failed: { file: string; message: string }[];
+} {
+  const failed = lines.filter(({ status }) => status === "failed");
+  return {
+    ...{ models: lines.length, done: lines.length - failed.length, resumed: lines.filter((line) => line.resumed).length },
+    failed: failed.map(({ file, error, report }) => ({ file, message: error?.message ?? report?.verdict.summary ?? "" })),
+  };
+}
+
+export async function writeLines(path: string, lines: readonly Line[]): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  await writePieces(path, [{ bytes: new TextEncoder().encode(lines.map(asLine).join("")) }], { replaceExisting: true });
+}
+
+function append(path: string, line: string): void {
+  try {
+    appendFileSync(path, line);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** Processes that take one job after the other. */
+class Crew {
+  private readonly workers = new Set<ChildProcess>();
+  private next = 0;
+  private open = 0;
+  private fail: (error: unknown) => void = () => undefined;
+
+  constructor(
+    private readonly jobs: readonly Job[],
+    private readonly onLine: (line: Line) => void,
+  ) {}
+
+  async run(size: number): Promise<void> {
+    // Workers end with this process, whatever ends it: without their channel they have nobody to work for.
+    const stop = (signal: NodeJS.Signals) => {
+      for (const worker of this.workers) worker.kill("SIGTERM");
+      process.removeListener("SIGINT", stop);
+      process.removeListener("SIGTERM", stop);
+      process.kill(process.pid, signal);
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.fail = reject;
+        for (let i = 0; i < size; i++) this.hire(resolve);
+      });
+    } finally {
+      process.removeListener("SIGINT", stop);
+      process.removeListener("SIGTERM", stop);
+      for (const worker of this.workers) worker.disconnect();
+    }
+  }
+
+  /** A new process, and its first job. */
+  private hire(finish: () => void): void {
+    const worker = fork(process.argv[1], ["--worker"], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      execArgv: process.execArgv,
+    });
+    this.workers.add(worker);
+    let job: Job | undefined;
+    const give = (): void => {
+      job = this.jobs[this.next++];
+      if (job === undefined) {
+        if (this.open === 0) finish();
+        return;
+      }
+      this.open++;
+      worker.send(job);
+    };
+    const done = (line: Line): void => {
+      job = undefined;
+      this.open--;
+      try {
+        this.onLine(line);
+      } catch (error) {
+        this.fail(error);
+      }
+    };
+    worker.on("message", (line: Line) => {
+      done(line);
+      give();
+    });
+    worker.on("error", (error) => this.fail(error));
+    worker.on("exit", (code, signal) => {
+      this.workers.delete(worker);
+      if (job === undefined) return;
+      done(crashed(job, worker.pid ?? 0, signal ?? `code ${code}`));
+      this.hire(finish);
+    });
+    give();
+  }
+}
+
+/** The line of a model whose worker did not survive it. */
+function crashed({ name, settings }: Job, worker: number, how: string): Line {
+  const message = `the process that folded it ended with ${how}: out of memory, or a defect of bnfold`;
+  const error = { kind: "internal", message };
+  return { version: 1, tool: tool(), file: name, status: "failed", code: 70, content: null, settings, seconds: 0, worker, error };
+}

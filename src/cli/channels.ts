@@ -1,0 +1,153 @@
+/** bnfold inspect --channels: what gamma, beta, mean and variance say of each channel, as a chart, JSON or CSV. */
+import type { Model } from "../onnx/records.ts";
+import { type ModelFacts, toJson, tool } from "../report/report.ts";
+import { table } from "../report/text.ts";
+import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import {
+  blockCharacter,
+  CHANNEL_FLAGS,
+  type Channel,
+  type ChannelFlag,
+  type ChannelInspection,
+  type ChannelReport,
+  inspectChannels,
+} from "../train/index.ts";
+import { print, stdoutStyle } from "./terminal.ts";
+
+const WORDS: Readonly<Record<ChannelFlag, string>> = {
+  dead: "dead",
+  constant: "constant",
+  "negative-gain": "negative gain",
+  "tiny-variance": "variance below epsilon",
+  "bad-variance": "variance not positive",
+  "float16-overflow": "overflows float16",
+  "widens-range": "widens the range",
+};
+
+const BINS = 24;
+
+/** Channels per bin of |gain|, on a logarithmic scale between the two ends, as block characters. */
+export function histogram(gains: readonly number[], low: number, high: number): string {
+  const counts = new Array<number>(BINS).fill(0);
+  const span = Math.log(high) - Math.log(low);
+  for (const gain of gains) {
+    const place = span > 0 ? (Math.log(Math.max(gain, low)) - Math.log(low)) / span : 0.5;
+    if (!Number.isNaN(place)) counts[Math.max(0, Math.min(BINS - 1, Math.floor(place * BINS)))]++;
+  }
+  const most = Math.max(1, ...counts);
+  return counts.map((count) => (count === 0 ? " " : blockCharacter(count / most))).join("");
+}
+
+const shortLabel = ({ node }: ChannelReport): string => nodeLabel(node).replace(/^BatchNormalization /, "");
+
+function flagsText({ counts }: ChannelReport): string {
+  return CHANNEL_FLAGS.filter((flag) => counts[flag] > 0)
+    .map((flag) => `${counts[flag]} ${WORDS[flag]}`)
+    .join(", ");
+}
+
+function lines(found: ChannelInspection, facts: ModelFacts): string[] {
+  const gains = found.layers.flatMap(({ channels }) =>
+    channels.map(({ gain }) => Math.abs(gain)).filter((g) => g > 0 && Number.isFinite(g)),
+  );
+  const low = gains.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const high = gains.reduce((a, b) => Math.max(a, b), 0);
+  const charts = found.layers.map((layer) => {
+    const { gain } = layer.distributions;
+    const row = layer.channels.map((channel) => Math.abs(channel.gain));
+    const range = layer.range === undefined ? "" : `${brief(layer.range.before)} -> ${brief(layer.range.after)}`;
+    return [
+      shortLabel(layer),
+      String(row.length),
+      histogram(row, low, high),
+      brief(gain.min),
+      brief(gain.median),
+      brief(gain.max),
+      range,
+      flagsText(layer),
+    ];
+  });
+  const spreads = found.layers.flatMap((layer) =>
+    (["scale", "bias", "mean", "variance"] as const).map((name) => {
+      const { min, lowerQuartile, median, upperQuartile, max } = layer.distributions[name];
+      return [
+        name === "scale" ? shortLabel(layer) : "",
+        { scale: "gamma", bias: "beta", mean: "mean", variance: "variance" }[name],
+        ...[min, lowerQuartile, median, upperQuartile, max].map(brief),
+      ];
+    }),
+  );
+  const { pruning } = found;
+  const share = pruning.weights === 0 ? "" : `, ${brief((100 * pruning.removableWeights) / pruning.weights)} %`;
+  const head = ["layer", "channels", "|gain|", "gain, least", "median", "most", "range", "channels to look at"];
+  return [
+    `${stdoutStyle("bold", printable(facts.file))}  ${plural(found.layers.length, "BatchNormalization")}`,
+    "",
+    table(head, charts, ["l", "r", "l", "r", "r", "r", "r", "l"]),
+    ...(gains.length === 0
+      ? []
+      : [
+          `|gain| from ${brief(low)} (left) to ${brief(high)} (right), logarithmic; range: largest over median row of the weight in front, before -> after folding`,
+        ]),
+    "",
+    table(["layer", "", "min", "25 %", "median", "75 %", "max"], spreads, ["l", "l", "r", "r", "r", "r", "r"]),
+    "",
+    stdoutStyle("bold", "Pruning"),
+    `${plural(pruning.channels, "channel")}: ${pruning.dead} dead, ${pruning.constant} constant (their value moves into the next bias)`,
+    `weights that make them: ${pruning.removableWeights} of ${pruning.weights} in the layers in front${share}`,
+    ...found.unread.map((node) => `${nodeLabel(node)}: its parameters are computed at run time`),
+  ];
+}
+
+const FIELDS = [
+  "scale",
+  "bias",
+  "mean",
+  "variance",
+  "gain",
+  "shift",
+  "weight",
+  "folded",
+] as const satisfies readonly (keyof Channel)[];
+
+const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+
+/** RFC 4180: one row per channel. */
+export function toCsv(found: ChannelInspection): string {
+  const rows = found.layers.flatMap((layer) =>
+    layer.channels.map((channel, c) => [
+      quoted(layer.node.name || layer.node.output),
+      quoted(layer.node.scope),
+      String(c),
+      ...FIELDS.map((field) => (channel[field] === undefined ? "" : String(channel[field]))),
+      channel.flags.join(" "),
+    ]),
+  );
+  const names = [
+    "layer",
+    "scope",
+    "channel",
+    "gamma",
+    "beta",
+    "mean",
+    "variance",
+    "gain",
+    "shift",
+    "weight",
+    "folded_weight",
+    "flags",
+  ];
+  return [names, ...rows].map((row) => row.join(",")).join("\r\n");
+}
+
+export function showChannels(
+  model: Model,
+  facts: ModelFacts,
+  format: "text" | "json" | "csv",
+  select?: (name: string) => boolean,
+): void {
+  const found = inspectChannels(model, select);
+  if (format === "json") print(toJson({ version: 1, tool: tool(), model: facts, ...found }));
+  else if (format === "csv") print(toCsv(found));
+  else print(lines(found, facts).join("\n"));
+}

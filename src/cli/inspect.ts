@@ -1,0 +1,167 @@
+/** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
+import { plan } from "../fold/index.ts";
+import type { Fold, Kept, NodeRef } from "../fold/types.ts";
+import { floatAttr, intAttr } from "../graph/attributes.ts";
+import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
+import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
+import { table } from "../report/text.ts";
+import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
+import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
+import { showChannels } from "./channels.ts";
+import { type Command, flag, usage, type Values } from "./command.ts";
+import { hashed, openInput } from "./files.ts";
+import { planOptions, planOptionsOf } from "./plan-options.ts";
+import { print, stdoutStyle } from "./terminal.ts";
+
+type Action =
+  | { readonly action: "fold"; readonly direction: Fold["direction"]; readonly into: readonly NodeRef[] }
+  | { readonly action: "keep"; readonly code: Kept["code"]; readonly message: string };
+
+interface BatchNormalization {
+  readonly node: NodeRef;
+  readonly mode: "inference" | "training";
+  readonly epsilon: number;
+  readonly momentum: number;
+  /** null when the parameters are not constant. */
+  readonly channels: number | null;
+  readonly fold: Action;
+}
+
+interface Inspection {
+  readonly version: 1;
+  readonly tool: Tool;
+  readonly model: ModelFacts;
+  readonly nodes: number;
+  readonly functions: number;
+  readonly operators: Readonly<Record<string, number>>;
+  readonly batchNormalizations: readonly BatchNormalization[];
+  readonly affine: NodeCounts;
+}
+
+/**
+ * Training mode by operator set: 14 and later say so; 7 to 13 compute batch statistics when any further output is there;
+ * 1 and 6 do unless `is_test` is set.
+ */
+function isTraining(node: GraphNode): boolean {
+  if (node.version >= 14) return intAttr(node.record, "training_mode", 0) !== 0;
+  if (node.version >= 7) return node.record.outputs.slice(1).some((name) => name !== "");
+  return intAttr(node.record, "is_test", 0) === 0;
+}
+
+/** Length of the first constant among scale, B, mean and var. */
+function channels(node: GraphNode): number | null {
+  for (const value of node.inputs.slice(1, 5)) {
+    const tensor = value?.initializer ?? value?.producer?.record.attributes.get("value")?.t;
+    if (tensor !== undefined) return tensor.dims.reduce((n, d) => n * d, 1);
+  }
+  return null;
+}
+
+function batchNormalizations(view: GraphView, folds: readonly Fold[], kept: readonly Kept[]): BatchNormalization[] {
+  const key = (scope: string, index: number) => `${index}:${scope}`;
+  const folded = new Map(folds.map((fold) => [key(fold.node.scope, fold.node.index), fold]));
+  const stays = new Map(kept.map((entry) => [key(entry.node.scope, entry.node.index), entry]));
+  const out: BatchNormalization[] = [];
+  for (const scope of view.scopes) {
+    for (const node of scope.nodes) {
+      if (node.opType !== "BatchNormalization" || node.domain !== "") continue;
+      const id = key(scope.path, node.record.index);
+      const [fold, keep] = [folded.get(id), stays.get(id)];
+      const found = fold ?? keep;
+      if (found === undefined) throw new Error(`the plan says nothing about ${node.label}`);
+      out.push({
+        node: found.node,
+        mode: isTraining(node) ? "training" : "inference",
+        epsilon: Number(shortestFloat32(floatAttr(node.record, "epsilon", 1e-5))),
+        momentum: Number(shortestFloat32(floatAttr(node.record, "momentum", 0.9))),
+        channels: channels(node),
+        fold:
+          fold !== undefined
+            ? { action: "fold", direction: fold.direction, into: fold.into.map(({ node: target }) => target) }
+            : { action: "keep", code: (keep as Kept).code, message: (keep as Kept).message },
+      });
+    }
+  }
+  return out;
+}
+
+function actionText(action: Action): string {
+  if (action.action === "keep") return `kept: ${action.code}`;
+  return action.into.length === 0 ? "folds" : `folds into ${listed([...new Set(action.into.map(nodeLabel))])}`;
+}
+
+function lines(found: Inspection): string[] {
+  const { model, batchNormalizations: list } = found;
+  const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain} ${version}`);
+  const by = [model.producer.name, model.producer.version].filter((part) => part !== "").join(" ");
+  const operators = Object.entries(found.operators).sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  const rows = list.map((bn) => [
+    printable(nodeLabel(bn.node).replace(/^BatchNormalization /, "")),
+    bn.mode,
+    brief(bn.epsilon),
+    String(bn.momentum),
+    bn.channels === null ? "?" : String(bn.channels),
+    actionText(bn.fold),
+  ]);
+  const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
+  const folds = list.filter((bn) => bn.fold.action === "fold").length;
+  return [
+    `${stdoutStyle("bold", printable(model.file))}  ${byteSize(model.bytes)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
+      `${by === "" ? "" : `, by ${printable(by)}`}`,
+    "",
+    table(
+      ["operator", "nodes"],
+      [...operators.map(([name, n]) => [name, String(n)]), ["all operators", String(found.nodes)]],
+      ["l", "r"],
+    ),
+    "",
+    `${plural(list.length, "BatchNormalization")}, ${folds} can be folded`,
+    ...(rows.length === 0
+      ? []
+      : ["", table(["name", "mode", "epsilon", "momentum", "channels", "fold"], rows, ["l", "l", "r", "r", "r", "l"])]),
+    `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
+    ...odd.map((warning) => stdoutStyle("yellow", `Check: ${warning}`)),
+  ];
+}
+
+async function run(values: Values): Promise<number> {
+  const { model, facts } = openInput(String(values.model));
+  const json = flag(values, "json");
+  if (flag(values, "csv") && !flag(values, "channels")) throw usage("--csv is for --channels");
+  if (flag(values, "channels")) {
+    const { only, skip } = planOptionsOf(values);
+    const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);
+    const format = json ? "json" : flag(values, "csv") ? "csv" : "text";
+    showChannels(model, json ? await hashed(facts) : facts, format, select);
+    return 0;
+  }
+  const { data } = plan(model, planOptionsOf(values));
+  const found: Inspection = {
+    version: 1,
+    tool: tool(),
+    model: json ? await hashed(facts) : facts,
+    nodes: data.before.nodes,
+    functions: model.functions.length,
+    operators: data.before.operators,
+    batchNormalizations: batchNormalizations(viewOf(model), data.folds, data.kept),
+    affine: countsOf(data).affine,
+  };
+  print(json ? toJson(found) : lines(found).join("\n"));
+  return 0;
+}
+
+export const command: Command = {
+  positionals: { model: { type: "string", describe: "ONNX file", demandOption: true } },
+  options: {
+    ...planOptions,
+    channels: { type: "boolean", describe: "Show what the parameters of each BatchNormalization say of its channels" },
+    csv: { type: "boolean", describe: "With --channels: print one line per channel, comma-separated" },
+    json: { type: "boolean", describe: "Print JSON" },
+  },
+  examples: [
+    ["bnfold inspect model.onnx", "operators, batch normalizations, and their future"],
+    ["bnfold inspect model.onnx --channels", "dead, constant and extreme channels"],
+    ["bnfold inspect model.onnx --json | jq .batchNormalizations", "the same for programs"],
+  ],
+  run,
+};

@@ -1,0 +1,187 @@
+/** The command line: finds the command, parses its options, runs it, and turns every outcome into an exit code. */
+import yargs from "yargs";
+import { VERSION } from "../report/version.ts";
+import { type Command, usage, type Values } from "./command.ts";
+import { nearest } from "./suggest.ts";
+import { ignoreClosedPipes, print, reportFailure } from "./terminal.ts";
+
+/** Every command, loaded when it is called. */
+const COMMANDS: Readonly<Record<string, { describe: string; load(): Promise<{ command: Command }> }>> = {
+  fold: { describe: "Fold batch normalization into neighbouring weights", load: () => import("./fold.ts") },
+  verify: { describe: "Decide whether two files compute the same function", load: () => import("./verify.ts") },
+  inspect: { describe: "Show operators, and what fold would do", load: () => import("./inspect.ts") },
+  run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
+  momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
+  freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
+  recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
+  report: { describe: "Merge the reports of several shards", load: () => import("./report.ts") },
+  moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
+};
+
+const EXIT_CODES = [
+  "Exit codes:",
+  "  0  done",
+  "  1  not shown equivalent, nothing written",
+  "  2  wrong usage",
+  "  3  not a model that can be read",
+  "  4  file system",
+  "  5  --strict, and a BatchNormalization was kept",
+  "  6  of many models, some failed",
+].join("\n");
+
+type Parser = ReturnType<typeof yargs>;
+
+function base(args: readonly string[]): Parser {
+  return yargs([...args])
+    .scriptName("bnfold")
+    .locale("en")
+    .version(VERSION)
+    .help()
+    .alias("help", "h")
+    .strict()
+    .exitProcess(false)
+    .wrap(Math.min(120, process.stdout.columns ?? 100))
+    .parserConfiguration({ "boolean-negation": false, "greedy-arrays": false, "parse-numbers": false, "dot-notation": false });
+}
+
+function root(args: readonly string[]): Parser {
+  const parser = base(args).usage(
+    "bnfold <command>\n\nFolds batch normalization in ONNX files and proves the result equivalent.",
+  );
+  for (const [name, { describe }] of Object.entries(COMMANDS)) parser.command(name, describe);
+  return parser
+    .example("bnfold fold model.onnx -o folded.onnx", "fold, prove, write")
+    .example("bnfold inspect model.onnx", "what is in the file and what fold would do")
+    .example("bnfold verify model.onnx folded.onnx", "check any two files")
+    .example("bnfold momentum 0.1 --from pytorch --to keras", "0.9")
+    .epilogue(`${EXIT_CODES}\n\nbnfold <command> --help shows the options of a command.`);
+}
+
+function parserOf(name: string, args: readonly string[], command: Command): Parser {
+  const places = Object.entries(command.positionals).map(([key, { array }]) => `<${key}${array ? ".." : ""}>`);
+  const pattern = ["$0", ...places].join(" ");
+  const parser = base(args)
+    .usage(`bnfold ${name} ${places.join(" ")} [options]\n\n${COMMANDS[name].describe}`)
+    .command(pattern, false, (y) => {
+      for (const [key, option] of Object.entries(command.positionals)) y.positional(key, option);
+      return y.options(command.options);
+    })
+    .epilogue(command.epilogue ?? EXIT_CODES);
+  for (const [example, what] of command.examples) parser.example(example, what);
+  return parser;
+}
+
+const NEGATIVE_NUMBER = /^-\.?\d/;
+
+/** The first option written that the command does not have: the likeliest cause of whatever the parser complains about. */
+function unknownOption(command: Command, args: readonly string[]): string | undefined {
+  const aliases = Object.values(command.options).flatMap((option) => [option.alias ?? []].flat());
+  const known = new Set([...Object.keys(command.options), ...aliases, "help", "h", "version"]);
+  const end = args.indexOf("--");
+  return args
+    .slice(0, end < 0 ? args.length : end)
+    .filter((arg, i) => arg.startsWith("-") && arg !== "-" && !NEGATIVE_NUMBER.test(arg) && !takesValue(command, args[i - 1]))
+    .map((arg) => arg.split("=")[0])
+    .find((option) => !known.has(option.replace(/^--?/, "")) && (option.startsWith("--") || !known.has(option[1])));
+}
+
+function takesValue(command: Command, option: string | undefined): boolean {
+  if (option === undefined || !option.startsWith("-") || option.includes("=")) return false;
+  const name = option.replace(/^--?/, "");
+  return Object.entries(command.options).some(
+    ([key, o]) => o.requiresArg && (key === name || [o.alias ?? []].flat().includes(name)),
+  );
+}
+
+const quoted = (words: readonly string[]): string => words.map((word) => `"${word}"`).join(", ");
+
+/** yargs says what it does not like in one sentence; this says it with the names the user typed, and what was probably meant. */
+function misuse(message: string, name: string, command: Command, args: readonly string[]): Error {
+  const hint = `bnfold ${name} --help shows what it takes.`;
+  const option = unknownOption(command, args);
+  if (option !== undefined) {
+    const near = nearest(option.replace(/^-+/, ""), [...Object.keys(command.options), "help", "version"]);
+    return usage(`unknown option ${option}${near === undefined ? "" : `, did you mean --${near}?`}`, hint);
+  }
+  const places = Object.keys(command.positionals);
+  const few = /^Not enough non-option arguments: got (\d+), need at least (\d+)/.exec(message);
+  if (few !== null)
+    return usage(
+      `missing ${places
+        .slice(Number(few[1]))
+        .map((key) => `<${key}>`)
+        .join(" and ")}`,
+      hint,
+    );
+  const extra = /^Unknown arguments?: (.*)$/s.exec(message);
+  if (extra !== null) return usage(`unexpected argument ${quoted(extra[1].split(", "))}`, hint);
+  const required = /^Missing required arguments?: (.*)$/s.exec(message);
+  if (required !== null)
+    return usage(
+      `missing ${required[1]
+        .split(", ")
+        .map((key) => `--${key}`)
+        .join(" and ")}`,
+      hint,
+    );
+  const valueless = /^Not enough arguments following: (.*)$/s.exec(message);
+  if (valueless !== null) return usage(`--${valueless[1]} needs a value`, hint);
+  const choice = /Argument: ([^,]*), Given: "(.*)", Choices: (.*)$/s.exec(message);
+  if (choice !== null) {
+    const choices = [...choice[3].matchAll(/"([^"]*)"/g)].map(([, word]) => word);
+    const near = nearest(choice[2], choices);
+    return usage(
+      `--${choice[1]} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+      `It is one of ${choices.join(", ")}.`,
+    );
+  }
+  return usage(message.replace(/\s+/g, " "), hint);
+}
+
+async function runCommand(name: string, args: readonly string[]): Promise<number> {
+  const { command } = await COMMANDS[name].load();
+  let asked = false;
+  const parser = parserOf(name, args, command).fail((message, error) => {
+    throw misuse(message ?? error?.message ?? "wrong usage", name, command, args);
+  });
+  const values = (await parser.parseAsync([...args], {}, (_error, _values, output) => {
+    if (output !== "") {
+      asked = true;
+      print(output);
+    }
+  })) as Values;
+  return asked ? 0 : command.run(values);
+}
+
+async function dispatch(args: readonly string[]): Promise<number> {
+  const name = args[0];
+  // A process that another one of these has started, to fold for it (batch.ts).
+  if (name === "--worker" && process.send !== undefined) return (await import("./worker.ts")).work();
+  if (name !== undefined && Object.hasOwn(COMMANDS, name)) return runCommand(name, args.slice(1));
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    if (name === "help" && args[1] !== undefined && Object.hasOwn(COMMANDS, args[1])) return runCommand(args[1], ["--help"]);
+    print(await root([]).getHelp());
+    return name === undefined ? 2 : 0;
+  }
+  if (name === "--version") {
+    print(VERSION);
+    return 0;
+  }
+  const isOption = name.startsWith("-");
+  const near = isOption ? nearest(name.replace(/^-+/, ""), ["help", "version"]) : nearest(name, Object.keys(COMMANDS));
+  const what = isOption ? `unknown option ${name.split("=")[0]}` : `unknown command "${name}"`;
+  throw usage(
+    `${what}${near === undefined ? "" : `, did you mean "${isOption ? "--" : ""}${near}"?`}`,
+    `The commands are ${Object.keys(COMMANDS).join(", ")}; bnfold --help says more.`,
+  );
+}
+
+/** Runs the command line and returns the exit code. Never throws. */
+export async function main(args: readonly string[]): Promise<number> {
+  ignoreClosedPipes();
+  try {
+    return await dispatch(args);
+  } catch (error) {
+    return reportFailure(error);
+  }
+}

@@ -1,0 +1,38 @@
+/** Options of the planner that several commands share. */
+import type { Options } from "yargs";
+import type { PlanOptions } from "../fold/plan.ts";
+import { flag, texts, usage, type Values } from "./command.ts";
+
+export const planOptions: Readonly<Record<string, Options>> = {
+  only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
+  skip: { array: true, type: "string", requiresArg: true, describe: "Leave nodes whose name matches" },
+  partial: { type: "boolean", describe: "Also fold where a node has to stay for the shift" },
+  "no-merge": { type: "boolean", describe: "Leave parallel linear branches as they are" },
+  "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
+};
+
+/** A pattern for whole names: `*` is any text, `?` any character. */
+export function nameMatcher(pattern: string): (name: string) => boolean {
+  if (pattern === "") throw usage("--only, --skip and --dump need a pattern");
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", "[\\s\\S]*")
+    .replaceAll("?", "[\\s\\S]");
+  const expression = new RegExp(`^${source}$`);
+  return (name) => expression.test(name);
+}
+
+export const anyOf = (patterns: readonly string[]): ((name: string) => boolean) | undefined => {
+  const matchers = patterns.map(nameMatcher);
+  return matchers.length === 0 ? undefined : (name) => matchers.some((matches) => matches(name));
+};
+
+export function planOptionsOf(values: Values): PlanOptions {
+  return {
+    only: anyOf(texts(values, "only")),
+    skip: anyOf(texts(values, "skip")),
+    partial: flag(values, "partial"),
+    merge: !flag(values, "no-merge"),
+    assumeConstant: flag(values, "assume-constant"),
+  };
+}

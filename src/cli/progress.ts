@@ -1,0 +1,55 @@
+/**
+ * Progress on stderr. Most work is synchronous, so nothing here waits for a timer: a terminal shows the stage as it begins
+ * and a bar as it goes; elsewhere a stage that took longer than half a second leaves one plain line.
+ */
+import { performance } from "node:perf_hooks";
+import { milliseconds } from "../report/words.ts";
+
+const SLOW_MS = 500;
+const REDRAW_MS = 100;
+const BAR = 24;
+
+export class Progress {
+  private stage = "";
+  private startedAt = 0;
+  private drawnAt = 0;
+  private readonly terminal: boolean;
+
+  /** `quiet`: says nothing, for work whose progress another one shows. */
+  constructor(private readonly quiet = false) {
+    this.terminal = !quiet && process.stderr.isTTY === true;
+  }
+
+  /** Begins a stage, ends the one before. */
+  begin(stage: string): void {
+    this.end();
+    this.stage = stage;
+    this.startedAt = performance.now();
+    this.draw(stage);
+  }
+
+  /** `done` of `total` steps of the stage; `part` names what is being done. */
+  step(done: number, total: number, part = ""): void {
+    const now = performance.now();
+    if (now - this.drawnAt < REDRAW_MS || now - this.startedAt < SLOW_MS) return;
+    const filled = total > 0 ? Math.min(BAR, Math.floor((BAR * done) / total)) : 0;
+    this.draw(`${this.stage} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total} ${part}`);
+  }
+
+  /** Ends the stage and returns how long it took, in milliseconds. */
+  end(): number {
+    if (this.stage === "") return 0;
+    const spent = performance.now() - this.startedAt;
+    if (this.terminal) process.stderr.write("\r\u001b[K");
+    else if (spent > SLOW_MS && !this.quiet) process.stderr.write(`bnfold: ${this.stage}, ${milliseconds(spent)}\n`);
+    this.stage = "";
+    return spent;
+  }
+
+  private draw(line: string): void {
+    if (!this.terminal) return;
+    this.drawnAt = performance.now();
+    const width = Math.max(20, process.stderr.columns ?? 80);
+    process.stderr.write(`\r\u001b[K${line.slice(0, width - 1)}`);
+  }
+}

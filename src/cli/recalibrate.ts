@@ -1,0 +1,288 @@
+/** bnfold recalibrate: mean and variance of every BatchNormalization from data, whole or one shard of it. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { toJson, tool } from "../report/report.ts";
+import { table } from "../report/text.ts";
+import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import {
+  BuiltInEngine,
+  type Engine,
+  formatMoments,
+  type LayerDrift,
+  type MomentsFile,
+  type MomentsHeader,
+  momentsFile,
+  type OutputChange,
+  parseMoments,
+  Recalibration,
+  requireSame,
+  type SkippedLayer,
+  useMoments,
+} from "../train/index.ts";
+import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
+import { type Data, openData } from "./data.ts";
+import { hashed, type OpenedModel, openInput, sha256 } from "./files.ts";
+import { givenInputs } from "./inputs.ts";
+import { openOnnxRuntime } from "./onnxruntime.ts";
+import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
+import { anyOf } from "./plan-options.ts";
+import { produce } from "./produce.ts";
+import { Progress } from "./progress.ts";
+import { isSameFile, targetOf } from "./target.ts";
+import { note, print, stdoutStyle } from "./terminal.ts";
+
+/** Blocks the change of the outputs is measured on. */
+const MEASURED = 2;
+
+interface Shard {
+  readonly number: number;
+  readonly of: number;
+}
+
+/** `3/8`: the third of eight parts. */
+function shardOf(values: Values): Shard | undefined {
+  const written = text(values, "shard");
+  if (written === undefined) return undefined;
+  const [, number, of] = (/^(\d+)\/(\d+)$/.exec(written) ?? []).map(Number);
+  if (!(number >= 1 && number <= of)) throw usage(`--shard is written i/n with i from 1 to n, got "${written}"`);
+  if (text(values, "moments") === undefined) throw usage("--shard computes a part of the moments: say where to with --moments");
+  return { number, of };
+}
+
+/** Blocks of a shard: as equal as can be, in order. */
+function blocksOfShard({ number, of }: Shard, blocks: number): number[] {
+  const edge = (i: number) => Math.floor((i * blocks) / of);
+  return Array.from({ length: edge(number) - edge(number - 1) }, (_, i) => edge(number - 1) + i);
+}
+
+interface Job {
+  readonly input: OpenedModel;
+  readonly recalibration: Recalibration;
+  readonly data: Data | undefined;
+  /** What moments files of this job say of themselves; without data only the engine and the model are known. */
+  readonly header: MomentsHeader | undefined;
+  readonly engine: Engine;
+  readonly progress: Progress;
+}
+
+async function jobOf(values: Values, input: OpenedModel, progress: Progress): Promise<Job> {
+  const { model, facts } = input;
+  const order = flag(values, "at-once") ? "at-once" : "layers";
+  const unbiased = flag(values, "unbiased");
+  const recalibration = new Recalibration(model, { order, unbiased, select: anyOf(texts(values, "only")) });
+  const { fixed, notes } = await givenInputs(values, model);
+  for (const line of notes) note(line);
+  const specs = texts(values, "data");
+  const whole = flag(values, "whole");
+  const data =
+    specs.length === 0
+      ? undefined
+      : openData(model, specs, { fixed: fixed ?? new Map(), block: integer(values, "block", 1), whole });
+  const gigabytes = integer(values, "memory", 0) ?? 1;
+  const asked = text(values, "engine") ?? "bnfold";
+  const engine =
+    asked === "onnxruntime"
+      ? await openOnnxRuntime(model)
+      : new BuiltInEngine(model, recalibration.targets, { memory: gigabytes * 2 ** 30 });
+  const needsHeader = data !== undefined && (text(values, "moments") ?? text(values, "from-moments")) !== undefined;
+  const header: MomentsHeader | undefined = needsHeader
+    ? {
+        model: await sha256(facts.file),
+        ...{
+          samples: data.samples,
+          block: data.block,
+          order,
+          variance: unbiased ? "unbiased" : "population",
+          engine: engine.label,
+        },
+      }
+    : undefined;
+  return { input, recalibration, data, header, engine, progress };
+}
+
+/** Totals of an earlier round. */
+async function takeMoments(values: Values, { recalibration, header, input }: Job): Promise<void> {
+  const file = text(values, "from-moments");
+  if (file === undefined) return;
+  const moments: MomentsFile = parseMoments(readFileSync(file, "utf8"), file);
+  const own: MomentsHeader = header ?? {
+    ...moments,
+    model: await sha256(input.facts.file),
+    order: recalibration.order,
+    variance: recalibration.unbiased ? "unbiased" : "population",
+  };
+  requireSame(own, moments, "this run", file);
+  useMoments(recalibration, moments, file);
+}
+
+/** One pass over the blocks of a shard, written as moments. */
+async function runShard(values: Values, job: Job, shard: Shard): Promise<void> {
+  const { recalibration, data, header, engine, progress } = job;
+  if (data === undefined || header === undefined) throw usage("--shard needs --data");
+  if (recalibration.done) throw usage("every layer is done: leave --shard away and write the model with -o");
+  const { next } = recalibration;
+  progress.begin("statistics");
+  const parts = await recalibration.collect(data, engine, blocksOfShard(shard, data.blocks), (done, total) =>
+    progress.step(done, total),
+  );
+  progress.end();
+  const file = text(values, "moments") as string;
+  writeFileSync(file, formatMoments(momentsFile(header, recalibration, parts)));
+  const blocks = blocksOfShard(shard, data.blocks).length;
+  const left =
+    recalibration.targets.length - next.length - recalibration.targets.filter((t) => recalibration.momentsOf(t)).length;
+  print(
+    [
+      `wrote ${printable(file)}: ${plural(next.length, "layer")} over ${plural(blocks, "block")} of ${data.blocks}, shard ${shard.number} of ${shard.of}`,
+      left === 0
+        ? "Next: bnfold moments merge, then bnfold recalibrate --from-moments <merged> -o <file>"
+        : `Next: bnfold moments merge, then the next round with --from-moments <merged>; ${plural(left, "layer")} to go after this round`,
+    ].join("\n"),
+  );
+}
+
+async function run(values: Values): Promise<number> {
+  const file = String(values.model);
+  const shard = shardOf(values);
+  const moments = text(values, "moments");
+  const writes = ["output", "in-place", "dry-run"].some((name) => values[name] !== undefined);
+  if (texts(values, "data").length === 0 && text(values, "from-moments") === undefined)
+    throw usage("recalibrate needs --data, or --from-moments");
+  if (
+    moments !== undefined &&
+    [file, text(values, "output")].some((other) => other !== undefined && isSameFile(moments, other))
+  ) {
+    throw usage(`the moments ${moments} would overwrite a model`, "Name another file.");
+  }
+  if (shard !== undefined && writes) throw usage("a shard writes moments, not a model: leave -o away");
+  const target = shard !== undefined || (moments !== undefined && !writes) ? undefined : targetOf(file, values);
+  const progress = new Progress();
+  const input = openInput(file);
+  try {
+    const job = await jobOf(values, input, progress);
+    await takeMoments(values, job);
+    if (shard !== undefined) await runShard(values, job, shard);
+    else await runWhole(values, job, target);
+    await job.engine.close();
+    return 0;
+  } finally {
+    progress.end();
+    input.close();
+  }
+}
+
+async function runWhole(values: Values, job: Job, target: ReturnType<typeof targetOf> | undefined): Promise<void> {
+  const { input, recalibration, data, header, engine, progress } = job;
+  if (!recalibration.done) {
+    if (data === undefined)
+      throw usage(`the moments leave ${plural(recalibration.next.length, "layer")} open: give --data for the next round`);
+    progress.begin("statistics");
+    await recalibration.run(data, engine, (done, total, pass) => progress.step(done, total, `pass ${pass}`));
+    progress.end();
+  }
+  const file = text(values, "moments");
+  if (file !== undefined) {
+    if (header === undefined) throw usage("--moments needs --data");
+    writeFileSync(file, formatMoments(momentsFile(header, recalibration)));
+  }
+  progress.begin("measuring");
+  const measured = data === undefined ? [] : Array.from({ length: Math.min(MEASURED, data.blocks) }, (_, k) => data.load(k));
+  const change = recalibration.outputChange(measured);
+  progress.end();
+  const facts = flag(values, "json") ? await hashed(input.facts) : input.facts;
+  const output =
+    target === undefined
+      ? undefined
+      : (await produce(input.model, input.facts.file, recalibration.edits(), target, acceptAll)).output;
+  const drift = recalibration.drift();
+  const variance = recalibration.unbiased ? "unbiased" : "population";
+  if (flag(values, "json")) {
+    const made = output === undefined ? null : await hashed(output);
+    const amount = data === undefined ? null : { samples: data.samples, block: data.block };
+    print(
+      toJson({
+        version: 1,
+        tool: tool(),
+        input: facts,
+        output: made,
+        data: amount,
+        order: recalibration.order,
+        variance,
+        engine: engine.label,
+        layers: drift,
+        skipped: recalibration.skipped,
+        change,
+      }),
+    );
+    return;
+  }
+  print(
+    [
+      ...driftLines(drift, recalibration.skipped),
+      "",
+      ...changeLines(change, measured.length),
+      ...(file === undefined ? [] : [`wrote ${printable(file)}`]),
+      writtenLine(output, input.facts.bytes),
+    ].join("\n"),
+  );
+}
+
+function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer[]): string[] {
+  const rows = drift.map(({ node, channels, elements, meanDrift, deviationRatio }) => [
+    nodeLabel(node).replace(/^BatchNormalization /, ""),
+    String(channels),
+    String(elements),
+    brief(meanDrift.rms),
+    brief(meanDrift.max),
+    brief(deviationRatio.min),
+    brief(deviationRatio.max),
+  ]);
+  const head = ["layer", "channels", "elements", "mean moved, rms", "largest", "deviation, least", "most"];
+  return [
+    stdoutStyle("bold", `Recalibrated (${plural(drift.length, "layer")})`),
+    "",
+    table(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
+    "mean moved: in old standard deviations; deviation: new over old standard deviation",
+    ...(skipped.length === 0 ? [] : ["", stdoutStyle("bold", `Left alone (${plural(skipped.length, "layer")})`)]),
+    ...skipped.map(({ node, reason }) => `- ${nodeLabel(node)}: ${reason}`),
+  ];
+}
+
+function changeLines(change: readonly OutputChange[], blocks: number): string[] {
+  if (blocks === 0) return [];
+  return [`Change of the outputs, on the first ${plural(blocks, "block")} of the data:`, "", changeTable(change), ""];
+}
+
+export const command: Command = {
+  positionals: { model: { type: "string", describe: "ONNX file", demandOption: true } },
+  options: {
+    data: {
+      array: true,
+      type: "string",
+      requiresArg: true,
+      describe: "Samples: .npy, .npz, .pb, name=file, a folder, or a .txt list of them",
+    },
+    ...outputOptions,
+    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
+    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
+    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
+    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
+    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    input: { array: true, type: "string", requiresArg: true, describe: "Input that is the same for every sample: name=file" },
+    shard: { requiresArg: true, type: "string", describe: "Compute only part i of n of the data (i/n), into --moments" },
+    moments: { requiresArg: true, type: "string", describe: "Write the moments to this file" },
+    "from-moments": { requiresArg: true, type: "string", describe: "Use the moments of this file" },
+    engine: {
+      choices: ["bnfold", "onnxruntime"],
+      requiresArg: true,
+      describe: "What runs the model (onnxruntime-node when installed)",
+    },
+    memory: { requiresArg: true, describe: "GB for values kept between passes (default 1)" },
+    json: { type: "boolean", describe: "Print JSON" },
+  },
+  examples: [
+    ["bnfold recalibrate model.onnx --data images.npy -o fresh.onnx", "new statistics from images"],
+    ["bnfold recalibrate model.onnx --data x/ --at-once --shard 3/8 --moments 3.json", "one part, on one machine"],
+    ["bnfold recalibrate model.onnx --from-moments all.json --at-once -o fresh.onnx", "the merged parts into the model"],
+  ],
+  run,
+};

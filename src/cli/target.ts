@@ -1,0 +1,72 @@
+/** Where fold writes, and the refusals that protect files which are not meant. */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Options } from "yargs";
+import type { WriteOptions } from "../onnx/write.ts";
+import { flag, text, usage, type Values } from "./command.ts";
+import { nearest } from "./suggest.ts";
+
+export interface Target {
+  /** File the result is to become; a dry run only borrows its name. */
+  readonly path: string;
+  readonly dryRun: boolean;
+  readonly external: NonNullable<WriteOptions["external"]>;
+  /** Largest side file, in bytes. */
+  readonly sideFileLimit?: number;
+  /** File for the JSON report. */
+  readonly report: string | undefined;
+}
+
+export const externalOption: Options = {
+  requiresArg: true,
+  type: "string",
+  describe: "External tensor data: keep (what is untouched stays in its side file), copy, inline, split[=MB]",
+};
+
+/** Largest side file of --external split where no size is given, in megabytes: any file system takes 2 GB. */
+const SPLIT_MB = 2000;
+
+/** --external keep|copy|inline|split[=MB] */
+export function externalOf(values: Values): Pick<Target, "external" | "sideFileLimit"> {
+  const written = text(values, "external") ?? "keep";
+  const split = /^split(?:=(\d+))?$/.exec(written);
+  if (split !== null) {
+    const megabytes = Number(split[1] ?? SPLIT_MB);
+    if (!(megabytes >= 1 && megabytes <= 1e9)) throw usage(`--external split=MB takes megabytes from 1, got "${split[1]}"`);
+    return { external: "split", sideFileLimit: megabytes * 1e6 };
+  }
+  if (written !== "keep" && written !== "copy" && written !== "inline") {
+    const near = nearest(written, ["keep", "copy", "inline", "split"]);
+    const meant = near === undefined ? "" : `, did you mean "${near}"?`;
+    throw usage(`--external cannot be "${written}"${meant}`, "It is one of keep, copy, inline, split, split=MB.");
+  }
+  return { external: written };
+}
+
+/** The same file, by whatever spelling, symbolic or hard link. */
+export function isSameFile(a: string, b: string): boolean {
+  if (resolve(a) === resolve(b)) return true;
+  const [x, y] = [statSync(a, { throwIfNoEntry: false, bigint: true }), statSync(b, { throwIfNoEntry: false, bigint: true })];
+  return x !== undefined && y !== undefined && x.ino === y.ino && x.dev === y.dev;
+}
+
+export function targetOf(model: string, values: Values): Target {
+  const output = text(values, "output");
+  const [inPlace, dryRun] = [flag(values, "in-place"), flag(values, "dry-run")];
+  const report = text(values, "report");
+  if (dryRun && inPlace) throw usage("--dry-run and --in-place contradict each other");
+  if (inPlace && output !== undefined && !isSameFile(output, model)) {
+    throw usage("--in-place writes to the model itself; leave -o away, or leave --in-place away");
+  }
+  if (!inPlace && !dryRun && output === undefined) throw usage("where to write? -o <file>, --in-place or --dry-run");
+  if (!inPlace && output !== undefined && isSameFile(output, model)) {
+    throw usage(
+      `the output ${output} is the model itself`,
+      "Name another file, or pass --in-place to replace it after the check.",
+    );
+  }
+  if (report !== undefined && [model, output].some((file) => file !== undefined && isSameFile(report, file))) {
+    throw usage(`the report ${report} would overwrite a model`, "Name another file.");
+  }
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report };
+}

@@ -1,0 +1,91 @@
+/** Where the command line writes: the result to stdout, the talk to stderr. */
+import { styleText } from "node:util";
+import { BnfoldError } from "../diag/error.ts";
+import type { Style } from "../report/text.ts";
+import { printable } from "../report/words.ts";
+
+/** Dresses text only when stdout is a terminal that wants colours (NO_COLOR, FORCE_COLOR and redirection are respected). */
+export const stdoutStyle: Style = (name, text) => styleText(name, text, { stream: process.stdout });
+const stderrStyle: Style = (name, text) => styleText(name, text, { stream: process.stderr });
+
+/** A reader that closes the pipe early, like `head`, is no error: what is left to write is dropped. */
+export function ignoreClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+    });
+  }
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Talk that is neither result nor failure. */
+export function note(line: string): void {
+  process.stderr.write(`bnfold: ${printable(line)}\n`);
+}
+
+function complain(head: string, lines: readonly string[]): void {
+  process.stderr.write(`${stderrStyle("red", "bnfold:")} ${[head, ...lines.map((line) => `  ${line}`)].join("\n")}\n`);
+}
+
+/** System errors people meet, in words. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or folder",
+  EACCES: "no permission",
+  EPERM: "not permitted",
+  EISDIR: "this is a folder, not a file",
+  ENOTDIR: "a part of the path is not a folder",
+  ENOSPC: "the disk is full",
+  EROFS: "the file system is read-only",
+  EDQUOT: "the disk quota is used up",
+  ENAMETOOLONG: "the name is too long",
+  ELOOP: "the symbolic links go round in a circle",
+  EMFILE: "too many open files",
+  EBUSY: "the file is in use",
+  EFBIG: "the file is too large for this file system",
+  EIO: "the device reported an error",
+};
+
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "code" in error && typeof error.code === "string" && "syscall" in error;
+}
+
+/** Any failure as a BnfoldError when it is one of the input's or the environment's. */
+export function explain(error: unknown): BnfoldError | undefined {
+  if (error instanceof BnfoldError) return error;
+  if (isSystemError(error)) {
+    const what = SYSTEM[error.code as string] ?? `the system says ${error.code}`;
+    return new BnfoldError("file", `${what} (${error.syscall})`, error.path === undefined ? {} : { file: error.path });
+  }
+  if (error instanceof RangeError && /allocation|array (buffer )?length|heap/i.test(error.message)) {
+    return new BnfoldError("file", "not enough memory", {}, "Close other programs, or use a machine with more memory.");
+  }
+  return undefined;
+}
+
+/** For errors that are bnfold's own fault. */
+const INTERNAL = 70;
+
+/** Prints a failure and returns the exit code. A stack trace only with BNFOLD_DEBUG=1. */
+export function reportFailure(error: unknown): number {
+  const known = explain(error);
+  if (process.env.BNFOLD_DEBUG === "1" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (known === undefined) {
+    complain(`internal error: ${printable(error instanceof Error ? error.message : String(error))}`, [
+      "This is a defect of bnfold. Run again with BNFOLD_DEBUG=1 and report what it prints.",
+    ]);
+    return INTERNAL;
+  }
+  const { file, byte, node, tensor } = known.place;
+  const where = [
+    ...(byte === undefined ? [] : [`byte ${byte}`]),
+    ...(node === undefined ? [] : [`node ${node}`]),
+    ...(tensor === undefined ? [] : [`tensor "${tensor}"`]),
+  ].join(", ");
+  const prefix = file === undefined || known.message.includes(file) ? "" : `${file}: `;
+  const head = `${prefix}${known.message}${where === "" ? "" : ` (${where})`}`;
+  complain(printable(head), known.hint === undefined ? [] : [printable(known.hint)]);
+  return known.exitCode;
+}

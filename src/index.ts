@@ -1,0 +1,31 @@
+/** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
+export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
+export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
+export type { AffineKind, Counts, Fold, FoldResult, Kept, NodeRef, PlanData, TensorChange } from "./fold/index.ts";
+export { LateRefusal, type PlanOptions, plan } from "./fold/index.ts";
+export { type ReadOptions, read } from "./onnx/read.ts";
+export type { Model } from "./onnx/records.ts";
+export { type ByteSource, type ExternalResolver, memorySource } from "./onnx/source.ts";
+export { collect, type Piece, pieceBytes, pieceLength, piecesLength } from "./onnx/splice.ts";
+export type { Tensor } from "./onnx/tensor.ts";
+export { isEmpty, type ModelEdits, NO_EDITS, type WriteOptions, type Written, write } from "./onnx/write.ts";
+export { isTensor, type NumericMode, type Value } from "./ops/define.ts";
+export {
+  type FileFacts,
+  type ModelFacts,
+  modelFacts,
+  type NodeCounts,
+  type OutputFacts,
+  type Report,
+  type ReportParts,
+  report,
+  type Timings,
+  toJson,
+} from "./report/report.ts";
+export { renderText, type Style, type StyleName, type TextOptions } from "./report/text.ts";
+export { VERSION } from "./report/version.ts";
+export { createSession, type NodeEvent, type RunOptions, type Session, type SessionOptions } from "./run/session.ts";
+export * from "./train/index.ts";
+export { generateInputs, type InputOptions, type Sample, type VerifyOptions, verifyModels } from "./verify/index.ts";
+export { type ProveOptions, prove } from "./verify/proof.ts";
+export type * from "./verify/types.ts";

@@ -1,0 +1,131 @@
+/** Plan and verdict → one plain, versioned object. Its schema is report.schema.json; docs/report.md explains the fields. */
+import type { AffineKind, Fold, Kept, PlanData } from "../fold/types.ts";
+import type { Model } from "../onnx/records.ts";
+import type { Verdict } from "../verify/types.ts";
+import type { RuntimeOpinion } from "./runtime.ts";
+import { VERSION } from "./version.ts";
+
+export interface FileFacts {
+  /** As the caller named it. */
+  readonly file: string;
+  readonly bytes: number;
+  /** Lower-case hexadecimal; null where nobody asked, since hashing costs as much as copying. */
+  readonly sha256: string | null;
+}
+
+export interface ModelFacts extends FileFacts {
+  readonly irVersion: number;
+  /** Version per domain; the ONNX domain is "ai.onnx". */
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly producer: { readonly name: string; readonly version: string };
+}
+
+export interface OutputFacts extends FileFacts {
+  /** Files with external tensor data that belong to the output. */
+  readonly sideFiles: readonly FileFacts[];
+}
+
+export interface NodeCounts {
+  readonly before: number;
+  readonly folded: number;
+  readonly kept: number;
+}
+
+export interface Timings {
+  readonly readMs: number;
+  readonly planMs: number;
+  readonly proofMs: number;
+  readonly runMs: number;
+  readonly writeMs: number;
+}
+
+export interface Tool {
+  readonly name: "bnfold";
+  readonly version: string;
+}
+
+export interface Report {
+  readonly version: 1;
+  readonly tool: Tool;
+  readonly input: ModelFacts;
+  /** null when nothing was written: a dry run, or a verdict that failed. */
+  readonly output: OutputFacts | null;
+  readonly batchNormalization: NodeCounts;
+  /** Other constant affine operators: Mul, Add, Sub, Div, Neg. */
+  readonly affine: NodeCounts;
+  readonly operators: {
+    readonly before: Readonly<Record<string, number>>;
+    readonly after: Readonly<Record<string, number>>;
+  };
+  readonly folds: readonly Fold[];
+  readonly kept: readonly Kept[];
+  /** Parallel linear branches that became one convolution. */
+  readonly merges: PlanData["merges"];
+  /** Those that were left, because one convolution would cost more. */
+  readonly unmerged: PlanData["unmerged"];
+  readonly verdict: Verdict;
+  /** What another runtime made of both files, where it was asked. */
+  readonly runtime?: RuntimeOpinion;
+  readonly timings: Timings;
+  readonly peakMemoryBytes: number;
+}
+
+export interface ReportParts {
+  readonly input: ModelFacts;
+  readonly output?: OutputFacts;
+  readonly plan: PlanData;
+  readonly verdict: Verdict;
+  readonly runtime?: RuntimeOpinion;
+  readonly timings: Timings;
+  readonly peakMemoryBytes: number;
+}
+
+export const tool = (): Tool => ({ name: "bnfold", version: VERSION });
+
+/** What a report says of a model file. */
+export function modelFacts(model: Model, file: FileFacts): ModelFacts {
+  return {
+    ...file,
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain === "" ? "ai.onnx" : domain, version])),
+    producer: { name: model.producerName, version: model.producerVersion },
+  };
+}
+
+/** Nodes before, folded and kept, for each kind. */
+export function countsOf(plan: PlanData): { batchNormalization: NodeCounts; affine: NodeCounts } {
+  const count = (kind: AffineKind, before: number): NodeCounts => {
+    const of = (list: readonly { readonly kind: AffineKind }[]) => list.filter((entry) => entry.kind === kind).length;
+    return { before, folded: of(plan.folds), kept: of(plan.kept) };
+  };
+  return {
+    batchNormalization: count("batch-normalization", plan.before.batchNormalizations),
+    affine: count("affine", plan.before.affines),
+  };
+}
+
+/** The report of one fold. Pure: the same parts give the same object. */
+export function report(parts: ReportParts): Report {
+  const { plan } = parts;
+  return {
+    version: 1,
+    tool: tool(),
+    input: parts.input,
+    output: parts.output ?? null,
+    ...countsOf(plan),
+    operators: { before: plan.before.operators, after: plan.after.operators },
+    folds: plan.folds,
+    kept: plan.kept,
+    merges: plan.merges,
+    unmerged: plan.unmerged,
+    verdict: parts.verdict,
+    ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
+    timings: parts.timings,
+    peakMemoryBytes: parts.peakMemoryBytes,
+  };
+}
+
+/** JSON text. What JSON has no number for is written as the strings "NaN", "Infinity" and "-Infinity". */
+export function toJson(value: object): string {
+  return JSON.stringify(value, (_key, v) => (typeof v === "number" && !Number.isFinite(v) ? String(v) : v), 2);
+}

@@ -1,0 +1,230 @@
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
+import { describe, expect, it } from "vitest";
+import { expectValid } from "../report/schema.ts";
+import { bnfold, convNet, folder, root, writeModel } from "./bnfold.ts";
+
+const dir = folder();
+const model = writeModel(join(dir, "model.onnx"), convNet());
+const partly = writeModel(join(dir, "partly.onnx"), convNet({ kept: true }));
+const bytes = readFileSync(model);
+let count = 0;
+/** A fresh path in a fresh folder, so that leftovers show. */
+function output(): string {
+  const place = join(dir, `out${count++}`);
+  mkdirSync(place);
+  return join(place, "out.onnx");
+}
+
+describe("bnfold fold", () => {
+  it("folds, proves, writes and says so", () => {
+    const out = output();
+    const { code, stdout, stderr } = bnfold(["fold", model, "-o", out]);
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout).toContain("| BatchNormalization |      1 |     0 |     -1 |");
+    expect(stdout).toContain("| all operators      |      3 |     2 |     -1 |");
+    expect(stdout).toContain("BatchNormalization: 1 before, 1 folded, 0 kept");
+    expect(stdout).toContain('- BatchNormalization "norm" -> Conv "conv" (gains');
+    expect(stdout).toMatch(/^Equivalent/m);
+    expect(stdout).toContain(`wrote ${out}: ${bytes.length} B before, ${statSync(out).size} B after`);
+    expect(readdirSync(join(out, ".."))).toEqual(["out.onnx"]);
+    expect(bnfold(["verify", model, out]).code).toBe(0);
+  });
+
+  it("prints nothing but the report with --json, and the same report to a file", () => {
+    const out = output();
+    const file = join(dir, "report.json");
+    const { code, stdout, stderr } = bnfold(["fold", partly, "-o", out, "--json", "--report", file]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const report = JSON.parse(stdout);
+    expectValid("fold", report);
+    expect(report.batchNormalization).toEqual({ before: 2, folded: 1, kept: 1 });
+    expect(report.output).toMatchObject({ file: out, bytes: statSync(out).size, sideFiles: [] });
+    expect(report.input.sha256).not.toBe(report.output.sha256);
+    expect(report.verdict.outcome).toBe("equivalent");
+    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual(report);
+  });
+
+  it("says why a node is kept and what to do, and fails with 5 only under --strict", () => {
+    const plain = bnfold(["fold", partly, "-o", output()]);
+    expect(plain.code).toBe(0);
+    expect(plain.stdout).toMatch(/- BatchNormalization "late" \[operator-blocks\] .*Sigmoid/);
+    const out = output();
+    expect(bnfold(["fold", partly, "-o", out, "--strict"]).code).toBe(5);
+    expect(existsSync(out)).toBe(true);
+    expect(bnfold(["fold", model, "-o", output(), "--strict"]).code).toBe(0);
+  });
+
+  it("copies a model byte for byte when there is nothing to fold", () => {
+    const first = output();
+    bnfold(["fold", model, "-o", first]);
+    const out = output();
+    const { code, stdout } = bnfold(["fold", first, "-o", out]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("Equivalent: the output is the input, byte for byte.");
+    expect(readFileSync(out).equals(readFileSync(first))).toBe(true);
+  });
+
+  it("gives the same bytes and the same report for the same input", () => {
+    const outs = [output(), output()];
+    const [a, b] = outs.map((out) => JSON.parse(bnfold(["fold", model, "-o", out, "--json"]).stdout));
+    expect(readFileSync(outs[0]).equals(readFileSync(outs[1]))).toBe(true);
+    const strip = ({ timings: _t, peakMemoryBytes: _p, output: { file: _f, ...rest }, ...report }: typeof a) => ({
+      ...report,
+      rest,
+    });
+    expect(strip(a)).toEqual(strip(b));
+  });
+
+  it("keeps nothing of a dry run", () => {
+    const before = readdirSync(dir).sort();
+    const { code, stdout } = bnfold(["fold", model, "--dry-run", "--json"]);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout);
+    expectValid("fold", report);
+    expect(report.output).toBeNull();
+    expect(report.verdict.outcome).toBe("equivalent");
+    expect(readdirSync(dir).sort()).toEqual(before);
+    expect(readFileSync(model).equals(bytes)).toBe(true);
+  });
+
+  it("skips the check only when told to, and says so", () => {
+    const { code, stdout } = bnfold(["fold", model, "-o", output(), "--no-check"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("Not checked: --no-check was given.");
+  });
+
+  it("leaves what --skip and --only leave", () => {
+    const skipped = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--skip", "nor*"]).stdout);
+    expect(skipped.kept.map((kept: { code: string }) => kept.code)).toEqual(["excluded-by-user"]);
+    const other = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--only", "late", "--only", "nothing"]).stdout);
+    expect(other.batchNormalization).toEqual({ before: 1, folded: 0, kept: 1 });
+    const both = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--only", "norm"]).stdout);
+    expect(both.batchNormalization.folded).toBe(1);
+  });
+
+  it("takes samples, seed, shapes and inputs", () => {
+    const { run } = JSON.parse(
+      bnfold(["fold", model, "--dry-run", "--json", "--samples", "2", "--seed", "7", "--shape", "x=3,2,5,5"]).stdout,
+    ).verdict;
+    expect(run.samples).toHaveLength(2);
+    expect(run.samples.every((sample: { seed: number }) => sample.seed === 7)).toBe(true);
+    expect(run.samples[0].outputs[0].dims).toEqual([3, 3, 3, 3]);
+    const set = join(root, "fixtures", "models", "resnet-ts9");
+    const given = bnfold(["fold", join(set, "model.onnx"), "--dry-run", "--json", "--input", join(set, "test_data_set_0")]);
+    expect(JSON.parse(given.stdout).verdict.run.samples[0].kind).toBe("test_data_set_0");
+  });
+
+  it("uses no colour in a file, and respects FORCE_COLOR and NO_COLOR", () => {
+    const sequence = "\u001b[";
+    const args = ["fold", model, "--dry-run"];
+    expect(bnfold(args).stdout).not.toContain(sequence);
+    expect(bnfold(args, { FORCE_COLOR: "1" }).stdout).toContain(sequence);
+    expect(bnfold(args, { NO_COLOR: "1" }).stdout).not.toContain(sequence);
+  });
+});
+
+describe("the input is safe", () => {
+  symlinkSync(model, join(dir, "soft.onnx"));
+  linkSync(model, join(dir, "hard.onnx"));
+  const spelt = [
+    ["its own path", () => model],
+    ["another spelling", () => join(dir, ".", "out", "..", "model.onnx")],
+    ["a relative path", () => relative(process.cwd(), model)],
+    ["a symbolic link", () => join(dir, "soft.onnx")],
+    ["a hard link", () => join(dir, "hard.onnx")],
+  ] as const;
+  it.each(spelt)("from an output that is %s", (_what, path) => {
+    const { code, stderr } = bnfold(["fold", model, "-o", path()]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("is the model itself");
+    expect(stderr).toContain("--in-place");
+    expect(readFileSync(model).equals(bytes)).toBe(true);
+  });
+
+  it("from a report that would overwrite it", () => {
+    const { code } = bnfold(["fold", model, "-o", output(), "--report", join(dir, "soft.onnx")]);
+    expect(code).toBe(2);
+    expect(readFileSync(model).equals(bytes)).toBe(true);
+  });
+
+  it("until --in-place says otherwise", () => {
+    const own = writeModel(output(), convNet());
+    expect(bnfold(["fold", own, "--in-place"]).code).toBe(0);
+    expect(readFileSync(own).equals(bytes)).toBe(false);
+    expect(bnfold(["verify", model, own]).code).toBe(0);
+    expect(readdirSync(join(own, ".."))).toEqual(["out.onnx"]);
+  });
+
+  it("and so is its mode", () => {
+    const own = writeModel(output(), convNet());
+    chmodSync(own, 0o640);
+    expect(bnfold(["fold", own, "--in-place", "-o", own]).code).toBe(0);
+    expect(statSync(own).mode & 0o777).toBe(0o640);
+  });
+});
+
+describe("what cannot be folded is kept", () => {
+  it.each([
+    ["NaN statistics", [0.5, Number.NaN, 2]],
+    ["a negative variance", [0.5, -1, 2]],
+    ["an infinite variance", [0.5, Number.POSITIVE_INFINITY, 2]],
+  ])("%s", (_what, variance) => {
+    const broken = writeModel(output(), convNet({ variance }));
+    const out = output();
+    const { code, stdout, stderr } = bnfold(["fold", broken, "-o", out, "--json"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const report = JSON.parse(stdout);
+    expectValid("fold", report);
+    expect(report.kept.map((kept: { code: string }) => kept.code)).toEqual(["parameter-not-finite"]);
+    expect(readFileSync(out).equals(readFileSync(broken))).toBe(true);
+  });
+});
+
+describe("fixtures", () => {
+  const models = join(root, "fixtures", "models");
+  const names = readdirSync(models).filter((name) => existsSync(join(models, name, "model.onnx")));
+  it.each(names)("%s: the report adds up, fits the schema, and the result is equivalent", (name) => {
+    const { code, stdout, stderr } = bnfold(["fold", join(models, name, "model.onnx"), "--dry-run", "--json", "--samples", "1"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    const report = JSON.parse(stdout);
+    expectValid("fold", report);
+    expect(report.verdict.outcome).toBe("equivalent");
+    for (const { before, folded, kept } of [report.batchNormalization, report.affine]) expect(folded + kept).toBe(before);
+  });
+
+  it("an external model keeps its side file, or brings it in", () => {
+    const name = names.find((entry) => existsSync(join(models, entry, "model.onnx.data"))) as string;
+    const source = join(models, name, "model.onnx");
+    const kept = output();
+    const report = JSON.parse(bnfold(["fold", source, "-o", kept, "--json"]).stdout);
+    expectValid("fold", report);
+    expect(report.output.sideFiles.length).toBeGreaterThan(0);
+    for (const side of report.output.sideFiles) expect(statSync(side.file).size).toBe(side.bytes);
+    expect(bnfold(["verify", source, kept]).code).toBe(0);
+    const inline = output();
+    expect(bnfold(["fold", source, "-o", inline, "--external", "inline"]).code).toBe(0);
+    expect(readdirSync(join(inline, ".."))).toEqual(["out.onnx"]);
+    expect(bnfold(["verify", source, inline]).code).toBe(0);
+  });
+});
+
+describe("a file that is in the way", () => {
+  it("is replaced only by a result that is complete", () => {
+    const out = output();
+    writeFileSync(out, "old");
+    expect(bnfold(["fold", model, "-o", out]).code).toBe(0);
+    expect(readFileSync(out).length).toBeGreaterThan(100);
+  });
+});

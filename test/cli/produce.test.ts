@@ -1,0 +1,93 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { piecesSource } from "../../src/cli/preview.ts";
+import { produce } from "../../src/cli/produce.ts";
+import type { Target } from "../../src/cli/target.ts";
+import { plan } from "../../src/fold/index.ts";
+import { openModel } from "../../src/node/files.ts";
+import { memorySource } from "../../src/onnx/source.ts";
+import { collect, type Piece } from "../../src/onnx/splice.ts";
+import { NO_EDITS } from "../../src/onnx/write.ts";
+import { convNet, folder, writeModel } from "./bnfold.ts";
+
+const dir = folder();
+const path = writeModel(join(dir, "model.onnx"), convNet());
+let count = 0;
+
+function place(dryRun = false): { out: string; target: Target } {
+  const inside = join(dir, `place${count++}`);
+  mkdirSync(inside);
+  const out = join(inside, "out.onnx");
+  return { out, target: { path: out, dryRun, external: "keep", report: undefined } };
+}
+
+describe("produce", () => {
+  const { model } = openModel(path);
+  const { edits } = plan(model);
+  const judgeBy = (verdict: boolean) => ({ judge: () => verdict, accepts: (good: boolean) => good });
+
+  it("writes nothing when the judge declines, and leaves what was there", async () => {
+    const { out, target } = place();
+    expect(await produce(model, path, edits, target, judgeBy(false))).toEqual({ judged: false, output: undefined });
+    expect(readdirSync(join(out, ".."))).toEqual([]);
+    writeFileSync(out, "old");
+    await produce(model, path, edits, target, judgeBy(false));
+    expect(readdirSync(join(out, ".."))).toEqual(["out.onnx"]);
+    expect(readFileSync(out, "utf8")).toBe("old");
+  });
+
+  it("writes nothing when the judge fails", async () => {
+    const { out, target } = place();
+    const judge = () => {
+      throw new Error("no opinion");
+    };
+    await expect(produce(model, path, edits, target, { judge, accepts: () => true })).rejects.toThrow("no opinion");
+    expect(readdirSync(join(out, ".."))).toEqual([]);
+  });
+
+  it("shows the judge the file that gets the name", async () => {
+    const { out, target } = place();
+    const seen: Uint8Array[] = [];
+    const judge = ({ files: { main } }: typeof model, same: () => boolean) => {
+      seen.push(main.read(0, main.size));
+      return !same();
+    };
+    const { output } = await produce(model, path, edits, target, { judge, accepts: (good) => good });
+    expect(output?.bytes).toBe(seen[0].length);
+    expect(readFileSync(out).equals(seen[0])).toBe(true);
+    const dry = place(true);
+    await produce(model, path, edits, dry.target, { judge, accepts: (good) => good });
+    expect(readFileSync(out).equals(seen[1])).toBe(true);
+    expect(readdirSync(join(dry.out, ".."))).toEqual([]);
+  });
+
+  it("tells the judge when nothing changes", async () => {
+    const judge = (_result: typeof model, same: () => boolean) => same();
+    for (const dryRun of [false, true]) {
+      expect((await produce(model, path, NO_EDITS, place(dryRun).target, { judge, accepts: () => true })).judged).toBe(true);
+    }
+  });
+});
+
+describe("piecesSource", () => {
+  it("reads what the pieces would be written as, at any place", () => {
+    const bytes = fc.uint8Array({ maxLength: 9 });
+    const piece = fc.oneof(
+      bytes.map((b): Piece => ({ bytes: b })),
+      bytes.map((b): Piece => ({ length: b.length, make: () => b })),
+      bytes.map((b): Piece => ({ source: memorySource(b), start: b.length >> 1, end: b.length })),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), fc.nat(), fc.nat(), (pieces, x, y) => {
+        const whole = collect(pieces);
+        const source = piecesSource(pieces, "pieces");
+        expect(source.size).toBe(whole.length);
+        const [start, end] = [x % (whole.length + 1), y % (whole.length + 1)].sort((a, b) => a - b);
+        expect([...source.read(start, end)]).toEqual([...whole.subarray(start, end)]);
+      }),
+    );
+    expect(() => piecesSource([], "none").read(0, 1)).toThrow();
+  });
+});

@@ -1,0 +1,29 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { REASONS, type RefusalCode } from "../../src/diag/codes.ts";
+
+const folder = new URL("../../docs/reasons/", import.meta.url);
+const codes = Object.keys(REASONS) as RefusalCode[];
+const page = (code: string) => readFileSync(new URL(`${code}.md`, folder), "utf8");
+
+describe("docs/reasons", () => {
+  it("has one page for each code and no other", () => {
+    const pages = readdirSync(folder).map((file) => file.replace(/\.md$/, ""));
+    expect(pages.sort()).toEqual([...codes].sort());
+  });
+
+  it.each(codes)("%s says what it means, gives an example and tells what to do", (code) => {
+    const text = page(code);
+    expect(text.startsWith(`# ${code}\n`)).toBe(true);
+    expect(text).toContain(REASONS[code].title);
+    const sections = text.split(/^## /m).slice(1);
+    expect(sections.map((section) => section.split("\n")[0])).toEqual(["What it means", "Example", "What to do"]);
+    for (const section of sections) expect(section.split("\n").slice(1).join(" ").trim().length).toBeGreaterThan(8);
+  });
+
+  it("links only to pages that exist", () => {
+    for (const code of codes) {
+      for (const [, target] of page(code).matchAll(/\]\(([a-z-]+)\.md\)/g)) expect(codes).toContain(target);
+    }
+  });
+});
