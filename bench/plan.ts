@@ -1,6 +1,6 @@
 /**
  * Plan time against graph size: each family is planned at 10,000 and at 100,000 nodes; linear work gives a ratio of 10.
- *   node scripts/bench-plan.mjs [nodes]      default 100000
+ *   npm run bench -- plan [nodes] [family]      default 100000
  */
 import { plan } from "../src/fold/index.ts";
 import { read } from "../src/onnx/read.ts";
@@ -132,8 +132,8 @@ const families: Record<string, (n: number) => ModelSpec> = {
   },
 };
 
-const most = Number(process.argv[2] ?? 100_000);
-const only = process.argv[3];
+const most = Number(process.argv[3] ?? 100_000);
+const only = process.argv[4];
 for (const [name, make] of Object.entries(families)) {
   if (only !== undefined && !name.includes(only)) continue;
   const times = [most / 10, most].map((n) => {
