@@ -1,26 +1,25 @@
 /**
  * Finds the folds of a model. Every constant affine node y = s ⊙ x + t is tried, in topological order and again until
- * nothing moves, in four ways: all of it backward; all of it forward; the scale backward and the shift forward; the shift
- * backward (as t/s) and the scale forward. The first way in which constants absorb everything, no node is added beyond the
- * one removed, and every changed constant fits its storage type, is taken.
+ * nothing moves (attempt.ts has the ways out of one node); then parallel linear branches merge, and what that opened is tried.
  */
-import { every, map, numberOf, type Spread, simplify, times, uniform } from "../affine/spread.ts";
+import { numberOf, type Spread, uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
-import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
-import { isRefused, type Kind, type NodeState, type Refused, refuse, withParam } from "../rules/types.ts";
+import { isOne } from "../rules/params.ts";
+import { isRefused, refuse, withParam } from "../rules/types.ts";
+import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
+import { bypass } from "./bypass.ts";
 import { type Candidate, candidateOf, type Rejected } from "./candidates.ts";
 import { Constants } from "./constants.ts";
-import { type Attempt, countNodes, keptBecause, refOf } from "./describe.ts";
+import { currentMap } from "./current.ts";
+import { countNodes, keptBecause, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import { mergeRegions } from "./merge.ts";
-import { type Direction, Push, type Pushed, untouchable } from "./push.ts";
-import { checkRange } from "./range.ts";
 import type { Counts, Fold, Kept, NodeRef, PlanData } from "./types.ts";
 
-export interface PlanOptions {
+export interface PlanOptions extends AttemptOptions {
   /** Node names (or first outputs) to fold; everything when absent. */
   readonly only?: (name: string) => boolean;
   readonly skip?: (name: string) => boolean;
@@ -28,12 +27,8 @@ export interface PlanOptions {
   readonly unproven?: ReadonlySet<string>;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
-  /** Allows a batch normalization to be replaced by one Add when only its gain can be absorbed. */
-  readonly partial?: boolean;
   /** Merges parallel linear branches into one convolution (default true). */
   readonly merge?: boolean;
-  /** Reads every changed constant to check its range; otherwise large float32 weights under ordinary gains are checked when written. */
-  readonly exactRanges?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -99,6 +94,7 @@ class Planner {
   private readonly facts: Facts;
   private readonly constants: Constants;
   private readonly draft: Draft;
+  private readonly attempts: Attempts;
   private readonly folds: Fold[] = [];
   private readonly removed: GraphNode[] = [];
   private readonly orphans: GraphValue[] = [];
@@ -111,6 +107,7 @@ class Planner {
     this.facts = new Facts(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
+    this.attempts = new Attempts(this.draft, options);
   }
 
   run(): PlanDraft {
@@ -172,7 +169,7 @@ class Planner {
       const found = this.candidate(node);
       if (found === undefined || "refusal" in found || !found.proven || this.draft.state(node).opType !== node.opType)
         return undefined;
-      const current = this.current(found);
+      const current = currentMap(found, this.draft);
       if (isRefused(current)) return undefined;
       known.set(node, current);
       return current;
@@ -260,9 +257,9 @@ class Planner {
     if (this.isExcluded(node)) {
       return keptBecause(found, refuse("excluded-by-user", "is excluded by --only or --skip"));
     }
-    const current = this.current(found);
+    const current = currentMap(found, this.draft);
     if (isRefused(current)) return keptBecause(found, current);
-    const outcome = this.attempt(current);
+    const outcome = this.attempts.attempt(current);
     if ("direction" in outcome) {
       this.commit(current, outcome);
       return undefined;
@@ -299,218 +296,6 @@ class Planner {
     return undefined;
   }
 
-  /** The candidate with what earlier folds moved into it. */
-  private current(found: Candidate): Candidate | Refused {
-    const state = this.draft.state(found.node);
-    if (state.params.size === 0) return found;
-    const at = this.draft.at(found.node);
-    const numbers: Float64Array[] = [];
-    if (found.kind === "batch-normalization") {
-      for (const i of [1, 2, 3, 4]) {
-        const param = at.param(i);
-        if (isRefused(param)) return param;
-        numbers.push(param.values());
-      }
-      const [gamma, beta, mean, variance] = numbers;
-      const epsilon = at.float("epsilon", Math.fround(1e-5));
-      const scale = gamma.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
-      const shift = beta.map((b, c) => b - mean[c] * scale[c]);
-      const dims = found.scale.dims.map((_, axis) => (axis === 1 || found.scale.dims.length === 1 ? scale.length : 1));
-      return { ...found, scale: { dims, data: scale }, shift: { dims, data: shift } };
-    }
-    return { ...found, ...this.operandMap(found) };
-  }
-
-  /** Scale and shift of an arithmetic node whose constant was changed. */
-  private operandMap(found: Candidate): Pick<Candidate, "scale" | "shift"> {
-    const index = 1 - found.input;
-    const param = this.draft.state(found.node).params.get(index);
-    if (param === undefined) return found;
-    const rank = found.scale.dims.length;
-    const dims = [...new Array<number>(rank - param.dims.length).fill(1), ...param.dims];
-    const c = simplify({ dims, data: param.values() });
-    const { opType } = found.node;
-    if (opType === "Mul") return { scale: c, shift: found.shift };
-    if (opType === "Div") return { scale: map(c, (v) => 1 / v), shift: found.shift };
-    return { scale: found.scale, shift: opType === "Sub" && index === 1 ? map(c, (v) => -v) : c };
-  }
-
-  private attempt(found: Candidate): Attempt | Success {
-    const mark = this.draft.mark();
-    const ways: readonly (() => Refused | Success)[] = [
-      () =>
-        this.way(
-          found,
-          "backward",
-          [
-            ["scale", "backward"],
-            ["shift", "backward"],
-          ],
-          mark,
-        ),
-      () =>
-        this.way(
-          found,
-          "forward",
-          [
-            ["shift", "forward"],
-            ["scale", "forward"],
-          ],
-          mark,
-        ),
-      () =>
-        this.way(
-          found,
-          "both",
-          [
-            ["scale", "backward"],
-            ["shift", "forward"],
-          ],
-          mark,
-        ),
-      () =>
-        this.way(
-          found,
-          "both",
-          [
-            ["shift", "backward"],
-            ["scale", "forward"],
-          ],
-          mark,
-        ),
-    ];
-    const refusals: Refused[] = [];
-    const mixed = !isOne(found.scale) && !isZero(found.shift);
-    for (const way of mixed ? ways : ways.slice(0, 2)) {
-      const result = way();
-      if (!isRefused(result)) return result;
-      this.draft.undo(mark);
-      refusals.push(result);
-    }
-    if (this.options.partial === true && mixed && found.kind === "batch-normalization") {
-      const result = this.partly(found, mark);
-      if (!isRefused(result)) return result;
-      this.draft.undo(mark);
-    }
-    return { backward: refusals[0], forward: refusals[1] };
-  }
-
-  /** Only the gain leaves, backward or forward; the normalization becomes the Add of its shift. */
-  private partly(found: Candidate, mark: number): Refused | Success {
-    const { node, scale, shift } = found;
-    if (node.version < 7) return refuse("operator-blocks", "is of an opset before 7, where Add does not broadcast");
-    for (const to of ["backward", "forward"] as const) {
-      const pushed = this.move(found, "scale", to, []);
-      if (isRefused(pushed)) {
-        this.draft.undo(mark);
-        continue;
-      }
-      const left =
-        to === "backward"
-          ? shift
-          : times(
-              shift,
-              map(scale, (v) => 1 / v),
-            );
-      const gamma = this.constants.param(node.inputs[1]);
-      if (isRefused(gamma) || !left.data.every(Number.isFinite))
-        return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
-      const constant = trimmed(
-        fresh(gamma.dtype, left.dims, () => left.data.slice()),
-        1,
-      );
-      this.draft.set(node, { ...this.draft.state(node), opType: "Add", params: new Map([[1, constant]]) });
-      const touched = this.draft.since(mark);
-      const refused = this.checkTouched(found, touched);
-      if (refused !== undefined) return refused;
-      return { direction: to, visited: [...pushed.visited, node], touched: new Set(touched.keys()), stays: true };
-    }
-    return refuse("operator-blocks", "has no neighbour that takes its gain");
-  }
-
-  private way(
-    found: Candidate,
-    direction: Fold["direction"],
-    moves: readonly (readonly [Kind, Direction])[],
-    mark: number,
-  ): Refused | Success {
-    const nothing = this.identity(found, direction);
-    if (nothing !== undefined) return nothing;
-    const visited = new Set<GraphNode>();
-    for (const [kind, to] of moves) {
-      if (to === "forward" && !found.proven)
-        return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
-      const pushed = this.move(found, kind, to, moves);
-      if (isRefused(pushed)) return pushed;
-      for (const node of pushed.visited) visited.add(node);
-    }
-    const touched = this.draft.since(mark);
-    return this.checkTouched(found, touched) ?? { direction, visited: [...visited], touched: new Set(touched.keys()) };
-  }
-
-  /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
-  private identity({ node, input, scale, shift, proven }: Candidate, direction: Fold["direction"]): Refused | undefined {
-    if (!isOne(scale) || !isZero(shift)) return undefined;
-    const [x, y] = [node.inputs[input], node.outputs[0]];
-    if (x === undefined || y === undefined) return refuse("malformed-graph", "lacks its input or output");
-    if (!proven) return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
-    if (direction === "forward") return untouchable(y);
-    if (x.scope !== y.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
-    return x.producer === undefined
-      ? refuse("is-graph-input", `reads the graph input "${x.name}"`, { value: x })
-      : untouchable(x);
-  }
-
-  private move(found: Candidate, kind: Kind, to: Direction, moves: readonly (readonly [Kind, Direction])[]): Pushed | Refused {
-    const { node, scale, shift } = found;
-    const push = new Push(this.draft, kind, to);
-    if (kind === "scale") {
-      if (isOne(scale)) return { visited: [] };
-      return to === "backward" ? this.back(push, found, scale) : push.forward(node.outputs[0] as never, scale);
-    }
-    if (isZero(shift)) return { visited: [] };
-    if (to === "forward") return push.forward(node.outputs[0] as never, shift);
-    const first = moves[0][0] === "shift";
-    if (!first) return this.back(push, found, shift);
-    // The shift goes below the gain: x + t/s.
-    if (!every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
-    return this.back(
-      push,
-      found,
-      times(
-        shift,
-        map(scale, (v) => 1 / v),
-      ),
-    );
-  }
-
-  private back(push: Push, { node, input }: Candidate, by: Spread): Pushed | Refused {
-    const x = node.inputs[input];
-    if (x === undefined) return refuse("malformed-graph", "lacks its input");
-    if (x.scope !== node.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
-    return push.backward(x, by, node, input);
-  }
-
-  /** Node count and storage ranges of what an attempt changed. */
-  private checkTouched(found: Candidate, touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
-    let inserted = 0;
-    for (const [node, before] of touched) {
-      const state = this.draft.state(node);
-      if (state.bias !== undefined && before?.bias === undefined) inserted++;
-      const params = state.bias === undefined ? [...state.params.values()] : [...state.params.values(), state.bias];
-      for (const param of params) {
-        const refused = checkRange(param, this.options.exactRanges ?? false);
-        if (refused !== undefined) return { node, ...refused };
-      }
-    }
-    const allowed = found.kind === "batch-normalization" ? 1 : 0;
-    return inserted > allowed
-      ? refuse("needs-new-node", `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift`, {
-          facts: { inserted },
-        })
-      : undefined;
-  }
-
   private commit(found: Candidate, success: Success): void {
     const { node } = found;
     this.folds.push(this.describe(found, success));
@@ -522,33 +307,8 @@ class Planner {
       }
       return;
     }
-    this.bypass(node, found.input, success.direction);
+    bypass(node, found.input, success.direction);
     this.removed.push(node);
-  }
-
-  /** Takes a node out of the graph: its input and its output become one value, under the name that more readers know. */
-  private bypass(node: GraphNode, input: number, direction: Fold["direction"]): void {
-    const x = node.inputs[input];
-    const y = node.outputs[0];
-    if (x === undefined || y === undefined) return;
-    node.removed = true;
-    for (const value of node.inputs) value?.release();
-    const producer = x.producer;
-    if (direction !== "forward" && producer !== undefined && x.scope === y.scope) {
-      const others = x.uses;
-      producer.outputs[x.outputIndex] = y;
-      y.producer = producer;
-      y.outputIndex = x.outputIndex;
-      for (const use of others) use.node.inputs[use.index] = y;
-      y.adopt(others);
-      x.producer = undefined;
-      x.uses = [];
-      return;
-    }
-    for (const use of y.uses) use.node.inputs[use.index] = x;
-    x.adopt(y.uses);
-    y.uses = [];
-    y.producer = undefined;
   }
 
   private describe(found: Candidate, { direction, visited, touched }: Success): Fold {
@@ -566,14 +326,6 @@ class Planner {
       notes: found.notes,
     };
   }
-}
-
-interface Success {
-  readonly direction: Fold["direction"];
-  readonly visited: readonly GraphNode[];
-  readonly touched: ReadonlySet<GraphNode>;
-  /** The node itself stays, as the Add of its shift. */
-  readonly stays?: boolean;
 }
 
 function rangeOf(spread: Spread): [number, number] {

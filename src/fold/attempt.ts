@@ -1,0 +1,200 @@
+/**
+ * The ways out of one affine node y = s ⊙ x + t: all of it backward; all of it forward; the scale backward and the shift
+ * forward; the shift backward (as t/s) and the scale forward. The first is taken in which constants absorb everything, no node
+ * is added beyond the one removed, and every changed constant fits its storage type.
+ */
+import { every, map, type Spread, times } from "../affine/spread.ts";
+import type { GraphNode } from "../graph/view.ts";
+import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
+import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
+import type { Candidate } from "./candidates.ts";
+import type { Attempt } from "./describe.ts";
+import type { Draft } from "./draft.ts";
+import { type Direction, Push, type Pushed, untouchable } from "./push.ts";
+import { checkRange } from "./range.ts";
+import type { Fold } from "./types.ts";
+
+type Moves = readonly (readonly [Kind, Direction])[];
+
+const WAYS: readonly { readonly direction: Fold["direction"]; readonly moves: Moves }[] = [
+  {
+    direction: "backward",
+    moves: [
+      ["scale", "backward"],
+      ["shift", "backward"],
+    ],
+  },
+  {
+    direction: "forward",
+    moves: [
+      ["shift", "forward"],
+      ["scale", "forward"],
+    ],
+  },
+  {
+    direction: "both",
+    moves: [
+      ["scale", "backward"],
+      ["shift", "forward"],
+    ],
+  },
+  {
+    direction: "both",
+    moves: [
+      ["shift", "backward"],
+      ["scale", "forward"],
+    ],
+  },
+];
+
+export interface AttemptOptions {
+  /** Allows a batch normalization to be replaced by one Add when only its gain can be absorbed. */
+  readonly partial?: boolean;
+  /** Reads every changed constant to check its range; otherwise large float32 weights under ordinary gains are checked when written. */
+  readonly exactRanges?: boolean;
+}
+
+export interface Success {
+  readonly direction: Fold["direction"];
+  readonly visited: readonly GraphNode[];
+  readonly touched: ReadonlySet<GraphNode>;
+  /** The node itself stays, as the Add of its shift. */
+  readonly stays?: boolean;
+}
+
+export class Attempts {
+  constructor(
+    private readonly draft: Draft,
+    private readonly options: AttemptOptions,
+  ) {}
+
+  /** Moves the map away, or says what stops each direction; a refusal leaves no trace in the draft. */
+  attempt(found: Candidate): Attempt | Success {
+    const mark = this.draft.mark();
+    const refusals: Refused[] = [];
+    const mixed = !isOne(found.scale) && !isZero(found.shift);
+    for (const { direction, moves } of mixed ? WAYS : WAYS.slice(0, 2)) {
+      const result = this.way(found, direction, moves, mark);
+      if (!isRefused(result)) return result;
+      this.draft.undo(mark);
+      refusals.push(result);
+    }
+    if (this.options.partial === true && mixed && found.kind === "batch-normalization") {
+      const result = this.partly(found, mark);
+      if (!isRefused(result)) return result;
+      this.draft.undo(mark);
+    }
+    return { backward: refusals[0], forward: refusals[1] };
+  }
+
+  /** Only the gain leaves, backward or forward; the normalization becomes the Add of its shift. */
+  private partly(found: Candidate, mark: number): Refused | Success {
+    const { node, scale, shift } = found;
+    if (node.version < 7) return refuse("operator-blocks", "is of an opset before 7, where Add does not broadcast");
+    for (const to of ["backward", "forward"] as const) {
+      const pushed = this.move(found, "scale", to, []);
+      if (isRefused(pushed)) {
+        this.draft.undo(mark);
+        continue;
+      }
+      const left =
+        to === "backward"
+          ? shift
+          : times(
+              shift,
+              map(scale, (v) => 1 / v),
+            );
+      const gamma = this.draft.constants.param(node.inputs[1]);
+      if (isRefused(gamma) || !left.data.every(Number.isFinite))
+        return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
+      const constant = trimmed(
+        fresh(gamma.dtype, left.dims, () => left.data.slice()),
+        1,
+      );
+      this.draft.set(node, { ...this.draft.state(node), opType: "Add", params: new Map([[1, constant]]) });
+      const touched = this.draft.since(mark);
+      const refused = this.checkTouched(found, touched);
+      if (refused !== undefined) return refused;
+      return { direction: to, visited: [...pushed.visited, node], touched: new Set(touched.keys()), stays: true };
+    }
+    return refuse("operator-blocks", "has no neighbour that takes its gain");
+  }
+
+  private way(found: Candidate, direction: Fold["direction"], moves: Moves, mark: number): Refused | Success {
+    const nothing = this.identity(found, direction);
+    if (nothing !== undefined) return nothing;
+    const visited = new Set<GraphNode>();
+    for (const [kind, to] of moves) {
+      if (to === "forward" && !found.proven)
+        return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
+      const pushed = this.move(found, kind, to, moves);
+      if (isRefused(pushed)) return pushed;
+      for (const node of pushed.visited) visited.add(node);
+    }
+    const touched = this.draft.since(mark);
+    return this.checkTouched(found, touched) ?? { direction, visited: [...visited], touched: new Set(touched.keys()) };
+  }
+
+  /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
+  private identity({ node, input, scale, shift, proven }: Candidate, direction: Fold["direction"]): Refused | undefined {
+    if (!isOne(scale) || !isZero(shift)) return undefined;
+    const [x, y] = [node.inputs[input], node.outputs[0]];
+    if (x === undefined || y === undefined) return refuse("malformed-graph", "lacks its input or output");
+    if (!proven) return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
+    if (direction === "forward") return untouchable(y);
+    if (x.scope !== y.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
+    return x.producer === undefined
+      ? refuse("is-graph-input", `reads the graph input "${x.name}"`, { value: x })
+      : untouchable(x);
+  }
+
+  private move(found: Candidate, kind: Kind, to: Direction, moves: Moves): Pushed | Refused {
+    const { node, scale, shift } = found;
+    const push = new Push(this.draft, kind, to);
+    if (kind === "scale") {
+      if (isOne(scale)) return { visited: [] };
+      return to === "backward" ? this.back(push, found, scale) : push.forward(node.outputs[0] as never, scale);
+    }
+    if (isZero(shift)) return { visited: [] };
+    if (to === "forward") return push.forward(node.outputs[0] as never, shift);
+    const first = moves[0][0] === "shift";
+    if (!first) return this.back(push, found, shift);
+    // The shift goes below the gain: x + t/s.
+    if (!every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
+    return this.back(
+      push,
+      found,
+      times(
+        shift,
+        map(scale, (v) => 1 / v),
+      ),
+    );
+  }
+
+  private back(push: Push, { node, input }: Candidate, by: Spread): Pushed | Refused {
+    const x = node.inputs[input];
+    if (x === undefined) return refuse("malformed-graph", "lacks its input");
+    if (x.scope !== node.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
+    return push.backward(x, by, node, input);
+  }
+
+  /** Node count and storage ranges of what an attempt changed. */
+  private checkTouched(found: Candidate, touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
+    let inserted = 0;
+    for (const [node, before] of touched) {
+      const state = this.draft.state(node);
+      if (state.bias !== undefined && before?.bias === undefined) inserted++;
+      const params = state.bias === undefined ? [...state.params.values()] : [...state.params.values(), state.bias];
+      for (const param of params) {
+        const refused = checkRange(param, this.options.exactRanges ?? false);
+        if (refused !== undefined) return { node, ...refused };
+      }
+    }
+    const allowed = found.kind === "batch-normalization" ? 1 : 0;
+    return inserted > allowed
+      ? refuse("needs-new-node", `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift`, {
+          facts: { inserted },
+        })
+      : undefined;
+  }
+}

@@ -1,0 +1,41 @@
+/** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
+import { map, simplify } from "../affine/spread.ts";
+import { isRefused, type Refused } from "../rules/types.ts";
+import type { Candidate } from "./candidates.ts";
+import type { Draft } from "./draft.ts";
+
+/** The candidate with what earlier folds moved into it. */
+export function currentMap(found: Candidate, draft: Draft): Candidate | Refused {
+  const state = draft.state(found.node);
+  if (state.params.size === 0) return found;
+  const at = draft.at(found.node);
+  const numbers: Float64Array[] = [];
+  if (found.kind === "batch-normalization") {
+    for (const i of [1, 2, 3, 4]) {
+      const param = at.param(i);
+      if (isRefused(param)) return param;
+      numbers.push(param.values());
+    }
+    const [gamma, beta, mean, variance] = numbers;
+    const epsilon = at.float("epsilon", Math.fround(1e-5));
+    const scale = gamma.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
+    const shift = beta.map((b, c) => b - mean[c] * scale[c]);
+    const dims = found.scale.dims.map((_, axis) => (axis === 1 || found.scale.dims.length === 1 ? scale.length : 1));
+    return { ...found, scale: { dims, data: scale }, shift: { dims, data: shift } };
+  }
+  return { ...found, ...operandMap(found, draft) };
+}
+
+/** Scale and shift of an arithmetic node whose constant was changed. */
+function operandMap(found: Candidate, draft: Draft): Pick<Candidate, "scale" | "shift"> {
+  const index = 1 - found.input;
+  const param = draft.state(found.node).params.get(index);
+  if (param === undefined) return found;
+  const rank = found.scale.dims.length;
+  const dims = [...new Array<number>(rank - param.dims.length).fill(1), ...param.dims];
+  const c = simplify({ dims, data: param.values() });
+  const { opType } = found.node;
+  if (opType === "Mul") return { scale: c, shift: found.shift };
+  if (opType === "Div") return { scale: map(c, (v) => 1 / v), shift: found.shift };
+  return { scale: found.scale, shift: opType === "Sub" && index === 1 ? map(c, (v) => -v) : c };
+}
