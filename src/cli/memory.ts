@@ -8,11 +8,11 @@
  * Open sizes count as 1, so a run on inputs of the user's own may take more.
  */
 import type { Options } from "yargs";
-import { Facts } from "../graph/facts.ts";
 import { type GraphValue, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { sizeOf } from "../onnx/tensor.ts";
 import { byteSize } from "../report/words.ts";
+import { factsOf } from "../run/facts.ts";
 import { text, usage, type Values } from "./command.ts";
 
 /** Node, this program and its buffers. */
@@ -53,7 +53,7 @@ export function needsOf(model: Model): Needs {
 /** Most elements of computed values held between nodes, each until its last reader. */
 function aliveAtOnce(model: Model): number {
   const view = viewOf(model);
-  const facts = new Facts(view);
+  const facts = factsOf(view);
   const size = (value: GraphValue | undefined): number =>
     value === undefined ? 0 : (facts.shape(value) ?? []).reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1);
   const last = new Map<GraphValue, number>();

@@ -4,11 +4,12 @@
  */
 import { numberOf, type Spread, uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
-import { Facts } from "../graph/facts.ts";
+import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { isOne } from "../rules/params.ts";
 import { isRefused, refuse, withParam } from "../rules/types.ts";
+import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { bypass } from "./bypass.ts";
 import { type Candidate, candidateOf, type Rejected } from "./candidates.ts";
@@ -104,7 +105,7 @@ class Planner {
     private readonly view: GraphView,
     private readonly options: PlanOptions,
   ) {
-    this.facts = new Facts(view);
+    this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
     this.attempts = new Attempts(this.draft, options);

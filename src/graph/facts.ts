@@ -21,12 +21,18 @@ export interface Fact {
 /** Integer tensors up to this size are followed element by element. */
 const MAX_ELEMENTS = 64;
 
+/** Elements that a node makes of inputs whose elements are all numbers, per output; undefined where it cannot tell. */
+export type Compute = (node: GraphNode, facts: Facts) => readonly (readonly number[] | undefined)[] | undefined;
+
 export class Facts {
   private readonly known = new Map<GraphValue, Fact>();
   private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
   private fresh = 0;
 
-  constructor(readonly view: GraphView) {
+  constructor(
+    readonly view: GraphView,
+    private readonly compute?: Compute,
+  ) {
     for (const scope of view.scopes) {
       for (const value of scope.values.values()) if (value.producer === undefined) this.declare(value);
     }
@@ -123,6 +129,19 @@ export class Facts {
     if (tensor !== undefined) this.setConstant(first, tensor);
     const elements = tensor === undefined ? inferElements(node, this) : undefined;
     if (elements !== undefined && elements.length <= MAX_ELEMENTS) this.elementsOf.set(first, elements);
+    if (tensor === undefined && (elements === undefined || elements.includes(undefined))) this.computeElements(node);
+  }
+
+  /** What no rule follows is computed, when it hangs on nothing but numbers. */
+  private computeElements(node: GraphNode): void {
+    if (this.compute === undefined || node.inputs.length === 0 || !node.inputs.every((v) => v === undefined || this.numbers(v)))
+      return;
+    const computed = this.compute(node, this);
+    node.outputs.forEach((output, i) => {
+      const elements = computed?.[i];
+      if (output !== undefined && elements !== undefined && elements.length <= MAX_ELEMENTS)
+        this.elementsOf.set(output, elements);
+    });
   }
 }
 

@@ -2,12 +2,13 @@
 import { BnfoldError } from "../diag/error.ts";
 import { nameOf } from "../fold/describe.ts";
 import type { NodeRef } from "../fold/types.ts";
-import { Facts } from "../graph/facts.ts";
+import type { Facts } from "../graph/facts.ts";
 import { viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf } from "../onnx/tensor.ts";
 import { type ModelEdits, NO_EDITS, type NodeRewrite } from "../onnx/write.ts";
+import { factsOf } from "../run/facts.ts";
 import { convertVariance, type VarianceKind } from "./conventions.ts";
 import { layerName, layersOf, type NormLayer } from "./layers.ts";
 
@@ -97,7 +98,7 @@ export function rewriteVariance(
   select: (name: string) => boolean = () => true,
 ): { changes: VarianceChange[]; edits: ModelEdits } {
   const view = viewOf(model);
-  const facts = new Facts(view);
+  const facts = factsOf(view);
   const layers = layersOf(view).filter((layer) => select(layerName(layer)));
   const counts = new Map<TensorRecord, number>();
   const changes: VarianceChange[] = [];

@@ -4,6 +4,7 @@ import { type Dim, dimText } from "../../src/graph/dims.ts";
 import { Facts } from "../../src/graph/facts.ts";
 import { viewOf } from "../../src/graph/view.ts";
 import { isTensor } from "../../src/ops/define.ts";
+import { factsOf } from "../../src/run/facts.ts";
 import { createSession } from "../../src/run/session.ts";
 import { f, float32, int64, type ModelSpec, model, node } from "../helpers/build.ts";
 import { feedsOf } from "../laws/feeds.ts";
@@ -32,7 +33,7 @@ describe("shapes of random graphs", () => {
       const { spec } = grow(seed);
       if (spec.outputs.length === 0) continue;
       const m = model(spec);
-      const facts = new Facts(viewOf(m));
+      const facts = factsOf(viewOf(m));
       const known = new Map<string, number>([["N", 2]]);
       const values = facts.view.main.values;
       const problems: string[] = [];
@@ -115,6 +116,30 @@ describe("symbolic shapes", () => {
       ),
     );
     expect(facts.elements(facts.view.main.values.get("t"))?.[0]).not.toBe(4);
+  });
+
+  it("compute small integers that hang on constants alone, as torch writes its pads", () => {
+    const nodes = [
+      node("ConstantOfShape", ["two"], ["none"], { value: int64([1], [0]) }),
+      node("Concat", ["pads", "none"], ["all"], { axis: 0 }),
+      node("Reshape", ["all", "pairs"], ["rows"]),
+      node("Slice", ["rows", "last", "first", "axis", "last"], ["turned"]),
+      node("Transpose", ["turned"], ["columns"], { perm: [1, 0] }),
+      node("Reshape", ["columns", "last"], ["flat"]),
+      node("Pad", ["z", "flat"], ["y"], { mode: "reflect" }),
+    ];
+    const initializers = {
+      two: int64([1], [2]),
+      pads: int64([4], [1, 2, 3, 4]),
+      pairs: int64([2], [-1, 2]),
+      last: int64([1], [-1]),
+      first: int64([1], [-(2 ** 63)]),
+      axis: int64([1], [0]),
+    };
+    const view = viewOf(model({ nodes, initializers, inputs: [{ name: "z", dims: ["N", 9, 9] }], outputs }));
+    const flat = (facts: Facts) => facts.numbers(view.main.values.get("flat"));
+    expect(flat(factsOf(view))).toEqual([0, 3, 1, 0, 4, 2]);
+    expect(flat(new Facts(view))).toBeUndefined();
   });
 
   it("keep a batch through Conv, pools and Flatten", () => {

@@ -7,11 +7,12 @@ import { map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { candidateOf } from "../../fold/candidates.ts";
 import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
-import { Facts } from "../../graph/facts.ts";
+import type { Facts } from "../../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import type { Model } from "../../onnx/records.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isRefused } from "../../rules/types.ts";
+import { factsOf } from "../../run/facts.ts";
 
 /** y = scale ⊙ x + shift; `magnitude` is Σ|terms| that went into each shift, what its rounding is measured against. */
 export interface AffineMap {
@@ -55,7 +56,7 @@ export interface Side {
 
 export function sideOf(model: Model): Side {
   const view = viewOf(model);
-  const facts = new Facts(view);
+  const facts = factsOf(view);
   return { view, facts, constants: new Constants(view, facts) };
 }
 
