@@ -219,7 +219,9 @@ const chooseForward: MoveFn = (at, by) => {
 export const activation: readonly Rule[] = [
   identity,
   dropout,
-  ...alike("Cast CastLike", casts),
+  { type: "Cast", ...casts },
+  // Of its second input CastLike takes only the type.
+  { type: "CastLike", ...casts, ignores: (_at, index) => index === 1 },
   ...alike("Relu LeakyRelu PRelu", { backScale: homogeneous, forwardScale: homogeneous }),
   abs,
   ...alike("ThresholdedRelu Celu Shrink", { backScale: thresholded(true), forwardScale: thresholded(false) }),

@@ -158,9 +158,9 @@ const rankKept = (at: RuleNode): boolean =>
 
 function pickBack(kind: Kind): MoveFn {
   return (at, [by]) => {
-    const s = by as Spread;
-    if (at.node.opType === "Gather" && at.isConstant(0)) return table(at, kind, s);
-    if (!rankKept(at)) return refuse("shape-unknown", "changes the rank");
+    if (at.node.opType === "Gather" && at.isConstant(0)) return table(at, kind, by as Spread);
+    const s = unpicked(at, by as Spread);
+    if (isRefused(s)) return s;
     const found = picks(
       at,
       Array.from({ length: s.dims.length }, (_, i) => i),
@@ -181,6 +181,24 @@ function pickBack(kind: Kind): MoveFn {
     }
     return steps;
   };
+}
+
+/** The map of the output with the axes of a Gather's indices (none for a scalar) as the one axis they are picked from. */
+function unpicked(at: RuleNode, s: Spread): Spread | Refused {
+  if (rankKept(at)) return s;
+  const [x, indices] = [at.inShape(0), at.inShape(1)];
+  if (x === undefined || indices === undefined || at.node.opType !== "Gather") return unknown(at);
+  const axis = axisOf(at, 0, x.length);
+  const after = axis + indices.length;
+  let out = s;
+  if (s.dims.slice(axis, after).some((d) => d !== 1)) {
+    for (const [i, size] of indices.entries()) {
+      if (typeof size !== "number") return unknown(at);
+      out = stretch(out, axis + i, size);
+    }
+  }
+  const middle = out.dims.slice(axis, after).reduce((n, d) => n * d, 1);
+  return { dims: [...out.dims.slice(0, axis), middle, ...out.dims.slice(after)], data: out.data };
 }
 
 /** The map on the full axes, identity where nothing is picked. */

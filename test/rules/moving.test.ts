@@ -213,6 +213,47 @@ describe("selection", () => {
     refuses(pick([3, -2, 4]), "axis-blocks");
   });
 
+  it("one of three slices taken by scalar indices is scaled alone, as queries are", () => {
+    const part = (to: string, index: string) => node("Gather", ["t", index], [to], { axis: 2 });
+    const heads: ModelSpec = {
+      nodes: [
+        node("MatMul", ["x", "w"], ["c"]),
+        node("Reshape", ["c", "s"], ["t"]),
+        ...[part("q", "i0"), part("k", "i1"), part("v", "i2")],
+        node("Mul", ["q", "half"], ["y"]),
+      ],
+      initializers: {
+        w: whole([4, 18]),
+        s: int64([5], [0, 0, 3, 2, 3]),
+        ...{ i0: int64([], [0]), i1: int64([], [1]), i2: int64([], [-1]), half: float32([], [2]) },
+      },
+      inputs: [floats("x", ["N", 5, 4])],
+      outputs: [floats("y"), floats("k"), floats("v")],
+    };
+    check(heads, { folds: 1 });
+    const again = { ...heads, nodes: [...heads.nodes, part("z", "i0")], outputs: [...heads.outputs, floats("z")] };
+    refuses(again, "other-reader");
+    const grid: ModelSpec = backward([node("Gather", ["c", "i"], ["m"], { axis: 1 })], float32([2, 2, 1, 1], [1, 2, 3, 4]), {
+      i: int64([2, 2], [3, 1, 0, 2]),
+    });
+    check(grid, { folds: 1 });
+  });
+
+  it("CastLike sees of its target only the type", () => {
+    const spec = backward([node("CastLike", ["c", "u"], ["m"])], mixed, { u: float32([1], [7]) });
+    check(spec, { folds: 1 });
+    const target = backward([node("Identity", ["c"], ["m"])], mixed);
+    check(
+      {
+        ...target,
+        nodes: [...target.nodes, node("CastLike", ["one", "c"], ["z"])],
+        initializers: { ...target.initializers, one: float32([1], [1]) },
+        outputs: [...target.outputs, floats("z")],
+      },
+      { folds: 1 },
+    );
+  });
+
   it("a table takes a map on its columns, not on positions of equal number", () => {
     const table = (k: TensorSpec): ModelSpec => ({
       nodes: [node("Gather", ["t", "i"], ["m"]), node("Mul", ["m", "k"], ["y"])],
