@@ -209,7 +209,10 @@ export function add(a: LinearMap, b: LinearMap, sign = 1): LinearMap | Misfit {
   };
 }
 
-/** Adds M2·M1 to `to`, for one pair of taps; `m1` is laid out for `groups` groups, which also fit the outer map. */
+/**
+ * Adds M2·M1 to `to` [O, I/groups], for one pair of taps. A row of M1 stands for as many inputs as its own group has, so that
+ * a map channel by channel costs no more than a gain.
+ */
 function multiply(
   to: Float64Array,
   outer: LinearMap,
@@ -218,13 +221,15 @@ function multiply(
   m1: Float64Array,
   groups: number,
 ): void {
-  const [mid, wide] = [outer.inputs / outer.groups, inner.inputs / groups];
+  const [mid, narrow, wide] = [outer.inputs / outer.groups, inner.inputs / inner.groups, inner.inputs / groups];
   for (let o = 0; o < outer.outputs; o++) {
     const first = Math.floor(o / (outer.outputs / outer.groups)) * mid;
+    const base = (o - Math.floor(o / (outer.outputs / groups))) * wide;
     for (let c = 0; c < mid; c++) {
       const factor = m2[o * mid + c];
       if (factor === 0) continue;
-      for (let i = 0; i < wide; i++) to[o * wide + i] += factor * m1[(first + c) * wide + i];
+      const at = base + Math.floor((first + c) / (inner.outputs / inner.groups)) * narrow;
+      for (let i = 0; i < narrow; i++) to[at + i] += factor * m1[(first + c) * narrow + i];
     }
   }
 }
@@ -264,9 +269,8 @@ export function compose(outer: LinearMap, inner: LinearMap): LinearMap | Misfit 
   const pairs = outer.offsets.flatMap((far) => inner.offsets.map((near) => far.map((v, a) => v * inner.strides[a] + near[a])));
   const { offsets, slots } = distinct(pairs);
   const product = (second: Float64Array[], first: Float64Array[]): Float64Array[] => {
-    const wide = regroup(first, inner, groups);
     const out = offsets.map(() => new Float64Array((outer.outputs * inner.inputs) / groups));
-    for (const [i, slot] of slots.entries()) multiply(out[slot], outer, second[Math.floor(i / q)], inner, wide[i % q], groups);
+    for (const [i, slot] of slots.entries()) multiply(out[slot], outer, second[Math.floor(i / q)], inner, first[i % q], groups);
     return out;
   };
   return {

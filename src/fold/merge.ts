@@ -232,8 +232,12 @@ class Merger {
     const layers = terms.flatMap((term) => term.layers);
     const hosts = terms.filter((term) => term.layers.length > 0).length;
     const nodes = axes === "spatial" ? undefined : nodesOf(expression);
-    const before = [...(nodes ?? [])].reduce((n, node) => n + (this.draft.state(node).bias === undefined ? 0 : 1), size);
-    if (hosts === 0 || hosts + terms.length - 1 >= before) return undefined;
+    const biased = [...(nodes ?? [])].filter((node) => this.draft.state(node).bias !== undefined).length;
+    if (hosts === 0 || hosts + terms.length - 1 >= size + biased) return undefined;
+    // To lose an Identity alone is no gain: it computes nothing.
+    const all = nodes ?? nodesOf(expression);
+    const before = biased + [...all].filter((node) => node.opType !== "Identity").length;
+    if (hosts + terms.length - 1 >= before) return undefined;
     const cost = terms.reduce((n, { map }) => n + map.cost, 0);
     const kernels = terms.map((term) => (term.layers.length > 0 ? kernelOf(term.map) : undefined));
     const after = kernels.reduce((n, kernel) => n + (kernel === undefined ? 0 : kernelCost(kernel)), 0);
@@ -243,7 +247,6 @@ class Merger {
     const parts = terms.map((term, i) => this.part(root, term, kernels[i]));
     if (parts.some((part) => part === undefined)) return undefined;
     const whole = gathered(parts as Part[]);
-    const all = nodes ?? nodesOf(expression);
     const adds = order(root, whole, all);
     if (adds === undefined) return undefined;
     const biases =

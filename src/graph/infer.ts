@@ -2,6 +2,7 @@
 import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, multiply, product, type Shape } from "./dims.ts";
 import type { Facts } from "./facts.ts";
+import { control } from "./infer-control.ts";
 import { sampling } from "./infer-sampling.ts";
 import { type At, broadcastShapes, type Infer, norm, type Outputs, withShape } from "./inference.ts";
 import type { GraphNode } from "./view.ts";
@@ -233,12 +234,21 @@ export function sliceSpec(node: GraphNode, facts: Facts, rank: number) {
     if (node.inputs[index] !== undefined) return facts.numbers(node.inputs[index]);
     return intsAttr(node.record, name) ?? null;
   };
-  const [starts, ends, axes, steps] = [list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps")];
+  /** A bound may be computed on one axis and plain on another. */
+  const bounds = (index: number, name: string): readonly (number | undefined)[] | undefined => {
+    if (node.inputs[index] === undefined) return intsAttr(node.record, name);
+    return facts.elements(node.inputs[index])?.map((d) => (typeof d === "number" ? d : undefined));
+  };
+  const [starts, ends, axes, steps] = [bounds(1, "starts"), bounds(2, "ends"), list(3, "axes"), list(4, "steps")];
   if (axes === undefined || steps === undefined) return undefined;
   const n = starts?.length ?? facts.size(node.inputs[1], 0) ?? 0;
   const where = (axes ?? Array.from({ length: n }, (_, i) => i)).map((a) => norm(a, rank));
-  return { starts: starts ?? undefined, ends: ends ?? undefined, axes: where, steps: steps ?? where.map(() => 1) };
+  return { starts, ends, axes: where, steps: steps ?? where.map(() => 1) };
 }
+
+/** A Slice from the first to the last, whatever the size: exporters write the largest integer for the end. */
+export const takesAll = (start: number | undefined, end: number | undefined, step: number): boolean =>
+  start === 0 && step === 1 && end !== undefined && end >= 2 ** 31 - 1;
 
 /** Indices a Slice takes along an axis of known size. */
 export function sliceRange(size: number, start: number, end: number, step: number): { first: number; count: number } {
@@ -259,7 +269,7 @@ const slice: Infer = (at) => {
       const k = spec.axes.indexOf(i);
       if (k < 0) return d;
       const [start, end, step] = [spec.starts?.[k], spec.ends?.[k], spec.steps[k]];
-      if (start === 0 && step === 1 && end !== undefined && end >= 2 ** 31 - 1) return d;
+      if (takesAll(start, end, step)) return d;
       if (typeof d !== "number" || start === undefined || end === undefined) return at.unknown();
       return sliceRange(d, start, end, step).count;
     }),
@@ -369,7 +379,7 @@ const row = (names: string, infer: Infer) => {
   for (const name of names.split(" ")) rows[name] = infer;
 };
 row(
-  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not",
+  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not ScatterND ScatterElements Scatter RotaryEmbedding",
   same,
 );
 row("BatchNormalization LayerNormalization RMSNormalization", ({ shapes, dtype }) => [{ shape: shapes[0], dtype }]);
@@ -380,7 +390,7 @@ row("MaxPool AveragePool LpPool", pool);
 row("GlobalAveragePool GlobalMaxPool GlobalLpPool", globalPool);
 row("DepthToSpace SpaceToDepth", blocks);
 row("LSTM GRU RNN", recurrent);
-Object.assign(rows, sampling);
+Object.assign(rows, sampling, control);
 Object.assign(rows, {
   Reshape: reshape,
   Flatten: flatten,

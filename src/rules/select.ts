@@ -7,7 +7,7 @@
  */
 import { axesOf, join, operand, type Spread, stretch, take, uniform } from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
-import { sliceRange, sliceSpec } from "../graph/infer.ts";
+import { sliceRange, sliceSpec, takesAll } from "../graph/infer.ts";
 import { leading, scaled, shifted } from "./params.ts";
 import {
   absorb,
@@ -146,6 +146,7 @@ function picks(at: RuleNode, axes: readonly number[]): Picked[] | Refused {
   for (const [k, axis] of spec.axes.entries()) {
     if (!axes.includes(axis)) continue;
     const [size, start, end] = [shape[axis], spec.starts?.[k], spec.ends?.[k]];
+    if (takesAll(start, end, spec.steps[k])) continue;
     if (typeof size !== "number" || start === undefined || end === undefined) return unknown(at);
     const { first, count } = sliceRange(size, start, end, spec.steps[k]);
     list.push({ axis, indices: Array.from({ length: count }, (_, i) => first + i * spec.steps[k]) });

@@ -391,6 +391,8 @@ describe("alike, but not the same", () => {
       build((n) => n.add("Add", [n.conv("x", W), n.conv("x", W, { pads: [0, 0, 0, 0] })]), {}, [2, 4, 3, 3]),
     "an activation inside a branch": () => build((n) => n.add("Add", [n.add("Tanh", [n.conv("x", W)]), n.conv("x", W)])),
     "an activation between two layers": () => build((n) => n.conv(n.add("Tanh", [n.conv("x", P)]), W)),
+    "a name for the operand of a layer": () =>
+      build((n) => n.add("Add", ["x", n.conv(n.add("Identity", [n.add("Tanh", ["x"])]), W)])),
     "a bias before a padded layer": () => build((n) => n.conv(n.conv("x", P), W)),
     "different inputs": () => build((n) => n.add("Add", [n.conv("x", W), n.conv("z", W)]), { inputs: [image, other] }),
     "reflection before one branch": () =>

@@ -169,4 +169,36 @@ describe("symbolic shapes", () => {
     expect(found.y).toMatch(/^N,4,H,\?/);
     expect(found.l).toBe(found.y);
   });
+
+  it("come out of branches and loops as far as every way agrees", () => {
+    const branch = (op: string, width: number) => ({
+      nodes: [node(op, ["x", "w"], [`b${width}`])],
+      initializers: { w: float32([width, 4, 1, 1], new Array(4 * width).fill(1)) },
+      outputs: [{ name: `b${width}` }],
+    });
+    const body = {
+      nodes: [
+        node("Identity", ["go"], ["again"]),
+        node("Relu", ["state"], ["next"]),
+        node("ReduceMean", ["state"], ["mean"], { axes: [1], keepdims: 0 }),
+      ],
+      inputs: [
+        { name: "i", dtype: "int64", dims: [] },
+        { name: "go", dtype: "bool", dims: [] },
+        { name: "state", dims: ["B", 7] },
+      ],
+      outputs: [{ name: "again", dtype: "bool", dims: [] }, { name: "next" }, { name: "mean" }],
+    };
+    const found = shapes({
+      nodes: [
+        node("If", ["p"], ["chosen"], { then_branch: branch("Conv", 5), else_branch: branch("Conv", 6) }),
+        node("Loop", ["n", "", "z"], ["last", "means"], { body }),
+      ],
+      inputs: [x, { name: "z", dims: ["N", 7] }, { name: "p", dtype: "bool", dims: [] }, { name: "n", dtype: "int64", dims: [] }],
+      outputs: [{ name: "chosen" }, { name: "last" }, { name: "means" }],
+    });
+    expect(found.chosen).toMatch(/^N,\?\d+,H,W$/);
+    expect(found.last).toMatch(/^\?\d+,7$/);
+    expect(found.means).toMatch(/^\?\d+,\?\d+$/);
+  });
 });

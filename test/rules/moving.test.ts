@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { f, float32, int64, type ModelSpec, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
 import { batchNorm, check, floats, integers, operators, whole } from "./check.ts";
-import { refuses } from "./helpers.ts";
+import { refuses, verdict } from "./helpers.ts";
 
 const C = 4;
 /** Conv → nodes from "c" to "m" → Mul by k. */
@@ -204,6 +204,21 @@ describe("selection", () => {
     };
     check({ ...other, initializers: { ...first.initializers, s0: int64([1], [3]), e0: int64([1], [4]) } }, { folds: 1 });
     refuses({ ...other, initializers: { ...first.initializers, s0: int64([1], [2]), e0: int64([1], [4]) } }, "other-reader");
+  });
+
+  it("a Slice that takes all channels, whatever their number, does not see the map", () => {
+    const spec = forward([node("Slice", ["a", "s", "e", "ax"], ["m"])], positive, undefined, {
+      s: int64([2], [0, 1]),
+      e: int64([2], [2 ** 31 - 1, -1]),
+      ax: int64([2], [1, 2]),
+    });
+    const bn = batchNorm("x", "a", C);
+    const initializers = { ...spec.initializers, ...bn.initializers };
+    const known = { ...spec, nodes: [bn.node, ...spec.nodes.slice(1)], initializers };
+    check(known, { folds: 1 });
+    const open = { ...known, inputs: [floats("x", ["N", "C", "H", "W"])] };
+    expect(verdict(open).folds).toBe(1);
+    refuses({ ...open, initializers: { ...initializers, s: int64([2], [1, 1]) } }, "is-graph-input");
   });
 
   it("a Gather that takes a channel twice needs one gain for both", () => {
