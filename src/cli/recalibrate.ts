@@ -249,7 +249,12 @@ function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer
 
 function changeLines(change: readonly OutputChange[], blocks: number): string[] {
   if (blocks === 0) return [];
-  return [`Change of the outputs, on the first ${plural(blocks, "block")} of the data:`, "", changeTable(change), ""];
+  return [
+    `Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`,
+    "",
+    changeTable(change),
+    "",
+  ];
 }
 
 export const command: Command = {
