@@ -3,8 +3,8 @@ import type { Model } from "../onnx/records.ts";
 import { type ModelFacts, toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
 import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import { blockCharacter } from "../train/half-life.ts";
 import {
-  blockCharacter,
   CHANNEL_FLAGS,
   type Channel,
   type ChannelFlag,

@@ -14,10 +14,10 @@ import {
   type OutputChange,
   parseMoments,
   Recalibration,
-  requireSame,
   type SkippedLayer,
   useMoments,
 } from "../train/index.ts";
+import { requireSame } from "../train/moments-file.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { type Data, openData } from "./data.ts";
 import { hashed, type OpenedModel, openInput, sha256 } from "./files.ts";
