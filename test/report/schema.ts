@@ -22,7 +22,7 @@ export const validators = {
   >),
 };
 
-export const definitions: Record<string, { enum?: string[] }> = schema.$defs;
+export const definitions: Record<string, { enum?: string[]; properties?: object }> = schema.$defs;
 
 /** Fails with what the schema says is wrong. */
 export function expectValid(kind: keyof typeof validators, value: unknown): void {
