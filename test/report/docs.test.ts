@@ -16,7 +16,8 @@ describe("docs/reasons", () => {
   it.each(codes)("%s says what it means, gives an example and tells what to do", (code) => {
     const text = page(code);
     expect(text.startsWith(`# ${code}\n`)).toBe(true);
-    expect(text).toContain(REASONS[code].title);
+    expect(text).toContain(`\n**${REASONS[code].title}.**\n`);
+    expect(text.split("## Example")[1]).toMatch(/^```\n[\s\S]*?^```$/m);
     const sections = text.split(/^## /m).slice(1);
     expect(sections.map((section) => section.split("\n")[0])).toEqual(["What it means", "Example", "What to do"]);
     for (const section of sections) expect(section.split("\n").slice(1).join(" ").trim().length).toBeGreaterThan(8);
