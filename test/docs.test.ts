@@ -1,6 +1,6 @@
 /**
- * docs/library.md against dist/: its examples fit the type declarations and run as written, what follows "// →" is what is
- * printed, and every exported name is there.
+ * docs/library.md, and the README's example, against dist/: examples fit the type declarations and run as written, what
+ * follows "// →" is what is printed; and every exported name is on the page.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -10,7 +10,8 @@ import { describe, expect, it } from "vitest";
 import { convNet, folder, root, writeModel } from "./cli/bnfold.ts";
 
 const page = readFileSync(join(root, "docs", "library.md"), "utf8");
-const blocks = [...page.matchAll(/^## (.*)$|^```ts\n([\s\S]*?)^```$/gm)];
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const blocks = [page, readme].flatMap((text) => [...text.matchAll(/^##? (.*)$|^```[jt]s\n([\s\S]*?)^```$/gm)]);
 const examples: [string, string][] = [];
 let title = "";
 for (const [, heading, code] of blocks) {
@@ -23,12 +24,11 @@ mkdirSync(join(dir, "node_modules"));
 symlinkSync(root, join(dir, "node_modules", "bnfold"));
 symlinkSync(join(root, "node_modules", "@types"), join(dir, "node_modules", "@types"));
 writeFileSync(join(dir, "package.json"), '{ "type": "module" }');
-writeModel(join(dir, "model.onnx"), convNet());
 
 const fileOf = (name: string, extension: string) => join(dir, `${name.replace(/\W+/g, "-")}.${extension}`);
 const GIVEN = 'import { readFileSync } from "node:fs";\nconst bytes = new Uint8Array(readFileSync("model.onnx"));\n';
 
-describe("docs/library.md", () => {
+describe("docs/library.md and README.md", () => {
   it("has examples", () => expect(examples.length).toBeGreaterThanOrEqual(4));
 
   it("fits the type declarations", () => {
@@ -58,14 +58,17 @@ describe("docs/library.md", () => {
     });
     const file = fileOf(name, "mjs");
     writeFileSync(file, GIVEN + outputText);
-    const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd: dir, encoding: "utf8" });
+    const cwd = join(dir, name.replace(/\W+/g, "-"));
+    mkdirSync(cwd);
+    writeModel(join(cwd, "model.onnx"), convNet());
+    const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd, encoding: "utf8" });
     expect([status, stderr]).toEqual([0, ""]);
     const expected = [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text);
     expect(expected.length).toBeGreaterThan(0);
     expect(stdout.trim().split("\n")).toEqual(expected);
   });
 
-  it.each(["index", "node/index"])("names everything that %s exports, types too", (entry) => {
+  it.each(["index", "node/index"])("docs/library.md names everything that %s exports, types too", (entry) => {
     const file = join(root, "dist", `${entry}.d.ts`);
     const program = ts.createProgram([file], {
       module: ts.ModuleKind.NodeNext,
