@@ -140,6 +140,7 @@ async function run(values: Values): Promise<number> {
   const { model, facts } = openInput(String(values.model));
   const json = flag(values, "json");
   if (flag(values, "csv") && !flag(values, "channels")) throw usage("--csv is for --channels");
+  if (flag(values, "csv") && json) throw usage("--csv and --json are two forms of the same; give one");
   if (flag(values, "channels")) {
     const { only, skip } = planOptionsOf(values);
     const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);

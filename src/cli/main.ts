@@ -143,7 +143,7 @@ function misuse(message: string, name: string, command: Command, args: readonly 
     const choices = [...choice[3].matchAll(/"([^"]*)"/g)].map(([, word]) => word);
     const near = nearest(choice[2], choices);
     return usage(
-      `--${choice[1]} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+      `${places.includes(choice[1]) ? `<${choice[1]}>` : `--${choice[1]}`} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
       `It is one of ${choices.join(", ")}.`,
     );
   }

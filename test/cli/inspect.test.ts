@@ -30,4 +30,9 @@ describe("bnfold inspect", () => {
     const { stdout } = bnfold(["inspect", fixture("dense-ts13")]);
     expect(stdout).toMatch(/^Kept \(3 nodes\)\n- BatchNormalization ".*" \[other-reader\] .*duplicating the producer\.$/m);
   });
+
+  it("wants one form at a time", () => {
+    const { code, stderr } = bnfold(["inspect", fixture("dense-ts13"), "--channels", "--csv", "--json"]);
+    expect([code, stderr]).toEqual([2, "bnfold: --csv and --json are two forms of the same; give one\n"]);
+  });
 });
