@@ -1,4 +1,7 @@
-/** The examples of docs/library.md, run as written against dist/: what follows "// →" must be what is printed. */
+/**
+ * docs/library.md, and the README's example, against dist/: examples fit the type declarations and run as written, what
+ * follows "// →" is what is printed; and every exported name is on the page.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,33 +10,79 @@ import { describe, expect, it } from "vitest";
 import { convNet, folder, root, writeModel } from "./cli/bnfold.ts";
 
 const page = readFileSync(join(root, "docs", "library.md"), "utf8");
-const blocks = [...page.matchAll(/^## (.*)$|^```ts\n([\s\S]*?)^```$/gm)];
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const blocks = [page, readme].flatMap((text) => [...text.matchAll(/^##? (.*)$|^```[jt]s\n([\s\S]*?)^```$/gm)]);
 const examples: [string, string][] = [];
 let title = "";
 for (const [, heading, code] of blocks) {
   if (heading !== undefined) title = heading;
-  else examples.push([title, code]);
+  else examples.push([`${title}, ${examples.filter(([name]) => name.startsWith(`${title},`)).length + 1}`, code]);
 }
 
 const dir = folder();
 mkdirSync(join(dir, "node_modules"));
 symlinkSync(root, join(dir, "node_modules", "bnfold"));
-writeModel(join(dir, "model.onnx"), convNet());
+symlinkSync(join(root, "node_modules", "@types"), join(dir, "node_modules", "@types"));
+writeFileSync(join(dir, "package.json"), '{ "type": "module" }');
 
-describe("docs/library.md", () => {
+const fileOf = (name: string, extension: string) => join(dir, `${name.replace(/\W+/g, "-")}.${extension}`);
+const GIVEN = 'import { readFileSync } from "node:fs";\nconst bytes = new Uint8Array(readFileSync("model.onnx"));\n';
+
+describe("docs/library.md and README.md", () => {
   it("has examples", () => expect(examples.length).toBeGreaterThanOrEqual(4));
+
+  it("fits the type declarations", () => {
+    for (const [name, code] of examples) writeFileSync(fileOf(name, "ts"), GIVEN + code);
+    const program = ts.createProgram(
+      examples.map(([name]) => fileOf(name, "ts")),
+      {
+        module: ts.ModuleKind.NodeNext,
+        moduleResolution: ts.ModuleResolutionKind.NodeNext,
+        target: ts.ScriptTarget.ES2022,
+        types: ["node"],
+        strict: true,
+        noEmit: true,
+        skipLibCheck: true,
+        preserveSymlinks: true,
+      },
+    );
+    const problems = ts.getPreEmitDiagnostics(program).map(({ file, messageText }) => {
+      return `${file?.fileName ?? ""}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
+    });
+    expect(problems).toEqual([]);
+  });
 
   it.each(examples)("%s", (name, code) => {
     const { outputText } = ts.transpileModule(code, {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
     });
-    const file = join(dir, `${name.replace(/\W+/g, "-")}.mjs`);
-    const given = 'import { readFileSync } from "node:fs";\nconst bytes = new Uint8Array(readFileSync("model.onnx"));\n';
-    writeFileSync(file, given + outputText);
-    const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd: dir, encoding: "utf8" });
+    const file = fileOf(name, "mjs");
+    writeFileSync(file, GIVEN + outputText);
+    const cwd = join(dir, name.replace(/\W+/g, "-"));
+    mkdirSync(cwd);
+    writeModel(join(cwd, "model.onnx"), convNet());
+    const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd, encoding: "utf8" });
     expect([status, stderr]).toEqual([0, ""]);
     const expected = [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text);
     expect(expected.length).toBeGreaterThan(0);
     expect(stdout.trim().split("\n")).toEqual(expected);
+  });
+
+  it.each(["index", "node/index"])("docs/library.md names everything that %s exports, types too", (entry) => {
+    const file = join(root, "dist", `${entry}.d.ts`);
+    const program = ts.createProgram([file], {
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      target: ts.ScriptTarget.ES2022,
+      types: [],
+      noLib: true,
+    });
+    const checker = program.getTypeChecker();
+    const symbol = checker.getSymbolAtLocation(program.getSourceFile(file) as ts.SourceFile) as ts.Symbol;
+    const names = checker.getExportsOfModule(symbol).map(({ name }) => name);
+    expect(names.length).toBeGreaterThan(15);
+    const code = [...page.matchAll(/^```ts\n[\s\S]*?^```$|`[^`\n]+`/gm)].map(([text]) => text).join("\n");
+    const words = new Set(code.match(/\w+/g));
+    expect(names.filter((name) => !words.has(name))).toEqual([]);
   });
 });

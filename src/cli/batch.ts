@@ -80,7 +80,7 @@ export async function foldMany(values: Values): Promise<number> {
   return lines.some(({ status }) => status === "failed") ? SOME_FAILED : 0;
 }
 
-function counts(lines: readonly Line[]): {
+export function counts(lines: readonly Line[]): {
   models: number;
   done: number;
   resumed: number;

@@ -3,8 +3,8 @@ import type { Model } from "../onnx/records.ts";
 import { type ModelFacts, toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
 import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import { blockCharacter } from "../train/half-life.ts";
 import {
-  blockCharacter,
   CHANNEL_FLAGS,
   type Channel,
   type ChannelFlag,
@@ -79,7 +79,7 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
   );
   const { pruning } = found;
   const share = pruning.weights === 0 ? "" : `, ${brief((100 * pruning.removableWeights) / pruning.weights)} %`;
-  const head = ["layer", "channels", "|gain|", "gain, least", "median", "most", "range", "channels to look at"];
+  const head = ["layer", "channels", "gains", "gain, least", "median", "most", "range", "channels to look at"];
   return [
     `${stdoutStyle("bold", printable(facts.file))}  ${plural(found.layers.length, "BatchNormalization")}`,
     "",
@@ -87,7 +87,7 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
     ...(gains.length === 0
       ? []
       : [
-          `|gain| from ${brief(low)} (left) to ${brief(high)} (right), logarithmic; range: largest over median row of the weight in front, before -> after folding`,
+          `gains: how many channels, by size from ${brief(low)} (left) to ${brief(high)} (right), logarithmic; range: largest over median row of the weight in front, before -> after folding`,
         ]),
     "",
     table(["layer", "", "min", "25 %", "median", "75 %", "max"], spreads, ["l", "l", "r", "r", "r", "r", "r"]),

@@ -9,7 +9,6 @@ export interface Command {
   readonly positionals: Readonly<Record<string, PositionalOptions>>;
   readonly options: Readonly<Record<string, Options>>;
   readonly examples: readonly (readonly [command: string, what: string])[];
-  readonly epilogue?: string;
   /** Does the work and returns the exit code. */
   run(values: Values): Promise<number>;
 }

@@ -1,10 +1,10 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
 import { plan } from "../fold/index.ts";
-import type { Fold, Kept, NodeRef } from "../fold/types.ts";
+import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
+import { keptLines, mergeLine, table, unmergedLine } from "../report/text.ts";
 import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
@@ -36,6 +36,9 @@ interface Inspection {
   readonly operators: Readonly<Record<string, number>>;
   readonly batchNormalizations: readonly BatchNormalization[];
   readonly affine: NodeCounts;
+  /** Parallel linear branches that would become one layer, and those that would cost more as one. */
+  readonly merges: PlanData["merges"];
+  readonly unmerged: PlanData["unmerged"];
 }
 
 /**
@@ -90,7 +93,11 @@ function actionText(action: Action): string {
   return action.into.length === 0 ? "folds" : `folds into ${listed([...new Set(action.into.map(nodeLabel))])}`;
 }
 
-function lines(found: Inspection): string[] {
+function section(title: string, count: string, entries: readonly string[]): string[] {
+  return entries.length === 0 ? [] : ["", stdoutStyle("bold", `${title} (${count})`), ...entries.map((line) => `- ${line}`)];
+}
+
+function lines(found: Inspection, kept: readonly Kept[]): string[] {
   const { model, batchNormalizations: list } = found;
   const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain} ${version}`);
   const by = [model.producer.name, model.producer.version].filter((part) => part !== "").join(" ");
@@ -119,7 +126,12 @@ function lines(found: Inspection): string[] {
     ...(rows.length === 0
       ? []
       : ["", table(["name", "mode", "epsilon", "momentum", "channels", "fold"], rows, ["l", "l", "r", "r", "r", "l"])]),
+    ...(rows.length === 0 ? [] : [""]),
     `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
+    ...section("Parallel branches that can be merged", plural(found.merges.length, "region"), found.merges.map(mergeLine)),
+    ...section("Parallel branches left", plural(found.unmerged.length, "region"), found.unmerged.map(unmergedLine)),
+    ...section("Kept", plural(kept.length, "node"), keptLines(kept)),
+    ...(odd.length === 0 ? [] : [""]),
     ...odd.map((warning) => stdoutStyle("yellow", `Check: ${warning}`)),
   ];
 }
@@ -128,6 +140,7 @@ async function run(values: Values): Promise<number> {
   const { model, facts } = openInput(String(values.model));
   const json = flag(values, "json");
   if (flag(values, "csv") && !flag(values, "channels")) throw usage("--csv is for --channels");
+  if (flag(values, "csv") && json) throw usage("--csv and --json are two forms of the same; give one");
   if (flag(values, "channels")) {
     const { only, skip } = planOptionsOf(values);
     const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);
@@ -145,8 +158,10 @@ async function run(values: Values): Promise<number> {
     operators: data.before.operators,
     batchNormalizations: batchNormalizations(viewOf(model), data.folds, data.kept),
     affine: countsOf(data).affine,
+    merges: data.merges,
+    unmerged: data.unmerged,
   };
-  print(json ? toJson(found) : lines(found).join("\n"));
+  print(json ? toJson(found) : lines(found, data.kept).join("\n"));
   return 0;
 }
 

@@ -5,29 +5,41 @@ import { type Command, usage, type Values } from "./command.ts";
 import { nearest } from "./suggest.ts";
 import { ignoreClosedPipes, print, reportFailure } from "./terminal.ts";
 
+interface Entry {
+  readonly describe: string;
+  /** Exit codes beyond those every command has. */
+  readonly exits?: readonly number[];
+  load(): Promise<{ command: Command }>;
+}
+
 /** Every command, loaded when it is called. */
-const COMMANDS: Readonly<Record<string, { describe: string; load(): Promise<{ command: Command }> }>> = {
-  fold: { describe: "Fold batch normalization into neighbouring weights", load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", load: () => import("./verify.ts") },
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
+  verify: { describe: "Decide whether two files compute the same function", exits: [1], load: () => import("./verify.ts") },
   inspect: { describe: "Show operators, and what fold would do", load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
   recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
-  report: { describe: "Merge the reports of several shards", load: () => import("./report.ts") },
+  report: { describe: "Merge the reports of several shards", exits: [6], load: () => import("./report.ts") },
   moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
 };
 
-const EXIT_CODES = [
-  "Exit codes:",
-  "  0  done",
-  "  1  not shown equivalent, nothing written",
-  "  2  wrong usage",
-  "  3  not a model that can be read",
-  "  4  file system",
-  "  5  --strict, and a BatchNormalization was kept",
-  "  6  of many models, some failed",
-].join("\n");
+const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
+  [0, "done", true],
+  [1, "not shown equivalent; fold has written nothing"],
+  [2, "wrong usage", true],
+  [3, "not a model that can be read", true],
+  [4, "file system", true],
+  [5, "--strict, and a BatchNormalization was kept"],
+  [6, "of many models, some failed"],
+];
+
+/** The codes a command can give; all of them without `extra`. */
+function exitCodes(extra?: readonly number[]): string {
+  const listed = EXIT_CODES.filter(([code, , everywhere]) => everywhere || extra === undefined || extra.includes(code));
+  return ["Exit codes:", ...listed.map(([code, meaning]) => `  ${code}  ${meaning}`)].join("\n");
+}
 
 type Parser = ReturnType<typeof yargs>;
 
@@ -54,7 +66,7 @@ function root(args: readonly string[]): Parser {
     .example("bnfold inspect model.onnx", "what is in the file and what fold would do")
     .example("bnfold verify model.onnx folded.onnx", "check any two files")
     .example("bnfold momentum 0.1 --from pytorch --to keras", "0.9")
-    .epilogue(`${EXIT_CODES}\n\nbnfold <command> --help shows the options of a command.`);
+    .epilogue(`${exitCodes()}\n\nbnfold <command> --help shows the options of a command.`);
 }
 
 function parserOf(name: string, args: readonly string[], command: Command): Parser {
@@ -66,7 +78,7 @@ function parserOf(name: string, args: readonly string[], command: Command): Pars
       for (const [key, option] of Object.entries(command.positionals)) y.positional(key, option);
       return y.options(command.options);
     })
-    .epilogue(command.epilogue ?? EXIT_CODES);
+    .epilogue(exitCodes(COMMANDS[name].exits ?? []));
   for (const [example, what] of command.examples) parser.example(example, what);
   return parser;
 }
@@ -131,7 +143,7 @@ function misuse(message: string, name: string, command: Command, args: readonly 
     const choices = [...choice[3].matchAll(/"([^"]*)"/g)].map(([, word]) => word);
     const near = nearest(choice[2], choices);
     return usage(
-      `--${choice[1]} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+      `${places.includes(choice[1]) ? `<${choice[1]}>` : `--${choice[1]}`} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
       `It is one of ${choices.join(", ")}.`,
     );
   }

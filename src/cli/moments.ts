@@ -1,7 +1,8 @@
 /** bnfold moments merge: the shards of a recalibration as one file. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { plural, printable } from "../report/words.ts";
-import { blocksOf, formatMoments, mergeMomentsFiles, parseMoments } from "../train/index.ts";
+import { formatMoments, mergeMomentsFiles, parseMoments } from "../train/index.ts";
+import { blocksOf } from "../train/moments-file.ts";
 import { type Command, text, texts, usage, type Values } from "./command.ts";
 import { print } from "./terminal.ts";
 

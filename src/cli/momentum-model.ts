@@ -177,9 +177,11 @@ export async function runModel(values: Values, file: string): Promise<number> {
     const { model } = input;
     const select = anyOf(texts(values, "only")) ?? (() => true);
     const layers = normLayers(model).filter((layer) => select(layerName(layer)));
-    const ends = { from, to };
+    const changed = write ? changesOf(values, model, { from, to }, given) : undefined;
+    // With --set-momentum, --from speaks of that number: the file's own are ONNX's.
+    const own = !given.from || text(values, "set-momentum") !== undefined;
+    const ends: Ends = own ? { from: "onnx", to: given.to ? to : "pytorch" } : { from, to };
     const notes = warningsOf(model, layers, ends);
-    const changed = write ? changesOf(values, model, ends, given) : undefined;
     const json = flag(values, "json");
     const facts = json ? await hashed(input.facts) : input.facts;
     const output =

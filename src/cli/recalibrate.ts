@@ -14,10 +14,10 @@ import {
   type OutputChange,
   parseMoments,
   Recalibration,
-  requireSame,
   type SkippedLayer,
   useMoments,
 } from "../train/index.ts";
+import { requireSame } from "../train/moments-file.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { type Data, openData } from "./data.ts";
 import { hashed, type OpenedModel, openInput, sha256 } from "./files.ts";
@@ -249,7 +249,12 @@ function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer
 
 function changeLines(change: readonly OutputChange[], blocks: number): string[] {
   if (blocks === 0) return [];
-  return [`Change of the outputs, on the first ${plural(blocks, "block")} of the data:`, "", changeTable(change), ""];
+  return [
+    `Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`,
+    "",
+    changeTable(change),
+    "",
+  ];
 }
 
 export const command: Command = {

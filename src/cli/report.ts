@@ -1,7 +1,7 @@
 /** bnfold report merge: the reports of several shards as one. */
 import { existsSync } from "node:fs";
 import { toJson, tool } from "../report/report.ts";
-import { SOME_FAILED, writeLines } from "./batch.ts";
+import { counts, SOME_FAILED, writeLines } from "./batch.ts";
 import { type Line, readLines, summary } from "./batch-lines.ts";
 import { type Command, flag, text, texts, usage, type Values } from "./command.ts";
 import { print } from "./terminal.ts";
@@ -29,12 +29,9 @@ async function run(values: Values): Promise<number> {
     }
     await writeLines(output, lines);
   }
-  const failed = lines.filter(({ status }) => status === "failed");
-  if (flag(values, "json")) {
-    const counts = { models: lines.length, done: lines.length - failed.length, failed: failed.map(({ file }) => file) };
-    print(toJson({ version: 1, tool: tool(), output: output ?? null, ...counts }));
-  } else print(summary(lines));
-  return failed.length > 0 ? SOME_FAILED : 0;
+  if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), output: output ?? null, ...counts(lines) }));
+  else print(summary(lines));
+  return lines.some(({ status }) => status === "failed") ? SOME_FAILED : 0;
 }
 
 export const command: Command = {

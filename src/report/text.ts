@@ -55,7 +55,7 @@ export function unmergedLine(region: Report["unmerged"][number]): string {
 const MOST_AFFINE = 8;
 
 /** One line for each BatchNormalization that stays; the other operators too, or a count by reason where they are many. */
-function keptLines(kept: readonly Kept[]): string[] {
+export function keptLines(kept: readonly Kept[]): string[] {
   const norms = kept.filter((entry) => entry.kind === "batch-normalization").map(keptLine);
   const others = kept.filter((entry) => entry.kind !== "batch-normalization");
   if (others.length <= MOST_AFFINE) return [...norms, ...others.map(keptLine)];

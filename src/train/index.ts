@@ -1,12 +1,30 @@
 /** The training side: conventions, frozen and training-mode models, fresh statistics, what the parameters say. */
-export * from "./channels.ts";
+export {
+  CHANNEL_FLAGS,
+  type Channel,
+  type ChannelFlag,
+  type ChannelInspection,
+  type ChannelReport,
+  type Distribution,
+  inspectChannels,
+  type PruningSummary,
+} from "./channels.ts";
 export * from "./conventions.ts";
 export { BuiltInEngine, type BuiltInOptions, type Engine, type Feeds, type Pass } from "./engine.ts";
 export * from "./freeze.ts";
-export * from "./half-life.ts";
+export { fadingCurve, type HalfLife, halfLife } from "./half-life.ts";
 export { layerName, type NormLayer, normLayers, type Parameter } from "./layers.ts";
-export * from "./moments.ts";
-export * from "./moments-file.ts";
+export { blockMoments, type ChannelLayout, type Moments, mergeMoments, type Subtree, varianceOf } from "./moments.ts";
+export {
+  formatMoments,
+  type LayerMoments,
+  type MomentsFile,
+  type MomentsHeader,
+  mergeMomentsFiles,
+  momentsFile,
+  parseMoments,
+  useMoments,
+} from "./moments-file.ts";
 export * from "./momentum.ts";
 export * from "./recalibrate.ts";
 export * from "./rewrite.ts";

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../../src/report/version.ts";
@@ -25,13 +25,6 @@ describe("help", () => {
     expect(stdout).toContain("Examples:");
     expect(stdout).toContain("--json");
     expect(bnfold(["help", command]).stdout).toBe(stdout);
-  });
-  it("every option of docs/cli.md exists and every option of fold is in docs/cli.md", () => {
-    const shown = new Set([...bnfold(["fold", "--help"]).stdout.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name));
-    const docs = readFileSync(new URL("../../docs/cli.md", import.meta.url), "utf8").split("## verify")[0];
-    const written = new Set([...docs.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name));
-    for (const name of ["from", "to", "help", "version"]) for (const set of [shown, written]) set.delete(name);
-    expect([...written].sort()).toEqual([...shown].sort());
   });
   it("without a command is wrong usage", () => expect(bnfold([]).code).toBe(2));
   it("--version is the package's", () => expect(bnfold(["--version"]).stdout).toBe(`${VERSION}\n`));

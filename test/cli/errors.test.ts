@@ -110,6 +110,7 @@ describe("wrong usage: exit code 2", () => {
     ["a number that is none", ["fold", model, "--dry-run", "--samples", "many"], /--samples is a whole number/],
     ["a number out of range", ["fold", model, "--dry-run", "--samples", "0"], /from 1 to 10000/],
     ["a wrong choice", ["fold", model, "--dry-run", "--external", "kep"], /cannot be "kep", did you mean "keep"\?/],
+    ["a wrong action", ["report", "split", "a.jsonl"], /<action> cannot be "split"/],
     ["a shape for no input", ["fold", model, "--dry-run", "--shape", "y=1,2"], /no input "y"/],
     ["a shape that is none", ["fold", model, "--dry-run", "--shape", "x=1,two"], /expected sizes/],
     ["a shape that does not fit", ["fold", model, "--dry-run", "--shape", "x=1,7,5,5"], /x/],

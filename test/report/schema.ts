@@ -1,4 +1,4 @@
-/** The published schema as three validators. */
+/** The published schema as a validator for each report. */
 import { readFileSync } from "node:fs";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { expect } from "vitest";
@@ -8,13 +8,21 @@ const ajv = new Ajv2020({ strict: true, strictRequired: false, allowUnionTypes: 
 ajv.addSchema(schema, "report");
 
 const compiled = (path: string) => ajv.getSchema(path) as ValidateFunction;
+const REPORTS = [
+  ...(["verify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
+  ...(["freeze", "recalibrate", "batch", "merge"] as const),
+] as const;
+
 export const validators = {
   fold: compiled("report"),
-  verify: compiled("report#/$defs/verifyReport"),
-  inspect: compiled("report#/$defs/inspectReport"),
+  batchLine: compiled("report#/$defs/batchLine"),
+  ...(Object.fromEntries(REPORTS.map((name) => [name, compiled(`report#/$defs/${name}Report`)])) as Record<
+    (typeof REPORTS)[number],
+    ValidateFunction
+  >),
 };
 
-export const definitions: Record<string, { enum?: string[] }> = schema.$defs;
+export const definitions: Record<string, { enum?: string[]; properties?: object }> = schema.$defs;
 
 /** Fails with what the schema says is wrong. */
 export function expectValid(kind: keyof typeof validators, value: unknown): void {

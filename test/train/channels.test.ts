@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type ChannelFlag, distributionOf, inspectChannels } from "../../src/train/index.ts";
+import { type ChannelFlag, distributionOf, inspectChannels } from "../../src/train/channels.ts";
 import { f, float32, type ModelSpec, model, node } from "../helpers/build.ts";
 
 const EPSILON = Math.fround(1e-5);

@@ -6,6 +6,7 @@ import { memorySource } from "../../src/onnx/source.ts";
 import { collect } from "../../src/onnx/splice.ts";
 import { asFloat64 } from "../../src/onnx/tensor.ts";
 import { type ModelEdits, write } from "../../src/onnx/write.ts";
+import { remaining } from "../../src/train/half-life.ts";
 import {
   convertMomentum,
   convertVariance,
@@ -14,7 +15,6 @@ import {
   frameworkOf,
   halfLife,
   normLayers,
-  remaining,
   rewriteAttributes,
   rewriteVariance,
   STATISTICS,

@@ -8,7 +8,7 @@ import {
   type Subtree,
   totalMoments,
   varianceOf,
-} from "../../src/train/index.ts";
+} from "../../src/train/moments.ts";
 import { numbers } from "./nets.ts";
 
 /** Mean and variance over exact fractions: the numbers are multiples of 2⁻¹⁰, so bigints hold every sum. */
