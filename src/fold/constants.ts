@@ -11,13 +11,17 @@ import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { numberReader } from "../onnx/pieces.ts";
 import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
-import { isTensor } from "../ops/define.ts";
+import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
 import { setStream } from "../rules/stream.ts";
 import { type Param, type Refused, refuse } from "../rules/types.ts";
 import { runNode } from "../run/session.ts";
 
 const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]);
+
+/** Operators that make sequences, optionals or maps; and those that make tensors of them. Any other hands on what it gets. */
+const WRAPS = new Set("SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SplitToSequence Optional ZipMap".split(" "));
+const UNWRAPS = new Set("SequenceAt ConcatFromSequence SequenceLength OptionalHasElement".split(" "));
 
 /** Dropout that is told to train, or may be. */
 const mayDrop = (node: GraphNode): boolean =>
@@ -29,6 +33,8 @@ const MAX_COMPUTED = 2 ** 27;
 
 export class Constants {
   private readonly computed = new Set<GraphValue>();
+  /** Computed constants that are no tensors: only what is taken out of them counts. */
+  private readonly wrapped = new Set<GraphValue>();
   /** Computed constants that come out of a DequantizeLinear: rewriting them would undo the quantisation. */
   private readonly dequantized = new Set<GraphValue>();
   private readonly cache = new Map<GraphValue, Tensor>();
@@ -41,12 +47,16 @@ export class Constants {
     this.irVersion = view.model.irVersion;
     for (const node of view.nodes) {
       if (!this.isPure(node)) continue;
-      if (!node.inputs.every((value, i) => value === undefined || this.has(value) || this.standsFor(node, i))) continue;
+      if (!node.inputs.every((value, i) => value === undefined || this.isFixed(value) || this.standsFor(node, i))) continue;
       const quantized =
         node.opType === "DequantizeLinear" || node.inputs.some((value) => value !== undefined && this.dequantized.has(value));
+      const wraps =
+        WRAPS.has(node.opType) ||
+        (!UNWRAPS.has(node.opType) && node.inputs.some((value) => value !== undefined && this.wrapped.has(value)));
       for (const output of node.outputs) {
         if (output === undefined) continue;
         this.computed.add(output);
+        if (wraps) this.wrapped.add(output);
         if (quantized) this.dequantized.add(output);
       }
     }
@@ -86,8 +96,12 @@ export class Constants {
     return { dtype: name, dims: shape as number[], data: allocate(name, 0) };
   }
 
-  /** Constant for every caller. */
+  /** A tensor that is constant for every caller. */
   has(value: GraphValue): boolean {
+    return this.isFixed(value) && !this.wrapped.has(value);
+  }
+
+  private isFixed(value: GraphValue): boolean {
     if (value.initializer === undefined && value.sparse === undefined) return this.computed.has(value);
     return !this.isOverridable(value);
   }
@@ -102,6 +116,12 @@ export class Constants {
    * @throws BnfoldError when its payload is broken or an operator of its subgraph fails.
    */
   tensor(value: GraphValue, keepStorage = false): Tensor {
+    const found = this.value(value, keepStorage);
+    if (!isTensor(found)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });
+    return found;
+  }
+
+  private value(value: GraphValue, keepStorage = false): Value | undefined {
     const cached = this.cache.get(value);
     if (cached !== undefined) return cached;
     if (value.initializer !== undefined) return decode(value.initializer, { keepStorage });
@@ -111,11 +131,10 @@ export class Constants {
     const outputs = runNode(
       producer.record,
       producer.version,
-      producer.inputs.map((input, i) => input && (this.has(input) ? this.tensor(input) : this.standIn(producer, i))),
+      producer.inputs.map((input, i) => input && (this.isFixed(input) ? this.value(input) : this.standIn(producer, i))),
     );
     const output = outputs[value.outputIndex];
-    if (!isTensor(output)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });
-    if (output.data.length <= 2 ** 16) this.cache.set(value, output);
+    if (isTensor(output) && output.data.length <= 2 ** 16) this.cache.set(value, output);
     return output;
   }
 

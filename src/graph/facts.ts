@@ -91,7 +91,7 @@ export class Facts {
   }
 
   private setConstant(value: GraphValue, tensor: TensorRecord): void {
-    const integer = tensor.dataType === 7 || tensor.dataType === 6;
+    const integer = [6, 7, 9].includes(tensor.dataType);
     const size = tensor.dims.reduce((n, d) => n * d, 1);
     if (integer && size <= MAX_ELEMENTS) this.elementsOf.set(value, asNumbers(decode(tensor)));
   }

@@ -31,6 +31,9 @@ const outside = (shape: Shape | undefined, unknown: () => Dim): Shape | undefine
 
 const branches: Infer = (at) => {
   const [a, b] = at.node.bodies.map((body) => made(at, body));
+  const chosen = at.facts.numbers(at.node.inputs[0])?.[0];
+  const taken = [...at.node.record.attributes.keys()].filter((name) => name.endsWith("_branch"));
+  if (chosen !== undefined) return taken[0] === (chosen === 0 ? "else_branch" : "then_branch") ? a : b;
   return a?.map((fact, i) => either(fact, b?.[i] ?? UNKNOWN, at.unknown));
 };
 

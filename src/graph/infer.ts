@@ -3,6 +3,7 @@ import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, multiply, product, type Shape } from "./dims.ts";
 import type { Facts } from "./facts.ts";
 import { control } from "./infer-control.ts";
+import { indexing } from "./infer-indexing.ts";
 import { sampling } from "./infer-sampling.ts";
 import { type At, broadcastShapes, type Infer, norm, type Outputs, withShape } from "./inference.ts";
 import type { GraphNode } from "./view.ts";
@@ -303,11 +304,15 @@ const pad: Infer = (at) => {
   );
 };
 
-const expand: Infer = (at) => {
-  const target = at.facts.elements(at.node.inputs[1]);
-  const shape = target?.map((d) => d ?? at.unknown());
-  return withShape(at, broadcastShapes([at.shapes[0], shape], at.unknown));
-};
+/** The shape that an input lists; of the same rank, but unknown sizes, where only its length is known. */
+function listed(at: At, index: number): Shape | undefined {
+  const value = at.node.inputs[index];
+  const rank = at.facts.size(value, 0);
+  const elements = at.facts.elements(value) ?? (rank === undefined ? undefined : new Array<undefined>(rank).fill(undefined));
+  return elements?.map((d) => d ?? at.unknown());
+}
+
+const expand: Infer = (at) => withShape(at, broadcastShapes([at.shapes[0], listed(at, 1)], at.unknown));
 
 const tile: Infer = (at) => {
   if (at.node.version < 6) return undefined;
@@ -369,10 +374,7 @@ const recurrent: Infer = (at) => {
 
 const cast: Infer = ({ node, shapes }) => [{ dtype: intAttr(node.record, "to", 0), shape: shapes[0] }];
 
-const filled: Infer = (at) => {
-  const target = at.facts.elements(at.node.inputs[0]);
-  return [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: target?.map((d) => d ?? at.unknown()) }];
-};
+const filled: Infer = (at) => [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: listed(at, 0) }];
 
 const rows: Record<string, Infer> = { Conv: conv, ConvTranspose: convTranspose, DeformConv: conv, Gemm: gemm, MatMul: matmul };
 const row = (names: string, infer: Infer) => {
@@ -390,7 +392,7 @@ row("MaxPool AveragePool LpPool", pool);
 row("GlobalAveragePool GlobalMaxPool GlobalLpPool", globalPool);
 row("DepthToSpace SpaceToDepth", blocks);
 row("LSTM GRU RNN", recurrent);
-Object.assign(rows, sampling, control);
+Object.assign(rows, sampling, control, indexing);
 Object.assign(rows, {
   Reshape: reshape,
   Flatten: flatten,

@@ -201,4 +201,32 @@ describe("symbolic shapes", () => {
     expect(found.last).toMatch(/^\?\d+,7$/);
     expect(found.means).toMatch(/^\?\d+,\?\d+$/);
   });
+
+  it("know rank and fixed axes of what is picked or listed by the data", () => {
+    const found = shapes({
+      nodes: [
+        node("NonZero", ["x"], ["where"]),
+        node("Transpose", ["where"], ["places"]),
+        node("GatherND", ["x", "places"], ["values"]),
+        node("TopK", ["x", "k"], ["best", "at"], { axis: 1 }),
+        node("ArgMax", ["x"], ["class"], { axis: 1, keepdims: 0 }),
+        node("Range", ["zero", "seven", "two"], ["steps"]),
+        node("OneHot", ["class", "four", "pair"], ["hot"], { axis: 1 }),
+        node("Shape", ["x"], ["s"]),
+        node("Add", ["s", "s"], ["doubled"]),
+        node("ConstantOfShape", ["doubled"], ["filled"]),
+      ],
+      initializers: {
+        k: int64([1], [3]),
+        ...{ zero: int64([], [0]), seven: int64([], [7]), two: int64([], [2]), four: int64([], [4]) },
+        pair: float32([2], [0, 1]),
+      },
+      inputs: [x],
+      outputs: ["where", "values", "best", "at", "class", "steps", "hot", "filled"].map((name) => ({ name })),
+    });
+    expect(found.where).toMatch(/^4,\?\d+$/);
+    expect(found.values).toMatch(/^\?\d+$/);
+    expect([found.best, found.at, found.class, found.steps, found.hot]).toEqual(["N,3,H,W", "N,3,H,W", "N,H,W", "4", "N,4,H,W"]);
+    expect(found.filled.split(",").length).toBe(4);
+  });
 });

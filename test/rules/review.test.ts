@@ -200,6 +200,21 @@ describe("what is picked", () => {
   });
 });
 
+describe("constants that are sequences", () => {
+  it("count by what is taken out of them, in the plan and in the proof", () => {
+    const spec = net(
+      [
+        node("SplitToSequence", ["bias", "sizes"], ["parts"], { axis: 0 }),
+        node("SequenceAt", ["parts", "second"], ["b"]),
+        node("Conv", ["x", "w", "b"], ["c"]),
+        node("Mul", ["c", "s"], ["y"]),
+      ],
+      { s: GAINS, bias: float32([7], [9, 9, 9, 1, 2, 3, 4]), sizes: int64([2], [3, 4]), second: int64([], [1]) },
+    );
+    check(spec, { folds: 1 });
+  });
+});
+
 describe("forms of other opsets", () => {
   it("Dropout whose training_mode a caller may set", () => {
     const dropout = node("Dropout", ["c", "", "t"], ["m"]);
