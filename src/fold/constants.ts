@@ -102,16 +102,46 @@ export class Constants {
    * @throws BnfoldError when its payload is broken or an operator of its subgraph fails.
    */
   tensor(value: GraphValue, keepStorage = false): Tensor {
+    const stored = this.stored(value, keepStorage);
+    if (stored !== undefined) return stored;
+    // Constants computed from constants, however long the chain: what one needs is computed first.
+    const made = new Map<GraphValue, Tensor>();
+    const open = [value];
+    while (open.length > 0) {
+      const next = open[open.length - 1];
+      const inputs = next.producer?.inputs ?? [];
+      const missing = inputs.filter((v) => v !== undefined && this.has(v) && !made.has(v) && !this.isStored(v));
+      if (missing.length > 0) {
+        open.push(...(missing as GraphValue[]));
+        continue;
+      }
+      open.pop();
+      if (!made.has(next)) made.set(next, this.compute(next, made));
+    }
+    return made.get(value) as Tensor;
+  }
+
+  private isStored(value: GraphValue): boolean {
+    return value.initializer !== undefined || value.sparse !== undefined || this.cache.has(value);
+  }
+
+  private stored(value: GraphValue, keepStorage = false): Tensor | undefined {
     const cached = this.cache.get(value);
     if (cached !== undefined) return cached;
     if (value.initializer !== undefined) return decode(value.initializer, { keepStorage });
-    if (value.sparse !== undefined) return decodeSparse(value.sparse);
+    return value.sparse && decodeSparse(value.sparse);
+  }
+
+  /** Runs the node that makes a constant; what it reads is in the file or in `made`. */
+  private compute(value: GraphValue, made: ReadonlyMap<GraphValue, Tensor>): Tensor {
     const { producer } = value;
     if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
+    const read = (input: GraphValue, i: number) =>
+      this.has(input) ? (made.get(input) ?? this.stored(input)) : this.standIn(producer, i);
     const outputs = runNode(
       producer.record,
       producer.version,
-      producer.inputs.map((input, i) => input && (this.has(input) ? this.tensor(input) : this.standIn(producer, i))),
+      producer.inputs.map((input, i) => input && read(input, i)),
     );
     const output = outputs[value.outputIndex];
     if (!isTensor(output)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });

@@ -7,7 +7,7 @@ import { BnfoldError } from "../diag/error.ts";
 import { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
-import { isOne } from "../rules/params.ts";
+import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, refuse, withParam } from "../rules/types.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { bypass } from "./bypass.ts";
@@ -112,12 +112,20 @@ class Planner {
 
   run(): PlanDraft {
     const { view } = this;
-    const found = view.nodes.filter((node) => this.find(node) !== undefined);
-    const affines = found.filter((node) => node.opType !== "BatchNormalization").length;
-    const before = countNodes(view, affines);
+    const initial = countNodes(view, 0);
+    const all = view.nodes.filter((node) => this.candidate(node) !== undefined);
+    const found = all.filter((node) => this.find(node) !== undefined);
     let kept = this.settle(found);
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));
+    const known = new Set(found);
+    const biases = this.settleBiases(
+      all.filter((node) => !known.has(node) && !node.removed),
+      kept,
+    );
+    if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
+    const before = { ...initial, affines };
     const data = { folds: this.folds, kept: [...kept.values()], merges, unmerged, before };
     return {
       view,
@@ -158,6 +166,23 @@ class Planner {
       if (!progress) break;
     }
     return new Map(open.map((node) => [node, kept.get(node) as Kept]));
+  }
+
+  /**
+   * The Adds that are biases of linear layers, once everything else has had its way with them: one that can go on into the next
+   * layer's bias does. One that stays is nothing to report, unless its layer has another bias by now.
+   */
+  private settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): { folded: number; kept: number } {
+    const count = { folded: 0, kept: 0 };
+    for (const node of nodes) {
+      const reason = this.consider(node, true);
+      if (reason === undefined) count.folded++;
+      else if (this.find(node) !== undefined) {
+        kept.set(node, reason);
+        count.kept++;
+      }
+    }
+    return count;
   }
 
   /** Merges parallel linear branches; the affine nodes inside them are folded with them. */
@@ -237,8 +262,8 @@ class Planner {
   }
 
   /** The Add right after a linear layer that has no bias of its own is that layer's bias, not something to fold. */
-  private isBias({ node, input, kind, scale }: Candidate): boolean {
-    if (kind !== "affine" || !isOne(scale)) return false;
+  private isBias({ node, input, kind, scale, shift }: Candidate): boolean {
+    if (kind !== "affine" || !isOne(scale) || isZero(shift)) return false;
     const producer = node.inputs[input]?.producer;
     if (producer?.opType !== "MatMul" || producer.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
     const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
@@ -246,8 +271,8 @@ class Planner {
   }
 
   /** Folds a node, or says why not. */
-  private consider(node: GraphNode): Kept | undefined {
-    const found = this.find(node);
+  private consider(node: GraphNode, bias = false): Kept | undefined {
+    const found = bias ? this.candidate(node) : this.find(node);
     if (found === undefined) return undefined;
     if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return keptBecause(found, found.refusal);
@@ -302,7 +327,7 @@ class Planner {
     if (success.stays === true) {
       for (const value of node.inputs.splice(1)) {
         if (value === undefined) continue;
-        value.uses = value.uses.filter((use) => use.node !== node);
+        value.release();
         this.orphans.push(value);
       }
       return;

@@ -7,7 +7,7 @@
  * that all demands on a node are known when it is its turn.
  */
 import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
-import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Kind, type Move, type Refused, refuse, type Step } from "../rules/types.ts";
@@ -127,7 +127,7 @@ export class Push {
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
     work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
-    for (const use of value.uses) {
+    for (const use of value.readers()) {
       if (use.node.scope !== value.scope)
         return refuse("captured-by-subgraph", `is followed by "${value.name}", which a subgraph reads`, {
           value,
@@ -157,9 +157,9 @@ export class Push {
       if (!sameSpread(other.by, by))
         return refuse("other-reader", `makes "${value.name}", whose readers would need different maps`, { value });
     }
-    for (const use of value.uses) {
-      if (demands.some((d) => d.node === use.node && d.index === use.index)) continue;
-      if (use.node.removed) continue;
+    const asked = demands.length > 8 ? new Set(demands.map(keyOf)) : undefined;
+    for (const use of value.readers()) {
+      if (asked?.has(keyOf(use)) ?? demands.some((d) => d.node === use.node && d.index === use.index)) continue;
       const ignores = use.node.domain === "" ? ruleOf(use.node.opType)?.ignores : undefined;
       if (ignores?.(this.draft.at(use.node), use.index, this.kind, by)) continue;
       return use.node.scope === value.scope
@@ -190,6 +190,8 @@ export class Push {
       : refuse("operator-blocks", `neither absorbs nor passes a ${this.kind === "scale" ? "gain" : "shift"}`);
   }
 }
+
+const keyOf = ({ node, index }: Use): string => `${node.order},${index}`;
 
 /** Why a value may not change, whoever asks. */
 export function untouchable(value: GraphValue): Refused | undefined {
