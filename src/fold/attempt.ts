@@ -117,7 +117,7 @@ export class Attempts {
       if (refused !== undefined) return refused;
       return { direction: to, visited: [...pushed.visited, node], touched: new Set(touched.keys()), stays: true };
     }
-    return refuse("operator-blocks", "has no neighbour that takes its gain");
+    return refuse("operator-blocks", "has no neighbour that takes its gain either");
   }
 
   private way(found: Candidate, direction: Fold["direction"], moves: Moves, mark: number): Refused | Success {
@@ -192,9 +192,13 @@ export class Attempts {
     }
     const allowed = found.kind === "batch-normalization" ? 1 : 0;
     return inserted > allowed
-      ? refuse("needs-new-node", `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift`, {
-          facts: { inserted },
-        })
+      ? refuse(
+          "needs-new-node",
+          `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift, and only one node goes`,
+          {
+            facts: { inserted },
+          },
+        )
       : undefined;
   }
 }

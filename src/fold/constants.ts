@@ -180,6 +180,7 @@ export class Constants {
     if (this.isOverridable(value) && (value.initializer ?? value.sparse) !== undefined) {
       return refuse("parameter-is-input", `reads "${value.name}", an initializer that callers may override`, { value });
     }
-    return refuse("weight-not-constant", `reads "${value.name}", which is computed at run time`, { value });
+    const how = value.producer === undefined ? "which callers feed" : "which is computed at run time";
+    return refuse("weight-not-constant", `reads "${value.name}", ${how}`, { value });
   }
 }

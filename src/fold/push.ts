@@ -80,7 +80,8 @@ export class Push {
   private choose(work: Work, node: GraphNode, steps: readonly Step[]): Refused | undefined {
     let refused: Refused | undefined;
     for (const step of steps) {
-      if (++this.tries > MAX_TRIES) return refused ?? refuse("operator-blocks", "offers too many ways to try", { node });
+      if (++this.tries > MAX_TRIES)
+        return refused ?? refuse("operator-blocks", "is where more ways part than are tried", { node });
       const mark = this.draft.mark();
       const copy: Work = {
         heap: [...work.heap],
@@ -112,8 +113,9 @@ export class Push {
   private ask(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
     if (this.isIdentity(by)) return undefined;
     const stop =
-      untouchable(value) ??
-      (value.producer === undefined ? refuse("is-graph-input", `ends at the graph input "${value.name}"`, { value }) : undefined);
+      value.producer === undefined
+        ? refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node })
+        : untouchable(value);
     if (stop !== undefined) return stop;
     const list = work.demands.get(value);
     if (list === undefined) work.demands.set(value, [{ node, index, by }]);
@@ -129,10 +131,7 @@ export class Push {
     work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
     for (const use of value.readers()) {
       if (use.node.scope !== value.scope)
-        return refuse("captured-by-subgraph", `is followed by "${value.name}", which a subgraph reads`, {
-          value,
-          node: use.node,
-        });
+        return refuse("captured-by-subgraph", `reads "${value.name}" inside a subgraph`, { value, node: use.node });
       pushHeap(work.heap, use.node, (a, b) => a.order < b.order);
     }
     return undefined;
@@ -195,9 +194,9 @@ const keyOf = ({ node, index }: Use): string => `${node.order},${index}`;
 
 /** Why a value may not change, whoever asks. */
 export function untouchable(value: GraphValue): Refused | undefined {
-  if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, { value });
-  if (value.isAnnotated)
-    return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, { value });
+  const at = { value, node: value.producer };
+  if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, at);
+  if (value.isAnnotated) return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, at);
   return undefined;
 }
 

@@ -83,7 +83,7 @@ const free = () => undefined;
 const nonNegative = (at: RuleNode, s: Spread): Refused | undefined => {
   const channel = firstFailing(s, (v) => v >= 0);
   if (channel >= 0)
-    return refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would turn round`, {
+    return refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would make minima`, {
       facts: { channel, gain: s.data[channel] },
     });
   const indices = at.node.outputs[1];
