@@ -1,4 +1,4 @@
-import type { GraphNode } from "../graph/view.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Fold } from "./types.ts";
 
 /**
@@ -12,7 +12,8 @@ export function bypass(node: GraphNode, input: number, direction: Fold["directio
   node.removed = true;
   for (const value of node.inputs) value?.release();
   const producer = x.producer;
-  const known = x.readerCount > y.readerCount && !y.isOutput && !y.isAnnotated && !y.isBound;
+  const fixed = (value: GraphValue) => value.isOutput || value.isAnnotated || value.isBound;
+  const known = !fixed(y) && (fixed(x) || x.readerCount > y.readerCount);
   if (direction !== "forward" && producer !== undefined && x.scope === y.scope && !known) {
     const others = x.uses;
     producer.outputs[x.outputIndex] = y;

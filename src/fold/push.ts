@@ -10,7 +10,7 @@ import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne, isZero } from "../rules/params.ts";
-import { isRefused, type Kind, type Move, type Refused, refuse, type Step } from "../rules/types.ts";
+import { isRefused, type Kind, type Move, type MoveFn, type Refused, type Rule, refuse, type Step } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
 
 export type Direction = "backward" | "forward";
@@ -19,6 +19,17 @@ export interface Pushed {
   /** Operators crossed or changed, in the order they were met. */
   readonly visited: readonly GraphNode[];
 }
+
+/** A map on a value that a reader asks for, or on a value that is told to its readers. */
+export interface Ask {
+  readonly value: GraphValue;
+  readonly by: Spread;
+  readonly node: GraphNode;
+  readonly index: number;
+}
+
+/** A node with more inputs or outputs than this is asked what it needs no map for before it is asked about a map. */
+const HUB = 32;
 
 /** Choices tried for one map before giving up; each costs one walk. */
 const MAX_TRIES = 64;
@@ -40,18 +51,17 @@ export class Push {
     private readonly direction: Direction,
   ) {}
 
-  /** Asks that `value` become by(value), on behalf of its reader `node`. */
-  backward(value: GraphValue, by: Spread, node: GraphNode, index: number): Pushed | Refused {
+  /**
+   * Backward: asks that each `value` become by(value), on behalf of its reader `node`. Forward: tells every reader of each
+   * `value`, which `node` makes, that it will see the value before the map `by`.
+   */
+  all(asks: readonly Ask[]): Pushed | Refused {
     const work: Work = { heap: [], demands: new Map(), visited: [] };
-    const refused = this.ask(work, value, by, node, index) ?? this.walk(work);
-    return refused ?? { visited: work.visited };
-  }
-
-  /** Tells every reader of `value` that it will see the value before the map `by`. */
-  forward(value: GraphValue, by: Spread): Pushed | Refused {
-    const work: Work = { heap: [], demands: new Map(), visited: [] };
-    const refused = this.tell(work, value, by) ?? this.walk(work);
-    return refused ?? { visited: work.visited };
+    for (const { value, by, node, index } of asks) {
+      const refused = this.direction === "backward" ? this.ask(work, value, by, node, index) : this.tell(work, value, by);
+      if (refused !== undefined) return refused;
+    }
+    return this.walk(work) ?? { visited: work.visited };
   }
 
   private isIdentity(by: Spread): boolean {
@@ -63,7 +73,10 @@ export class Push {
     for (;;) {
       const node = popHeap(work.heap, before);
       if (node === undefined) return undefined;
-      while (work.heap[0] === node) popHeap(work.heap, before);
+      let edges = 1;
+      for (; work.heap[0] === node; edges++) popHeap(work.heap, before);
+      const stop = Math.max(node.inputs.length, node.outputs.length) > HUB && edges === 1 ? this.hub(work, node) : undefined;
+      if (stop !== undefined) return { node, ...stop };
       const steps = this.direction === "backward" ? this.visitBack(work, node) : this.visitForward(work, node);
       if (isRefused(steps)) return { node, ...steps };
       work.visited.push(node);
@@ -74,6 +87,37 @@ export class Push {
       }
       return this.choose(work, node, steps);
     }
+  }
+
+  /** What stops any map that comes to a node of many inputs or outputs from one of them, told without going through all. */
+  private hub(work: Work, node: GraphNode): Refused | undefined {
+    const rule = node.domain === "" ? ruleOf(this.draft.state(node).opType) : undefined;
+    if (rule?.handsOn !== this.direction) return undefined;
+    if (this.direction === "backward") return this.ending(node.inputs[0], node);
+    const other = rule.together === this.kind && node.inputs.find((value) => value !== undefined && this.isBare(work, value));
+    if (other)
+      return refuse("other-reader", "combines it with another value that does not carry the same gain", { value: other });
+    return this.ending(node.outputs[0], node);
+  }
+
+  /** A computed value that carries no map. */
+  private isBare(work: Work, value: GraphValue): boolean {
+    return !work.demands.has(value) && !this.draft.constants.has(value);
+  }
+
+  /** What stops every map on `value` right there. */
+  private ending(value: GraphValue | undefined, node: GraphNode): Refused | undefined {
+    if (value === undefined) return undefined;
+    const back = this.direction === "backward";
+    if (back && value.producer === undefined)
+      return refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node });
+    const stop = untouchable(value);
+    if (stop !== undefined) return stop;
+    const [next] = back ? [value.producer] : [...value.readers()].map((use) => use.node);
+    if (next === undefined) return undefined;
+    const rule = next.domain === "" && next.bodies.length === 0 ? ruleOf(this.draft.state(next).opType) : undefined;
+    const move = this.moves(rule);
+    return move === undefined && rule?.ignores === undefined ? { node: next, ...this.lacking(rule) } : undefined;
   }
 
   /** Tries the steps in turn, each with the rest of the walk. */
@@ -180,11 +224,16 @@ export class Push {
 
   private applyRule(node: GraphNode, by: readonly (Spread | undefined)[]): Move {
     const rule = node.domain === "" && node.bodies.length === 0 ? ruleOf(this.draft.state(node).opType) : undefined;
-    const [scale, shift] =
-      this.direction === "backward" ? [rule?.backScale, rule?.backShift] : [rule?.forwardScale, rule?.forwardShift];
-    const move = this.kind === "scale" ? scale : shift;
-    if (move !== undefined) return move(this.draft.at(node), by);
-    return scale !== undefined && this.kind === "shift"
+    return this.moves(rule)?.(this.draft.at(node), by) ?? this.lacking(rule);
+  }
+
+  private moves(rule: Rule | undefined, kind = this.kind): MoveFn | undefined {
+    if (this.direction === "backward") return kind === "scale" ? rule?.backScale : rule?.backShift;
+    return kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
+  }
+
+  private lacking(rule: Rule | undefined): Refused {
+    return this.moves(rule, "scale") !== undefined
       ? refuse("shift-blocks", "passes a gain but no shift")
       : refuse("operator-blocks", `neither absorbs nor passes a ${this.kind === "scale" ? "gain" : "shift"}`);
   }

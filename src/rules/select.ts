@@ -260,6 +260,7 @@ export const select: readonly Rule[] = [
     backShift: concatBack("shift"),
     forwardScale: concatForward("scale"),
     forwardShift: concatForward("shift"),
+    handsOn: "forward",
   },
   {
     type: "Split",
@@ -267,6 +268,7 @@ export const select: readonly Rule[] = [
     backShift: splitBack("shift"),
     forwardScale: splitForward,
     forwardShift: splitForward,
+    handsOn: "backward",
   },
   ...["Slice", "Gather"].map((type) => ({
     type,

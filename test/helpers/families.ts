@@ -10,12 +10,15 @@ const C = 4;
 const all = (dims: readonly number[], value: number): TensorSpec =>
   float32(dims, new Array(dims.reduce((n, d) => n * d, 1)).fill(value));
 const NORM = { s: 0.5, b: 0.25, m: 0.125, v: 1 };
+/** Gains of a chain, by turns: their product stays in range. */
+const GAINS = [0.5, 2];
 const repeat = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: Math.floor(n) }, (_, i) => make(i));
 
 /** A graph that grows node by node; every value is [N, 4, 8, 8] unless a family says otherwise. */
 class Growing {
   readonly nodes: NodeSpec[] = [];
   readonly initializers: Initializers = {};
+  private count = 0;
 
   constructor(
     private readonly prefix = "",
@@ -37,9 +40,10 @@ class Growing {
 
   norm(x: string, channels = C, own = true): string {
     const id = own ? this.nodes.length : "";
+    const parameters = { ...NORM, s: own ? GAINS[this.count++ % 2] : NORM.s };
     return this.add("BatchNormalization", [
       x,
-      ...Object.entries(NORM).map(([name, value]) => this.constant(`${this.prefix}${name}${id}`, [channels], value)),
+      ...Object.entries(parameters).map(([name, value]) => this.constant(`${this.prefix}${name}${id}`, [channels], value)),
     ]);
   }
 
@@ -52,7 +56,7 @@ class Growing {
     return this.add("Relu", [x]);
   }
 
-  mul(x: string, value = 0.5): string {
+  mul(x: string, value = GAINS[this.count++ % 2]): string {
     return this.add("Mul", [x, this.constant(`k${value}`, [C, 1, 1], value)]);
   }
 
@@ -91,7 +95,7 @@ export const families: Readonly<Record<string, (n: number) => ModelSpec>> = {
   "Conv-BN-Relu chain": chained(3, block),
   "Conv-BN-Relu chain, backwards in the file": (n) => backwards(families["Conv-BN-Relu chain"](n)),
   "BN-Relu chain, nothing to fold into": chained(2, (g, x) => g.relu(g.norm(x))),
-  "Mul-Relu chain, nothing to fold into": chained(2, (g, x) => g.relu(g.mul(x, 2))),
+  "Mul-Relu chain, nothing to fold into": chained(2, (g, x) => g.relu(g.mul(x))),
   "residual chain": chained(4, (g, x) => g.relu(g.add("Add", [g.norm(g.conv(x)), x]))),
   "residual stream without activation": chained(3, (g, x) => g.add("Add", [g.conv(g.norm(x)), x])),
   "residual stream with norms on the branches": chained(3, (g, x) => g.add("Add", [g.norm(g.conv(x)), x])),
@@ -144,7 +148,7 @@ export const families: Readonly<Record<string, (n: number) => ModelSpec>> = {
     return g.spec(
       g.add(
         "Sum",
-        repeat(n, () => g.mul(x)),
+        repeat(n, () => g.mul(x, 0.5)),
       ),
     );
   },
@@ -203,12 +207,24 @@ export const families: Readonly<Record<string, (n: number) => ModelSpec>> = {
   },
   "Mul-Add chain, channels last"(n) {
     const g = new Growing("", ["N", 8, 8, C]);
-    const [k, b] = [g.constant("k", [C], 0.5), g.constant("b", [C], 0.25)];
-    return g.spec(g.relu(chain(n, 2, (h, x) => h.add("Add", [h.add("Mul", [x, k]), b]), g, g.relu("x"))));
+    const [k, u, b] = [g.constant("k", [C], GAINS[0]), g.constant("u", [C], GAINS[1]), g.constant("b", [C], 0.25)];
+    return g.spec(g.relu(chain(n, 2, (h, x, i) => h.add("Add", [h.add("Mul", [x, i % 2 === 0 ? k : u]), b]), g, g.relu("x"))));
   },
   "Mul-Add chain after a Conv"(n) {
     const g = new Growing();
-    return g.spec(g.relu(chain(n, 2, (h, x) => h.plus(h.mul(x, 1.5)), g, g.conv("x"))));
+    return g.spec(g.relu(chain(n, 2, (h, x) => h.plus(h.mul(x)), g, g.conv("x"))));
+  },
+  "Mul-Add chain after a large Conv"(n) {
+    const g = new Growing("", ["N", 96, 8, 8]);
+    const x = g.add("Conv", ["x", g.constant("w", [96, 96, 1, 1], 0.5)]);
+    const gains = GAINS.map((gain, i) => g.constant(`k${i}`, [96, 1, 1], gain));
+    return g.spec(g.relu(chain(n, 2, (h, y, i) => h.add("Add", [h.add("Mul", [y, gains[i % 2]]), gains[0]]), g, x)));
+  },
+  "BN of every input of one Concat, a Conv after it"(n) {
+    const g = new Growing();
+    const parts = repeat(n, () => g.norm("x"));
+    const joined = g.add("Concat", parts, { axis: 1 });
+    return g.spec(g.relu(g.add("Conv", [joined, g.constant("w", [1, C * parts.length, 1, 1], 0.5)])));
   },
   "BN chain after a Conv"(n) {
     const g = new Growing();
@@ -248,13 +264,13 @@ export const families: Readonly<Record<string, (n: number) => ModelSpec>> = {
   },
   "Mul and Relu by turns after a Conv"(n) {
     const g = new Growing();
-    return g.spec(g.add("Sigmoid", [chain(n, 2, (h, x) => h.relu(h.mul(x, 1.5)), g, g.conv("x"))]));
+    return g.spec(g.add("Sigmoid", [chain(n, 2, (h, x) => h.relu(h.mul(x)), g, g.conv("x"))]));
   },
   "Mul and Relu by turns before a Conv"(n) {
     const g = new Growing();
-    return g.spec(g.relu(g.conv(chain(n, 2, (h, x) => h.relu(h.mul(x, 1.5)), g, g.add("Sigmoid", ["x"])))));
+    return g.spec(g.relu(g.conv(chain(n, 2, (h, x) => h.relu(h.mul(x)), g, g.add("Sigmoid", ["x"])))));
   },
-  "Mul and Relu by turns, nothing to fold into": chained(2, (g, x) => g.relu(g.mul(x, 1.5))),
+  "Mul and Relu by turns, nothing to fold into": chained(2, (g, x) => g.relu(g.mul(x))),
   "Mul and MaxPool, Softmax now and then": chained(10, (g, x) => {
     let y = x;
     for (let i = 0; i < 9; i++) y = i % 2 === 0 ? g.mul(y, 1.5) : g.relu(y);
