@@ -103,6 +103,8 @@ class Planner {
   private readonly removed: GraphNode[] = [];
   private readonly orphans: GraphValue[] = [];
   private readonly absorbers: GraphNode[][] = [];
+  /** Something was left for the next round. */
+  private deferred = false;
 
   constructor(
     private readonly view: GraphView,
@@ -192,13 +194,14 @@ class Planner {
       const reasons = new Map<GraphNode, Kept>();
       // Every other round goes against the flow, so that chains resolve from either end.
       for (const [i, node] of (round % 2 === 0 ? open : open.toReversed()).entries()) {
-        const reason = this.consider(node);
+        const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);
         if (reason === undefined) continue;
         left.push(node);
         reasons.set(node, reason);
       }
-      const progress = left.length < open.length;
+      const progress = left.length < open.length || this.deferred;
+      this.deferred = false;
       open = left.toSorted((a, b) => a.order - b.order);
       kept = reasons;
       if (!progress) break;
@@ -213,7 +216,7 @@ class Planner {
   private settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): { folded: number; kept: number } {
     const count = { folded: 0, kept: 0 };
     for (const node of nodes) {
-      const reason = this.consider(node, true);
+      const reason = this.consider(node, { bias: true });
       if (reason === undefined) count.folded++;
       else if (this.find(node) !== undefined) {
         kept.set(node, reason);
@@ -309,7 +312,7 @@ class Planner {
   }
 
   /** Folds a node, or says why not. */
-  private consider(node: GraphNode, bias = false): Kept | undefined {
+  private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
     const found = bias ? this.candidate(node) : this.find(node);
     if (found === undefined) return undefined;
     if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
@@ -322,12 +325,30 @@ class Planner {
     }
     const current = currentMap(found, this.draft);
     if (isRefused(current)) return keptBecause(found, current);
+    const mark = this.draft.mark();
     const outcome = this.attempts.attempt(current);
     if ("direction" in outcome) {
+      if (later && this.onlyMoves(current, outcome)) {
+        this.draft.undo(mark);
+        this.deferred = true;
+        return keptBecause(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
+      }
       this.commit(current, outcome);
       return undefined;
     }
     return keptBecause(found, outcome);
+  }
+
+  /**
+   * True when a normalization would go into several arithmetic nodes behind it: should they have no way out, they had better go
+   * into it, for then one node is left instead of them.
+   */
+  private onlyMoves({ kind }: Candidate, { direction, touched }: Success): boolean {
+    if (kind !== "batch-normalization" || direction !== "forward" || touched.size < 2) return false;
+    return [...touched.keys()].every((node) => {
+      const found = this.find(node);
+      return found !== undefined && !("refusal" in found) && found.kind === "affine";
+    });
   }
 
   /** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
