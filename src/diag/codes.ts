@@ -16,8 +16,8 @@ export const REASONS = {
     advice: "Remove the readers of the running statistics, then fold.",
   },
   "not-channelwise": {
-    title: "The parameters are not one number per channel",
-    advice: "Nothing to do: statistics per activation cannot move into a shared weight.",
+    title: "The neighbour has parameters for each activation, not for each channel",
+    advice: "Nothing to do: the neighbour normalizes with spatial=0.",
   },
   "parameter-not-constant": {
     title: "A parameter is computed at run time",
@@ -61,7 +61,7 @@ export const REASONS = {
   },
   "operator-blocks": {
     title: "An operator on the way neither absorbs nor passes the map",
-    advice: "Nothing to do: it is nonlinear here.",
+    advice: "Nothing to do: it is not linear, or not in what the map is on.",
   },
   "sign-blocks": {
     title: "A gain is zero or negative where only positive gains pass",
@@ -69,11 +69,11 @@ export const REASONS = {
   },
   "shift-blocks": {
     title: "The shift cannot pass the operator",
-    advice: "Nothing to do.",
+    advice: "Nothing to do: only a gain passes it.",
   },
   "axis-blocks": {
-    title: "The map lies on another axis than the weight's channels",
-    advice: "Nothing to do: equal lengths are not equal axes.",
+    title: "The map lies on other axes than the weight's channels",
+    advice: "Nothing to do if the axes are as meant: equal lengths are not equal axes.",
   },
   "padding-blocks": {
     title: "Zero padding would see a different border value",

@@ -3,20 +3,25 @@
  * forward; the shift backward (as t/s) and the scale forward. The first is taken in which constants absorb everything, no node
  * is added beyond the one removed, and every changed constant fits its storage type.
  */
-import { every, map, type Spread, times } from "../affine/spread.ts";
-import type { GraphNode } from "../graph/view.ts";
+import { every, map, times } from "../affine/spread.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Attempt } from "./describe.ts";
 import type { Draft } from "./draft.ts";
-import { type Direction, Push, type Pushed, untouchable } from "./push.ts";
+import { type Ask, type Direction, Push, type Pushed, untouchable } from "./push.ts";
 import { checkRange } from "./range.ts";
 import type { Fold } from "./types.ts";
 
 type Moves = readonly (readonly [Kind, Direction])[];
 
-const WAYS: readonly { readonly direction: Fold["direction"]; readonly moves: Moves }[] = [
+interface Way {
+  readonly direction: Fold["direction"];
+  readonly moves: Moves;
+}
+
+const WAYS: readonly Way[] = [
   {
     direction: "backward",
     moves: [
@@ -62,6 +67,8 @@ export interface Success {
   readonly stays?: boolean;
 }
 
+const isMixed = ({ scale, shift }: Candidate): boolean => !isOne(scale) && !isZero(shift);
+
 export class Attempts {
   constructor(
     private readonly draft: Draft,
@@ -72,9 +79,9 @@ export class Attempts {
   attempt(found: Candidate): Attempt | Success {
     const mark = this.draft.mark();
     const refusals: Refused[] = [];
-    const mixed = !isOne(found.scale) && !isZero(found.shift);
-    for (const { direction, moves } of mixed ? WAYS : WAYS.slice(0, 2)) {
-      const result = this.way(found, direction, moves, mark);
+    const mixed = isMixed(found);
+    for (const way of mixed ? WAYS : WAYS.slice(0, 2)) {
+      const result = this.identity(found, way.direction) ?? this.way([found], way, mark);
       if (!isRefused(result)) return result;
       this.draft.undo(mark);
       refusals.push(result);
@@ -87,12 +94,23 @@ export class Attempts {
     return { backward: refusals[0], forward: refusals[1] };
   }
 
+  /** Moves the maps of several nodes away at once, where each alone would meet the others: all or none. */
+  together(members: readonly Candidate[]): Success | undefined {
+    const mark = this.draft.mark();
+    for (const way of members.some(isMixed) ? WAYS : WAYS.slice(0, 2)) {
+      const result = this.way(members, way, mark);
+      if (!isRefused(result)) return result;
+      this.draft.undo(mark);
+    }
+    return undefined;
+  }
+
   /** Only the gain leaves, backward or forward; the normalization becomes the Add of its shift. */
   private partly(found: Candidate, mark: number): Refused | Success {
     const { node, scale, shift } = found;
     if (node.version < 7) return refuse("operator-blocks", "is of an opset before 7, where Add does not broadcast");
     for (const to of ["backward", "forward"] as const) {
-      const pushed = this.move(found, "scale", to, []);
+      const pushed = this.move([found], "scale", to, []);
       if (isRefused(pushed)) {
         this.draft.undo(mark);
         continue;
@@ -113,26 +131,24 @@ export class Attempts {
       );
       this.draft.set(node, { ...this.draft.state(node), opType: "Add", params: new Map([[1, constant]]) });
       const touched = this.draft.since(mark);
-      const refused = this.checkTouched(found, touched);
+      const refused = this.checkTouched([found], touched);
       if (refused !== undefined) return refused;
       return { direction: to, visited: [...pushed.visited, node], touched: new Set(touched.keys()), stays: true };
     }
-    return refuse("operator-blocks", "has no neighbour that takes its gain");
+    return refuse("operator-blocks", "has no neighbour that takes its gain either");
   }
 
-  private way(found: Candidate, direction: Fold["direction"], moves: Moves, mark: number): Refused | Success {
-    const nothing = this.identity(found, direction);
-    if (nothing !== undefined) return nothing;
+  private way(members: readonly Candidate[], { direction, moves }: Way, mark: number): Refused | Success {
     const visited = new Set<GraphNode>();
     for (const [kind, to] of moves) {
-      if (to === "forward" && !found.proven)
+      if (to === "forward" && !members.every(({ proven }) => proven))
         return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
-      const pushed = this.move(found, kind, to, moves);
+      const pushed = this.move(members, kind, to, moves);
       if (isRefused(pushed)) return pushed;
       for (const node of pushed.visited) visited.add(node);
     }
     const touched = this.draft.since(mark);
-    return this.checkTouched(found, touched) ?? { direction, visited: [...visited], touched: new Set(touched.keys()) };
+    return this.checkTouched(members, touched) ?? { direction, visited: [...visited], touched: new Set(touched.keys()) };
   }
 
   /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
@@ -148,38 +164,41 @@ export class Attempts {
       : untouchable(x);
   }
 
-  private move(found: Candidate, kind: Kind, to: Direction, moves: Moves): Pushed | Refused {
-    const { node, scale, shift } = found;
-    const push = new Push(this.draft, kind, to);
-    if (kind === "scale") {
-      if (isOne(scale)) return { visited: [] };
-      return to === "backward" ? this.back(push, found, scale) : push.forward(node.outputs[0] as never, scale);
+  private move(members: readonly Candidate[], kind: Kind, to: Direction, moves: Moves): Pushed | Refused {
+    const asks: Ask[] = [];
+    for (const found of members) {
+      const asked = to === "backward" ? this.back(found, kind, moves) : this.onward(found, kind);
+      if (asked === undefined) continue;
+      if (isRefused(asked)) return asked;
+      asks.push(asked);
     }
-    if (isZero(shift)) return { visited: [] };
-    if (to === "forward") return push.forward(node.outputs[0] as never, shift);
-    const first = moves[0][0] === "shift";
-    if (!first) return this.back(push, found, shift);
-    // The shift goes below the gain: x + t/s.
-    if (!every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
-    return this.back(
-      push,
-      found,
-      times(
-        shift,
-        map(scale, (v) => 1 / v),
-      ),
-    );
+    return new Push(this.draft, kind, to).all(asks);
   }
 
-  private back(push: Push, { node, input }: Candidate, by: Spread): Pushed | Refused {
-    const x = node.inputs[input];
-    if (x === undefined) return refuse("malformed-graph", "lacks its input");
-    if (x.scope !== node.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
-    return push.backward(x, by, node, input);
+  private onward({ node, scale, shift }: Candidate, kind: Kind): Ask | undefined {
+    const by = kind === "scale" ? scale : shift;
+    if (kind === "scale" ? isOne(by) : isZero(by)) return undefined;
+    return { value: node.outputs[0] as GraphValue, by, node, index: 0 };
+  }
+
+  private back({ node, input, scale, shift }: Candidate, kind: Kind, moves: Moves): Ask | Refused | undefined {
+    if (kind === "scale" ? isOne(scale) : isZero(shift)) return undefined;
+    // A shift that goes first goes below the gain: x + t/s.
+    const below = kind === "shift" && moves[0][0] === "shift";
+    if (below && !every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
+    const value = node.inputs[input];
+    if (value === undefined) return refuse("malformed-graph", "lacks its input");
+    if (value.scope !== node.scope)
+      return refuse("captured-by-subgraph", `reads "${value.name}" from the graph around it`, { value });
+    const inverse = () => map(scale, (v) => 1 / v);
+    return { value, by: kind === "scale" ? scale : below ? times(shift, inverse()) : shift, node, index: input };
   }
 
   /** Node count and storage ranges of what an attempt changed. */
-  private checkTouched(found: Candidate, touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
+  private checkTouched(
+    members: readonly Candidate[],
+    touched: ReadonlyMap<GraphNode, NodeState | undefined>,
+  ): Refused | undefined {
     let inserted = 0;
     for (const [node, before] of touched) {
       const state = this.draft.state(node);
@@ -190,11 +209,15 @@ export class Attempts {
         if (refused !== undefined) return { node, ...refused };
       }
     }
-    const allowed = found.kind === "batch-normalization" ? 1 : 0;
+    const allowed = members.filter(({ kind }) => kind === "batch-normalization").length;
     return inserted > allowed
-      ? refuse("needs-new-node", `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift`, {
-          facts: { inserted },
-        })
+      ? refuse(
+          "needs-new-node",
+          `would need ${inserted} new Add ${inserted === 1 ? "node" : "nodes"} for its shift, and only ${members.length === 1 ? "one node goes" : `${members.length} nodes go`}`,
+          {
+            facts: { inserted },
+          },
+        )
       : undefined;
   }
 }

@@ -1,7 +1,10 @@
-import type { GraphNode } from "../graph/view.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Fold } from "./types.ts";
 
-/** Takes a node out of the graph: its input and its output become one value, under the name that more readers know. */
+/**
+ * Takes a node out of the graph: its input and its output become one value. Its name is that of the output, unless the map went
+ * forward or more readers know the input.
+ */
 export function bypass(node: GraphNode, input: number, direction: Fold["direction"]): void {
   const x = node.inputs[input];
   const y = node.outputs[0];
@@ -9,7 +12,9 @@ export function bypass(node: GraphNode, input: number, direction: Fold["directio
   node.removed = true;
   for (const value of node.inputs) value?.release();
   const producer = x.producer;
-  if (direction !== "forward" && producer !== undefined && x.scope === y.scope) {
+  const fixed = (value: GraphValue) => value.isOutput || value.isAnnotated || value.isBound;
+  const known = !fixed(y) && (fixed(x) || x.readerCount > y.readerCount);
+  if (direction !== "forward" && producer !== undefined && x.scope === y.scope && !known) {
     const others = x.uses;
     producer.outputs[x.outputIndex] = y;
     y.producer = producer;
@@ -20,8 +25,9 @@ export function bypass(node: GraphNode, input: number, direction: Fold["directio
     x.uses = [];
     return;
   }
-  for (const use of y.uses) use.node.inputs[use.index] = x;
-  x.adopt(y.uses);
+  const readers = y.uses;
+  for (const use of readers) use.node.inputs[use.index] = x;
+  x.adopt(readers);
   y.uses = [];
   y.producer = undefined;
 }

@@ -67,7 +67,8 @@ function batchNormalization(node: GraphNode, facts: Facts, constants: Constants)
   if (x === undefined || node.outputs[0] === undefined) return refuse("malformed-graph", "lacks its input or output");
   if (!isInference(node)) return refuse("training-mode", trainingReason(node));
   const extra = readExtraOutput(node);
-  if (extra !== undefined) return refuse("extra-outputs-used", `has its output "${extra}" read`);
+  if (extra !== undefined)
+    return refuse("extra-outputs-used", `has another output, "${extra.name}", that is read`, { value: extra });
   const tensors: Tensor[] = [];
   for (const [i, name] of ["scale", "B", "mean", "var"].entries()) {
     const tensor = vector(node, i + 1, name, constants);
@@ -82,7 +83,7 @@ function batchNormalization(node: GraphNode, facts: Facts, constants: Constants)
     tensors.push(tensor);
   }
   const rank = facts.rank(x);
-  if (rank === undefined) return refuse("shape-unknown", "has an input of unknown rank", { value: x });
+  if (rank === undefined) return refuse("shape-unknown", `has an input "${x.name}" of unknown rank`, { value: x });
   return coefficients(node, facts, rank, tensors);
 }
 
@@ -110,7 +111,7 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
     ) {
       return refuse(
         "parameter-not-finite",
-        `has scale ${gamma[c]}, B ${beta[c]}, mean ${mean[c]}, variance ${variance[c]} with epsilon ${epsilon} on channel ${c}`,
+        `has scale ${gamma[c]}, B ${beta[c]}, mean ${mean[c]}, variance ${variance[c]} with epsilon ${epsilon} on channel ${c}, which makes no finite gain and shift`,
         {
           facts: { channel: c, scale: gamma[c], bias: beta[c], mean: mean[c], variance: variance[c], epsilon },
         },
@@ -162,7 +163,8 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
   const constantType = dtypeOf(facts.of(c).dtype);
   if (constantType === undefined || !isStorageFloat(constantType)) return undefined;
   const rank = facts.rank(x);
-  if (rank === undefined) return { ...none, refusal: refuse("shape-unknown", "has an input of unknown rank", { value: x }) };
+  if (rank === undefined)
+    return { ...none, refusal: refuse("shape-unknown", `has an input "${x.name}" of unknown rank`, { value: x }) };
   if (rank < (facts.rank(c) ?? 0))
     return { ...none, refusal: refuse("broadcast-grows", "has a constant of higher rank than its input") };
   if (!isSmall(facts, c)) return undefined;
@@ -172,7 +174,10 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
   const shape = facts.shape(x);
   const grows = spread.dims.findIndex((d, axis) => d !== 1 && typeof shape?.[axis] === "number" && shape[axis] !== d);
   if (grows >= 0)
-    return { ...none, refusal: refuse("broadcast-grows", `broadcasts axis ${grows} of its input to ${spread.dims[grows]}`) };
+    return {
+      ...none,
+      refusal: refuse("broadcast-grows", `broadcasts axis ${grows} of its input from ${shape?.[grows]} to ${spread.dims[grows]}`),
+    };
   const wide = constant.dims.findIndex((d, i) => d !== 1 && shape?.[i + rank - constant.dims.length] === 1);
   if (wide >= 0)
     return { ...none, refusal: refuse("broadcast-grows", `broadcasts its input to ${constant.dims[wide]} along one axis`) };

@@ -116,22 +116,49 @@ export class Constants {
    * @throws BnfoldError when its payload is broken or an operator of its subgraph fails.
    */
   tensor(value: GraphValue, keepStorage = false): Tensor {
-    const found = this.value(value, keepStorage);
+    const found = this.stored(value, keepStorage) ?? this.made(value);
     if (!isTensor(found)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });
     return found;
   }
 
-  private value(value: GraphValue, keepStorage = false): Value | undefined {
+  private isStored(value: GraphValue): boolean {
+    return value.initializer !== undefined || value.sparse !== undefined || this.cache.has(value);
+  }
+
+  private stored(value: GraphValue, keepStorage = false): Tensor | undefined {
     const cached = this.cache.get(value);
     if (cached !== undefined) return cached;
     if (value.initializer !== undefined) return decode(value.initializer, { keepStorage });
-    if (value.sparse !== undefined) return decodeSparse(value.sparse);
+    return value.sparse && decodeSparse(value.sparse);
+  }
+
+  /** Constants computed from constants, however long the chain: what one needs is computed first. */
+  private made(value: GraphValue): Value | undefined {
+    const made = new Map<GraphValue, Value | undefined>();
+    const open = [value];
+    while (open.length > 0) {
+      const next = open[open.length - 1];
+      const inputs = next.producer?.inputs ?? [];
+      const missing = inputs.filter((v) => v !== undefined && this.isFixed(v) && !made.has(v) && !this.isStored(v));
+      if (missing.length > 0) {
+        open.push(...(missing as GraphValue[]));
+        continue;
+      }
+      open.pop();
+      if (!made.has(next)) made.set(next, this.compute(next, made));
+    }
+    return made.get(value);
+  }
+
+  private compute(value: GraphValue, made: ReadonlyMap<GraphValue, Value | undefined>): Value | undefined {
     const { producer } = value;
     if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
+    const read = (input: GraphValue, i: number) =>
+      this.isFixed(input) ? (made.get(input) ?? this.stored(input)) : this.standIn(producer, i);
     const outputs = runNode(
       producer.record,
       producer.version,
-      producer.inputs.map((input, i) => input && (this.isFixed(input) ? this.value(input) : this.standIn(producer, i))),
+      producer.inputs.map((input, i) => input && read(input, i)),
     );
     const output = outputs[value.outputIndex];
     if (isTensor(output) && output.data.length <= 2 ** 16) this.cache.set(value, output);
@@ -146,7 +173,7 @@ export class Constants {
     if (!readOnly && this.dequantized.has(value))
       return refuse("quantized", `has a quantised constant "${value.name}"`, { value });
     const { dtype, shape } = this.facts.of(value);
-    const name = dtypeOf(dtype) as DType | undefined;
+    const name: DType | undefined = dtypeOf(dtype) ?? (this.computed.has(value) ? this.tensor(value).dtype : undefined);
     let dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
     if (name === undefined || !isStorageFloat(name))
       return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, { value });
@@ -169,6 +196,7 @@ export class Constants {
     if (this.isOverridable(value) && (value.initializer ?? value.sparse) !== undefined) {
       return refuse("parameter-is-input", `reads "${value.name}", an initializer that callers may override`, { value });
     }
-    return refuse("weight-not-constant", `reads "${value.name}", which is computed at run time`, { value });
+    const how = value.producer === undefined ? "which callers feed" : "which is computed at run time";
+    return refuse("weight-not-constant", `reads "${value.name}", ${how}`, { value });
   }
 }

@@ -108,8 +108,6 @@ class Merger {
     }
     const found = [...new Set(this.merges.values())].sort((a, b) => a.hosts[0].order - b.hosts[0].order);
     const merges = found.map(({ hosts: _, ...merge }, i) => ({ ...merge, id: i + 1 }));
-    for (const value of this.orphans)
-      value.uses = value.uses.filter(({ node, index }) => !node.removed && node.inputs[index] === value);
     return { merges, unmerged: this.unmerged.reverse(), removed: this.removed, reused: this.reused, orphans: [...this.orphans] };
   }
 

@@ -215,28 +215,35 @@ class Patcher {
     if (any) this.edits.rewriteNodes.push(change as NodeRewrite);
   }
 
-  /** Drops a constant nobody reads any more, and what only it needed. */
+  /** Drops constants nobody reads any more: this one, and what only it needed. */
   private sweep(value: GraphValue): void {
-    if (this.dead.has(value) || value.isOutput || value.isBound || value.isAnnotated) return;
-    if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return;
+    const open = [value];
+    for (let next = open.pop(); next !== undefined; next = open.pop())
+      for (const input of this.drop(next)) if (input !== undefined) open.push(input);
+  }
+
+  /** Drops one constant when nobody reads it; what its node read. */
+  private drop(value: GraphValue): readonly (GraphValue | undefined)[] {
+    if (this.dead.has(value) || value.isOutput || value.isBound || value.isAnnotated) return [];
+    if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return [];
     if (value.initializer !== undefined && value.producer === undefined) {
-      if (value.isInput) return;
+      if (value.isInput) return [];
       this.dead.add(value);
       this.edits.dropTensors.push(value.initializer);
       this.forget(value);
-      return;
+      return [];
     }
     const { producer } = value;
-    if (producer === undefined || producer.removed || !this.plan.draft.constants.has(value)) return;
+    if (producer === undefined || producer.removed || !this.plan.draft.constants.has(value)) return [];
     if (
       producer.outputs.some((output) => output !== undefined && output !== value && (output.uses.length > 0 || output.isOutput))
     )
-      return;
+      return [];
     this.dead.add(value);
     producer.removed = true;
     this.edits.dropNodes.push(producer.record);
     this.forget(value);
-    for (const input of producer.inputs) if (input !== undefined) this.sweep(input);
+    return producer.inputs;
   }
 
   private readonly infos = new Map<Scope, ReadonlySet<ValueInfoRecord>>();

@@ -7,7 +7,7 @@ import { BnfoldError } from "../diag/error.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
-import { isOne } from "../rules/params.ts";
+import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
@@ -17,6 +17,7 @@ import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, keptBecause, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
+import { canGoTogether, groupsOf } from "./groups.ts";
 import { mergeRegions } from "./merge.ts";
 import type { Counts, Fold, Kept, NodeRef, PlanData } from "./types.ts";
 
@@ -49,6 +50,9 @@ export interface PlanDraft {
 
 /** A node of the file as a key: its graph and its place there. */
 export const nodeKey = ({ scope, index }: Pick<NodeRef, "scope" | "index">): string => `${scope}#${index}`;
+
+/** This many nodes around one operator are tried together first. */
+const MANY = 32;
 
 /** Rounds over the open candidates; each further round only follows progress. */
 const MAX_ROUNDS = 32;
@@ -100,6 +104,8 @@ class Planner {
   private readonly removed: GraphNode[] = [];
   private readonly orphans: GraphValue[] = [];
   private readonly absorbers: GraphNode[][] = [];
+  /** Something was left for the next round. */
+  private deferred = false;
 
   constructor(
     private readonly view: GraphView,
@@ -113,12 +119,20 @@ class Planner {
 
   run(): PlanDraft {
     const { view } = this;
-    const found = view.nodes.filter((node) => this.find(node) !== undefined);
-    const affines = found.filter((node) => node.opType !== "BatchNormalization").length;
-    const before = countNodes(view, affines);
+    const initial = countNodes(view, 0);
+    const all = view.nodes.filter((node) => this.candidate(node) !== undefined);
+    const found = all.filter((node) => this.find(node) !== undefined);
     let kept = this.settle(found);
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));
+    const known = new Set(found);
+    const biases = this.settleBiases(
+      all.filter((node) => !known.has(node) && !node.removed),
+      kept,
+    );
+    if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
+    const before = { ...initial, affines };
     const data = { folds: this.folds, kept: [...kept.values()], merges, unmerged, before };
     return {
       view,
@@ -138,8 +152,42 @@ class Planner {
     return this.retyped({ ...counted, nodes: counted.nodes + inserted.length, operators });
   }
 
-  /** Tries nodes again and again until nothing moves; what is left, each with its reason, in topological order. */
+  /** Tries nodes, alone and together, until nothing moves; what is left, each with its reason, in topological order. */
   private settle(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
+    // Many nodes around one operator go fastest together.
+    let kept = this.settleAlone(this.settleTogether(nodes, MANY));
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const left = this.settleTogether([...kept.keys()], 2);
+      if (left.length === kept.size) break;
+      kept = this.settleAlone(left);
+    }
+    return kept;
+  }
+
+  /** Tries groups of at least `least` nodes; the nodes that are left. */
+  private settleTogether(nodes: readonly GraphNode[], least: number): readonly GraphNode[] {
+    const found = nodes.flatMap((node) => this.movable(node) ?? []);
+    let any = false;
+    for (const group of groupsOf(found, least)) {
+      const members = group.filter(({ node }) => !node.removed).flatMap(({ node }) => this.movable(node) ?? []);
+      const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
+      if (success === undefined) continue;
+      for (const member of members) this.commit(member, success);
+      any = true;
+    }
+    return any ? nodes.filter((node) => !node.removed) : nodes;
+  }
+
+  /** The map of a node that may be moved away, as it is now. */
+  private movable(node: GraphNode): Candidate | undefined {
+    const found = this.find(node);
+    if (found === undefined || "refusal" in found || this.isConstant(node) || this.isExcluded(node)) return undefined;
+    const current = currentMap(found, this.draft);
+    return isRefused(current) ? undefined : current;
+  }
+
+  /** Tries nodes one by one. */
+  private settleAlone(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
     let open = nodes;
     let kept = new Map<GraphNode, Kept>();
     for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
@@ -147,18 +195,36 @@ class Planner {
       const reasons = new Map<GraphNode, Kept>();
       // Every other round goes against the flow, so that chains resolve from either end.
       for (const [i, node] of (round % 2 === 0 ? open : open.toReversed()).entries()) {
-        const reason = this.consider(node);
+        const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);
         if (reason === undefined) continue;
         left.push(node);
         reasons.set(node, reason);
       }
-      const progress = left.length < open.length;
+      const progress = left.length < open.length || this.deferred;
+      this.deferred = false;
       open = left.toSorted((a, b) => a.order - b.order);
       kept = reasons;
       if (!progress) break;
     }
     return new Map(open.map((node) => [node, kept.get(node) as Kept]));
+  }
+
+  /**
+   * The Adds that are biases of linear layers, once everything else has had its way with them: one that can go on into the next
+   * layer's bias does. One that stays is nothing to report, unless its layer has another bias by now.
+   */
+  private settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): { folded: number; kept: number } {
+    const count = { folded: 0, kept: 0 };
+    for (const node of nodes) {
+      const reason = this.consider(node, { bias: true });
+      if (reason === undefined) count.folded++;
+      else if (this.find(node) !== undefined) {
+        kept.set(node, reason);
+        count.kept++;
+      }
+    }
+    return count;
   }
 
   /** Merges parallel linear branches; the affine nodes inside them are folded with them. */
@@ -238,8 +304,8 @@ class Planner {
   }
 
   /** The Add right after a linear layer that has no bias of its own is that layer's bias, not something to fold. */
-  private isBias({ node, input, kind, scale }: Candidate): boolean {
-    if (kind !== "affine" || !isOne(scale)) return false;
+  private isBias({ node, input, kind, scale, shift }: Candidate): boolean {
+    if (kind !== "affine" || !isOne(scale) || isZero(shift)) return false;
     const producer = node.inputs[input]?.producer;
     if (producer?.opType !== "MatMul" || producer.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
     const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
@@ -247,8 +313,8 @@ class Planner {
   }
 
   /** Folds a node, or says why not. */
-  private consider(node: GraphNode): Kept | undefined {
-    const found = this.find(node);
+  private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
+    const found = bias ? this.candidate(node) : this.find(node);
     if (found === undefined) return undefined;
     if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return keptBecause(found, found.refusal);
@@ -260,12 +326,30 @@ class Planner {
     }
     const current = currentMap(found, this.draft);
     if (isRefused(current)) return keptBecause(found, current);
+    const mark = this.draft.mark();
     const outcome = this.attempts.attempt(current);
     if ("direction" in outcome) {
+      if (later && this.onlyMoves(current, outcome)) {
+        this.draft.undo(mark);
+        this.deferred = true;
+        return keptBecause(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
+      }
       this.commit(current, outcome);
       return undefined;
     }
     return keptBecause(found, outcome);
+  }
+
+  /**
+   * True when a normalization would go into several arithmetic nodes behind it: should they have no way out, they had better go
+   * into it, for then one node is left instead of them.
+   */
+  private onlyMoves({ kind }: Candidate, { direction, touched }: Success): boolean {
+    if (kind !== "batch-normalization" || direction !== "forward" || touched.size < 2) return false;
+    return [...touched.keys()].every((node) => {
+      const found = this.find(node);
+      return found !== undefined && !("refusal" in found) && found.kind === "affine";
+    });
   }
 
   /** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
@@ -303,7 +387,7 @@ class Planner {
     if (success.stays === true) {
       for (const value of node.inputs.splice(1)) {
         if (value === undefined) continue;
-        value.uses = value.uses.filter((use) => use.node !== node);
+        value.release();
         this.orphans.push(value);
       }
       return;

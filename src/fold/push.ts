@@ -7,10 +7,10 @@
  * that all demands on a node are known when it is its turn.
  */
 import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
-import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne, isZero } from "../rules/params.ts";
-import { isRefused, type Kind, type Move, type Refused, refuse, type Step } from "../rules/types.ts";
+import { isRefused, type Kind, type Move, type MoveFn, type Refused, type Rule, refuse, type Step } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
 
 export type Direction = "backward" | "forward";
@@ -19,6 +19,17 @@ export interface Pushed {
   /** Operators crossed or changed, in the order they were met. */
   readonly visited: readonly GraphNode[];
 }
+
+/** A map on a value that a reader asks for, or on a value that is told to its readers. */
+export interface Ask {
+  readonly value: GraphValue;
+  readonly by: Spread;
+  readonly node: GraphNode;
+  readonly index: number;
+}
+
+/** A node with more inputs or outputs than this is asked what it needs no map for before it is asked about a map. */
+const HUB = 32;
 
 /** Choices tried for one map before giving up; each costs one walk. */
 const MAX_TRIES = 64;
@@ -40,18 +51,17 @@ export class Push {
     private readonly direction: Direction,
   ) {}
 
-  /** Asks that `value` become by(value), on behalf of its reader `node`. */
-  backward(value: GraphValue, by: Spread, node: GraphNode, index: number): Pushed | Refused {
+  /**
+   * Backward: asks that each `value` become by(value), on behalf of its reader `node`. Forward: tells every reader of each
+   * `value`, which `node` makes, that it will see the value before the map `by`.
+   */
+  all(asks: readonly Ask[]): Pushed | Refused {
     const work: Work = { heap: [], demands: new Map(), visited: [] };
-    const refused = this.ask(work, value, by, node, index) ?? this.walk(work);
-    return refused ?? { visited: work.visited };
-  }
-
-  /** Tells every reader of `value` that it will see the value before the map `by`. */
-  forward(value: GraphValue, by: Spread): Pushed | Refused {
-    const work: Work = { heap: [], demands: new Map(), visited: [] };
-    const refused = this.tell(work, value, by) ?? this.walk(work);
-    return refused ?? { visited: work.visited };
+    for (const { value, by, node, index } of asks) {
+      const refused = this.direction === "backward" ? this.ask(work, value, by, node, index) : this.tell(work, value, by);
+      if (refused !== undefined) return refused;
+    }
+    return this.walk(work) ?? { visited: work.visited };
   }
 
   private isIdentity(by: Spread): boolean {
@@ -63,7 +73,10 @@ export class Push {
     for (;;) {
       const node = popHeap(work.heap, before);
       if (node === undefined) return undefined;
-      while (work.heap[0] === node) popHeap(work.heap, before);
+      let edges = 1;
+      for (; work.heap[0] === node; edges++) popHeap(work.heap, before);
+      const stop = Math.max(node.inputs.length, node.outputs.length) > HUB && edges === 1 ? this.hub(work, node) : undefined;
+      if (stop !== undefined) return { node, ...stop };
       const steps = this.direction === "backward" ? this.visitBack(work, node) : this.visitForward(work, node);
       if (isRefused(steps)) return { node, ...steps };
       work.visited.push(node);
@@ -76,11 +89,43 @@ export class Push {
     }
   }
 
+  /** What stops any map that comes to a node of many inputs or outputs from one of them, told without going through all. */
+  private hub(work: Work, node: GraphNode): Refused | undefined {
+    const rule = node.domain === "" ? ruleOf(this.draft.state(node).opType) : undefined;
+    if (rule?.handsOn !== this.direction) return undefined;
+    if (this.direction === "backward") return this.ending(node.inputs[0], node);
+    const other = rule.together === this.kind && node.inputs.find((value) => value !== undefined && this.isBare(work, value));
+    if (other)
+      return refuse("other-reader", "combines it with another value that does not carry the same gain", { value: other });
+    return this.ending(node.outputs[0], node);
+  }
+
+  /** A computed value that carries no map. */
+  private isBare(work: Work, value: GraphValue): boolean {
+    return !work.demands.has(value) && !this.draft.constants.has(value);
+  }
+
+  /** What stops every map on `value` right there. */
+  private ending(value: GraphValue | undefined, node: GraphNode): Refused | undefined {
+    if (value === undefined) return undefined;
+    const back = this.direction === "backward";
+    if (back && value.producer === undefined)
+      return refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node });
+    const stop = untouchable(value);
+    if (stop !== undefined) return stop;
+    const [next] = back ? [value.producer] : [...value.readers()].map((use) => use.node);
+    if (next === undefined) return undefined;
+    const rule = next.domain === "" && next.bodies.length === 0 ? ruleOf(this.draft.state(next).opType) : undefined;
+    const move = this.moves(rule);
+    return move === undefined && rule?.ignores === undefined ? { node: next, ...this.lacking(rule) } : undefined;
+  }
+
   /** Tries the steps in turn, each with the rest of the walk. */
   private choose(work: Work, node: GraphNode, steps: readonly Step[]): Refused | undefined {
     let refused: Refused | undefined;
     for (const step of steps) {
-      if (++this.tries > MAX_TRIES) return refused ?? refuse("operator-blocks", "offers too many ways to try", { node });
+      if (++this.tries > MAX_TRIES)
+        return refused ?? refuse("operator-blocks", "is where more ways part than are tried", { node });
       const mark = this.draft.mark();
       const copy: Work = {
         heap: [...work.heap],
@@ -112,8 +157,9 @@ export class Push {
   private ask(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
     if (this.isIdentity(by)) return undefined;
     const stop =
-      untouchable(value) ??
-      (value.producer === undefined ? refuse("is-graph-input", `ends at the graph input "${value.name}"`, { value }) : undefined);
+      value.producer === undefined
+        ? refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node })
+        : untouchable(value);
     if (stop !== undefined) return stop;
     const list = work.demands.get(value);
     if (list === undefined) work.demands.set(value, [{ node, index, by }]);
@@ -127,12 +173,9 @@ export class Push {
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
     work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
-    for (const use of value.uses) {
+    for (const use of value.readers()) {
       if (use.node.scope !== value.scope)
-        return refuse("captured-by-subgraph", `is followed by "${value.name}", which a subgraph reads`, {
-          value,
-          node: use.node,
-        });
+        return refuse("captured-by-subgraph", `reads "${value.name}" inside a subgraph`, { value, node: use.node });
       pushHeap(work.heap, use.node, (a, b) => a.order < b.order);
     }
     return undefined;
@@ -157,9 +200,9 @@ export class Push {
       if (!sameSpread(other.by, by))
         return refuse("other-reader", `makes "${value.name}", whose readers would need different maps`, { value });
     }
-    for (const use of value.uses) {
-      if (demands.some((d) => d.node === use.node && d.index === use.index)) continue;
-      if (use.node.removed) continue;
+    const asked = demands.length > 8 ? new Set(demands.map(keyOf)) : undefined;
+    for (const use of value.readers()) {
+      if (asked?.has(keyOf(use)) ?? demands.some((d) => d.node === use.node && d.index === use.index)) continue;
       const ignores = use.node.domain === "" ? ruleOf(use.node.opType)?.ignores : undefined;
       if (ignores?.(this.draft.at(use.node), use.index, this.kind, by)) continue;
       return use.node.scope === value.scope
@@ -181,21 +224,28 @@ export class Push {
 
   private applyRule(node: GraphNode, by: readonly (Spread | undefined)[]): Move {
     const rule = node.domain === "" && node.bodies.length === 0 ? ruleOf(this.draft.state(node).opType) : undefined;
-    const [scale, shift] =
-      this.direction === "backward" ? [rule?.backScale, rule?.backShift] : [rule?.forwardScale, rule?.forwardShift];
-    const move = this.kind === "scale" ? scale : shift;
-    if (move !== undefined) return move(this.draft.at(node), by);
-    return scale !== undefined && this.kind === "shift"
+    return this.moves(rule)?.(this.draft.at(node), by) ?? this.lacking(rule);
+  }
+
+  private moves(rule: Rule | undefined, kind = this.kind): MoveFn | undefined {
+    if (this.direction === "backward") return kind === "scale" ? rule?.backScale : rule?.backShift;
+    return kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
+  }
+
+  private lacking(rule: Rule | undefined): Refused {
+    return this.moves(rule, "scale") !== undefined
       ? refuse("shift-blocks", "passes a gain but no shift")
       : refuse("operator-blocks", `neither absorbs nor passes a ${this.kind === "scale" ? "gain" : "shift"}`);
   }
 }
 
+const keyOf = ({ node, index }: Use): string => `${node.order},${index}`;
+
 /** Why a value may not change, whoever asks. */
 export function untouchable(value: GraphValue): Refused | undefined {
-  if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, { value });
-  if (value.isAnnotated)
-    return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, { value });
+  const at = { value, node: value.producer };
+  if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, at);
+  if (value.isAnnotated) return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, at);
   return undefined;
 }
 

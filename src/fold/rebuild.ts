@@ -116,12 +116,15 @@ function rewire(found: Found, draft: Draft, view: GraphView): GraphValue[] {
     .filter((value) => value !== undefined && value !== output) as GraphValue[];
   for (const node of nodes) {
     for (const value of node.outputs) if (value !== output && value !== undefined) value.producer = undefined;
-    if (!stay.has(node)) node.removed = true;
+    if (stay.has(node)) continue;
+    node.removed = true;
+    for (const value of node.inputs) value?.release();
   }
   const read = (node: GraphNode, index: number, value: GraphValue): void => {
     if (node.inputs[index] === value) return;
+    node.inputs[index]?.release();
     node.inputs[index] = value;
-    value.uses.push({ node, index });
+    value.adopt([{ node, index }]);
   };
   const make = (node: GraphNode, value: GraphValue): GraphValue => {
     node.outputs = [value];
@@ -140,24 +143,30 @@ function rewire(found: Found, draft: Draft, view: GraphView): GraphValue[] {
     const opType = sign < 0 ? "Sub" : "Add";
     const { dropped: _, ...state } = draft.state(node);
     draft.set(node, { ...state, opType, params: new Map(), attributes: {}, bias: undefined });
-    for (const value of node.inputs) if (value !== undefined) value.uses = value.uses.filter((use) => use.node !== node);
-    node.inputs = [];
+    for (const value of node.inputs.splice(2)) value?.release();
     read(node, 0, sum);
     read(node, 1, values[i + 1]);
     sum = make(node, i === adds.length - 1 ? output : fresh(node, found, draft, view));
   }
-  for (const value of orphans)
-    if (!draft.constants.has(value))
-      value.uses = value.uses.filter(({ node, index }) => !node.removed && node.inputs[index] === value);
   return orphans;
+}
+
+const taken = new WeakMap<GraphView, Set<string>>();
+
+/** Every name of a model, in whatever scope. */
+function namesOf(view: GraphView): Set<string> {
+  const names = taken.get(view) ?? new Set(view.scopes.flatMap((scope) => [...scope.values.keys()]));
+  taken.set(view, names);
+  return names;
 }
 
 /** A new name for what is a new value, after the operator that makes it. */
 function fresh(node: GraphNode, { root }: Found, draft: Draft, view: GraphView): GraphValue {
   const base = `${node.record.outputs[0]}_merged`;
-  const isTaken = (name: string) => view.scopes.some((scope) => scope.values.has(name));
+  const names = namesOf(view);
   let name = base;
-  for (let i = 1; isTaken(name); i++) name = `${base}_${i}`;
+  for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
+  names.add(name);
   const value = new GraphValue(name, root.scope);
   root.scope.values.set(name, value);
   // Parts may broadcast: the shape of the whole says nothing of this one.

@@ -80,6 +80,9 @@ export function nodesOf(expression: Expression): Set<GraphNode> {
   return nodes;
 }
 
+/** A Sum of more operands is left alone. */
+const MAX_PARTS = 1024;
+
 const negated = (m: LinearMap): LinearMap => affine(m, new Float64Array(m.outputs).fill(-1), new Float64Array(m.outputs));
 
 /** Reads expressions off a graph. Each value is read once; asked for in topological order, nothing is read deeply. */
@@ -175,18 +178,18 @@ export class Reader {
   }
 
   private sum(node: GraphNode, depth: number): Expression | undefined {
+    if (node.inputs.length > MAX_PARTS) return undefined;
     const legacy = node.version < 7 && this.around.at(node).int("broadcast", 0) !== 0;
     const rank = node.outputs[0] && this.around.rank(node.outputs[0]);
     if (legacy || node.inputs.some((value) => value === undefined || this.around.rank(value) !== rank)) return undefined;
     const parts: (Expression | undefined)[] = node.inputs.map((value) => this.value(value as GraphValue, depth));
     // What grows too large is cut at its largest part.
-    for (
-      let left = parts.length;
-      left > 0 && 1 + parts.reduce((n, part) => n + (part?.size ?? 0), 0) > this.reading.limit;
-      left--
-    ) {
-      const at = parts.reduce((best, part, i) => ((part?.size ?? 0) > (parts[best]?.size ?? 0) ? i : best), 0);
+    const sizes = parts.map((part) => part?.size ?? 0);
+    let size = sizes.reduce((n, part) => n + part, 1);
+    for (const at of [...parts.keys()].sort((a, b) => sizes[b] - sizes[a])) {
+      if (size <= this.reading.limit) break;
       parts[at] = this.leaf(node.inputs[at] as GraphValue);
+      size -= sizes[at];
     }
     if (parts.some((part) => part === undefined || part.outputs !== parts[0]?.outputs)) return undefined;
     return sumOf(node, parts as Expression[]);
@@ -196,17 +199,21 @@ export class Reader {
 function sumOf(node: GraphNode, parts: readonly Expression[]): Expression {
   const terms: Term[] = [...parts[0].terms];
   const misfits = parts.flatMap((part) => part.misfits);
+  /** The first term of each tensor. */
+  const places = new Map<GraphValue, number>();
+  for (const [i, { source }] of terms.entries()) if (!places.has(source)) places.set(source, i);
   for (const [i, part] of parts.entries()) {
     if (i === 0) continue;
     const sign = node.opType === "Sub" ? -1 : 1;
     for (const term of part.terms) {
-      const at = terms.findIndex((other) => other.source === term.source);
-      const joined = at < 0 ? undefined : add(terms[at].map, term.map, sign);
-      if (joined !== undefined && !isMisfit(joined)) {
+      const at = places.get(term.source);
+      const joined = at === undefined ? undefined : add(terms[at].map, term.map, sign);
+      if (at !== undefined && joined !== undefined && !isMisfit(joined)) {
         terms[at] = { source: term.source, map: joined, layers: [...terms[at].layers, ...term.layers] };
         continue;
       }
-      if (joined !== undefined) misfits.push(joined.misfit);
+      if (joined !== undefined && isMisfit(joined)) misfits.push(joined.misfit);
+      if (at === undefined) places.set(term.source, terms.length);
       terms.push({ ...term, map: sign < 0 ? negated(term.map) : term.map });
     }
   }

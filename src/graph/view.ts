@@ -32,7 +32,9 @@ export class GraphValue {
   isAnnotated = false;
   isBound = false;
   private list: Use[] = [];
-  private stale = false;
+  /** Entries of the list that were given up since it was last put right, and how many of its first ones are known to be. */
+  private gone = 0;
+  private first = 0;
   /** Declarations in the file: input, output or value_info entries. */
   readonly declared: ValueInfoRecord[] = [];
 
@@ -43,18 +45,34 @@ export class GraphValue {
 
   /** Who reads it, nodes taken out of the graph excepted. */
   get uses(): Use[] {
-    if (this.stale) this.list = this.list.filter((use) => !use.node.removed);
-    this.stale = false;
+    if (this.gone > 0) this.uses = this.list.filter((use) => this.isRead(use));
     return this.list;
   }
 
   set uses(list: Use[]) {
     this.list = list;
+    this.gone = 0;
+    this.first = 0;
   }
 
-  /** Says that a reader was taken out. The list is put right when somebody asks: a constant may have 100,000 readers. */
+  private isRead({ node, index }: Use): boolean {
+    return !node.removed && node.inputs[index] === this;
+  }
+
+  /** The same one by one, for who stops early: the list is not put right for it. */
+  *readers(): Generator<Use> {
+    while (this.first < this.list.length && !this.isRead(this.list[this.first])) this.first++;
+    for (let i = this.first; i < this.list.length; i++) if (this.isRead(this.list[i])) yield this.list[i];
+  }
+
+  /** How many places read it. */
+  get readerCount(): number {
+    return this.list.length - this.gone;
+  }
+
+  /** Says that one place stopped reading it. The list is put right when somebody asks: a value may have 100,000 readers. */
   release(): void {
-    this.stale = true;
+    this.gone++;
   }
 
   /** Takes over the readers of another value. */

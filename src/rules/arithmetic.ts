@@ -253,7 +253,8 @@ const straight = (_at: RuleNode, by: readonly (Spread | undefined)[]): Move => [
 const reversed = (_at: RuleNode, by: readonly (Spread | undefined)[]): Move => [{ pass: [negate(by[0] as Spread)] }];
 
 export const arithmetic: readonly Rule[] = [
-  ...alike("Add Sub Sum Mean", sumLike),
+  ...alike("Add Sub", sumLike),
+  ...alike("Sum Mean", { ...sumLike, handsOn: "forward", together: "scale" }),
   ...alike("Mul Div", productLike),
   { type: "Neg", backScale: straight, forwardScale: straight, backShift: reversed, forwardShift: reversed },
 ];

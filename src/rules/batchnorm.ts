@@ -20,7 +20,8 @@ function parts(at: RuleNode, by: Spread | undefined): Parts | Refused {
   const [gamma, beta] = [at.param(1), at.param(2)];
   if (isRefused(gamma)) return gamma;
   if (isRefused(beta)) return beta;
-  if (gamma.dims.length !== 1) return refuse("not-channelwise", "has one statistic per activation");
+  if (gamma.dims.length !== 1)
+    return refuse("not-channelwise", "has a parameter for each activation (spatial is 0), not for each channel");
   const vector = by && vectorOn(by, 1, gamma.dims[0]);
   if (vector === undefined) return refuse("axis-blocks", "normalizes channels, but the map lies on another axis");
   return { gamma, beta, vector };

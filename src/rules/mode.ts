@@ -1,6 +1,6 @@
 /** Whether a node computes what inference computes, in each opset's own way of saying so. */
 import { intAttr } from "../graph/attributes.ts";
-import type { GraphNode } from "../graph/view.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 
 const present = (node: GraphNode, index: number): boolean => node.outputs[index] !== undefined;
 
@@ -18,5 +18,5 @@ export function isInference(node: GraphNode): boolean {
 }
 
 /** Outputs beyond the first that somebody reads. */
-export const readExtraOutput = (node: GraphNode): string | undefined =>
-  node.outputs.slice(1).find((value) => value !== undefined && (value.uses.length > 0 || value.isOutput))?.name;
+export const readExtraOutput = (node: GraphNode): GraphValue | undefined =>
+  node.outputs.slice(1).find((value) => value !== undefined && (value.uses.length > 0 || value.isOutput));

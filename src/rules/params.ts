@@ -6,6 +6,26 @@ import { type NodeState, type Param, type Refused, type RuleNode, refuse, withAt
 
 const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
+/** A constant that took this many changes keeps the numbers it has then: the chain of functions stays short. */
+const LONGEST = 32;
+const lengths = new WeakMap<Param["values"], number>();
+
+/** `change` of what `from` gives. */
+function after(from: Param["values"], change: (values: Float64Array) => Float64Array): Param["values"] {
+  const length = (lengths.get(from) ?? 0) + 1;
+  if (length < LONGEST) {
+    const values = () => change(from());
+    lengths.set(values, length);
+    return values;
+  }
+  let [first, kept]: [Param["values"] | undefined, Float64Array | undefined] = [from, undefined];
+  return () => {
+    kept ??= change((first as Param["values"])());
+    first = undefined;
+    return kept.slice();
+  };
+}
+
 /** A new constant. */
 export function fresh(dtype: StorageFloat, dims: readonly number[], values: () => Float64Array): Param {
   return { dtype, dims, source: undefined, values, gain: 1, smallest: 1, mixed: true };
@@ -21,7 +41,7 @@ export function scaled(param: Param, by: Spread): Param {
     if (v !== 0) smallest = Math.min(smallest, Math.abs(v));
   }
   const { dims } = param;
-  const values = () => scaleInPlace(expand(param.values(), dims, grown), grown, factors);
+  const values = after(param.values, (v) => scaleInPlace(expand(v, dims, grown), grown, factors));
   if (grown.every((d, i) => d === dims[i])) scaleStream(param.values, values, dims, factors);
   return {
     ...param,
@@ -40,12 +60,12 @@ export function shifted(param: Param, by: Spread): Param {
     ...param,
     dims: grown,
     mixed: true,
-    values: () => {
-      const out = expand(param.values(), dims, grown);
+    values: after(param.values, (v) => {
+      const out = expand(v, dims, grown);
       const add = expand(by.data, by.dims, grown);
       for (let i = 0; i < out.length; i++) out[i] += add[i];
       return out;
-    },
+    }),
   };
 }
 
@@ -53,7 +73,7 @@ export function shifted(param: Param, by: Spread): Param {
 export const mapped = (param: Param, f: (v: number) => number): Param => ({
   ...param,
   mixed: true,
-  values: () => param.values().map(f),
+  values: after(param.values, (v) => v.map(f)),
 });
 
 /** The same numbers under more leading dimensions of 1. */

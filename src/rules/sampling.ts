@@ -53,7 +53,7 @@ const roiAlign = passes(
     const channel = at.string("mode", "avg") === "avg" ? -1 : firstFailing(s, (v) => v >= 0);
     return channel < 0
       ? undefined
-      : refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would turn round`, {
+      : refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would make minima`, {
           facts: { channel, gain: s.data[channel] },
         });
   },

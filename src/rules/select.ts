@@ -279,6 +279,7 @@ export const select: readonly Rule[] = [
     backShift: concatBack("shift"),
     forwardScale: concatForward("scale"),
     forwardShift: concatForward("shift"),
+    handsOn: "forward",
   },
   {
     type: "Split",
@@ -286,6 +287,7 @@ export const select: readonly Rule[] = [
     backShift: splitBack("shift"),
     forwardScale: splitForward,
     forwardShift: splitForward,
+    handsOn: "backward",
   },
   ...["Slice", "Gather"].map((type) => ({
     type,

@@ -24,6 +24,9 @@ export interface Stream {
   readonly factors: readonly Factor[];
 }
 
+/** Factors kept apart. */
+const MOST = 32;
+
 const streams = new WeakMap<() => Float64Array, Stream>();
 
 /** The stream that gives the numbers of `values`, when there is one. */
@@ -37,7 +40,13 @@ export function setStream(values: () => Float64Array, stream: Stream): void {
 export function scaleStream(from: () => Float64Array, to: () => Float64Array, dims: readonly number[], by: Spread): void {
   const stream = streamOf(from);
   if (stream === undefined) return;
-  streams.set(to, { ...stream, factors: [...stream.factors, factorOf(dims, by)] });
+  const factors = [...stream.factors];
+  const next = factorOf(dims, by);
+  // Beyond a few, factors that lie alike become one.
+  const at = factors.length < MOST ? -1 : factors.findIndex((f) => f.inner === next.inner && f.data.length === next.data.length);
+  if (at < 0) factors.push(next);
+  else factors[at] = { ...next, data: next.data.map((v, i) => v * factors[at].data[i]) };
+  streams.set(to, { ...stream, factors });
 }
 
 function factorOf(dims: readonly number[], by: Spread): Factor {

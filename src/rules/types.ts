@@ -98,6 +98,10 @@ export interface Rule {
   readonly backShift?: MoveFn;
   readonly forwardScale?: MoveFn;
   readonly forwardShift?: MoveFn;
+  /** In this direction every map that comes to one of many inputs (or outputs) goes on to the one output (or input). */
+  readonly handsOn?: "backward" | "forward";
+  /** A map of this kind passes forward only when every computed operand carries it. */
+  readonly together?: Kind;
   /** True when the outputs do not change although input `index` does: Shape of it, a Slice of other channels. */
   readonly ignores?: (at: RuleNode, index: number, kind: Kind, by: Spread) => boolean;
 }

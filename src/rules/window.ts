@@ -3,13 +3,13 @@
  *   averages (AveragePool, GlobalAveragePool, ReduceMean)   s always; t when the weights sum to 1
  *   maxima (MaxPool, GlobalMaxPool, ReduceMax, ReduceMin)   s ≥ 0 and any t (padding is −∞)
  *   sums (ReduceSum, CumSum)   s; t times the number of terms for ReduceSum
- *   norms (LpPool, GlobalLpPool, ReduceL1, ReduceL2)   |s|, no t
+ *   norms (LpPool, GlobalLpPool, ReduceL1, ReduceL2)   |s|, no t; s ≥ 0 where nothing is reduced: there x and |x| are both in use
  *   ReduceLogSumExp   t, no s
  *   Pad   reflect, edge, wrap: everything; constant: the value moves with the map
  *   Resize, Upsample   everything: interpolation weights sum to 1 (except tf_crop_and_resize, which extrapolates)
  * The map may not vary along an axis these operators work on.
  */
-import { axesOf, firstFailing, map, numberOf, type Spread, simplify } from "../affine/spread.ts";
+import { axesOf, every, firstFailing, map, numberOf, type Spread, simplify } from "../affine/spread.ts";
 import { sameDim } from "../graph/dims.ts";
 import { resizeScales } from "../graph/infer-sampling.ts";
 import { floatAttribute, fresh, mapped } from "./params.ts";
@@ -83,7 +83,7 @@ const free = () => undefined;
 const nonNegative = (at: RuleNode, s: Spread): Refused | undefined => {
   const channel = firstFailing(s, (v) => v >= 0);
   if (channel >= 0)
-    return refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would turn round`, {
+    return refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would make minima`, {
       facts: { channel, gain: s.data[channel] },
     });
   const indices = at.node.outputs[1];
@@ -91,6 +91,14 @@ const nonNegative = (at: RuleNode, s: Spread): Refused | undefined => {
     ? refuse("sign-blocks", "has indices that a zero gain would change")
     : undefined;
 };
+
+/** A norm over no axes (noop_with_empty_axes) is |x| as ONNX says now, x by its older text: gains ≥ 0 pass either. */
+function emptied(at: RuleNode, s: Spread): Refused | undefined {
+  if (!at.node.opType.startsWith("Reduce") || combined(at, s.dims.length)?.length !== 0) return undefined;
+  return every(s, (v) => v >= 0)
+    ? undefined
+    : refuse("sign-blocks", "reduces no axis, where only gains that are not negative pass");
+}
 
 /** A shift passes an average when no padded zeros are counted. */
 function wholeWeights(at: RuleNode): Refused | undefined {
@@ -136,7 +144,7 @@ const sum = {
 };
 const norm = {
   backScale: renumber(true, nonNegative),
-  forwardScale: renumber(false, free, (_at, s) => map(s, Math.abs)),
+  forwardScale: renumber(false, emptied, (_at, s) => map(s, Math.abs)),
 };
 
 /** Axes that a Pad widens; undefined when not known. */

@@ -62,6 +62,8 @@ export interface GraphSpec {
   readonly inputs?: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
   readonly valueInfos?: readonly ValueSpec[];
+  /** Tensors with a quantization annotation. */
+  readonly annotations?: readonly string[];
 }
 
 export interface FunctionSpec {
@@ -318,6 +320,7 @@ function graphProto(spec: GraphSpec): Uint8Array {
     ...(spec.inputs ?? []).map((v) => bytesField(11, valueProto(v))),
     ...spec.outputs.map((v) => bytesField(12, valueProto(v))),
     ...(spec.valueInfos ?? []).map((v) => bytesField(13, valueProto(v))),
+    ...(spec.annotations ?? []).map((name) => bytesField(14, textField(1, name))),
   ]);
 }
 

@@ -105,7 +105,7 @@ describe("Einsum with one constant operand", () => {
         { w: whole([3, 4]), s: float32([4, 1], [2, -1, 0.5, 4]) },
         [4, 3],
       ),
-      { folds: 0, because: /ends at the graph input/ },
+      { folds: 0, because: /reads the graph input/ },
     );
   });
 
