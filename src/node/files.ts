@@ -11,6 +11,8 @@ import { fileError, locationParts, requireRegular, resolveLocation } from "./loc
 export { fileError, isBelow, locationParts, requireRegular, resolveLocation } from "./locations.ts";
 
 export interface FileSource extends ByteSource {
+  /** Where the file is; its name, for messages, may be another. */
+  readonly path: string;
   readInto(target: Uint8Array, position: number): void;
   close(): void;
 }
@@ -49,6 +51,7 @@ export function fileSource(path: string, name = path): FileSource {
   };
   return {
     name,
+    path,
     size,
     readInto,
     read(start, end) {
