@@ -95,6 +95,8 @@ function checkGraph(view: GraphView): void {
   }
 }
 
+const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
+
 class Planner {
   private readonly facts: Facts;
   private readonly constants: Constants;
@@ -115,7 +117,8 @@ class Planner {
 
   run(): PlanDraft {
     const { view } = this;
-    const found = view.nodes.filter((node) => this.find(node) !== undefined);
+    // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
+    const found = view.nodes.filter((node) => isNorm(node) || this.find(node) !== undefined);
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length;
     const before = countNodes(view, affines);
     let kept = this.settle(found);

@@ -4,7 +4,18 @@
  * temporary files, which the next run takes away (litter.ts). Where a file is replaced, all contents reach the disk before
  * the first rename, so that a crash of the machine cannot leave less than there was.
  */
-import { closeSync, constants, fsyncSync, lstatSync, openSync, realpathSync, renameSync, type Stats, writeSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  type Stats,
+  writeSync,
+} from "node:fs";
 import { chmod, copyFile, type FileHandle, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -139,6 +150,17 @@ function targetOf(path: string, replaceExisting: boolean): Target {
     }
   }
   return { path: real, temporary: temporaryIn(dirname(real)), old };
+}
+
+/** Refuses a place where no file could be written. @throws BnfoldError of kind "file". */
+export function requirePlace(path: string): void {
+  const { path: real } = targetOf(path, true);
+  const folder = dirname(real);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw fileError(folder, error);
+  }
 }
 
 async function fill({ path, temporary, old }: Target, pieces: readonly Piece[], live: Set<string>, sync: boolean): Promise<void> {

@@ -228,3 +228,44 @@ describe("a file that is in the way", () => {
     expect(readFileSync(out).length).toBeGreaterThan(100);
   });
 });
+
+describe("where bnfold fold writes", () => {
+  it("puts the model into a folder that is there, under its own name, as cp does", () => {
+    const place = join(output(), "..");
+    const { code, stdout } = bnfold(["fold", model, "-o", place, "--no-check"]);
+    expect(code).toBe(0);
+    expect(readdirSync(place)).toEqual(["model.onnx"]);
+    expect(stdout).toContain(`wrote ${join(place, "model.onnx")}`);
+    const own = bnfold(["fold", model, "-o", dir, "--no-check"]);
+    expect([own.code, own.stderr]).toEqual([2, expect.stringContaining("is the model itself")]);
+    const none = bnfold(["fold", model, "-o", `${join(place, "none")}/`, "--no-check"]);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("does not exist")]);
+  });
+
+  it("refuses one file for many models", () => {
+    const place = join(output(), "..");
+    const many = bnfold(["fold", dir, "-o", join(place, "folded.onnx")]);
+    expect([many.code, many.stderr]).toEqual([2, expect.stringContaining("is the name of a model")]);
+    expect(bnfold(["fold", join(dir, "*.onnx"), "-o", join(place, "folded.ONNX")]).code).toBe(2);
+    const listed = bnfold(["fold", model, partly, "-o", join(place, "folded.onnx")]);
+    expect([listed.code, listed.stderr]).toEqual([2, expect.stringMatching(/unexpected argument .*\n.*give a folder/)]);
+    expect(bnfold(["fold", dir, "-o", model]).stderr).toContain("is a file; many models go to a folder");
+    expect(readdirSync(place)).toEqual([]);
+  });
+
+  it("writes the report whole or not at all, and does nothing when it has no place", () => {
+    const out = output();
+    const report = join(out, "..", "report.json");
+    writeFileSync(report, "old");
+    expect(bnfold(["fold", model, "-o", out, "--no-check", "--report", report]).code).toBe(0);
+    expect(JSON.parse(readFileSync(report, "utf8")).output.file).toBe(out);
+    expect(readdirSync(join(out, "..")).sort()).toEqual(["out.onnx", "report.json"]);
+    const other = output();
+    for (const place of [join(other, "..", "none", "report.json"), join(other, "..")]) {
+      const failed = bnfold(["fold", model, "-o", other, "--no-check", "--report", place]);
+      expect(failed.code).toBe(4);
+      expect(failed.stderr).toMatch(/^bnfold: .*(does not exist|a folder)/);
+    }
+    expect(readdirSync(join(other, ".."))).toEqual([]);
+  });
+});
