@@ -39,7 +39,12 @@ export const command: Command = {
     model: { type: "string", describe: "ONNX file; or a folder or a pattern (* ** ?): all models there", demandOption: true },
   },
   options: {
-    output: { alias: "o", requiresArg: true, type: "string", describe: "File to write, or the folder it goes to; for many models the folder" },
+    output: {
+      alias: "o",
+      requiresArg: true,
+      type: "string",
+      describe: "File to write, or the folder it goes to; for many models the folder",
+    },
     "in-place": { type: "boolean", describe: "Replace the model itself, after the check" },
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },

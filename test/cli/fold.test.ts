@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -11,6 +12,7 @@ import {
 } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { float32, node } from "../helpers/build.ts";
 import { expectValid } from "../report/schema.ts";
 import { bnfold, convNet, folder, root, writeModel } from "./bnfold.ts";
 
@@ -267,5 +269,39 @@ describe("where bnfold fold writes", () => {
       expect(failed.stderr).toMatch(/^bnfold: .*(does not exist|a folder)/);
     }
     expect(readdirSync(join(other, ".."))).toEqual([]);
+  });
+});
+
+describe("a checksum of a side file that stays", () => {
+  const place = join(output(), "..");
+  const numbers = new Uint8Array(Float32Array.of(1, 2, 3).buffer);
+  writeFileSync(join(place, "w.bin"), numbers);
+  const sha1 = createHash("sha1").update(numbers).digest("hex");
+  /** The kept scale lies in the side file; nothing that folds does. */
+  const withChecksum = (name: string, checksum: string): string => {
+    const spec = convNet();
+    const more = { ...float32([3, 1, 1], []), external: { location: "w.bin", offset: 0, length: 12, checksum } };
+    const nodes = [...spec.nodes, node("Relu", ["y"], ["r"]), node("Max", ["r", "more"], ["z"])];
+    const outputs = [{ name: "z", dims: ["N", 3, 3, 3] }];
+    return writeModel(join(place, name), { ...spec, nodes, outputs, initializers: { ...spec.initializers, more } });
+  };
+  const good = withChecksum("good.onnx", sha1.toUpperCase());
+  const bad = withChecksum("bad.onnx", "0".repeat(40));
+
+  it("is compared before anything is written", () => {
+    expect(bnfold(["fold", good, "-o", join(place, "out.onnx")]).code).toBe(0);
+    expect(bnfold(["verify", good, join(place, "out.onnx")]).code).toBe(0);
+    const before = readdirSync(place).sort();
+    const failed = bnfold(["fold", bad, "-o", join(place, "never.onnx")]);
+    expect([failed.code, failed.stderr]).toEqual([3, expect.stringContaining(`has SHA-1 ${sha1}`)]);
+    expect(bnfold(["verify", bad, good]).code).toBe(3);
+    expect(readdirSync(place).sort()).toEqual(before);
+  });
+
+  it("without a check only where the file is read or copied", () => {
+    expect(bnfold(["fold", bad, "-o", join(place, "unchecked.onnx"), "--no-check"]).code).toBe(0);
+    const away = output();
+    expect(bnfold(["fold", bad, "-o", away, "--no-check"]).code).toBe(3);
+    expect(readdirSync(join(away, ".."))).toEqual([]);
   });
 });
