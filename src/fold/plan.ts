@@ -93,6 +93,17 @@ function checkGraph(view: GraphView): void {
       "Run ONNX's checker on the file.",
     );
   }
+  const loose = view.model.graph.outputs.find(({ name }) => {
+    const value = view.main.values.get(name);
+    return value === undefined || (!value.isInput && !value.producer && !value.initializer && !value.sparse);
+  });
+  if (loose === undefined) return;
+  throw new BnfoldError(
+    "model",
+    `the graph's output "${loose.name}" is neither the output of a node, nor an initializer, nor a graph input`,
+    { file: view.model.files.main.name, tensor: loose.name },
+    "Run ONNX's checker on the file.",
+  );
 }
 
 const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
