@@ -32,8 +32,13 @@ function outputFolder(values: Values): string | undefined {
   const folder = text(values, "output");
   if (flag(values, "in-place")) throw usage("--in-place is for one model", "Give a folder with -o.");
   if (folder === undefined && !flag(values, "dry-run")) throw usage("where to write? -o <folder> or --dry-run");
-  if (folder !== undefined && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
-    throw usage(`the output ${folder} is a file; many models go to a folder`);
+  const there = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false });
+  if (there?.isDirectory() === false) throw usage(`the output ${folder} is a file; many models go to a folder`);
+  if (folder !== undefined && there === undefined && /\.onnx$/i.test(folder)) {
+    throw usage(
+      `the output ${folder} is the name of a model, but ${String(values.model)} stands for many; they go to a folder`,
+      "Name a folder, or one model.",
+    );
   }
   return folder;
 }

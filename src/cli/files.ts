@@ -4,17 +4,30 @@ import { createReadStream, statSync } from "node:fs";
 import { openModel } from "../node/files.ts";
 import type { Model } from "../onnx/records.ts";
 import { type FileFacts, type ModelFacts, modelFacts } from "../report/report.ts";
+import type { Progress } from "./progress.ts";
 
 export interface OpenedModel {
   readonly model: Model;
   readonly facts: ModelFacts;
+  /** Side files are what the model says of them. */
+  verifyChecksums(progress: Progress): void;
   close(): void;
 }
 
 export function openInput(file: string): OpenedModel {
   const opened = openModel(file);
   const { model } = opened;
-  return { model, facts: modelFacts(model, { file, bytes: model.files.main.size, sha256: null }), close: () => opened.close() };
+  return {
+    model,
+    facts: modelFacts(model, { file, bytes: model.files.main.size, sha256: null }),
+    verifyChecksums(progress) {
+      progress.begin("checksums");
+      const megabytes = (bytes: number) => Math.round(bytes / 1e6);
+      opened.verifyChecksums((done, total, location) => progress.step(megabytes(done), megabytes(total), `MB of ${location}`));
+      progress.end();
+    },
+    close: () => opened.close(),
+  };
 }
 
 /** SHA-256 of a file in one pass of small reads, as lower-case hexadecimal. */

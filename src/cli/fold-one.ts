@@ -116,6 +116,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
   progress.begin("reading");
   const input = openInput(file);
   try {
+    if (!flag(values, "no-check")) input.verifyChecksums(progress);
     const second = await secondOpinion(values);
     const { notes, ...own } = await givenInputs(values, input.model);
     const given = { ...own, observe: second?.observe };

@@ -1,5 +1,5 @@
 /** bnfold fold: one model, or all models of a folder or a pattern. */
-import { writeFileSync } from "node:fs";
+import { requirePlace, writePieces } from "../node/atomic.ts";
 import { toJson } from "../report/report.ts";
 import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
@@ -21,10 +21,15 @@ async function run(values: Values): Promise<number> {
       throw usage(`--${name} is for many models`, 'Give a folder or a pattern such as "models/**/*.onnx".');
   }
   const target = targetOf(file, values);
+  // Told before the model is replaced, not after.
+  if (target.report !== undefined) requirePlace(target.report);
   const wantsJson = flag(values, "json") || text(values, "report") !== undefined;
   const { report, code, notes } = await foldOne(values, file, target, { progress: new Progress(), hash: wantsJson });
   for (const line of notes) note(line);
-  if (target.report !== undefined) writeFileSync(target.report, `${toJson(report)}\n`);
+  if (target.report !== undefined) {
+    const bytes = new TextEncoder().encode(`${toJson(report)}\n`);
+    await writePieces(target.report, [{ bytes }], { replaceExisting: true });
+  }
   print(flag(values, "json") ? toJson(report) : renderText(report, { color: stdoutStyle }));
   return code;
 }
@@ -34,7 +39,12 @@ export const command: Command = {
     model: { type: "string", describe: "ONNX file; or a folder or a pattern (* ** ?): all models there", demandOption: true },
   },
   options: {
-    output: { alias: "o", requiresArg: true, type: "string", describe: "File to write; for many models the folder" },
+    output: {
+      alias: "o",
+      requiresArg: true,
+      type: "string",
+      describe: "File to write, or the folder it goes to; for many models the folder",
+    },
     "in-place": { type: "boolean", describe: "Replace the model itself, after the check" },
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },

@@ -126,7 +126,10 @@ function misuse(message: string, name: string, command: Command, args: readonly 
       hint,
     );
   const extra = /^Unknown arguments?: (.*)$/s.exec(message);
-  if (extra !== null) return usage(`unexpected argument ${quoted(extra[1].split(", "))}`, hint);
+  if (extra !== null) {
+    const many = 'For many models give a folder, or a pattern in quotes: bnfold fold "models/*.onnx" -o folded';
+    return usage(`unexpected argument ${quoted(extra[1].split(", "))}`, name === "fold" ? many : hint);
+  }
   const required = /^Missing required arguments?: (.*)$/s.exec(message);
   if (required !== null)
     return usage(

@@ -1,11 +1,20 @@
 /**
- * --max-memory: what fits, told before it is tried.
+ * --max-memory: what fits, told before it is tried. Bytes:
  *
- *   fold    FIXED                                   weights pass in pieces
- *   proof   FIXED + PROOF + 7 · 8 · n               n elements of the largest constant: both files' numbers, and what is made of them
- *   run     FIXED + KEPT + 3 · 8 · n + 2 · 8 · a    a elements alive at once between nodes, in both models
+ *   fold    80 MB + 5 kB · nodes + 32 · v             v numbers of one-dimensional constants, which are held; weights pass in pieces
+ *   proof   fold + loose(32 · w) + 24 · n             n elements of the largest constant: both files' numbers, and what is made of
+ *                                                     them; w elements of all constants
+ *   run     fold + 20 MB + 2 · kept(4 · w) + 8 · n    constants are kept decoded, in both models
+ *           + loose(64 · s + 8 · w) + idle(8 · s)     s elements of all computed values
+ *           + 8 · (2 · a + 6 · o + 2 · l)             a elements alive at once between nodes, o of the outputs, l of the largest value,
+ *                                                     which a kernel frames and copies out; at least what the proof needs
+ *   loose(x) = min(x, 128 MB)  dropped and not yet collected
+ *   idle(x)  = min(x, 64 MiB)  arrays held for the next value          kept(x) = min(x, 256 MiB)
  *
- * Open sizes count as 1, so a run on inputs of the user's own may take more.
+ * A dry run reads back what it has not written: 32 · n more.
+ *
+ * The parts are known from how the program works, the numbers were fitted to measured peaks. Open sizes count as 1, so a run on
+ * inputs of the user's own may take more.
  */
 import type { Options } from "yargs";
 import { type GraphValue, viewOf } from "../graph/view.ts";
@@ -16,11 +25,14 @@ import { factsOf } from "../run/facts.ts";
 import { text, usage, type Values } from "./command.ts";
 
 /** Node, this program and its buffers. */
-const FIXED = 150e6;
-/** What the proof takes besides, on a model of many layers. */
-const PROOF = 50e6;
-/** Constants a session keeps decoded. */
+const FIXED = 80e6;
+/** Threads and the executor. */
+const EXECUTOR = 20e6;
+/** Constants a session keeps decoded (run/session.ts), and arrays it keeps for the next value (run/memory.ts). */
 const KEPT = 256 * 2 ** 20;
+const IDLE = 64 * 2 ** 20;
+/** Numbers that are dropped are collected when about this much has gathered. */
+const LOOSE = 128e6;
 
 export const memoryOption: Options = {
   requiresArg: true,
@@ -45,13 +57,31 @@ export interface Needs {
 }
 
 /** Estimates, in bytes. */
-export function needsOf(model: Model): Needs {
-  const largest = model.graph.initializers.reduce((most, { dims }) => Math.max(most, sizeOf(dims)), 0);
-  return { fold: FIXED, proof: FIXED + PROOF + 56 * largest, run: FIXED + KEPT + 24 * largest + 16 * aliveAtOnce(model) };
+export function needsOf(model: Model, dryRun = false): Needs {
+  const sizes = model.graph.initializers.map(({ dims }) => sizeOf(dims));
+  const vectors = model.graph.initializers.reduce((n, { dims }) => (dims.length === 1 ? n + dims[0] : n), 0);
+  const weights = sizes.reduce((n, size) => n + size, 0);
+  const largest = sizes.reduce((most, size) => Math.max(most, size), 0);
+  const fold = FIXED + 5e3 * model.graph.nodes.length + 32 * vectors;
+  const { alive, outputs, most, all } = valuesOf(model);
+  const arrays = 8 * (2 * alive + 6 * outputs + 2 * most) + Math.min(IDLE, 8 * all) + Math.min(LOOSE, 64 * all + 8 * weights);
+  const unwritten = dryRun ? 32 * largest : 0;
+  const proof = fold + Math.min(LOOSE, 32 * weights) + 24 * largest + unwritten;
+  const run = fold + EXECUTOR + 2 * Math.min(KEPT, 4 * weights) + 8 * largest + arrays + unwritten;
+  // One comes after the other in one process, which gives little back.
+  return { fold, proof, run: Math.max(proof, run) };
 }
 
-/** Most elements of computed values held between nodes, each until its last reader. */
-function aliveAtOnce(model: Model): number {
+interface ValueSizes {
+  /** Most elements of computed values held between nodes, each until its last reader. */
+  readonly alive: number;
+  readonly outputs: number;
+  /** Elements of the largest value, and of all of them. */
+  readonly most: number;
+  readonly all: number;
+}
+
+function valuesOf(model: Model): ValueSizes {
   const view = viewOf(model);
   const facts = factsOf(view);
   const size = (value: GraphValue | undefined): number =>
@@ -60,13 +90,18 @@ function aliveAtOnce(model: Model): number {
   view.nodes.forEach((node, i) => {
     for (const value of node.inputs) if (value?.producer !== undefined) last.set(value, i);
   });
-  let [alive, most] = [0, 0];
+  let [alive, now, most, all] = [0, 0, 0, 0];
   view.nodes.forEach((node, i) => {
-    for (const value of node.outputs) alive += size(value);
-    most = Math.max(most, alive);
-    for (const value of new Set(node.inputs)) if (value !== undefined && last.get(value) === i) alive -= size(value);
+    for (const value of node.outputs) {
+      now += size(value);
+      all += size(value);
+      most = Math.max(most, size(value));
+    }
+    alive = Math.max(alive, now);
+    for (const value of new Set(node.inputs)) if (value !== undefined && last.get(value) === i) now -= size(value);
   });
-  return most;
+  const outputs = model.graph.outputs.reduce((n, { name }) => n + size(view.main.values.get(name)), 0);
+  return { alive, outputs, most, all };
 }
 
 export interface Affordable {
@@ -81,7 +116,7 @@ export function affordable(model: Model, values: Values): Affordable {
   const limit = limitOf(values);
   const run = values["no-run"] !== true;
   if (limit === undefined) return { prove: true, run, notes: [] };
-  const needs = needsOf(model);
+  const needs = needsOf(model, values["dry-run"] === true);
   if (limit < needs.fold) throw usage(`--max-memory: bnfold itself needs ${byteSize(needs.fold)}`);
   const tight = (what: string, need: number) =>
     `${what} is left out: it needs about ${byteSize(need)}, more than --max-memory ${byteSize(limit)}`;

@@ -1,6 +1,6 @@
 /** Where fold writes, and the refusals that protect files which are not meant. */
 import { statSync } from "node:fs";
-import { resolve } from "node:path";
+import { basename, join, resolve, sep } from "node:path";
 import type { Options } from "yargs";
 import type { WriteOptions } from "../onnx/write.ts";
 import { flag, text, usage, type Values } from "./command.ts";
@@ -50,8 +50,18 @@ export function isSameFile(a: string, b: string): boolean {
   return x !== undefined && y !== undefined && x.ino === y.ino && x.dev === y.dev;
 }
 
-export function targetOf(model: string, values: Values): Target {
+/** The file -o names. In a folder that is there it gets the name of the model, as with cp. */
+function outputOf(model: string, values: Values): string | undefined {
   const output = text(values, "output");
+  if (output === undefined) return undefined;
+  if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) return join(output, basename(model));
+  if (output.endsWith("/") || output.endsWith(sep))
+    throw usage(`the output folder ${output} does not exist`, "Make it, or name a file.");
+  return output;
+}
+
+export function targetOf(model: string, values: Values): Target {
+  const output = outputOf(model, values);
   const [inPlace, dryRun] = [flag(values, "in-place"), flag(values, "dry-run")];
   const report = text(values, "report");
   if (dryRun && inPlace) throw usage("--dry-run and --in-place contradict each other");

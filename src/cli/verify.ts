@@ -17,6 +17,7 @@ async function run(values: Values): Promise<number> {
   const second = await secondOpinion(values);
   const [a, b] = [openInput(String(values.a)), openInput(String(values.b))];
   const progress = new Progress();
+  for (const opened of [a, b]) opened.verifyChecksums(progress);
   const { notes, ...given } = await givenInputs(values, a.model);
   for (const line of notes) note(line);
   const { verdict, proofMs, runMs } = judge(a.model, b.model, { ...given, observe: second?.observe }, false, progress);

@@ -93,7 +93,20 @@ function checkGraph(view: GraphView): void {
       "Run ONNX's checker on the file.",
     );
   }
+  const loose = view.model.graph.outputs.find(({ name }) => {
+    const value = view.main.values.get(name);
+    return value === undefined || (!value.isInput && !value.producer && !value.initializer && !value.sparse);
+  });
+  if (loose === undefined) return;
+  throw new BnfoldError(
+    "model",
+    `the graph's output "${loose.name}" is neither the output of a node, nor an initializer, nor a graph input`,
+    { file: view.model.files.main.name, tensor: loose.name },
+    "Run ONNX's checker on the file.",
+  );
 }
+
+const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
 
 class Planner {
   private readonly facts: Facts;
@@ -120,8 +133,9 @@ class Planner {
   run(): PlanDraft {
     const { view } = this;
     const initial = countNodes(view, 0);
-    const all = view.nodes.filter((node) => this.candidate(node) !== undefined);
-    const found = all.filter((node) => this.find(node) !== undefined);
+    // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
+    const all = view.nodes.filter((node) => isNorm(node) || this.candidate(node) !== undefined);
+    const found = all.filter((node) => isNorm(node) || this.find(node) !== undefined);
     let kept = this.settle(found);
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));

@@ -4,8 +4,19 @@
  * temporary files, which the next run takes away (litter.ts). Where a file is replaced, all contents reach the disk before
  * the first rename, so that a crash of the machine cannot leave less than there was.
  */
-import { closeSync, fsyncSync, lstatSync, openSync, realpathSync, renameSync, type Stats, writeSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  type Stats,
+  writeSync,
+} from "node:fs";
+import { chmod, copyFile, type FileHandle, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
@@ -14,9 +25,17 @@ import { type Piece, pieceLength, pieceParts } from "../onnx/splice.ts";
 import { fileError, requireRegular } from "./files.ts";
 import { noteUndo, remove, temporaryIn, tidy } from "./litter.ts";
 
+/** A whole file on disk. */
+export interface WholeFile {
+  readonly file: string;
+  readonly size: number;
+}
+
 export interface OutputFile {
   readonly path: string;
   readonly pieces: readonly Piece[];
+  /** A file that holds the same bytes: copied as a whole, beside the writing of the others. */
+  readonly copyOf?: WholeFile;
 }
 
 export interface WriteFileOptions {
@@ -133,6 +152,17 @@ function targetOf(path: string, replaceExisting: boolean): Target {
   return { path: real, temporary: temporaryIn(dirname(real)), old };
 }
 
+/** Refuses a place where no file could be written. @throws BnfoldError of kind "file". */
+export function requirePlace(path: string): void {
+  const { path: real } = targetOf(path, true);
+  const folder = dirname(real);
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+}
+
 async function fill({ path, temporary, old }: Target, pieces: readonly Piece[], live: Set<string>, sync: boolean): Promise<void> {
   let file: FileHandle | undefined;
   try {
@@ -146,10 +176,29 @@ async function fill({ path, temporary, old }: Target, pieces: readonly Piece[], 
     await file.close();
   } catch (error) {
     await file?.close().catch(() => undefined);
-    const { syscall, code } = error as NodeJS.ErrnoException;
-    if (syscall === undefined) throw error;
-    throw fileError(code === "ENOENT" ? dirname(path) : path, error);
+    throw writeError(path, error);
   }
+}
+
+/** The file as a copy of one that is there: the system makes it, without a copy of its data where it knows how. */
+async function copy({ path, temporary }: Target, { file, size }: WholeFile, live: Set<string>, sync: boolean): Promise<void> {
+  try {
+    live.add(temporary);
+    await copyFile(file, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    // Made anew, not with the permissions of the other.
+    await chmod(temporary, 0o666 & ~process.umask());
+    if ((await stat(temporary)).size !== size) throw new BnfoldError("file", `"${file}" changed while it was copied`, { file });
+    if (!sync) return;
+    const made = await open(temporary, "r+");
+    await made.sync().finally(() => made.close());
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+function writeError(path: string, error: unknown): unknown {
+  const { syscall, code } = error as NodeJS.ErrnoException;
+  return syscall === undefined ? error : fileError(code === "ENOENT" ? dirname(path) : path, error);
 }
 
 /** Makes renames in a folder last. Not every system lets a folder be opened; then there is nothing to do. */
@@ -197,12 +246,24 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteFil
   const replaces = targets.some(({ old }) => old !== undefined);
   const live = new Set<string>();
   await guarded(live, async () => {
+    const copies: Promise<void>[] = [];
     try {
-      for (const [i, target] of targets.entries()) await fill(target, files[i].pieces, live, replaces);
+      for (const [i, target] of targets.entries()) {
+        const { copyOf } = files[i];
+        if (copyOf === undefined || target.old !== undefined) continue;
+        const copying = copy(target, copyOf, live, replaces);
+        copying.catch(() => undefined);
+        copies.push(copying);
+      }
+      for (const [i, target] of targets.entries()) {
+        if (files[i].copyOf === undefined || target.old !== undefined) await fill(target, files[i].pieces, live, replaces);
+      }
+      await Promise.all(copies);
       await options.beforeRename?.(targets.map(({ temporary }, i) => ({ path: files[i].path, temporary })));
       switchAll(targets, live);
       if (replaces) folders.forEach(syncFolder);
     } finally {
+      await Promise.allSettled(copies);
       live.forEach(remove);
     }
   });

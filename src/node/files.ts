@@ -11,6 +11,8 @@ import { fileError, locationParts, requireRegular, resolveLocation } from "./loc
 export { fileError, isBelow, locationParts, requireRegular, resolveLocation } from "./locations.ts";
 
 export interface FileSource extends ByteSource {
+  /** Where the file is; its name, for messages, may be another. */
+  readonly path: string;
   readInto(target: Uint8Array, position: number): void;
   close(): void;
 }
@@ -49,6 +51,7 @@ export function fileSource(path: string, name = path): FileSource {
   };
   return {
     name,
+    path,
     size,
     readInto,
     read(start, end) {
@@ -70,43 +73,52 @@ export function fileSource(path: string, name = path): FileSource {
   };
 }
 
+/** Told while a side file is compared with its checksum. */
+export type ChecksumProgress = (doneBytes: number, totalBytes: number, location: string) => void;
+
 /** Finds the side files of the model at `modelPath`. Each is opened once and stays open until `close`. */
 export function externalResolver(modelPath: string): ExternalResolver & {
   close(): void;
   /** SHA-1 that the file at a location must have; looked at when it is opened. */
   expect(location: string, checksum: string): void;
+  /** Looks at those that nothing has opened yet. */
+  verifyRest(onProgress?: ChecksumProgress): void;
 } {
   const open = new Map<string, FileSource>();
   const expected = new Map<string, string>();
-  const find = (location: string): FileSource => {
+  const find = (location: string, onProgress?: ChecksumProgress): FileSource => {
     // One file may be spelt in several ways.
     const key = locationParts(location).join("/");
     let source = open.get(key);
     if (source === undefined) {
       source = fileSource(resolveLocation(modelPath, location), join(dirname(modelPath), location));
       const checksum = expected.get(key);
-      if (checksum !== undefined) verify(source, location, checksum);
+      if (checksum !== undefined) verify(source, location, checksum, onProgress);
       open.set(key, source);
     }
     return source;
   };
-  return Object.assign(find, {
+  return Object.assign((location: string) => find(location), {
     close() {
       for (const source of open.values()) source.close();
       open.clear();
     },
     expect: (location: string, checksum: string) => void expected.set(locationParts(location).join("/"), checksum),
+    verifyRest(onProgress?: ChecksumProgress) {
+      for (const location of expected.keys()) find(location, onProgress);
+    },
   });
 }
 
 /** Compares the SHA-1 of a whole file, read a few bytes at a time, with the one the model gives. */
-function verify(source: FileSource, location: string, checksum: string): void {
+function verify(source: FileSource, location: string, checksum: string, onProgress?: ChecksumProgress): void {
   const hash = createHash("sha1");
   const buffer = new Uint8Array(Math.min(source.size, 1 << 20));
   for (let at = 0; at < source.size; at += buffer.length) {
     const part = buffer.subarray(0, Math.min(buffer.length, source.size - at));
     source.readInto(part, at);
     hash.update(part);
+    onProgress?.(at + part.length, source.size, location);
   }
   const found = hash.digest("hex");
   if (found === checksum.trim().toLowerCase()) return;
@@ -136,6 +148,11 @@ function expectChecksums({ externalTensors }: Model, path: string, external: Ret
 export interface OpenModel {
   readonly model: Model;
   readonly path: string;
+  /**
+   * Compares side files with the checksums the model gives of them, also those that nothing has read yet.
+   * @throws BnfoldError of kind "model" when one differs, "file" when it cannot be read.
+   */
+  verifyChecksums(onProgress?: ChecksumProgress): void;
   /** Closes the file and its side files. The model's payloads cannot be read afterwards. */
   close(): void;
 }
@@ -151,7 +168,7 @@ export function openModel(path: string): OpenModel {
   try {
     const model = read(source, { external });
     expectChecksums(model, path, external);
-    return { model, path, close };
+    return { model, path, verifyChecksums: external.verifyRest, close };
   } catch (error) {
     close();
     throw error;

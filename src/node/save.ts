@@ -202,7 +202,7 @@ export async function saveModel(model: Model, written: Written, outPath: string,
           "Write to another folder, or keep all weights inside the model.",
         );
       }
-      if (copy && source !== undefined) copies.push({ path, pieces: [{ source, start: 0, end: source.size }] });
+      if (copy && source !== undefined) copies.push(wholeCopy(path, source));
       sideFiles.push({ path, how: copy ? "copied" : "kept" });
     }
     const fresh: OutputFile[] = [];
@@ -221,6 +221,14 @@ export async function saveModel(model: Model, written: Written, outPath: string,
     throw error;
   }
   return { path: outPath, bytes: statSync(outPath).size, sideFiles };
+}
+
+/** A source that is a file is copied by the system. */
+function wholeCopy(path: string, source: ByteSource): OutputFile {
+  const pieces = [{ source, start: 0, end: source.size }];
+  return "path" in source && typeof source.path === "string"
+    ? { path, pieces, copyOf: { file: source.path, size: source.size } }
+    : { path, pieces };
 }
 
 function removeFolder(dir: string): void {

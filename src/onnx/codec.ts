@@ -13,7 +13,7 @@ import { decodeTable, isNarrowFloat, type NarrowFloat } from "./float.ts";
 import { dtypeOfTensor, elementCount, fieldNames, packBits, rawLength, tensorError, typedField, unpackBits } from "./layout.ts";
 import type { SparseTensorRecord, TensorRecord } from "./records.ts";
 import { FIELD } from "./schema.ts";
-import { allocate, asNumbers, type Tensor } from "./tensor.ts";
+import { allocate, asNumbers, holders, type Tensor } from "./tensor.ts";
 import { type Span, WIRE } from "./wire.ts";
 
 export { encodeField, encodeLike, encodeRaw } from "./encode.ts";
@@ -208,17 +208,6 @@ function typedArray<T>(type: ArrayType<T>, bytes: Uint8Array, own: boolean): T {
   return new type(copy.buffer, 0, copy.byteLength / width);
 }
 
-const intArrays: Partial<Record<DType, ArrayType<Exclude<Tensor["data"], readonly string[]>>>> = {
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-};
-
 function fromRaw(dtype: DType, n: number, bytes: Uint8Array, keepStorage: boolean): Tensor["data"] {
   if (dtype === "float32")
     return keepStorage ? typedArray(Float32Array, bytes, true) : new Float64Array(typedArray(Float32Array, bytes, false));
@@ -226,9 +215,9 @@ function fromRaw(dtype: DType, n: number, bytes: Uint8Array, keepStorage: boolea
   if (dtype === "float64" || dtype === "complex128") return typedArray(Float64Array, bytes, true);
   if (isNarrowFloat(dtype)) return narrowFloats(dtype, n, bytes);
   if (dtype === "bool") return bytes.map((b) => (b === 0 ? 0 : 1));
-  const type = intArrays[dtype];
-  if (type !== undefined) return typedArray(type, bytes, true);
   const { bits } = dtypeInfo(dtype);
+  const type = holders[dtype];
+  if (bits >= 8 && type !== undefined) return typedArray(type, bytes, true);
   const unsigned = unpackBits(bytes, bits, n);
   if (dtype === "uint4" || dtype === "uint2") return unsigned;
   const shift = 32 - bits;

@@ -101,8 +101,7 @@ class Reader {
       else if (field === F.domain) domain = at.string();
       else if (field === F.opsetImport) this.opset(opsets);
       else if (field === F.graph) {
-        if (graph !== undefined) throw this.bad("the model holds two graphs");
-        graph = this.graph(at.frame(frame));
+        graph = this.once(graph, "the graph of the model", () => this.graph(at.frame(frame)));
       } else if (field === F.functions) functions.push(this.function(at.frame(frame)));
       else if (field === F.trainingInfo) this.training(at.frame(frame), trainingNames);
     });
@@ -134,6 +133,12 @@ class Reader {
 
   tensorFile(): TensorRecord {
     return this.tensor(rootFrame(this.at.source));
+  }
+
+  /** Protobuf merges a message that stands twice with its first half; bnfold keeps places of bytes, and there is one place each. */
+  private once<T>(before: unknown, what: string, now: () => T): T {
+    if (before !== undefined) throw this.bad(`${what} is written in two parts`);
+    return now();
   }
 
   private bad(message: string): BnfoldError {
@@ -257,14 +262,15 @@ class Reader {
       else if (field === F.f) f = at.float();
       else if (field === F.i) i = at.int64();
       else if (field === F.s) s = at.blob();
-      else if (field === F.t) t = this.tensor(at.frame(frame));
-      else if (field === F.g) g = this.graph(at.frame(frame));
+      else if (field === F.t) t = this.once(t, "the tensor of an attribute", () => this.tensor(at.frame(frame)));
+      else if (field === F.g) g = this.once(g, "the graph of an attribute", () => this.graph(at.frame(frame)));
       else if (field === F.floats) at.pushFloat(floats);
       else if (field === F.ints) at.pushInt64(ints);
       else if (field === F.strings) strings.push(at.blob());
       else if (field === F.tensors) tensors.push(this.tensor(at.frame(frame)));
       else if (field === F.graphs) graphs.push(this.graph(at.frame(frame)));
-      else if (field === F.sparseTensor) sparseTensor = this.sparse(at.frame(frame));
+      else if (field === F.sparseTensor)
+        sparseTensor = this.once(sparseTensor, "the sparse tensor of an attribute", () => this.sparse(at.frame(frame)));
       else if (field === F.sparseTensors) this.sparse(at.frame(frame));
       else if (field === F.tp) typeProto = typeInfo(this.small("TypeProto"));
     });
@@ -278,8 +284,9 @@ class Reader {
     const dims: bigint[] = [];
     const F = FIELD.sparseTensor;
     this.each(frame, (field) => {
-      if (field === F.values) values = this.tensor(at.frame(frame));
-      else if (field === F.indices) indices = this.tensor(at.frame(frame));
+      if (field === F.values) values = this.once(values, "the values of a sparse tensor", () => this.tensor(at.frame(frame)));
+      else if (field === F.indices)
+        indices = this.once(indices, "the indices of a sparse tensor", () => this.tensor(at.frame(frame)));
       else if (field === F.dims) at.pushInt64(dims);
     });
     if (values === undefined || indices === undefined) throw this.bad("a sparse tensor lacks its values or its indices");

@@ -122,7 +122,7 @@ function text(head: Uint8Array): Foreign | undefined {
       hint: "Parse it with onnx.parser.parse_model or onnx.load(path, format=...) and save it in binary.",
     };
   }
-  return { what: "a text file", hint: give };
+  return /[a-z0-9]/i.test(start) ? { what: "a text file", hint: give } : undefined;
 }
 
 /** Fields at the top, the first few: enough to tell one message type from another. Undefined: not protobuf. */

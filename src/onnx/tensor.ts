@@ -32,7 +32,14 @@ export function stridesOf(dims: readonly number[]): number[] {
 
 type NumericData = FloatArray | IntArray | BigArray;
 
-const holders: Partial<Record<DType, new (n: number) => NumericData>> = {
+export interface NumericArray {
+  new (length: number): NumericData;
+  new (buffer: ArrayBufferLike, offset: number, length: number): NumericData;
+  readonly BYTES_PER_ELEMENT: number;
+}
+
+/** The typed array of each element type that is no float: those below 8 bits unpacked, one element each. */
+export const holders: Partial<Record<DType, NumericArray>> = {
   int8: Int8Array,
   uint8: Uint8Array,
   int16: Int16Array,

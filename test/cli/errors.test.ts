@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { float32, modelBytes, node } from "../helpers/build.ts";
@@ -68,8 +68,8 @@ describe("the file system: exit code 4", () => {
     expectComplaint(["fold", model, "-o", join(dir, "nowhere", "out.onnx")], 4, /does not exist/);
   });
   it("an output that is a folder", () => {
-    mkdirSync(join(dir, "place"));
-    expectComplaint(["fold", model, "-o", join(dir, "place")], 4, /folder/);
+    mkdirSync(join(dir, "place", basename(model)), { recursive: true });
+    expectComplaint(["fold", model, "-o", join(dir, "place")], 4, /is a folder, expected a file/);
   });
   it.skipIf(process.getuid?.() === 0)("an output where nothing may be written", () => {
     const locked = join(dir, "locked");
@@ -83,7 +83,7 @@ describe("the file system: exit code 4", () => {
   it("a report that cannot be written", () => {
     const ran = bnfold(["fold", model, "--dry-run", "--report", join(dir, "nowhere", "report.json")]);
     expect(ran.code).toBe(4);
-    expect(ran.stderr).toMatch(/^bnfold: .*nowhere.*\n$/);
+    expect(ran.stderr).toMatch(/^bnfold: .*nowhere" does not exist\n {2}Check the path\.\n$/);
   });
   it("external data that is missing", () => {
     const spec = convNet();

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   existsSync,
@@ -11,6 +12,7 @@ import {
 } from "node:fs";
 import { join, relative } from "node:path";
 import { describe, expect, it } from "vitest";
+import { float32, node } from "../helpers/build.ts";
 import { expectValid } from "../report/schema.ts";
 import { bnfold, convNet, folder, root, writeModel } from "./bnfold.ts";
 
@@ -226,5 +228,80 @@ describe("a file that is in the way", () => {
     writeFileSync(out, "old");
     expect(bnfold(["fold", model, "-o", out]).code).toBe(0);
     expect(readFileSync(out).length).toBeGreaterThan(100);
+  });
+});
+
+describe("where bnfold fold writes", () => {
+  it("puts the model into a folder that is there, under its own name, as cp does", () => {
+    const place = join(output(), "..");
+    const { code, stdout } = bnfold(["fold", model, "-o", place, "--no-check"]);
+    expect(code).toBe(0);
+    expect(readdirSync(place)).toEqual(["model.onnx"]);
+    expect(stdout).toContain(`wrote ${join(place, "model.onnx")}`);
+    const own = bnfold(["fold", model, "-o", dir, "--no-check"]);
+    expect([own.code, own.stderr]).toEqual([2, expect.stringContaining("is the model itself")]);
+    const none = bnfold(["fold", model, "-o", `${join(place, "none")}/`, "--no-check"]);
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("does not exist")]);
+  });
+
+  it("refuses one file for many models", () => {
+    const place = join(output(), "..");
+    const many = bnfold(["fold", dir, "-o", join(place, "folded.onnx")]);
+    expect([many.code, many.stderr]).toEqual([2, expect.stringContaining("is the name of a model")]);
+    expect(bnfold(["fold", join(dir, "*.onnx"), "-o", join(place, "folded.ONNX")]).code).toBe(2);
+    const listed = bnfold(["fold", model, partly, "-o", join(place, "folded.onnx")]);
+    expect([listed.code, listed.stderr]).toEqual([2, expect.stringMatching(/unexpected argument .*\n.*give a folder/)]);
+    expect(bnfold(["fold", dir, "-o", model]).stderr).toContain("is a file; many models go to a folder");
+    expect(readdirSync(place)).toEqual([]);
+  });
+
+  it("writes the report whole or not at all, and does nothing when it has no place", () => {
+    const out = output();
+    const report = join(out, "..", "report.json");
+    writeFileSync(report, "old");
+    expect(bnfold(["fold", model, "-o", out, "--no-check", "--report", report]).code).toBe(0);
+    expect(JSON.parse(readFileSync(report, "utf8")).output.file).toBe(out);
+    expect(readdirSync(join(out, "..")).sort()).toEqual(["out.onnx", "report.json"]);
+    const other = output();
+    for (const place of [join(other, "..", "none", "report.json"), join(other, "..")]) {
+      const failed = bnfold(["fold", model, "-o", other, "--no-check", "--report", place]);
+      expect(failed.code).toBe(4);
+      expect(failed.stderr).toMatch(/^bnfold: .*(does not exist|a folder)/);
+    }
+    expect(readdirSync(join(other, ".."))).toEqual([]);
+  });
+});
+
+describe("a checksum of a side file that stays", () => {
+  const place = join(output(), "..");
+  const numbers = new Uint8Array(Float32Array.of(1, 2, 3).buffer);
+  writeFileSync(join(place, "w.bin"), numbers);
+  const sha1 = createHash("sha1").update(numbers).digest("hex");
+  /** The kept scale lies in the side file; nothing that folds does. */
+  const withChecksum = (name: string, checksum: string): string => {
+    const spec = convNet();
+    const more = { ...float32([3, 1, 1], []), external: { location: "w.bin", offset: 0, length: 12, checksum } };
+    const nodes = [...spec.nodes, node("Relu", ["y"], ["r"]), node("Max", ["r", "more"], ["z"])];
+    const outputs = [{ name: "z", dims: ["N", 3, 3, 3] }];
+    return writeModel(join(place, name), { ...spec, nodes, outputs, initializers: { ...spec.initializers, more } });
+  };
+  const good = withChecksum("good.onnx", sha1.toUpperCase());
+  const bad = withChecksum("bad.onnx", "0".repeat(40));
+
+  it("is compared before anything is written", () => {
+    expect(bnfold(["fold", good, "-o", join(place, "out.onnx")]).code).toBe(0);
+    expect(bnfold(["verify", good, join(place, "out.onnx")]).code).toBe(0);
+    const before = readdirSync(place).sort();
+    const failed = bnfold(["fold", bad, "-o", join(place, "never.onnx")]);
+    expect([failed.code, failed.stderr]).toEqual([3, expect.stringContaining(`has SHA-1 ${sha1}`)]);
+    expect(bnfold(["verify", bad, good]).code).toBe(3);
+    expect(readdirSync(place).sort()).toEqual(before);
+  });
+
+  it("without a check only where the file is read or copied", () => {
+    expect(bnfold(["fold", bad, "-o", join(place, "unchecked.onnx"), "--no-check"]).code).toBe(0);
+    const away = output();
+    expect(bnfold(["fold", bad, "-o", away, "--no-check"]).code).toBe(3);
+    expect(readdirSync(join(away, ".."))).toEqual([]);
   });
 });

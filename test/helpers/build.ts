@@ -16,7 +16,12 @@ export interface TensorSpec {
   /** Default "raw"; "typed" writes float_data, int32_data …, as older writers do. Strings are always typed. */
   readonly encoding?: "raw" | "typed";
   /** Payload kept in another file; `values` is then ignored. */
-  readonly external?: { readonly location: string; readonly offset?: number; readonly length?: number };
+  readonly external?: {
+    readonly location: string;
+    readonly offset?: number;
+    readonly length?: number;
+    readonly checksum?: string;
+  };
 }
 
 export interface ValueSpec {
@@ -245,11 +250,12 @@ function typedPayload(spec: TensorSpec): Uint8Array {
 export function tensorProto(name: string, spec: TensorSpec): Uint8Array {
   const parts = [bytesField(1, join(spec.dims.map((d) => varint(d)))), intField(2, CODES[spec.dtype]), textField(8, name)];
   if (spec.external !== undefined) {
-    const { location, offset, length } = spec.external;
+    const { location, offset, length, checksum } = spec.external;
     const entry = (key: string, value: string) => bytesField(13, join([textField(1, key), textField(2, value)]));
     parts.push(entry("location", location));
     if (offset !== undefined) parts.push(entry("offset", String(offset)));
     if (length !== undefined) parts.push(entry("length", String(length)));
+    if (checksum !== undefined) parts.push(entry("checksum", checksum));
     parts.push(intField(14, 1));
   } else if (spec.dtype === "string") {
     for (const value of Array.from(spec.values as readonly string[])) parts.push(textField(6, value));

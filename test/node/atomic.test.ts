@@ -38,6 +38,44 @@ const failed = async (work: Promise<unknown>): Promise<string> => {
   return "fine";
 };
 
+describe("a file that is a whole copy", () => {
+  const copyOf = (name: string) => {
+    const file = join(dir, name);
+    const size = statSync(file).size;
+    return { file, size };
+  };
+
+  it("has the bytes of the other, and permissions of its own", async () => {
+    const big = new Uint8Array(3_000_001).map((_, i) => i * 5);
+    writeFileSync(join(dir, "in"), big, { mode: 0o400 });
+    const whole = { path: join(dir, "copy"), pieces: [{ bytes: big }], copyOf: copyOf("in") };
+    await writeFiles([whole, { path: join(dir, "main"), pieces: [bytes(1)] }]);
+    expect(Buffer.compare(readFileSync(join(dir, "copy")), big)).toBe(0);
+    expect(statSync(join(dir, "copy")).mode & 0o777).toBe(0o666 & ~process.umask());
+    // A file that is there keeps its place and permissions.
+    await writeFiles([whole], { replaceExisting: true });
+    expect(readdirSync(dir).sort()).toEqual(["copy", "in", "main"]);
+  });
+
+  it("leaves nothing when it fails, or when another one does", async () => {
+    writeFileSync(join(dir, "in"), "abc");
+    const whole = { path: join(dir, "copy"), pieces: [bytes(97, 98, 99)], copyOf: copyOf("in") };
+    const boom: Piece = {
+      length: 1,
+      make: () => {
+        throw new BnfoldError("model", "boom");
+      },
+    };
+    expect(await failed(writeFiles([whole, { path: join(dir, "main"), pieces: [boom] }]))).toBe("model: boom");
+    expect(await failed(writeFiles([{ ...whole, copyOf: { file: join(dir, "in"), size: 4 } }]))).toMatch(
+      /^file: .*changed while/,
+    );
+    rmSync(join(dir, "in"));
+    expect(await failed(writeFiles([whole]))).toMatch(/^file: .*does not exist/);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+});
+
 describe("writePieces", () => {
   it("writes copies, bytes and lazy pieces, small and larger than its buffer", async () => {
     const big = new Uint8Array(11_000_003).map((_, i) => i * 7);

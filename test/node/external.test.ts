@@ -297,6 +297,19 @@ describe("what a model says of its side files is checked", () => {
     ).toMatch(/SHA-1/);
   });
 
+  it("SHA-1 of a file that nothing reads, when it is asked for", () => {
+    const path = write({ w: { location: "a.bin", checksum: "0".repeat(40) } });
+    const opened = openModel(path);
+    const seen: string[] = [];
+    expect(() => opened.verifyChecksums((done, total, location) => seen.push(`${done}/${total} ${location}`))).toThrow(/SHA-1/);
+    const { size } = statSync(join(dir, "in/a.bin"));
+    expect(seen).toEqual([`${size}/${size} a.bin`]);
+    opened.close();
+    const none = openModel(write());
+    none.verifyChecksums();
+    none.close();
+  });
+
   it("hostile paths, for reading", () => {
     writeFileSync(join(dir, "secret"), new Uint8Array(1 << 16));
     symlinkSync("../secret", join(dir, "in/link"));

@@ -143,6 +143,21 @@ describe("hostile input", () => {
     expect(exercise(odd)).toBe(true);
   });
 
+  it("with a message in two parts is refused: protobuf would merge them", () => {
+    const half = tensor.slice(0, 8);
+    for (const [twice, what] of [
+      [
+        len(5, [...len(1, "value"), ...len(5, tensor), ...len(5, half), ...num(20, 4)]),
+        /tensor of an attribute is written in two/,
+      ],
+      [len(5, [...len(1, "b"), ...len(6, sub), ...len(6, sub), ...num(20, 5)]), /graph of an attribute/],
+    ] as const)
+      expect(() => read(memorySource(model(len(1, [...len(2, "y"), ...len(4, "Constant"), ...twice]))))).toThrow(what);
+    const sparse = len(15, [...len(1, tensor), ...len(2, typed), ...len(2, typed), ...num(3, 4)]);
+    expect(() => read(memorySource(model(sparse)))).toThrow(/indices of a sparse tensor/);
+    expect(() => read(memorySource(Uint8Array.from([...small, ...len(7, [])])))).toThrow(/graph of the model/);
+  });
+
   it("with names that are not text is refused: two of them could become one", () => {
     expect(() => read(memorySource(model(len(1, [...len(1, [0xff]), ...len(4, "Relu")]))))).toThrow(/not UTF-8/);
     const bom = read(memorySource(model(len(1, [...len(1, "\ufeffx"), ...len(4, "Relu")]))));

@@ -10,14 +10,17 @@ import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { bySimilarity, type Suspicion } from "./blame.ts";
+import { blocksOf } from "./blocks.ts";
 import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
-import type { Classes, Side } from "./classes.ts";
+import type { AffineMap, Classes, Core, Member, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
+import { fits, type Linear, linearOf, type RowMap, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
+
+type Known = AffineMap & { readonly core: Core };
 
 /** One operator of the second file beside one of the first. */
 export class Comparison {
@@ -194,12 +197,14 @@ export class Comparison {
     const { node } = at;
     const output = other.outputs[0];
     if (output === undefined) return failed("the counterpart has no output");
-    const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
-    const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
     for (const [name, x] of Object.entries(mine.numbers ?? {})) {
       if (!sameFloat(x, theirs.numbers?.[name] ?? Number.NaN, this.tolerance))
         return failed(`${node.label} has another "${name}"`);
     }
+    const pieces = this.matchBlocks(at, output, mine, theirs, maps);
+    if (pieces !== undefined) return this.beside(pieces, other);
+    const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
+    const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
@@ -211,10 +216,47 @@ export class Comparison {
       dequantized: mine.dequantized,
       open: openBias(rowsB, slackOf(maps).shift),
     };
-    const first = this.match(output, rowsA, b, this.loosened(maps));
-    // What else the operator gives out does not pass these constants.
+    return this.beside(this.match(output, rowsA, b, this.loosened(maps)), other);
+  }
+
+  /** What else the operator gives out does not pass these constants. */
+  private beside(first: Outcome, other: GraphNode): Outcome {
     const base = this.same(other);
     return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
+  }
+
+  /** A large layer as a member of its counterpart's class, block by block; undefined when it has to be looked at whole. */
+  private matchBlocks(
+    at: RuleNode,
+    value: GraphValue,
+    mine: Linear,
+    theirs: Linear,
+    maps: readonly (InputMap | undefined)[],
+  ): Outcome | undefined {
+    const known = this.classes.of(value);
+    const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
+    if (known === undefined || plain?.key !== mine.key) return undefined;
+    if (this.wholes.has(at.node)) return undefined;
+    const { shift } = slackOf(maps);
+    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift));
+    if (blocks === undefined) return undefined;
+    const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
+    for (const m of this.candidates(known, at.node)) {
+      const by = rowMap(known, m, where);
+      const worst = by && blocks.fit(by, this.loosened(maps));
+      if (worst !== undefined) return { ok: true, outputs: [exact(known.core, m)], worst, coefficients: blocks.coefficients };
+    }
+    this.wholes.add(at.node);
+    return undefined;
+  }
+
+  /** Layers that did not fit block by block: once is enough to try. */
+  private readonly wholes = new Set<GraphNode>();
+
+  /** Where a channel is all zeros several members fit: the one of the same name is meant. */
+  private candidates(known: Known, node: GraphNode): Member[] {
+    const named = node.outputs[0]?.name;
+    return known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named));
   }
 
   /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
@@ -225,15 +267,10 @@ export class Comparison {
     const rank = known.scale.dims.length;
     const where = rowsA.dims ?? Array.from({ length: rank }, (_, i) => (i === rowsA.axis ? rowsA.count : 1));
     const suspicions: (Suspicion & { readonly matching: number })[] = [];
-    // Where a channel is all zeros several members fit: the one of the same name is meant.
-    const named = b.node.outputs[0]?.name;
-    for (const m of known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named))) {
-      // The rows are those of `value`; the member is taken as a map of it.
-      const by = relative(exact(known.core, m), known);
+    for (const m of this.candidates(known, b.node)) {
+      const by = rowMap(known, m, where);
       if (by === undefined) continue;
-      const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
-      if (k === undefined || d === undefined || terms === undefined) continue;
-      const fit = fits(rowsA, b, { k, d, terms }, tolerance);
+      const fit = fits(rowsA, b, by, tolerance);
       if ("worst" in fit) return { ok: true, outputs: [exact(known.core, m)], worst: fit.worst, coefficients };
       const { matching, ...misfit } = fit;
       suspicions.push({ core: known.core, member: m, misfit, matching });
@@ -297,6 +334,14 @@ function openBias({ weights, count, width }: Rows, shift: number): Float64Array 
     { length: count },
     (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
   );
+}
+
+/** A member as a map of the value the rows make; undefined when it is none by rows. */
+function rowMap(known: Known, m: Member, where: readonly number[]): RowMap | undefined {
+  const by = relative(exact(known.core, m), known);
+  if (by === undefined) return undefined;
+  const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
+  return k === undefined || d === undefined || terms === undefined ? undefined : { k, d, terms };
 }
 
 /** A spread over `dims`, one number per place; undefined when it varies elsewhere. */

@@ -38,6 +38,8 @@ export interface Linear {
   readonly rowsOf: (weight: Float64Array, bias: Float64Array | undefined) => Rows;
   readonly weight: Param;
   readonly bias: Param | undefined;
+  /** True when the rows are the stored numbers in their order. */
+  readonly inOrder?: boolean;
   /** True when its scales are what is stored: a weight is then off by a part of itself. */
   readonly dequantized?: boolean;
   /** Attributes that must agree within one rounding. */
@@ -113,7 +115,8 @@ function convolution(at: RuleNode, biasIndex: number): Linear | undefined {
   const w = param(at, 1);
   if (w === undefined) return undefined;
   const key = `${at.state.opType}|${spatial(at)}|${w.dims.slice(1)}|${at.int("offset_group", 1)}`;
-  return make(at, 1, biasIndex, key, 1, w.dims[0], (x) => x);
+  const made = make(at, 1, biasIndex, key, 1, w.dims[0], (x) => x);
+  return made && { ...made, inOrder: true };
 }
 
 function transposed(at: RuleNode): Linear | undefined {
