@@ -3,7 +3,7 @@
  *
  * The model is planned as it is, and with every call written out. A fold (or merge) of the second plan needs the calls whose
  * copies hold an operator it touches, unless the function's own body, with every call it has, allows the same fold. Calls
- * that no fold needs stay calls, byte for byte; if the rest then folds less, all are written out. Functions that call others
+ * that no fold needs stay calls, byte for byte; if the rest then folds less (a body tells a shape), all are written out. Functions that call others
  * are looked at first in the same way: a fold that a body allows is made there once, not in each copy of it.
  */
 import { allNodes, expandedSize, Functions, functionLabel, reachable } from "../graph/functions.ts";
@@ -102,8 +102,8 @@ class Calls {
     const all = choose(() => true);
     let best = all;
     this.look(all);
+    if (covers(base, all)) return base;
     let needed = neededFor(all, inPlace);
-    if (needed.size === 0) return base;
     for (
       let round = 0;
       round < 2 && best.inlined?.sites.some((site) => !needed.has(keyOf(site)) && !done.has(keyOf(site)));

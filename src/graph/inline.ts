@@ -14,7 +14,7 @@ import { read } from "../onnx/read.ts";
 import type { AttributeRecord, FunctionRecord, GraphRecord, Model, NodeRecord } from "../onnx/records.ts";
 import { FIELD } from "../onnx/schema.ts";
 import { type Edit, type Piece, piecesLength, splice } from "../onnx/splice.ts";
-import { splicedSource } from "../onnx/spliced.ts";
+import { compacted, splicedSource } from "../onnx/spliced.ts";
 import { allNodes, type Functions, functionLabel, graphsOf, reachable } from "./functions.ts";
 import { meansTheSame } from "./op-versions.ts";
 import { isSizeless, Names, nodeEdits, renamedGraph, renamedInfo } from "./rename.ts";
@@ -267,7 +267,7 @@ class Inliner {
       if (site !== undefined) {
         const pieces: Piece[] = [];
         this.expand(site, place, field, pieces, infos, out);
-        edits.push({ frame: holder.frame, at, pieces });
+        edits.push({ frame: holder.frame, at, pieces: compacted(pieces) });
       } else {
         if (place.names !== undefined) edits.push(...nodeEdits(source, node, place.names, place.attributes));
         out.push(this.kept(node, place, edits));

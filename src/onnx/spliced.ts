@@ -3,6 +3,7 @@
  * come from the source are read there.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { concat } from "./put.ts";
 import { type ByteSource, fillBytes } from "./source.ts";
 import { type Piece, pieceBytes, pieceLength } from "./splice.ts";
 
@@ -15,6 +16,28 @@ function holding(starts: readonly number[], at: number): number {
     else high = middle - 1;
   }
   return low;
+}
+
+/** Pieces up to this size are read at once and kept. */
+const SMALL = 1 << 12;
+
+/** The same bytes in fewer pieces: runs of small ones become one. */
+export function compacted(pieces: readonly Piece[]): Piece[] {
+  const out: Piece[] = [];
+  let run: Uint8Array[] = [];
+  const close = () => {
+    if (run.length > 0) out.push({ bytes: concat(run) });
+    run = [];
+  };
+  for (const piece of pieces) {
+    if (!("make" in piece) && pieceLength(piece) <= SMALL) run.push(pieceBytes(piece));
+    else {
+      close();
+      out.push(piece);
+    }
+  }
+  close();
+  return out;
 }
 
 /** A source over pieces, in their order. */

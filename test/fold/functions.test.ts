@@ -157,6 +157,15 @@ describe("parameters that calls give", () => {
     expect(types(shown(net(through, scaled)).model)).toEqual(["Conv", "LeakyRelu"]);
   });
 
+  it("fold where only the body tells the shape", () => {
+    const shape = node("Constant", [], ["shape"], { value: int64([4], [2, C, 4, 4]) });
+    const cut = fn("Cut", ["x"], [shape, node("Reshape", ["x", "shape"], ["r"])]);
+    const nodes = [call("Cut", ["x"], "a"), node("Mul", ["a", "k"], ["b"]), conv("b", 0, "y")];
+    const more = { functions: [cut], initializers: { ...stored(0), k: float32([C, 1, 1], [1, 2, 3]) } };
+    const after = shown(net(nodes, { ...more, inputs: [{ name: "x", dims: [2 * C * 16] }] }));
+    expect(types(after.model)).toEqual(["Constant", "Reshape", "Conv"]);
+  });
+
   it("reads attributes of the call, not defaults of the operator", () => {
     const own = Object.entries(stored(0) ?? {}).map(([name, value]) => node("Constant", [], [name], { value }));
     const eps = fn("Eps", ["x"], [...own, conv("x", 0, "c"), bn("c", 0, "r", { attributes: { epsilon: ref("eps") } })], {

@@ -46,10 +46,14 @@ function callsOf(model: Model): Set<string> {
   return calls;
 }
 
-/** The model with the calls written out that are not among `others`; the model itself when there are none. */
+/**
+ * The model with the calls written out that are not among `others`, in the copies those of functions that nothing calls there;
+ * the model itself when there are none.
+ */
 function written(model: Model, others: ReadonlySet<string>): Model {
   const functions = new Functions(model.functions);
   const objection = objections(model, functions);
+  const called = new Set([...others].map((key) => key.split("\0")[1]));
   const isAlone = ({ home, call, callee }: Site) => !others.has(keyOf(home, call, functionLabel(callee)));
   if (![...callsOf(model)].some((key) => !others.has(key))) return model;
   const size = expandedSize(model, functions)(model.graph.nodes);
@@ -57,7 +61,9 @@ function written(model: Model, others: ReadonlySet<string>): Model {
   const { model: made, sites } = inline(
     model,
     functions,
-    (site, root) => site.within === undefined && isAlone(site) && objection(site, root) === undefined,
+    (site, root) =>
+      (site.within === undefined ? isAlone(site) : !called.has(functionLabel(site.callee))) &&
+      objection(site, root) === undefined,
   );
   return sites.length === 0 ? model : made;
 }
