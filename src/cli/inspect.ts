@@ -1,5 +1,6 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
-import { plan } from "../fold/index.ts";
+import { countNodes, refOf } from "../fold/describe.ts";
+import { type FoldResult, plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
@@ -57,15 +58,17 @@ function channels(node: GraphNode): number | null {
   return null;
 }
 
-function batchNormalizations(view: GraphView, folds: readonly Fold[], kept: readonly Kept[]): BatchNormalization[] {
+/** `view` is of the model that was planned: calls of functions that a fold needs are written out in it. */
+function batchNormalizations(view: GraphView, { data: { folds, kept }, place }: FoldResult): BatchNormalization[] {
   const key = (scope: string, index: number) => `${index}:${scope}`;
   const folded = new Map(folds.map((fold) => [key(fold.node.scope, fold.node.index), fold]));
   const stays = new Map(kept.map((entry) => [key(entry.node.scope, entry.node.index), entry]));
   const out: BatchNormalization[] = [];
   for (const scope of view.scopes) {
     for (const node of scope.nodes) {
-      if (node.opType !== "BatchNormalization" || node.domain !== "") continue;
-      const id = key(scope.path, node.record.index);
+      if (node.opType !== "BatchNormalization" || node.record.domain !== "") continue;
+      const at = place(refOf(node));
+      const id = key(at.scope, at.index);
       const [fold, keep] = [folded.get(id), stays.get(id)];
       const found = fold ?? keep;
       if (found === undefined) throw new Error(`the plan says nothing about ${node.label}`);
@@ -135,16 +138,17 @@ async function run(values: Values): Promise<number> {
     showChannels(model, json ? await hashed(facts) : facts, format, select);
     return 0;
   }
-  const { data } = plan(model, planOptionsOf(values));
+  const planned = plan(model, planOptionsOf(values));
+  const { nodes, operators } = countNodes(viewOf(model), 0);
   const found: Inspection = {
     version: 1,
     tool: tool(),
     model: json ? await hashed(facts) : facts,
-    nodes: data.before.nodes,
+    nodes,
     functions: model.functions.length,
-    operators: data.before.operators,
-    batchNormalizations: batchNormalizations(viewOf(model), data.folds, data.kept),
-    affine: countsOf(data).affine,
+    operators,
+    batchNormalizations: batchNormalizations(viewOf(planned.edits.base ?? model), planned),
+    affine: countsOf(planned.data).affine,
   };
   print(json ? toJson(found) : lines(found).join("\n"));
   return 0;

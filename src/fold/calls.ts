@@ -19,6 +19,8 @@ export interface Settled {
   /** The model with calls written out, where the plan is of that. */
   readonly base: Model | undefined;
   readonly draft: PlanDraft;
+  /** A node of `base` as the decisions name it: by its place in the model given. */
+  readonly place: (ref: NodeRef) => NodeRef;
   /** Decisions in terms of the model given. */
   readonly told: <T extends PlanData>(data: T) => T;
 }
@@ -33,13 +35,14 @@ export function planCalls(model: Model, options: PlanOptions): Settled {
   const sizeOf = expandedSize(model, functions);
   const size = called.size === 0 ? 0 : sizeOf(model.graph.nodes);
   const plain = planDraft(model, options);
-  if (called.size === 0) return { base: undefined, draft: plain, told: (data) => data };
+  if (called.size === 0) return { base: undefined, draft: plain, place: (ref) => ref, told: (data) => data };
   if (size > MAX_NODES) {
     const because = `calls functions that come to ${size} nodes when they are written out, more than ${MAX_NODES}`;
     const reasons = new Map([...called].map((fn) => [functionLabel(fn), `The model ${because}.`]));
     return {
       base: undefined,
       draft: plain,
+      place: (ref) => ref,
       told: (data) => ({ ...data, kept: data.kept.map((kept) => boundary(kept, reasons)) }),
     };
   }
@@ -70,7 +73,7 @@ class Calls {
   private readonly objection: Objection;
   /** Why calls of a function stay, by its label. */
   private readonly reasons = new Map<string, string>();
-  /** Why nodes of functions stay when all calls are written out, by the node's key. */
+  /** Why nodes stay when all calls are written out, by the node's key. */
   private readonly seen = new Map<string, Kept>();
 
   constructor(
@@ -91,7 +94,7 @@ class Calls {
       const own = inlined === undefined ? data : toldOf(data, inlined);
       return { ...own, kept: own.kept.map((kept) => boundary(kept, this.reasons, this.seen)) };
     };
-    return { base: inlined?.model, draft, told };
+    return { base: inlined?.model, draft, place: (ref) => (inlined === undefined ? ref : placeOf(ref, inlined)), told };
   }
 
   /** The best plan with calls of some roots written out, besides those that are `done`. */
@@ -121,8 +124,8 @@ class Calls {
     if (inlined === undefined) return;
     const told = toldOf({ ...draft.data, after: draft.data.before }, inlined).kept;
     for (const [i, { node }] of draft.data.kept.entries()) {
-      const { site, chain } = inlined.origins.get(nodeKey(node)) ?? {};
-      if (site !== undefined && chain !== undefined) this.seen.set(chain[chain.length - 1], told[i]);
+      const own = inlined.origins.get(nodeKey(node))?.chain.at(-1);
+      if (own !== undefined && !this.seen.has(own)) this.seen.set(own, told[i]);
     }
   }
 
@@ -195,12 +198,14 @@ function covers(plan: Planned, other: Planned): boolean {
   return other.deeds.every(({ key, inner }) => made.has(key) || inner.some((k) => made.has(k)));
 }
 
+function placeOf(ref: NodeRef, { origins }: Pick<Inlined, "origins">): NodeRef {
+  const origin = origins.get(nodeKey(ref));
+  return origin === undefined ? ref : { ...ref, scope: origin.scope, index: origin.index };
+}
+
 /** Decisions with the places the file has. */
 function toldOf<T extends PlanData>(data: T, { origins, sites, dropped }: Inlined): T {
-  const told = (ref: NodeRef): NodeRef => {
-    const origin = origins.get(nodeKey(ref));
-    return origin === undefined ? ref : { ...ref, scope: origin.scope, index: origin.index };
-  };
+  const told = (ref: NodeRef): NodeRef => placeOf(ref, { origins });
   const byFunction = new Map<string, string[]>();
   for (const { callee, path } of sites) {
     const label = functionLabel(callee);
@@ -232,23 +237,24 @@ function toldOf<T extends PlanData>(data: T, { origins, sites, dropped }: Inline
   };
 }
 
-/** Reasons that a look beyond the function's own inputs and outputs may overcome. */
+/** Reasons that a look into calls, or beyond a function's own inputs and outputs, may overcome. */
 const AT_BOUNDARY = new Set([
   "parameter-not-constant",
   "weight-not-constant",
   "shape-unknown",
   "is-graph-input",
   "is-graph-output",
+  "operator-blocks",
 ]);
 
 /**
- * A node of a function whose calls stay. Where they cannot be written out, that is the reason a person can act on; where they
- * can, and it brings nothing, the reason is what stops the node in a copy.
+ * A node at the boundary of a function. Where its calls cannot be written out, that is the reason a person can act on; where
+ * they can, and it brings nothing, the reason is what stops the node then.
  */
 function boundary(kept: Kept, reasons: ReadonlyMap<string, string>, copies: ReadonlyMap<string, Kept> = new Map()): Kept {
   if (!AT_BOUNDARY.has(kept.code)) return kept;
   const { scope } = kept.node;
-  for (const [label, because] of reasons)
+  for (const [label, because] of kept.code === "operator-blocks" ? [] : reasons)
     if (scope === label || scope.startsWith(`${label}/`))
       return { ...kept, code: "call-stays", message: `${kept.message} ${because}` };
   const copy = copies.get(nodeKey(kept.node));

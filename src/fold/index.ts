@@ -14,6 +14,8 @@ export type * from "./types.ts";
 export interface FoldResult {
   readonly data: PlanData;
   readonly edits: ModelEdits;
+  /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
+  readonly place: (ref: NodeRef) => NodeRef;
 }
 
 /**
@@ -21,14 +23,14 @@ export interface FoldResult {
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
 export function plan(model: Model, options: PlanOptions = {}): FoldResult {
-  const { base, draft, told } = planCalls(model, options);
+  const { base, draft, place, told } = planCalls(model, options);
   const { edits, changes } = patch(draft);
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
     into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
   }));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base } };
+  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place };
 }
 
 /**

@@ -4,9 +4,9 @@
  * declares fills the gaps.
  */
 import { decode } from "../onnx/codec.ts";
-import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
+import type { TensorRecord, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
 import { asNumbers } from "../onnx/tensor.ts";
-import { type Dim, type Shape, symbol } from "./dims.ts";
+import { type Dim, type Shape, sameDim, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
 import { inferShapes } from "./infer.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
@@ -17,6 +17,8 @@ export interface Fact {
   /** Undefined when even the rank is unknown. */
   readonly shape: Shape | undefined;
 }
+
+const NOTHING: Fact = { dtype: 0, shape: undefined };
 
 /** Integer tensors up to this size are followed element by element. */
 const MAX_ELEMENTS = 64;
@@ -108,8 +110,23 @@ export class Facts {
     });
   }
 
+  /** What the branches of an If agree on; a size they do not agree on is unknown. */
+  private either(node: GraphNode): (Fact | undefined)[] {
+    const [first, ...others] = node.bodies.map((body) =>
+      (body.record.outputs as readonly ValueInfoRecord[]).map(({ name }) => this.of(body.resolve(name))),
+    );
+    return node.outputs.map((_, i) => {
+      const facts = others.map((branch) => branch[i] ?? NOTHING);
+      const { dtype, shape } = first?.[i] ?? NOTHING;
+      const agreed = facts.every((fact) => fact.shape?.length === shape?.length)
+        ? shape?.map((d, axis) => (facts.every((fact) => sameDim(d, fact.shape?.[axis])) ? d : this.unknownDim()))
+        : undefined;
+      return { dtype: facts.every((fact) => fact.dtype === dtype) ? dtype : 0, shape: agreed };
+    });
+  }
+
   private visit(node: GraphNode): void {
-    const shapes = inferShapes(node, this, this.unknownDim);
+    const shapes = node.opType === "If" && node.domain === "" ? this.either(node) : inferShapes(node, this, this.unknownDim);
     node.outputs.forEach((output, i) => {
       if (output === undefined) return;
       const declared = this.declared(output);

@@ -316,6 +316,16 @@ describe("bodies of If, Loop and Scan", () => {
     expect(running(after.model)).toBe(0);
   });
 
+  it("knows the shape both branches give", () => {
+    const then = graph([conv("x", 0, "v"), node("Relu", ["v"], ["t"])], "t", { outputs: [{ name: "t" }] });
+    const other = graph([conv("x", 0, "t")], "t", { outputs: [{ name: "t" }] });
+    const nodes = [branches(then, other, "h"), node("Mul", ["h", "k"], ["a"]), conv("a", 1, "y")];
+    const after = shown(
+      net(nodes, { inputs, functions: [], initializers: { ...stored(0, 1), k: float32([C, 1, 1], [1, 2, 3]) } }),
+    );
+    expect(types(after.model)).toEqual(["If", "Conv"]);
+  });
+
   it("tells an inner value from an outer one of the same name", () => {
     // "s0" of the branch hides the outer one; "v" is another value in each branch.
     const hides = graph([conv("x", 0, "v"), bn("v", 0, "t")], "t", { initializers: { s0: numbers([C], 77) } });
