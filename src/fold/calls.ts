@@ -7,8 +7,9 @@
  * are looked at first in the same way: a fold that a body allows is made there once, not in each copy of it.
  */
 import { allNodes, expandedSize, Functions, functionLabel, reachable } from "../graph/functions.ts";
-import { type Inlined, inline, type Objection, objections, type Root, type Site } from "../graph/inline.ts";
-import type { Model } from "../onnx/records.ts";
+import { type Inlined, inline, type Root, type Site } from "../graph/inline.ts";
+import { type Objection, objections } from "../graph/objections.ts";
+import type { FunctionRecord, Model } from "../onnx/records.ts";
 import { nodeKey, type PlanDraft, type PlanOptions, planDraft } from "./plan.ts";
 import type { InlinedFunction, Kept, NodeRef, PlanData } from "./types.ts";
 
@@ -31,9 +32,8 @@ export interface Settled {
  */
 export function planCalls(model: Model, options: PlanOptions): Settled {
   const functions = new Functions(model.functions);
-  const called = reachable(model, functions);
-  const sizeOf = expandedSize(model, functions);
-  const size = called.size === 0 ? 0 : sizeOf(model.graph.nodes);
+  const called = model.functions.length === 0 ? new Set<FunctionRecord>() : reachable(model, functions);
+  const size = called.size === 0 ? 0 : expandedSize(model, functions)(model.graph.nodes);
   const plain = planDraft(model, options);
   if (called.size === 0) return { base: undefined, draft: plain, place: (ref) => ref, told: (data) => data };
   if (size > MAX_NODES) {

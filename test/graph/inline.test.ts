@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { BnfoldError } from "../../src/diag/error.ts";
 import { expandedSize, Functions } from "../../src/graph/functions.ts";
-import { type Inlined, inline, objections } from "../../src/graph/inline.ts";
+import { type Inlined, inline } from "../../src/graph/inline.ts";
+import { objections } from "../../src/graph/objections.ts";
 import { meansTheSame } from "../../src/graph/op-versions.ts";
 import type { Model, NodeRecord } from "../../src/onnx/records.ts";
 import { f, float32, type ModelSpec, model, node, ref, textField } from "../helpers/build.ts";
@@ -245,7 +246,7 @@ describe("what cannot be written out", () => {
     const call = of.graph.nodes[i];
     const callee = functions.called(call);
     if (callee === undefined) return "no call";
-    return objections(of, functions)({ call, callee, within: undefined, home: "", path: "", chain: [] }, { opsets: of.opsets });
+    return objections(of, functions)({ call, callee }, { opsets: of.opsets });
   };
   const with_ = (
     body: ModelSpec["nodes"],

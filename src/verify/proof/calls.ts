@@ -4,7 +4,8 @@
  * output) or cannot be written out. Functions that nothing calls compute nothing and are left out.
  */
 import { allNodes, expandedSize, Functions, functionLabel, graphsOf, reachable } from "../../graph/functions.ts";
-import { inline, objections, type Site } from "../../graph/inline.ts";
+import { inline, type Site } from "../../graph/inline.ts";
+import { objections } from "../../graph/objections.ts";
 import { innerPath } from "../../graph/view.ts";
 import type { Model, NodeRecord } from "../../onnx/records.ts";
 
