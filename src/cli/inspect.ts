@@ -1,6 +1,6 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
 import { countNodes, refOf } from "../fold/describe.ts";
-import { type FoldResult, plan } from "../fold/index.ts";
+import { plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
@@ -58,8 +58,13 @@ function channels(node: GraphNode): number | null {
   return null;
 }
 
-/** `view` is of the model that was planned: calls of functions that a fold needs are written out in it. */
-function batchNormalizations(view: GraphView, { data: { folds, kept }, place }: FoldResult): BatchNormalization[] {
+/** `view` is of the model that was planned, with calls written out where a fold needs it; `place`: what the decisions call its nodes. */
+function batchNormalizations(
+  view: GraphView,
+  folds: readonly Fold[],
+  kept: readonly Kept[],
+  place: (ref: NodeRef) => NodeRef,
+): BatchNormalization[] {
   const key = (scope: string, index: number) => `${index}:${scope}`;
   const folded = new Map(folds.map((fold) => [key(fold.node.scope, fold.node.index), fold]));
   const stays = new Map(kept.map((entry) => [key(entry.node.scope, entry.node.index), entry]));
@@ -138,7 +143,7 @@ async function run(values: Values): Promise<number> {
     showChannels(model, json ? await hashed(facts) : facts, format, select);
     return 0;
   }
-  const planned = plan(model, planOptionsOf(values));
+  const { data, edits, place } = plan(model, planOptionsOf(values));
   const { nodes, operators } = countNodes(viewOf(model), 0);
   const found: Inspection = {
     version: 1,
@@ -147,8 +152,8 @@ async function run(values: Values): Promise<number> {
     nodes,
     functions: model.functions.length,
     operators,
-    batchNormalizations: batchNormalizations(viewOf(planned.edits.base ?? model), planned),
-    affine: countsOf(planned.data).affine,
+    batchNormalizations: batchNormalizations(viewOf(edits.base ?? model), data.folds, data.kept, place),
+    affine: countsOf(data).affine,
   };
   print(json ? toJson(found) : lines(found).join("\n"));
   return 0;
