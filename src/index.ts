@@ -1,7 +1,18 @@
 /** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
-export type { AffineKind, Counts, Fold, FoldResult, Kept, Merge, NodeRef, PlanData, TensorChange } from "./fold/index.ts";
+export type {
+  AffineKind,
+  Counts,
+  Fold,
+  FoldResult,
+  InlinedFunction,
+  Kept,
+  Merge,
+  NodeRef,
+  PlanData,
+  TensorChange,
+} from "./fold/index.ts";
 export { LateRefusal, type PlanOptions, plan } from "./fold/index.ts";
 export { type ReadOptions, read } from "./onnx/read.ts";
 export type { Model } from "./onnx/records.ts";

@@ -1,4 +1,5 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
+import { countNodes, refOf } from "../fold/describe.ts";
 import { plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
@@ -60,15 +61,22 @@ function channels(node: GraphNode): number | null {
   return null;
 }
 
-function batchNormalizations(view: GraphView, folds: readonly Fold[], kept: readonly Kept[]): BatchNormalization[] {
+/** `view` is of the model that was planned, with calls written out where a fold needs it; `place`: what the decisions call its nodes. */
+function batchNormalizations(
+  view: GraphView,
+  folds: readonly Fold[],
+  kept: readonly Kept[],
+  place: (ref: NodeRef) => NodeRef,
+): BatchNormalization[] {
   const key = (scope: string, index: number) => `${index}:${scope}`;
   const folded = new Map(folds.map((fold) => [key(fold.node.scope, fold.node.index), fold]));
   const stays = new Map(kept.map((entry) => [key(entry.node.scope, entry.node.index), entry]));
   const out: BatchNormalization[] = [];
   for (const scope of view.scopes) {
     for (const node of scope.nodes) {
-      if (node.opType !== "BatchNormalization" || node.domain !== "") continue;
-      const id = key(scope.path, node.record.index);
+      if (node.opType !== "BatchNormalization" || node.record.domain !== "") continue;
+      const at = place(refOf(node));
+      const id = key(at.scope, at.index);
       const [fold, keep] = [folded.get(id), stays.get(id)];
       const found = fold ?? keep;
       if (found === undefined) throw new Error(`the plan says nothing about ${node.label}`);
@@ -148,15 +156,16 @@ async function run(values: Values): Promise<number> {
     showChannels(model, json ? await hashed(facts) : facts, format, select);
     return 0;
   }
-  const { data } = plan(model, planOptionsOf(values));
+  const { data, edits, place } = plan(model, planOptionsOf(values));
+  const { nodes, operators } = countNodes(viewOf(model), 0);
   const found: Inspection = {
     version: 1,
     tool: tool(),
     model: json ? await hashed(facts) : facts,
-    nodes: data.before.nodes,
+    nodes,
     functions: model.functions.length,
-    operators: data.before.operators,
-    batchNormalizations: batchNormalizations(viewOf(model), data.folds, data.kept),
+    operators,
+    batchNormalizations: batchNormalizations(viewOf(edits.base ?? model), data.folds, data.kept, place),
     affine: countsOf(data).affine,
     merges: data.merges,
     unmerged: data.unmerged,

@@ -43,6 +43,10 @@ export const REASONS = {
     title: "The constant broadcasts the tensor to a larger shape",
     advice: "Nothing to do: removing the node would change the shape.",
   },
+  "call-stays": {
+    title: "The node is in a function whose calls cannot be written out",
+    advice: "Export or convert the model and its functions to one operator set version, or inline the functions first.",
+  },
   "is-graph-output": {
     title: "The value that would change is a graph output",
     advice: "Remove the output if nobody needs it.",

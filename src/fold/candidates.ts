@@ -8,7 +8,7 @@
 import { along, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
-import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { type GraphNode, type GraphValue, UNDETERMINED } from "../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isInference, readExtraOutput } from "../rules/mode.ts";
@@ -39,13 +39,24 @@ const LARGE_GAIN = 1e4;
 
 /** The map a node is; a rejection when it looks like one but is not; undefined when it is something else. */
 export function candidateOf(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
-  if (node.domain !== "") return undefined;
+  if (node.domain !== "") return undetermined(node);
   if (node.opType === "BatchNormalization") {
     const found = batchNormalization(node, facts, constants);
     return isRefused(found) ? { node, kind: "batch-normalization", refusal: found } : found;
   }
   if (!["Add", "Sub", "Mul", "Div", "Sum", "Neg"].includes(node.opType)) return undefined;
   return arithmetic(node, facts, constants);
+}
+
+/** A batch normalization whose attributes its function's calls give, or that may be a function of that name. */
+function undetermined(node: GraphNode): Rejected | undefined {
+  if (node.record.domain !== "" || node.opType !== "BatchNormalization") return undefined;
+  const open = [...node.record.attributes.values()].find(({ refAttrName }) => refAttrName !== "");
+  const refusal =
+    node.domain === UNDETERMINED.open
+      ? refuse("parameter-not-constant", `takes its ${open?.name} from the calls of its function`)
+      : refuse("operator-blocks", "may be the operator, or the model's own function of that name");
+  return { node, kind: "batch-normalization", refusal };
 }
 
 /** A parameter vector of a BatchNormalization, with the reason when it cannot be had. */

@@ -25,7 +25,8 @@ export function countNodes(view: GraphView, affines: number): Counts {
   for (const scope of view.scopes) {
     for (const node of scope.nodes) {
       if (node.removed) continue;
-      const key = node.domain === "" ? node.opType : `${node.domain}::${node.opType}`;
+      const { domain } = node.record;
+      const key = domain === "" ? node.opType : `${domain}::${node.opType}`;
       operators[key] = (operators[key] ?? 0) + 1;
       nodes++;
     }

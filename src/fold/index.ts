@@ -1,8 +1,9 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
+import { planCalls } from "./calls.ts";
 import { patch } from "./patch.ts";
-import { nodeKey, type PlanOptions, planDraft } from "./plan.ts";
+import { nodeKey, type PlanOptions } from "./plan.ts";
 import type { NodeRef, PlanData } from "./types.ts";
 
 export type { PlanOptions } from "./plan.ts";
@@ -13,6 +14,8 @@ export type * from "./types.ts";
 export interface FoldResult {
   readonly data: PlanData;
   readonly edits: ModelEdits;
+  /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
+  readonly place: (ref: NodeRef) => NodeRef;
 }
 
 /**
@@ -20,13 +23,14 @@ export interface FoldResult {
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
 export function plan(model: Model, options: PlanOptions = {}): FoldResult {
-  const draft = planDraft(model, options);
+  const { base, draft, place, told } = planCalls(model, options);
   const { edits, changes } = patch(draft);
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
     into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
   }));
-  return { data: { ...draft.data, folds, after: draft.count(edits.insertNodes.map(({ node }) => node.opType)) }, edits };
+  const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
+  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place };
 }
 
 /**

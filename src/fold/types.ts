@@ -3,9 +3,9 @@ import type { RefusalCode } from "../diag/codes.ts";
 
 /** A node of the file, named so that a person finds it. */
 export interface NodeRef {
-  /** "" for the main graph, else the path of graphs or functions it lies in, e.g. "If_3/then_branch". */
+  /** "" for the main graph, else the path of graphs, functions or written-out calls it lies in, e.g. "If_3/then_branch". */
   readonly scope: string;
-  /** Position in its graph's node list. */
+  /** Position in the node list of its graph or function, in the file. */
   readonly index: number;
   readonly opType: string;
   /** Node name; may be "". */
@@ -79,6 +79,16 @@ export interface Counts {
   readonly operators: Readonly<Record<string, number>>;
 }
 
+/** A model-local function whose calls were written out, because a fold needs what they give it. */
+export interface InlinedFunction {
+  /** "domain:name", with ":overload" where it has one. */
+  readonly function: string;
+  /** The calls, by path: graphs, functions and calls they lie in, and their own name. */
+  readonly calls: readonly string[];
+  /** True when nothing calls it any more, so that it is not in the output. */
+  readonly dropped: boolean;
+}
+
 export interface PlanData {
   readonly folds: readonly Fold[];
   readonly kept: readonly Kept[];
@@ -89,6 +99,8 @@ export interface PlanData {
     readonly reason: string;
     readonly multiplyAdds: readonly [before: number, after: number];
   }[];
+  /** Calls written out before anything was folded; `before` counts the nodes of their copies. Absent when there are none. */
+  readonly inlined?: readonly InlinedFunction[];
   readonly before: Counts;
   readonly after: Counts;
 }

@@ -11,6 +11,7 @@ import type {
   TensorRecord,
   ValueInfoRecord,
 } from "../onnx/records.ts";
+import { Functions, functionLabel, graphsOf } from "./functions.ts";
 
 export interface Use {
   readonly node: GraphNode;
@@ -97,6 +98,7 @@ export class GraphNode {
     readonly record: NodeRecord,
     readonly scope: Scope,
     readonly opType: string,
+    /** As in the record; one of `UNDETERMINED` where that does not say what the node does. */
     readonly domain: string,
     /** Opset version of the domain in force; 0 when it is not imported. */
     readonly version: number,
@@ -144,6 +146,7 @@ const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord =>
 /** Builds the view. Never throws: what is inconsistent (missing values, cycles) shows as such. */
 export function viewOf(model: Model): GraphView {
   const scopes: Scope[] = [];
+  const functions = new Functions(model.functions);
   const build = (
     kind: Scope["kind"],
     path: string,
@@ -153,22 +156,18 @@ export function viewOf(model: Model): GraphView {
   ): Scope => {
     const scope = new Scope(kind, path, record, parent, opsets);
     scopes.push(scope);
-    declare(scope);
+    declare(scope, functions);
     for (const node of scope.nodes) {
       for (const attribute of node.record.attributes.values()) {
-        const graphs = attribute.g === undefined ? attribute.graphs : [attribute.g, ...attribute.graphs];
-        graphs.forEach((graph, i) => {
-          const name = node.record.name || node.record.outputs[0] || `#${node.record.index}`;
-          const inner = `${path === "" ? "" : `${path}/`}${name}/${attribute.name}${i === 0 ? "" : i}`;
-          node.bodies.push(build("subgraph", inner, graph, scope, opsets));
+        graphsOf(attribute).forEach((graph, i) => {
+          node.bodies.push(build("subgraph", innerPath(path, node.record, attribute.name, i), graph, scope, opsets));
         });
       }
     }
     return scope;
   };
   const main = build("main", "", model.graph, undefined, model.opsets);
-  for (const fn of model.functions)
-    build("function", `${fn.domain}:${fn.name}${fn.overload && `:${fn.overload}`}`, fn, undefined, fn.opsets);
+  for (const fn of model.functions) build("function", functionLabel(fn), fn, undefined, fn.opsets);
   for (const scope of scopes) connect(scope);
   for (const name of model.trainingNames) {
     const value = main.values.get(name);
@@ -177,7 +176,27 @@ export function viewOf(model: Model): GraphView {
   return { model, main, scopes, ...sort(scopes) };
 }
 
-function declare(scope: Scope): void {
+/** The path of a graph inside a node: of its attribute `attribute`, the i-th there. */
+export function innerPath(path: string, node: NodeRecord, attribute: string, i: number): string {
+  const name = node.name || node.outputs[0] || `#${node.index}`;
+  return `${path === "" ? "" : `${path}/`}${name}/${attribute}${i === 0 ? "" : i}`;
+}
+
+/** Domains of nodes no rule is about: what they do is not in their own record. */
+export const UNDETERMINED = {
+  /** A standard operator, or a call of a function of that name: runtimes differ. */
+  ambiguous: "operator or function",
+  /** An attribute is what each call of the function gives. */
+  open: "attribute of the call",
+} as const;
+
+function domainOf(node: NodeRecord, functions: Functions): string {
+  if (functions.isAmbiguous(node)) return UNDETERMINED.ambiguous;
+  for (const { refAttrName } of node.attributes.values()) if (refAttrName !== "") return UNDETERMINED.open;
+  return node.domain;
+}
+
+function declare(scope: Scope, functions: Functions): void {
   const { record } = scope;
   const value = (name: string): GraphValue => {
     let found = scope.values.get(name);
@@ -198,7 +217,7 @@ function declare(scope: Scope): void {
   for (const node of record.nodes) {
     const version = scope.opsets.get(node.domain) ?? 0;
     const outputs = node.outputs.map((name) => (name === "" ? undefined : value(name)));
-    const made = new GraphNode(node, scope, node.opType, node.domain, version, [], outputs);
+    const made = new GraphNode(node, scope, node.opType, domainOf(node, functions), version, [], outputs);
     outputs.forEach((output, i) => {
       if (output === undefined) return;
       output.producer = made;

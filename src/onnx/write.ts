@@ -24,6 +24,8 @@ export type { NewTensor } from "./payload.ts";
 
 /** What is to change, in terms of the model. */
 export interface ModelEdits {
+  /** What they are edits of, where that is not the model itself but the same with calls of its functions written out. */
+  readonly base?: Model;
   readonly dropNodes: readonly NodeRecord[];
   readonly rewriteNodes: readonly NodeRewrite[];
   /** `before` undefined: at the end of the node list. Insertions at one place keep their order. */
@@ -54,8 +56,8 @@ export const NO_EDITS: ModelEdits = {
   dropValueInfos: [],
 };
 
-export const isEmpty = (edits: ModelEdits): boolean =>
-  Object.values(edits).every((list: readonly unknown[]) => list.length === 0);
+export const isEmpty = ({ base, ...edits }: ModelEdits): boolean =>
+  base === undefined && Object.values(edits).every((list: readonly unknown[]) => list.length === 0);
 
 export interface WriteOptions {
   /**
@@ -92,7 +94,8 @@ const drop = ({ frame }: { readonly frame: Frame }): Edit => ({
 });
 
 /** The model with its edits made. Without edits (and external "keep") `main` is the source, whole. */
-export function write(model: Model, edits: ModelEdits, options: WriteOptions = {}): Written {
+export function write(given: Model, edits: ModelEdits, options: WriteOptions = {}): Written {
+  const model = edits.base ?? given;
   const source = model.files.main;
   const { external: mode = "keep", sideFileName: name = "" } = options;
   const inline = mode === "inline";

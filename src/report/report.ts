@@ -63,6 +63,8 @@ export interface Report {
   readonly merges: PlanData["merges"];
   /** Those that were left, because one convolution would cost more. */
   readonly unmerged: PlanData["unmerged"];
+  /** Functions whose calls were written out before anything was folded; absent when there are none. */
+  readonly inlined?: PlanData["inlined"];
   readonly verdict: Verdict;
   /** What another runtime made of both files, where it was asked. */
   readonly runtime?: RuntimeOpinion;
@@ -118,6 +120,7 @@ export function report(parts: ReportParts): Report {
     kept: plan.kept,
     merges: plan.merges,
     unmerged: plan.unmerged,
+    ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
     verdict: parts.verdict,
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
     timings: parts.timings,

@@ -1,6 +1,6 @@
 /** Report → text for people. */
 import { REASONS } from "../diag/codes.ts";
-import type { Fold, Kept, Merge } from "../fold/types.ts";
+import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import type { NodeCounts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
 import { type Style, styleOf, type TextOptions } from "./style.ts";
@@ -49,6 +49,11 @@ export function mergeLine(merge: Merge): string {
 
 export function unmergedLine(region: Report["unmerged"][number]): string {
   return `${listed(region.nodes.map(nodeLabel))}: ${printable(region.reason)}`;
+}
+
+/** `16 calls of local:ConvBN, which nothing calls any more`. */
+export function inlinedLine({ function: label, calls, dropped }: InlinedFunction): string {
+  return `${plural(calls.length, "call")} of ${printable(label)}${dropped ? ", which nothing calls any more" : ""}`;
 }
 
 /** Constant Mul, Add and the like that stay are listed up to this many; of more, how many have which reason. */
@@ -116,6 +121,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     "",
     countLine("BatchNormalization", report.batchNormalization),
     countLine("other constant affine operators", report.affine),
+    ...section("Calls of the model's functions written out", (report.inlined ?? []).map(inlinedLine), style),
     ...section(`Folded (${plural(report.folds.length, "node")})`, byKind(report.folds).map(foldLine), style),
     ...section(`Merged (${plural(report.merges.length, "region")})`, report.merges.map(mergeLine), style),
     ...section(`Parallel branches left (${plural(report.unmerged.length, "region")})`, report.unmerged.map(unmergedLine), style),

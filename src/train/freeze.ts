@@ -60,7 +60,7 @@ export function freeze(model: Model, options: FreezeOptions = {}): FreezeResult 
   const flags = new Map<GraphValue, number>();
   for (const scope of view.scopes) {
     for (const node of scope.nodes) {
-      const found = node.domain === "" && node.opType === "Dropout" ? dropoutRewrite(node) : undefined;
+      const found = node.record.domain === "" && node.opType === "Dropout" ? dropoutRewrite(node) : undefined;
       if (found === undefined) continue;
       rewriteNodes.push({ node: node.record, ...found.rewrite });
       frozen.push({ node: refOf(node), change: found.change, droppedOutputs: [] });

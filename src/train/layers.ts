@@ -57,7 +57,7 @@ export function layersOf(view: GraphView): NormLayer[] {
   const layers: NormLayer[] = [];
   for (const scope of view.scopes) {
     for (const node of scope.nodes) {
-      if (node.opType !== "BatchNormalization" || node.domain !== "") continue;
+      if (node.opType !== "BatchNormalization" || node.record.domain !== "") continue;
       const parameters = new Map<Parameter, Stored>();
       PARAMETERS.forEach((name, i) => {
         const stored = storedTensor(node.inputs[i + 1]);

@@ -14,6 +14,7 @@ import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../o
 import type { Model } from "../onnx/records.ts";
 import { isOne, isZero } from "../rules/params.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./proof/blame.ts";
+import { alignCalls } from "./proof/calls.ts";
 import { type AffineMap, affineOf, Classes, type Side, sideOf } from "./proof/classes.ts";
 import { Comparison } from "./proof/compare.ts";
 import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/linear.ts";
@@ -33,7 +34,8 @@ export interface ProveOptions {
  * @throws BnfoldError when a file is broken beyond reading.
  */
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
-  return new Prover(sideOf(a), sideOf(b), options.foreign === false ? OWN : FOREIGN).run();
+  const [x, y] = alignCalls(a, b);
+  return new Prover(sideOf(x), sideOf(y), options.foreign === false ? OWN : FOREIGN).run();
 }
 
 interface Suspect {

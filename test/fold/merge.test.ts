@@ -538,7 +538,7 @@ describe("where graphs are special", () => {
     expect(result.data.merges.map(({ into }) => into.scope)).toEqual(["If_1/then_branch", "If_1/else_branch"]);
   });
 
-  it("leaves a function's Conv whose strides come from the call", () => {
+  it("merges a function's Conv whose group comes from the call in place of the call", () => {
     const constant = (name: string, dims: readonly number[], seed: number) =>
       node("Constant", [], [name], { value: { dtype: "float64", dims, values: integers(count(dims), seed) } });
     const body = (group: NodeSpec["attributes"]) => [
@@ -566,7 +566,9 @@ describe("where graphs are special", () => {
       ],
     });
     expect(merged(spec({}, {})).data.merges.length).toBe(1);
-    expect(merged(spec({ group: { kind: "ref", value: "g" } }, { g: 1 })).data.merges).toEqual([]);
+    const open = merged(spec({ group: { kind: "ref", value: "g" } }, { g: 1 }));
+    expect(open.data.merges.map(({ into }) => into.scope)).toEqual(["y"]);
+    expect(open.data.inlined).toEqual([{ function: "local:Block", calls: ["y"], dropped: true }]);
   });
 
   it("drops the declarations of values that are gone", () => {

@@ -325,4 +325,25 @@ export const provoked: readonly Provoked[] = [
     spec: net([conv("x", "c"), node("BatchNormalization", ["c", "scale", "B"], ["y"])], { ...weight, ...norm }),
     message: 'BatchNormalization "y": it lacks its mean.',
   },
+  {
+    code: "call-stays",
+    model: "a function of Conv, BN and a ReduceMean that opset 18 changed, called in a model of opset 18",
+    spec: net(
+      [node("F", ["x", "w", ...PARAMETERS], ["y"], {}, { domain: "local" })],
+      { ...weight, ...norm },
+      {
+        opsets: { "": 18, local: 1 },
+        functions: [
+          {
+            ...{ name: "F", domain: "local", inputs: ["x", "w", ...PARAMETERS], outputs: ["y"], opsets: { "": 17 } },
+            nodes: [conv("x", "c"), bn("c", "n"), node("ReduceMean", ["n"], ["y"], { axes: [2, 3] })],
+          },
+        ],
+      },
+    ),
+    node: "n",
+    value: "scale",
+    message:
+      'BatchNormalization "n": it reads "scale", which callers feed (its scale). The call "y" of local:F cannot be written out: it holds ReduceMean of opset 17, which is another operator in opset 18 of the graph around the call.',
+  },
 ];

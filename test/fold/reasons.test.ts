@@ -26,7 +26,7 @@ describe("a node that stays", () => {
     expect([...codes].sort()).toEqual(Object.keys(REASONS).sort());
   });
 
-  it("says it in one sentence about a named node", () => {
+  it("says it in sentences about a named node", () => {
     for (const { message } of provoked) expect(message).toMatch(/^[A-Z]\w+ "\w+": .*\w.*\.$/);
   });
 });

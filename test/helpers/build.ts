@@ -57,7 +57,10 @@ export interface NodeSpec {
   readonly outputs: readonly string[];
   readonly name?: string;
   readonly domain?: string;
+  readonly overload?: string;
   readonly attributes?: Readonly<Record<string, AttributeSpec>>;
+  /** Bytes put at the end of the NodeProto: fields nobody here knows. */
+  readonly extra?: Uint8Array;
 }
 
 export interface GraphSpec {
@@ -76,7 +79,11 @@ export interface FunctionSpec {
   readonly domain: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  readonly overload?: string;
   readonly attributes?: readonly string[];
+  /** Attributes with the value they have where a call gives none. */
+  readonly defaults?: Readonly<Record<string, AttributeSpec>>;
+  readonly valueInfos?: readonly ValueSpec[];
   readonly nodes: readonly NodeSpec[];
   readonly opsets?: Readonly<Record<string, number>>;
 }
@@ -123,7 +130,7 @@ export function node(
   inputs: readonly string[],
   outputs: readonly string[],
   attributes: NodeSpec["attributes"] = {},
-  more: { readonly name?: string; readonly domain?: string } = {},
+  more: Pick<NodeSpec, "name" | "domain" | "overload" | "extra"> = {},
 ): NodeSpec {
   return { op, inputs, outputs, attributes, ...more };
 }
@@ -315,6 +322,8 @@ function nodeProto(spec: NodeSpec): Uint8Array {
     textField(4, spec.op),
     ...Object.entries(spec.attributes ?? {}).map(([name, value]) => bytesField(5, attributeProto(name, value))),
     spec.domain === undefined ? [] : textField(7, spec.domain),
+    spec.overload === undefined ? [] : textField(8, spec.overload),
+    spec.extra ?? [],
   ]);
 }
 
@@ -341,6 +350,9 @@ function functionProto(spec: FunctionSpec): Uint8Array {
     ...spec.nodes.map((n) => bytesField(7, nodeProto(n))),
     ...Object.entries(spec.opsets ?? { "": 21 }).map(([domain, version]) => bytesField(9, opsetProto(domain, version))),
     textField(10, spec.domain),
+    ...Object.entries(spec.defaults ?? {}).map(([name, value]) => bytesField(11, attributeProto(name, value))),
+    ...(spec.valueInfos ?? []).map((v) => bytesField(12, valueProto(v))),
+    spec.overload === undefined ? [] : textField(13, spec.overload),
   ]);
 }
 

@@ -57,7 +57,19 @@ const straight = net([conv("x", "c"), bn("c")]);
 const relu = (values: Parameters) =>
   net([conv("x", "c"), node("Relu", ["c"], ["r"]), bn("r")], { initializers: parameters(values) });
 
+/** A block as a function whose ReduceMean is of another operator set than the model's. */
+const calling = (version: number): ModelSpec => {
+  const inputs = ["x", "w", "s", "b", "m", "v"];
+  const mean = version < 18 ? node("ReduceMean", ["n"], ["y"], { axes: [2, 3] }) : node("ReduceMean", ["n"], ["y"]);
+  const nodes = [conv("x", "c"), bn("c", "n"), mean];
+  return net([node("F", inputs, ["y"], {}, { domain: "local" })], {
+    opsets: { "": 18, local: 1 },
+    functions: [{ name: "F", domain: "local", inputs, outputs: ["y"], nodes, opsets: { "": version } }],
+  });
+};
+
 const CASES: Readonly<Record<RefusalCode, Case>> = {
+  "call-stays": { spec: calling(17), mended: { spec: calling(18) } },
   "training-mode": {
     spec: net([conv("x", "c"), bn("c", "n", { training_mode: 1 }), node("Relu", ["n"], ["y"])]),
     mended: { spec: net([conv("x", "c"), bn("c", "n", { training_mode: 0 }), node("Relu", ["n"], ["y"])]) },

@@ -61,6 +61,7 @@ export const plan: PlanData = {
   unmerged: [
     { nodes: [at("Conv", "deep", 5), at("Conv", "wise", 6)], reason: "one convolution would cost more", multiplyAdds: [20, 400] },
   ],
+  inlined: [{ function: "local:ConvBN", calls: ["block", "If_0/then_branch/block"], dropped: true }],
   before: {
     nodes: 9,
     batchNormalizations: 2,

@@ -1,0 +1,82 @@
+/**
+ * Pieces as a file that can be read: a model that is made in two steps is read between them without being written. Bytes that
+ * come from the source are read there.
+ */
+import { BnfoldError } from "../diag/error.ts";
+import { concat } from "./put.ts";
+import { type ByteSource, fillBytes } from "./source.ts";
+import { type Piece, pieceBytes, pieceLength } from "./splice.ts";
+
+/** Position of the last entry of `starts` (ascending, from 0) that is not above `at`. */
+function holding(starts: readonly number[], at: number): number {
+  let [low, high] = [0, starts.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle] <= at) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** Pieces up to this size are read at once and kept. */
+const SMALL = 1 << 12;
+
+/** The same bytes in fewer pieces: runs of small ones become one. */
+export function compacted(pieces: readonly Piece[]): Piece[] {
+  const out: Piece[] = [];
+  let run: Uint8Array[] = [];
+  const close = () => {
+    if (run.length > 0) out.push({ bytes: concat(run) });
+    run = [];
+  };
+  for (const piece of pieces) {
+    if (!("make" in piece) && pieceLength(piece) <= SMALL) run.push(pieceBytes(piece));
+    else {
+      close();
+      out.push(piece);
+    }
+  }
+  close();
+  return out;
+}
+
+/** A source over pieces, in their order. */
+export function splicedSource(all: readonly Piece[], name: string): ByteSource {
+  const pieces = all.filter((piece) => pieceLength(piece) > 0);
+  const starts: number[] = [];
+  let size = 0;
+  for (const piece of pieces) {
+    starts.push(size);
+    size += pieceLength(piece);
+  }
+  const readInto = (target: Uint8Array, position: number): void => {
+    const end = position + target.length;
+    if (position < 0 || end > size)
+      throw new BnfoldError("format", `read of bytes ${position} to ${end} outside the file (${size} bytes)`, { file: name });
+    for (let at = position, k = holding(starts, position); at < end; k++) {
+      const piece = pieces[k];
+      const from = at - starts[k];
+      const length = Math.min(end - at, pieceLength(piece) - from);
+      const part = target.subarray(at - position, at - position + length);
+      if ("source" in piece) fillBytes(piece.source, part, piece.start + from);
+      else part.set(pieceBytes(piece).subarray(from, from + length));
+      at += length;
+    }
+  };
+  return {
+    name,
+    size,
+    readInto,
+    read(start, end) {
+      if (start > end) throw new BnfoldError("format", `read of bytes ${start} to ${end}`, { file: name });
+      const k = holding(starts, start);
+      const piece = pieces[k];
+      // Most reads lie in one piece: its own source may hand out a view.
+      if (piece !== undefined && "source" in piece && start >= starts[k] && end - starts[k] <= piece.end - piece.start)
+        return piece.source.read(piece.start + start - starts[k], piece.start + end - starts[k]);
+      const out = new Uint8Array(end - start);
+      readInto(out, start);
+      return out;
+    },
+  };
+}
