@@ -5,6 +5,8 @@
  *   depthwise: out[m, r, j] = init[m] + Σ_k w[m, k] · x[⌊m / multiplier⌋, tap[k] + row[r] + j·step]   k ascending
  *   pack:      lays rows of a out as contract reads them, float32 widened
  *   frame:     copies the rows of planes to their places inside larger, zeroed planes
+ *   tiles:     a convolution of kernel 3 over tiles of two outputs an axis (formulas: ../winograd.ts), with `turn` for its weights
+ *   affine, clip, add: element by element;  tame: whether every magnitude is below a limit
  *
  * One lane computes one output with separate multiply and add, so every bit equals that of the plain twin (plain.ts).
  * All pointers are byte addresses chosen by the caller; nothing is allocated here, so threads may share the memory.
@@ -15,6 +17,13 @@
  *   depthwise 1, x, plane, w, init, tap, k, row, rows, length, step, out, channels, multiplier, channels a task
  *   frame     2, source, target, planes, rows, row bytes, plane bytes, at, planes a task
  *   pack      3, source, target, rows, k, 1 if float32, rows a task (a multiple of four)
+ *   affine    4, x, out, parameters (means, factors, shifts), channels, elements a plane, planes, planes a task
+ *   clip      5, x, out, bounds (low, high), elements, elements a task (even)
+ *   add       6, x, y, out, elements, elements a task (even)
+ *   tame      7, x, limit, flag (set to 1 when a magnitude is not below), elements, elements a task
+ *   turn      8, source, target, rows, k, 1 if float32, axes, rows a task (a multiple of four), scratch, bytes of scratch a thread
+ *   tiles     9, u, scratch, bytes of scratch a thread, x, tap, tile, point, k, m, tiles, tiles a task (a multiple of four), axes,
+ * init, out, outRow, outAt, place, mask
  */
 
 /** Columns packed at a time: the panel of `x` is k × 64 and is reused by every row of `a`. */
@@ -364,10 +373,309 @@ function packTask(job: usize, index: i32): void {
   );
 }
 
+// @ts-ignore: decorator
+@inline
+function affineTask(job: usize, index: i32): void {
+  const channels = field(job, 4);
+  const inner = field(job, 5);
+  const each = field(job, 7);
+  const first = index * each;
+  const last = min(first + each, field(job, 6));
+  const skip = ((first as usize) * (inner as usize)) << 3;
+  let x = (field(job, 1) as usize) + skip;
+  let out = (field(job, 2) as usize) + skip;
+  const bytes = (channels as usize) << 3;
+  for (let p = first; p < last; p++) {
+    const at = (field(job, 3) as usize) + ((p % channels) << 3);
+    const mean = v128.load64_splat(at);
+    const factor = v128.load64_splat(at + bytes);
+    const shift = v128.load64_splat(at + 2 * bytes);
+    const end = x + ((inner & ~1) << 3);
+    for (; x < end; x += 16, out += 16) {
+      v128.store(out, f64x2.add(f64x2.mul(f64x2.sub(v128.load(x), mean), factor), shift));
+    }
+    if (inner & 1) {
+      store<f64>(out, (load<f64>(x) - load<f64>(at)) * load<f64>(at + bytes) + load<f64>(at + 2 * bytes));
+      x += 8;
+      out += 8;
+    }
+  }
+}
+
+/** Elements come in pairs: a region has room for one more than an odd number of them. */
+// @ts-ignore: decorator
+@inline
+function clipTask(job: usize, index: i32): void {
+  const each = field(job, 5);
+  const first = index * each;
+  const skip = (first as usize) << 3;
+  let x = (field(job, 1) as usize) + skip;
+  let out = (field(job, 2) as usize) + skip;
+  const low = v128.load64_splat(field(job, 3));
+  const high = v128.load64_splat(field(job, 3) + 8);
+  const end = x + ((min(each, field(job, 4) - first) as usize) << 3);
+  for (; x < end; x += 16, out += 16) v128.store(out, f64x2.min(f64x2.max(v128.load(x), low), high));
+}
+
+// @ts-ignore: decorator
+@inline
+function addTask(job: usize, index: i32): void {
+  const each = field(job, 5);
+  const first = index * each;
+  const skip = (first as usize) << 3;
+  let x = (field(job, 1) as usize) + skip;
+  let y = (field(job, 2) as usize) + skip;
+  let out = (field(job, 3) as usize) + skip;
+  const end = x + ((min(each, field(job, 4) - first) as usize) << 3);
+  for (; x < end; x += 16, y += 16, out += 16) v128.store(out, f64x2.add(v128.load(x), v128.load(y)));
+}
+
+// @ts-ignore: decorator
+@inline
+function tameTask(job: usize, index: i32): void {
+  const each = field(job, 5);
+  const first = index * each;
+  let x = (field(job, 1) as usize) + ((first as usize) << 3);
+  const limit = load<f64>(field(job, 2));
+  const limits = f64x2.splat(limit);
+  const n = min(each, field(job, 4) - first);
+  const end = x + ((n & ~1) << 3);
+  let good = i64x2.splat(-1);
+  for (; x < end; x += 16) good = v128.and(good, f64x2.lt(f64x2.abs(v128.load(x)), limits));
+  if (!i64x2.all_true(good) || (n & 1 && !(Math.abs(load<f64>(x)) < limit))) store<i32>(field(job, 3), 1);
+}
+
+/**
+ * The transforms work on pairs of numbers (two tiles, or two rows of weights), an axis a pass: a pass takes the numbers along the first
+ * axis, which lie `apart` from one another, and leaves the results side by side as the last axis. After as many passes as there are
+ * axes they stand in order. `to` and `next` are where the results go, one `next` apart.
+ */
+// @ts-ignore: decorator
+@inline
+function putWeights(g0: v128, g1: v128, g2: v128, to: usize, next: usize): void {
+  const half = f64x2.splat(0.5);
+  const sum = f64x2.add(g0, g2);
+  v128.store(to, g0);
+  v128.store(to + next, f64x2.mul(half, f64x2.add(sum, g1)));
+  v128.store(to + 2 * next, f64x2.mul(half, f64x2.sub(sum, g1)));
+  v128.store(to + 3 * next, g2);
+}
+
+function passWeights(from: usize, apart: usize, to: usize, next: usize): void {
+  for (const end = from + apart; from < end; from += 16, to += 4 * next) {
+    putWeights(v128.load(from), v128.load(from + apart), v128.load(from + 2 * apart), to, next);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function putInput(d0: v128, d1: v128, d2: v128, d3: v128, to: usize, next: usize): void {
+  v128.store(to, f64x2.sub(d0, d2));
+  v128.store(to + next, f64x2.add(d1, d2));
+  v128.store(to + 2 * next, f64x2.sub(d2, d1));
+  v128.store(to + 3 * next, f64x2.sub(d1, d3));
+}
+
+function passInput(from: usize, apart: usize, to: usize, next: usize): void {
+  for (const end = from + apart; from < end; from += 16, to += 4 * next) {
+    putInput(v128.load(from), v128.load(from + apart), v128.load(from + 2 * apart), v128.load(from + 3 * apart), to, next);
+  }
+}
+
+/** `step` is between numbers along the other axes. */
+function passOutput(from: usize, apart: usize, step: usize, to: usize): void {
+  for (const end = from + apart; from < end; from += step, to += 32) {
+    const m1 = v128.load(from + apart);
+    const m2 = v128.load(from + 2 * apart);
+    v128.store(to, f64x2.add(f64x2.add(v128.load(from), m1), m2));
+    v128.store(to + 16, f64x2.sub(f64x2.sub(m1, m2), v128.load(from + 3 * apart)));
+  }
+}
+
+/** Bytes of a buffer between two passes: 64 pairs. */
+const PAIRS: usize = 1024;
+/**
+ * Numbers of different points of a tile stand this much more than a round number of bytes apart: they are written and read together, and
+ * at round distances would drive each other out of the cache.
+ */
+const APART: usize = 64;
+
+// @ts-ignore: decorator
+@inline
+function number(p: usize, single: i32): f64 {
+  return single ? (load<f32>(p) as f64) : load<f64>(p);
+}
+
+// @ts-ignore: decorator
+@inline
+function numbers(p: usize, q: usize, single: i32): v128 {
+  return f64x2.replace_lane(f64x2.splat(number(p, single)), 1, number(p + q, single));
+}
+
+/** u[point][⌈rows/4⌉][k][4] from dense rows of k kernels of 3^axes numbers; rows that are missing repeat the last. */
+// @ts-ignore: decorator
+@inline
+function turnTask(job: usize, index: i32, thread: i32): void {
+  const rows = field(job, 3);
+  const k = field(job, 4);
+  const single = field(job, 5);
+  const axes = field(job, 6);
+  const each = field(job, 7);
+  const size: usize = single ? 4 : 8;
+  const plane: usize = (axes == 2 ? 3 : 9) * size;
+  const stripe = (k as usize) << 5;
+  const next = stripe * (((rows + 3) >> 2) as usize) + APART;
+  const one = (field(job, 8) as usize) + (thread as usize) * (field(job, 9) as usize);
+  const other = one + PAIRS;
+  const first = index * each;
+  const last = min(first + each, rows);
+  const row = (k as usize) * 3 * plane;
+  for (let i = first; i < last; i += 4) {
+    let target = (field(job, 2) as usize) + ((i >> 2) as usize) * stripe;
+    for (let c = 0; c < k; c++) {
+      for (let pair = 0; pair < 4; pair += 2) {
+        let p = (field(job, 1) as usize) + (min(i + pair, rows - 1) as usize) * row + (c as usize) * 3 * plane;
+        const q: usize = i + pair + 1 < rows ? row : 0;
+        let to = one;
+        for (const end = p + plane; p < end; p += size, to += 64) {
+          putWeights(numbers(p, q, single), numbers(p + plane, q, single), numbers(p + 2 * plane, q, single), to, 16);
+        }
+        if (axes == 2) passWeights(one, 64, target + (pair << 3), next);
+        else {
+          passWeights(one, 192, other, 16);
+          passWeights(other, 256, target + (pair << 3), next);
+        }
+      }
+      target += 32;
+    }
+  }
+}
+
+/** Gathers and transforms the input of four tiles: v[point][k][4]. */
+// @ts-ignore: decorator
+@inline
+function turnTiles(job: usize, tile: usize, v: usize, next: usize, one: usize): void {
+  const k = field(job, 8);
+  const axes = field(job, 12);
+  const other = one + PAIRS;
+  const tap = field(job, 5) as usize;
+  const pointAt = field(job, 7) as usize;
+  const x = field(job, 4) as usize;
+  const points = axes == 2 ? 4 : 16;
+  const apart: usize = points << 4;
+  // Along the first axis points are a fixed number of bytes apart.
+  const plane = (load<i32>(pointAt + (points << 2)) as usize) << 3;
+  const end = pointAt + (points << 2);
+  for (let c = 0; c < k; c++, v += 32) {
+    const base = x + ((load<i32>(tap + (c << 2)) as usize) << 3);
+    for (let pair = 0; pair < 4; pair += 2) {
+      const x0 = base + ((load<i32>(tile + (pair << 2)) as usize) << 3);
+      const q = base + ((load<i32>(tile + (pair << 2), 4) as usize) << 3) - x0;
+      let to = one;
+      for (let p = pointAt; p < end; p += 4, to += 64) {
+        const p0 = x0 + ((load<i32>(p) as usize) << 3);
+        putInput(stepped(p0, q), stepped(p0 + plane, q), stepped(p0 + 2 * plane, q), stepped(p0 + 3 * plane, q), to, 16);
+      }
+      if (axes == 2) passInput(one, apart, v + (pair << 3), next);
+      else {
+        passInput(one, apart, other, 16);
+        passInput(other, apart, v + (pair << 3), next);
+      }
+    }
+  }
+}
+
+/** Transforms the sums y[point][m][width] back and writes the outputs of `count` tiles from tile t0 on. */
+// @ts-ignore: decorator
+@inline
+function finishTiles(job: usize, y: usize, next: usize, width: i32, t0: i32, count: i32, one: usize): void {
+  const m = field(job, 9);
+  const axes = field(job, 12);
+  const init = field(job, 13) as usize;
+  const outAt = (field(job, 16) as usize) + (t0 << 2);
+  const place = field(job, 17) as usize;
+  const mask = (field(job, 18) as usize) + (t0 << 2);
+  const results = 1 << axes;
+  const other = one + PAIRS;
+  for (let i = 0; i < m; i++) {
+    const row = (field(job, 14) as usize) + (((i as usize) * (field(job, 15) as usize)) << 3);
+    const start = v128.load64_splat(init + (i << 3));
+    for (let j = 0; j < count; j += 2) {
+      const source = y + (((i as usize) * (width as usize) + (j as usize)) << 3);
+      let from = other;
+      if (axes == 2) {
+        passOutput(source, next << 2, next, one);
+        passOutput(one, 32, 16, other);
+      } else {
+        passOutput(source, next << 4, next, one);
+        passOutput(one, 128, 16, other);
+        passOutput(other, 64, 16, one);
+        from = one;
+      }
+      const p0 = row + ((load<i32>(outAt + (j << 2)) as usize) << 3);
+      const p1 = row + ((load<i32>(outAt + (j << 2), 4) as usize) << 3);
+      const mask0 = load<i32>(mask + (j << 2));
+      const mask1 = load<i32>(mask + (j << 2), 4);
+      for (let q = 0; q < results; q++, from += 16) {
+        const value = f64x2.add(v128.load(from), start);
+        const offset = (load<i32>(place + (q << 2)) as usize) << 3;
+        if ((mask0 >> q) & 1) v128.store64_lane(p0 + offset, value, 0);
+        if ((mask1 >> q) & 1) v128.store64_lane(p1 + offset, value, 1);
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function tilesTask(job: usize, index: i32, thread: i32): void {
+  const k = field(job, 8);
+  const m = field(job, 9);
+  const each = field(job, 11);
+  const t0 = index * each;
+  const count = min(each, field(job, 10) - t0);
+  const width = (count + 3) & ~3;
+  const stripe = (k as usize) << 5;
+  const points = 1 << (2 * field(job, 12));
+  const scratch = (field(job, 2) as usize) + (thread as usize) * (field(job, 3) as usize);
+  const zero = scratch + 2 * PAIRS;
+  v128.store(zero, i64x2.splat(0));
+  const v = zero + 64;
+  const nextV = (((k as usize) * (width as usize)) << 3) + APART;
+  for (let j = 0; j < width; j += 4) {
+    turnTiles(job, (field(job, 6) as usize) + ((t0 + j) << 2), v + ((j >> 2) as usize) * stripe, nextV, scratch);
+  }
+  const y = v + nextV * (points as usize);
+  const stripes = (m + 3) >> 2;
+  const row = (width as usize) << 3;
+  const nextY = ((stripes << 2) as usize) * row + APART;
+  const nextU = stripe * (stripes as usize) + APART;
+  for (let p = 0; p < points; p++) {
+    let target = y + (p as usize) * nextY;
+    let a = (field(job, 1) as usize) + (p as usize) * nextU;
+    for (let i = 0; i < stripes; i++) {
+      let panel = v + (p as usize) * nextV;
+      for (let j = 0; j < width; j += 4) {
+        tile(a, panel, k, zero, 0, 0, target + (j << 3), row);
+        panel += stripe;
+      }
+      a += stripe;
+      target += row << 2;
+    }
+  }
+  finishTiles(job, y, nextY, width, t0, count, scratch);
+}
+
 export function task(job: usize, index: i32, thread: i32): void {
   const kind = field(job, 0);
   if (kind == 0) contractTask(job, index, thread);
   else if (kind == 1) depthwiseTask(job, index);
   else if (kind == 2) frameTask(job, index);
-  else packTask(job, index);
+  else if (kind == 3) packTask(job, index);
+  else if (kind == 4) affineTask(job, index);
+  else if (kind == 5) clipTask(job, index);
+  else if (kind == 6) addTask(job, index);
+  else if (kind == 7) tameTask(job, index);
+  else if (kind == 8) turnTask(job, index, thread);
+  else tilesTask(job, index, thread);
 }
