@@ -15,6 +15,10 @@ const STAGED = 1 << 18;
 /** Arrays below this many elements are not worth holding. */
 const WORTH_HOLDING = 2048;
 
+/** A tile of outputs of the kernels: packed rows and columns come in such groups. */
+export const ROWS = 3;
+export const COLUMNS = 6;
+
 export const round = (n: number, step: number): number => Math.ceil(n / step) * step;
 
 /** Work, in multiply-adds or the like, that is worth sharing between threads. */

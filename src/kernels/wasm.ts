@@ -1,11 +1,11 @@
 /**
  * The WebAssembly SIMD backend: lays a job out in one growing memory, runs the compiled kernels (assembly/kernels.ts) and copies results
  * back, unless they are held (lane.ts). Rows of `a` go in blocks of at most PACKED elements and columns of results that are not held in
- * chunks of at most COLUMNS, so memory stays near the size of one layer's input. Jobs too small or too narrow to pay for the copies go to
+ * chunks of at most CHUNK, so memory stays near the size of one layer's input. Jobs too small or too narrow to pay for the copies go to
  * the plain twin, which gives the same bits.
  */
 import { Scratch } from "./heap.ts";
-import { Lane, round, SHARED } from "./lane.ts";
+import { COLUMNS, Lane, ROWS, round, SHARED } from "./lane.ts";
 import { isColumnWise, isRowWise, plain } from "./plain.ts";
 import { instantiate, type Team } from "./team.ts";
 import type { Backend, Contraction, Depthwise } from "./types.ts";
@@ -14,7 +14,9 @@ import { tiles } from "./wasm-tiles.ts";
 
 /** Elements of packed rows held at once (8 MB), columns of one output chunk. */
 const PACKED = 1 << 20;
-const COLUMNS = 8192;
+const CHUNK = 8190;
+/** Columns packed at a time (assembly/kernels.ts). */
+const BLOCK = 60;
 /** Below this many multiply-adds the plain twin is as fast. */
 const SMALL = 4096;
 /** Kinds of jobs (assembly/kernels.ts). */
@@ -37,30 +39,22 @@ function packDense(lane: Lane, raw: number, target: number, job: Contraction, m0
   const single = rows instanceof Float32Array;
   if (single) lane.heap.singles.set(rows, raw / 4);
   else lane.heap.doubles.set(rows, raw / 8);
-  const each = lane.share(m, 8 * m * k, 4);
+  const each = lane.share(m, 8 * m * k, ROWS);
   lane.run([PACK, raw, target, m, k, single ? 1 : 0, each], Math.ceil(m / each));
 }
 
-/** packed[⌈m/4⌉][k][4] from rows m0 … m0+m of a, missing rows zero. */
+/** packed[⌈m/3⌉][k][3] from rows m0 … m0+m of a; rows that are missing repeat the last. */
 function packRows(target: Float64Array, at: number, job: Contraction, m0: number, m: number): void {
   const { k, a, aBase, aRow, aTap } = job;
-  for (let i = 0; i < m; i += 4) {
+  for (let i = 0; i < m; i += ROWS) {
     const r0 = aBase + (m0 + i) * aRow;
-    if (i + 4 <= m) {
-      const r1 = r0 + aRow;
-      const r2 = r1 + aRow;
-      const r3 = r2 + aRow;
-      for (let t = 0; t < k; t++, at += 4) {
-        const offset = aTap[t];
-        target[at] = a[r0 + offset];
-        target[at + 1] = a[r1 + offset];
-        target[at + 2] = a[r2 + offset];
-        target[at + 3] = a[r3 + offset];
-      }
-    } else {
-      for (let t = 0; t < k; t++, at += 4) {
-        for (let r = 0; r < 4; r++) target[at + r] = i + r < m ? a[r0 + r * aRow + aTap[t]] : 0;
-      }
+    const r1 = i + 1 < m ? r0 + aRow : r0;
+    const r2 = i + 2 < m ? r1 + aRow : r1;
+    for (let t = 0; t < k; t++, at += ROWS) {
+      const offset = aTap[t];
+      target[at] = a[r0 + offset];
+      target[at + 1] = a[r1 + offset];
+      target[at + 2] = a[r2 + offset];
     }
   }
 }
@@ -70,12 +64,12 @@ function shares(team: Team, m: number, n: number, k: number): { rows: number; co
   const { size } = team;
   if (size === 1 || m * n * k < SHARED) return { rows: m, columns: n, tasks: 1 };
   if (n >= 96 * size) {
-    const columns = round(Math.ceil(n / (n >= 512 * size ? 4 * size : 2 * size)), 4);
+    const columns = round(Math.ceil(n / (n >= 512 * size ? 4 * size : 2 * size)), COLUMNS);
     return { rows: m, columns, tasks: Math.ceil(n / columns) };
   }
-  const blocks = Math.ceil(n / 64);
-  const rows = Math.max(32, round(Math.ceil((m * blocks) / (2 * size)), 4));
-  return { rows, columns: 64, tasks: Math.ceil(m / rows) * blocks };
+  const blocks = Math.ceil(n / BLOCK);
+  const rows = Math.max(33, round(Math.ceil((m * blocks) / (2 * size)), ROWS));
+  return { rows, columns: BLOCK, tasks: Math.ceil(m / rows) * blocks };
 }
 
 const longest = (parts: readonly { length: number }[]): number => parts.reduce((most, part) => Math.max(most, part.length), 0);
@@ -97,25 +91,25 @@ function contractIn(lane: Lane, job: Contraction, scratch: Scratch): boolean {
   const { m, n, k, out, outRow, init, initBase = 0, initRow = 0, initCol = 0 } = job;
   const { heap, team } = lane;
   const target = lane.at(out);
-  const rowBlock = Math.min(round(m, 4), Math.max(4, Math.floor(PACKED / k / 4) * 4));
-  const columns = target === undefined ? Math.min(round(n, 4), COLUMNS) : n;
+  const rowBlock = Math.min(round(m, ROWS), Math.max(ROWS, Math.floor(PACKED / k / ROWS) * ROWS));
+  const columns = target === undefined ? Math.min(round(n, COLUMNS), CHUNK) : n;
   const a = scratch.take(8 * rowBlock * k);
   const dense = isDense(job);
   const raw = dense ? scratch.take((job.a instanceof Float32Array ? 4 : 8) * rowBlock * k) : 0;
-  const panelBytes = round(128 + 8 * 64 * k, 64);
+  const panelBytes = round(192 + 8 * BLOCK * k, 64);
   const panels = scratch.take(panelBytes * team.size);
   const tap = scratch.take(4 * k);
-  const col = scratch.take(4 * round(n, 4));
-  const start = scratch.take(8 * (initCol ? round(n, 4) : round(m, 4)));
+  const col = scratch.take(4 * round(n, COLUMNS));
+  const start = scratch.take(8 * round(initCol ? n : m, COLUMNS));
   const result = target ?? scratch.take(8 * rowBlock * columns);
   const input = lane.input(scratch, job.x, job.frame, longest(job.parts));
   if (scratch.failed) return false;
   const { doubles, ints } = heap;
   ints.set(job.tap, tap / 4);
   ints.set(job.col, col / 4);
-  ints.fill(job.col[n - 1], col / 4 + n, col / 4 + round(n, 4));
+  ints.fill(job.col[n - 1], col / 4 + n, col / 4 + round(n, COLUMNS));
   const count = initCol ? n : initRow ? m : 1;
-  doubles.fill(0, start / 8, start / 8 + round(count, 4));
+  doubles.fill(0, start / 8, start / 8 + round(count, COLUMNS));
   if (init) lane.putDoubles(start, init, initBase, count);
   let loaded = -1;
   for (let m0 = 0; m0 < m; m0 += rowBlock) {

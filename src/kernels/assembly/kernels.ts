@@ -16,34 +16,48 @@
  * columns a task
  *   depthwise 1, x, plane, w, init, tap, k, row, rows, length, step, out, channels, multiplier, channels a task
  *   frame     2, source, target, planes, rows, row bytes, plane bytes, at, planes a task
- *   pack      3, source, target, rows, k, 1 if float32, rows a task (a multiple of four)
+ *   pack      3, source, target, rows, k, 1 if float32, rows a task (a multiple of three)
  *   affine    4, x, out, parameters (means, factors, shifts), channels, elements a plane, planes, planes a task
  *   clip      5, x, out, bounds (low, high), elements, elements a task (even)
  *   add       6, x, y, out, elements, elements a task (even)
  *   tame      7, x, limit, flag (set to 1 when a magnitude is not below), elements, elements a task
- *   turn      8, source, target, rows, k, 1 if float32, axes, rows a task (a multiple of four), scratch, bytes of scratch a thread
- *   tiles     9, u, scratch, bytes of scratch a thread, x, tap, tile, point, k, m, tiles, tiles a task (a multiple of four), axes,
+ *   turn      8, source, target, rows, k, 1 if float32, axes, rows a task (a multiple of six), scratch, bytes of scratch a thread
+ *   tiles     9, u, scratch, bytes of scratch a thread, x, tap, tile, point, k, m, tiles, tiles a task (a multiple of six), axes,
  * init, out, outRow, outAt, place, mask
  */
 
-/** Columns packed at a time: the panel of `x` is k × 64 and is reused by every row of `a`. */
-const BLOCK: i32 = 64;
+/**
+ * A tile of outputs: 3 rows by 6 columns. Its nine sums, three of columns, one of rows and a product fill the registers the compiler
+ * leaves; of all shapes this one measured fastest (5 by 4 nearly so, 4 by 4 a quarter slower).
+ */
+const ROWS: i32 = 3;
+const COLUMNS: i32 = 6;
+/** Bytes of a step of k in packed rows and in packed columns. */
+const A_STEP: usize = 24;
+const B_STEP: usize = 48;
 
-/** Gathers four columns of x into b[k][4]. */
+/** Columns packed at a time: the panel of `x` is k × 60 and is reused by every row of `a`. */
+const BLOCK: i32 = 60;
+
+/** Gathers six columns of x into b[k][6]. */
 function packColumns(b: usize, x: usize, tap: usize, col: usize, k: i32): void {
   const c0: i32 = load<i32>(col);
   const c1: i32 = load<i32>(col, 4);
   const c2: i32 = load<i32>(col, 8);
   const c3: i32 = load<i32>(col, 12);
+  const c4: i32 = load<i32>(col, 16);
+  const c5: i32 = load<i32>(col, 20);
   const tapEnd = tap + ((k as usize) << 2);
-  if (c1 == c0 + 1 && c2 == c0 + 2 && c3 == c0 + 3) {
+  // Columns ascend, or repeat the last one.
+  if (c4 == c0 + 4 && c5 == c0 + 5) {
     const base = x + ((c0 as usize) << 3);
     while (tap < tapEnd) {
       const p = base + ((load<i32>(tap) as usize) << 3);
       v128.store(b, v128.load(p));
       v128.store(b, v128.load(p, 16), 16);
+      v128.store(b, v128.load(p, 32), 32);
       tap += 4;
-      b += 32;
+      b += B_STEP;
     }
     return;
   }
@@ -51,14 +65,18 @@ function packColumns(b: usize, x: usize, tap: usize, col: usize, k: i32): void {
   const x1 = x + ((c1 as usize) << 3);
   const x2 = x + ((c2 as usize) << 3);
   const x3 = x + ((c3 as usize) << 3);
+  const x4 = x + ((c4 as usize) << 3);
+  const x5 = x + ((c5 as usize) << 3);
   while (tap < tapEnd) {
     const t = (load<i32>(tap) as usize) << 3;
     store<f64>(b, load<f64>(x0 + t));
     store<f64>(b, load<f64>(x1 + t), 8);
     store<f64>(b, load<f64>(x2 + t), 16);
     store<f64>(b, load<f64>(x3 + t), 24);
+    store<f64>(b, load<f64>(x4 + t), 32);
+    store<f64>(b, load<f64>(x5 + t), 40);
     tap += 4;
-    b += 32;
+    b += B_STEP;
   }
 }
 
@@ -68,90 +86,92 @@ function pair(p: usize, step: usize): v128 {
   return f64x2.replace_lane(f64x2.splat(load<f64>(p)), 1, load<f64>(p + step));
 }
 
-/** out[4][4] = init + a[k][4]ᵀ · b[k][4]; `outRow` in bytes. */
+/** out[3][6] = init + a[k][3]ᵀ · b[k][6]; `outRow` in bytes. */
 function tile(a: usize, b: usize, k: i32, init: usize, initRow: usize, initCol: usize, out: usize, outRow: usize): void {
   const next = initCol << 1;
   let c00 = pair(init, initCol);
   let c01 = pair(init + next, initCol);
+  let c02 = pair(init + 2 * next, initCol);
   init += initRow;
   let c10 = pair(init, initCol);
   let c11 = pair(init + next, initCol);
+  let c12 = pair(init + 2 * next, initCol);
   init += initRow;
   let c20 = pair(init, initCol);
   let c21 = pair(init + next, initCol);
-  init += initRow;
-  let c30 = pair(init, initCol);
-  let c31 = pair(init + next, initCol);
-  const end = a + ((k as usize) << 5);
+  let c22 = pair(init + 2 * next, initCol);
+  const end = a + (k as usize) * A_STEP;
   while (a < end) {
     const b0 = v128.load(b);
     const b1 = v128.load(b, 16);
+    const b2 = v128.load(b, 32);
     let w = v128.load64_splat(a);
     c00 = f64x2.add(c00, f64x2.mul(w, b0));
     c01 = f64x2.add(c01, f64x2.mul(w, b1));
+    c02 = f64x2.add(c02, f64x2.mul(w, b2));
     w = v128.load64_splat(a, 8);
     c10 = f64x2.add(c10, f64x2.mul(w, b0));
     c11 = f64x2.add(c11, f64x2.mul(w, b1));
+    c12 = f64x2.add(c12, f64x2.mul(w, b2));
     w = v128.load64_splat(a, 16);
     c20 = f64x2.add(c20, f64x2.mul(w, b0));
     c21 = f64x2.add(c21, f64x2.mul(w, b1));
-    w = v128.load64_splat(a, 24);
-    c30 = f64x2.add(c30, f64x2.mul(w, b0));
-    c31 = f64x2.add(c31, f64x2.mul(w, b1));
-    a += 32;
-    b += 32;
+    c22 = f64x2.add(c22, f64x2.mul(w, b2));
+    a += A_STEP;
+    b += B_STEP;
   }
   v128.store(out, c00);
   v128.store(out, c01, 16);
+  v128.store(out, c02, 32);
   out += outRow;
   v128.store(out, c10);
   v128.store(out, c11, 16);
+  v128.store(out, c12, 32);
   out += outRow;
   v128.store(out, c20);
   v128.store(out, c21, 16);
-  out += outRow;
-  v128.store(out, c30);
-  v128.store(out, c31, 16);
+  v128.store(out, c22, 32);
 }
 
 /**
- * `a` is packed [⌈m/4⌉][k][4], `col` is padded to a multiple of four entries with valid offsets, `init` likewise with any
- * numbers; `scratch` has room for a tile across the border of the output and k × 64 packed elements. `outRow` counts elements.
+ * `a` is packed [⌈m/3⌉][k][3], `col` is padded to a multiple of six entries with valid offsets, `init` likewise (its rows to three) with
+ * any numbers; `scratch` has room for a tile across the border of the output and k × 60 packed elements. `outRow` counts elements.
  */
 function contract(
   a: usize, scratch: usize, x: usize, tap: usize, col: usize, init: usize, initRow: i32, initCol: i32,
   out: usize, outRow: i32, m: i32, n: i32, k: i32,
 ): void {
   const edge = scratch;
-  const b = scratch + 128;
+  const b = scratch + 192;
   const row = (outRow as usize) << 3;
-  const stripe = (k as usize) << 5;
+  const stripe = (k as usize) * A_STEP;
+  const panelBytes = (k as usize) * B_STEP;
   const ir = (initRow as usize) << 3;
   const ic = (initCol as usize) << 3;
   for (let n0 = 0; n0 < n; n0 += BLOCK) {
     const width = min(BLOCK, n - n0);
     let panel = b;
-    for (let j = 0; j < width; j += 4) {
+    for (let j = 0; j < width; j += COLUMNS) {
       packColumns(panel, x, tap, col + ((n0 + j) << 2), k);
-      panel += stripe;
+      panel += panelBytes;
     }
     let stripeOfA = a;
-    for (let i = 0; i < m; i += 4) {
+    for (let i = 0; i < m; i += ROWS) {
       panel = b;
-      for (let j = 0; j < width; j += 4) {
+      for (let j = 0; j < width; j += COLUMNS) {
         const start = init + (i as usize) * ir + ((n0 + j) as usize) * ic;
         const target = out + (i as usize) * row + (((n0 + j) as usize) << 3);
-        const rows = min(4, m - i);
-        const columns = min(4, width - j);
-        if (rows == 4 && columns == 4) {
+        const rows = min(ROWS, m - i);
+        const columns = min(COLUMNS, width - j);
+        if (rows == ROWS && columns == COLUMNS) {
           tile(stripeOfA, panel, k, start, ir, ic, target, row);
         } else {
-          tile(stripeOfA, panel, k, start, ir, ic, edge, 32);
+          tile(stripeOfA, panel, k, start, ir, ic, edge, B_STEP);
           for (let r = 0; r < rows; r++) {
-            memory.copy(target + (r as usize) * row, edge + ((r as usize) << 5), (columns as usize) << 3);
+            memory.copy(target + (r as usize) * row, edge + (r as usize) * B_STEP, (columns as usize) << 3);
           }
         }
-        panel += stripe;
+        panel += panelBytes;
       }
       stripeOfA += stripe;
     }
@@ -262,40 +282,34 @@ function frame(source: usize, target: usize, planes: i32, rows: i32, rowBytes: u
   }
 }
 
-/** packed[⌈rows/4⌉][k][4] from dense rows of k numbers, missing rows zero. */
+// @ts-ignore: decorator
+@inline
+function number(p: usize, single: i32): f64 {
+  return single ? (load<f32>(p) as f64) : load<f64>(p);
+}
+
+/** packed[⌈rows/3⌉][k][3] from dense rows of k numbers; rows that are missing repeat the last. */
 function pack(source: usize, target: usize, rows: i32, k: i32, single: i32): void {
   const size: usize = single ? 4 : 8;
   const row = (k as usize) * size;
-  for (let i = 0; i < rows; i += 4) {
+  for (let i = 0; i < rows; i += ROWS) {
     const end = source + row;
-    const left = rows - i;
-    if (left < 4) memory.fill(target, 0, (k as usize) << 5);
-    if (left >= 4 && single) {
-      for (let p = source; p < end; p += 4) {
+    const second = i + 1 < rows ? row : 0;
+    const third = i + 2 < rows ? 2 * row : second;
+    if (single) {
+      for (let p = source; p < end; p += 4, target += A_STEP) {
         store<f64>(target, load<f32>(p) as f64);
-        store<f64>(target, load<f32>(p + row) as f64, 8);
-        store<f64>(target, load<f32>(p + 2 * row) as f64, 16);
-        store<f64>(target, load<f32>(p + 3 * row) as f64, 24);
-        target += 32;
-      }
-    } else if (left >= 4) {
-      for (let p = source; p < end; p += 8) {
-        store<f64>(target, load<f64>(p));
-        store<f64>(target, load<f64>(p + row), 8);
-        store<f64>(target, load<f64>(p + 2 * row), 16);
-        store<f64>(target, load<f64>(p + 3 * row), 24);
-        target += 32;
+        store<f64>(target, load<f32>(p + second) as f64, 8);
+        store<f64>(target, load<f32>(p + third) as f64, 16);
       }
     } else {
-      for (let p = source; p < end; p += size) {
-        for (let r = 0; r < left; r++) {
-          const q = p + (r as usize) * row;
-          store<f64>(target + (r << 3), single ? load<f32>(q) as f64 : load<f64>(q));
-        }
-        target += 32;
+      for (let p = source; p < end; p += 8, target += A_STEP) {
+        store<f64>(target, load<f64>(p));
+        store<f64>(target, load<f64>(p + second), 8);
+        store<f64>(target, load<f64>(p + third), 16);
       }
     }
-    source += row << 2;
+    source += 3 * row;
   }
 }
 
@@ -502,17 +516,11 @@ const APART: usize = 64;
 
 // @ts-ignore: decorator
 @inline
-function number(p: usize, single: i32): f64 {
-  return single ? (load<f32>(p) as f64) : load<f64>(p);
-}
-
-// @ts-ignore: decorator
-@inline
 function numbers(p: usize, q: usize, single: i32): v128 {
   return f64x2.replace_lane(f64x2.splat(number(p, single)), 1, number(p + q, single));
 }
 
-/** u[point][⌈rows/4⌉][k][4] from dense rows of k kernels of 3^axes numbers; rows that are missing repeat the last. */
+/** u[point][⌈rows/3⌉][k][3] from dense rows of k kernels of 3^axes numbers, two rows at a time; the last row may be repeated. */
 // @ts-ignore: decorator
 @inline
 function turnTask(job: usize, index: i32, thread: i32): void {
@@ -523,35 +531,45 @@ function turnTask(job: usize, index: i32, thread: i32): void {
   const each = field(job, 7);
   const size: usize = single ? 4 : 8;
   const plane: usize = (axes == 2 ? 3 : 9) * size;
-  const stripe = (k as usize) << 5;
-  const next = stripe * (((rows + 3) >> 2) as usize) + APART;
+  const points = 1 << (2 * axes);
+  const stripe = (k as usize) * A_STEP;
+  const next = stripe * (((rows + 2) / 3) as usize) + APART;
   const one = (field(job, 8) as usize) + (thread as usize) * (field(job, 9) as usize);
   const other = one + PAIRS;
   const first = index * each;
   const last = min(first + each, rows);
   const row = (k as usize) * 3 * plane;
-  for (let i = first; i < last; i += 4) {
-    let target = (field(job, 2) as usize) + ((i >> 2) as usize) * stripe;
-    for (let c = 0; c < k; c++) {
-      for (let pair = 0; pair < 4; pair += 2) {
-        let p = (field(job, 1) as usize) + (min(i + pair, rows - 1) as usize) * row + (c as usize) * 3 * plane;
-        const q: usize = i + pair + 1 < rows ? row : 0;
-        let to = one;
-        for (const end = p + plane; p < end; p += size, to += 64) {
-          putWeights(numbers(p, q, single), numbers(p + plane, q, single), numbers(p + 2 * plane, q, single), to, 16);
-        }
-        if (axes == 2) passWeights(one, 64, target + (pair << 3), next);
-        else {
-          passWeights(one, 192, other, 16);
-          passWeights(other, 256, target + (pair << 3), next);
-        }
+  for (let i = first; i < last; i += 2) {
+    const isPair = i + 1 < rows;
+    const q: usize = isPair ? row : 0;
+    let p = (field(job, 1) as usize) + (i as usize) * row;
+    let u0 = (field(job, 2) as usize) + ((i / 3) as usize) * stripe + (((i % 3) as usize) << 3);
+    let u1 = isPair ? (field(job, 2) as usize) + (((i + 1) / 3) as usize) * stripe + ((((i + 1) % 3) as usize) << 3) : u0;
+    for (let c = 0; c < k; c++, u0 += A_STEP, u1 += A_STEP, p += 2 * plane) {
+      let to = one;
+      for (const end = p + plane; p < end; p += size, to += 64) {
+        putWeights(numbers(p, q, single), numbers(p + plane, q, single), numbers(p + 2 * plane, q, single), to, 16);
       }
-      target += 32;
+      let from = one;
+      if (axes == 2) {
+        passWeights(one, 64, other, 16);
+        from = other;
+      } else {
+        passWeights(one, 192, other, 16);
+        passWeights(other, 256, one, 16);
+      }
+      let t0 = u0;
+      let t1 = u1;
+      for (let t = 0; t < points; t++, from += 16, t0 += next, t1 += next) {
+        const value = v128.load(from);
+        v128.store64_lane(t0, value, 0);
+        v128.store64_lane(t1, value, 1);
+      }
     }
   }
 }
 
-/** Gathers and transforms the input of four tiles: v[point][k][4]. */
+/** Gathers and transforms the input of six tiles: v[point][k][6]. */
 // @ts-ignore: decorator
 @inline
 function turnTiles(job: usize, tile: usize, v: usize, next: usize, one: usize): void {
@@ -566,9 +584,9 @@ function turnTiles(job: usize, tile: usize, v: usize, next: usize, one: usize): 
   // Along the first axis points are a fixed number of bytes apart.
   const plane = (load<i32>(pointAt + (points << 2)) as usize) << 3;
   const end = pointAt + (points << 2);
-  for (let c = 0; c < k; c++, v += 32) {
+  for (let c = 0; c < k; c++, v += B_STEP) {
     const base = x + ((load<i32>(tap + (c << 2)) as usize) << 3);
-    for (let pair = 0; pair < 4; pair += 2) {
+    for (let pair = 0; pair < COLUMNS; pair += 2) {
       const x0 = base + ((load<i32>(tile + (pair << 2)) as usize) << 3);
       const q = base + ((load<i32>(tile + (pair << 2), 4) as usize) << 3) - x0;
       let to = one;
@@ -634,33 +652,34 @@ function tilesTask(job: usize, index: i32, thread: i32): void {
   const each = field(job, 11);
   const t0 = index * each;
   const count = min(each, field(job, 10) - t0);
-  const width = (count + 3) & ~3;
-  const stripe = (k as usize) << 5;
+  const width = (count + 5) / 6 * 6;
+  const stripe = (k as usize) * A_STEP;
+  const panelBytes = (k as usize) * B_STEP;
   const points = 1 << (2 * field(job, 12));
   const scratch = (field(job, 2) as usize) + (thread as usize) * (field(job, 3) as usize);
   const zero = scratch + 2 * PAIRS;
   v128.store(zero, i64x2.splat(0));
   const v = zero + 64;
   const nextV = (((k as usize) * (width as usize)) << 3) + APART;
-  for (let j = 0; j < width; j += 4) {
-    turnTiles(job, (field(job, 6) as usize) + ((t0 + j) << 2), v + ((j >> 2) as usize) * stripe, nextV, scratch);
+  for (let j = 0; j < width; j += COLUMNS) {
+    turnTiles(job, (field(job, 6) as usize) + ((t0 + j) << 2), v + ((j / 6) as usize) * panelBytes, nextV, scratch);
   }
   const y = v + nextV * (points as usize);
-  const stripes = (m + 3) >> 2;
+  const stripes = (m + 2) / 3;
   const row = (width as usize) << 3;
-  const nextY = ((stripes << 2) as usize) * row + APART;
+  const nextY = ((stripes * 3) as usize) * row + APART;
   const nextU = stripe * (stripes as usize) + APART;
   for (let p = 0; p < points; p++) {
     let target = y + (p as usize) * nextY;
     let a = (field(job, 1) as usize) + (p as usize) * nextU;
     for (let i = 0; i < stripes; i++) {
       let panel = v + (p as usize) * nextV;
-      for (let j = 0; j < width; j += 4) {
+      for (let j = 0; j < width; j += COLUMNS) {
         tile(a, panel, k, zero, 0, 0, target + (j << 3), row);
-        panel += stripe;
+        panel += panelBytes;
       }
       a += stripe;
-      target += row << 2;
+      target += 3 * row;
     }
   }
   finishTiles(job, y, nextY, width, t0, count, scratch);
