@@ -106,7 +106,18 @@ export class Lane {
           if (held === undefined) this.putDoubles(stage, x, from + p * size, count * size);
           const source = held === undefined ? stage : held + 8 * from;
           const each = this.share(count, 4 * count * plane);
-          const fields = [FRAME, source, at + 8 * p * plane, count, rows, 8 * rowLength, 8 * plane, rowsAt, each];
+          const fields = [
+            FRAME,
+            source,
+            at + 8 * p * plane,
+            count,
+            rows,
+            8 * rowLength,
+            8 * plane,
+            rowsAt,
+            each,
+            frame.lowest ? 1 : 0,
+          ];
           this.run(fields, Math.ceil(count / each));
         }
       },

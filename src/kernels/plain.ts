@@ -198,6 +198,7 @@ export const plain: Backend = {
   depthwise,
   tiles: plainTiles,
   pointwise: () => false,
+  largest: () => false,
   tame,
   hold: nothing,
   settle: nothing,

@@ -13,6 +13,8 @@ export interface Frame {
   /** Elements of a framed plane, and where each row starts in it. */
   readonly plane: number;
   readonly rowAt: Int32Array;
+  /** Filled with −∞, not with zeros. */
+  readonly lowest?: boolean;
 }
 
 /** Where one image (or matrix of a batch) is read from and written to, in elements. */
@@ -99,6 +101,20 @@ export interface Tiling {
   readonly parts: readonly Part[];
 }
 
+/** out[(p·rows + r)·length + j] = max_k x[p·plane + tap[k] + row[r] + j·step] as Math has it, for every plane of x. */
+export interface Pooling {
+  readonly planes: number;
+  readonly x: FloatArray;
+  /** Elements of one plane of x, framed if there is a frame. */
+  readonly plane: number;
+  readonly frame?: Frame;
+  readonly tap: Int32Array;
+  readonly row: Int32Array;
+  readonly length: number;
+  readonly step: number;
+  readonly out: Float64Array;
+}
+
 /** Element by element; `out` may be x or y. */
 export type Pointwise =
   /** (x − mean[c])·factor[c] + shift[c] over planes of `inner` elements, c running through the channels. */
@@ -129,6 +145,8 @@ export interface Backend {
   tiles(job: Tiling): void;
   /** False when the caller is to do it (its arrays are settled then). */
   pointwise(job: Pointwise): boolean;
+  /** Likewise. */
+  largest(job: Pooling): boolean;
   /** Whether all of x is below 2^TAME_EXPONENT in magnitude (NaN is not). */
   tame(x: FloatArray): boolean;
   /** Allows what is written to `out` next, all of it, to be held back. */

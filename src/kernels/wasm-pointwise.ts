@@ -1,15 +1,16 @@
-/** Elementwise kernels of the WebAssembly backend: for arrays that are held already, where they cost no copy. */
+/** Elementwise kernels of the WebAssembly backend, and pooling: for arrays that are held already, where they cost no copy. */
 import type { FloatArray } from "../onnx/tensor.ts";
 import { Scratch } from "./heap.ts";
 import type { Lane } from "./lane.ts";
 import { plain } from "./plain.ts";
-import { type Pointwise, TAME_EXPONENT } from "./types.ts";
+import { type Pointwise, type Pooling, TAME_EXPONENT } from "./types.ts";
 
 /** Kinds of jobs (assembly/kernels.ts). */
 const AFFINE = 4;
 const CLIP = 5;
 const ADD = 6;
 const TAME = 7;
+const LARGEST = 10;
 /** What an element costs, in multiply-adds. */
 const COST = 8;
 
@@ -56,6 +57,30 @@ function compute(lane: Lane, job: Pointwise, scratch: Scratch): boolean {
     const some = lane.share(planes, COST * n);
     lane.run([AFFINE, x, target, numbers, channels, inner, planes, some], Math.ceil(planes / some));
   }
+  return true;
+}
+
+export function largest(lane: Lane, job: Pooling): boolean {
+  const scratch = new Scratch(lane.heap);
+  const done = lane.at(job.x) !== undefined && largestIn(lane, job, scratch);
+  if (!done) for (const array of [job.x, job.out]) lane.settle(array);
+  scratch.end();
+  return done;
+}
+
+function largestIn(lane: Lane, job: Pooling, scratch: Scratch): boolean {
+  const { planes, x, plane, out } = job;
+  const tap = scratch.take(4 * job.tap.length);
+  const row = scratch.take(4 * job.row.length);
+  const input = lane.input(scratch, x, job.frame, x.length);
+  const target = scratch.failed ? undefined : lane.hold(out);
+  if (target === undefined) return false;
+  input.load(0, x.length);
+  lane.heap.ints.set(job.tap, tap / 4);
+  lane.heap.ints.set(job.row, row / 4);
+  const each = lane.share(planes, COST * out.length * job.tap.length);
+  const fields = [LARGEST, input.at, plane, tap, job.tap.length, row, job.row.length, job.length, job.step, target, planes, each];
+  lane.run(fields, Math.ceil(planes / each));
   return true;
 }
 

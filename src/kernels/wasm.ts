@@ -9,7 +9,7 @@ import { COLUMNS, Lane, ROWS, round, SHARED } from "./lane.ts";
 import { isColumnWise, isRowWise, plain } from "./plain.ts";
 import { instantiate, type Team } from "./team.ts";
 import type { Backend, Contraction, Depthwise } from "./types.ts";
-import { pointwise, tame } from "./wasm-pointwise.ts";
+import { largest, pointwise, tame } from "./wasm-pointwise.ts";
 import { tiles } from "./wasm-tiles.ts";
 
 /** Elements of packed rows held at once (8 MB), columns of one output chunk. */
@@ -19,6 +19,8 @@ const CHUNK = 8190;
 const BLOCK = 60;
 /** Below this many multiply-adds the plain twin is as fast. */
 const SMALL = 4096;
+/** Above this many a row of products is faster with its operands exchanged. */
+const FLIP = 1 << 15;
 /** Kinds of jobs (assembly/kernels.ts). */
 const CONTRACT = 0;
 const DEPTHWISE = 1;
@@ -74,9 +76,54 @@ function shares(team: Team, m: number, n: number, k: number): { rows: number; co
 
 const longest = (parts: readonly { length: number }[]): number => parts.reduce((most, part) => Math.max(most, part.length), 0);
 
+/**
+ * A row or two against many columns that lie one after the other, the other way round: yᵀ = bᵀ·aᵀ, whose rows need no gathering. The
+ * same sums; undefined where it does not pay.
+ */
+function flipped(job: Contraction): Contraction | undefined {
+  const { m, n, k, a, aBase, aRow, aTap, x, tap, col, init, initBase, initRow, initCol, out, outRow, parts } = job;
+  const step = col[1] - col[0];
+  if (m > 2 || step !== k || m * n * k < FLIP || parts.length > 1 || !isColumnWise(job)) return undefined;
+  for (let j = 1; j < n; j++) if (col[j] - col[j - 1] !== step) return undefined;
+  const [{ from, to }] = parts;
+  return {
+    m: n,
+    n: m,
+    k,
+    a: x,
+    aBase: from + col[0],
+    aRow: step,
+    aTap: tap,
+    x: a,
+    tap: aTap,
+    col: Int32Array.of(0, aRow).subarray(0, m),
+    init,
+    initBase,
+    initRow: initCol,
+    initCol: initRow,
+    out: m === 1 && outRow === n ? out : new Float64Array(m * n),
+    outRow: m,
+    parts: [{ from: aBase, length: aTap[k - 1] + (m - 1) * aRow + 1, to: m === 1 && outRow === n ? to : 0 }],
+  };
+}
+
+/** Computes a flipped job and puts its results where they belong; false when there is not enough memory. */
+function contractFlipped(lane: Lane, job: Contraction, turned: Contraction, scratch: Scratch): boolean {
+  if (lane.at(job.x) !== undefined || lane.at(job.out) !== undefined || !contractIn(lane, turned, scratch)) return false;
+  const { m, n, out, outRow, parts } = job;
+  if (turned.out !== out)
+    for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) out[parts[0].to + i * outRow + j] = turned.out[j * m + i];
+  return true;
+}
+
 function contract(lane: Lane, job: Contraction): void {
   const { m, n, k } = job;
   const scratch = new Scratch(lane.heap);
+  const turned = flipped(job);
+  if (turned !== undefined && contractFlipped(lane, job, turned, scratch)) {
+    scratch.end();
+    return;
+  }
   const small = n < 3 || m * n * k < SMALL || isRowWise(job) || isColumnWise(job);
   if (small || !contractIn(lane, job, scratch)) {
     lane.settle(job.x);
@@ -207,6 +254,7 @@ export function createWasm(team: Team | undefined = instantiate()): Backend | un
     depthwise: (job) => depthwise(lane, job),
     tiles: (job) => tiles(lane, job),
     pointwise: (job) => pointwise(lane, job),
+    largest: (job) => largest(lane, job),
     tame: (x) => tame(lane, x),
     hold: (out) => void lane.hold(out),
     settle: (data) => lane.settle(data),

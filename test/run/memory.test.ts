@@ -49,6 +49,7 @@ function randomModel(seed: number, dims: readonly number[] = DIMS): Model {
       () => node("Conv", [a, "w"], [out], { pads: [1, 1, 1, 1] }),
       () => node("BatchNormalization", [a, "gamma", "scale1", "scale1", "gamma"], [out], { epsilon: f(1e-3) }),
       () => node("Max", [a, b], [out]),
+      () => node("MaxPool", [a], [out], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
       () => node("If", ["yes"], [out], { then_branch: body(a), else_branch: body(b) }),
       () => node("Sum", [a], [out]),
     ];
@@ -114,6 +115,33 @@ describe("memory that is used again", () => {
         expect(bits(first.get(name)), `graph ${seed}, ${name}, after two more runs`).toEqual(want);
       }
       expect(bits(x), `graph ${seed}, the input`).toEqual(before);
+    }
+  });
+
+  it("pooling of what the kernels hold gives the same as pooling of arrays", () => {
+    const windows: NonNullable<Parameters<typeof node>[3]>[] = [
+      { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+      { kernel_shape: [2, 3], strides: [3, 2], ceil_mode: 1 },
+      { kernel_shape: [3, 2], strides: [1, 3], dilations: [2, 4], pads: [2, 0, 1, 3] },
+      { kernel_shape: [5, 5], auto_pad: "SAME_LOWER", strides: [2, 3] },
+    ];
+    for (const [seed, attributes] of windows.entries()) {
+      const random = randomOf(seed, "pool");
+      const dims = [2, 3, 31, 34];
+      const x: Tensor = { dtype: "float32", dims, data: Float64Array.from({ length: sizeOf(dims) }, () => random.normal()) };
+      (x.data as Float64Array).set([Number.NaN, Number.NEGATIVE_INFINITY, -0, Number.POSITIVE_INFINITY], 500);
+      const m = model({
+        nodes: [node("Conv", ["x", "w"], ["a"]), node("MaxPool", ["a"], ["y"], attributes)],
+        inputs: [{ name: "x", dims }],
+        outputs: [{ name: "y" }],
+        initializers: { w: float32([3, 3, 1, 1], [1, 0, 0, 0, -1, 0, 0.5, 0, 2]) },
+      });
+      const feeds = new Map([["x", x]]);
+      const held = createSession(m).run(feeds).get("y");
+      const plain = createSession(m)
+        .run(feeds, { watch: () => undefined })
+        .get("y");
+      expect(bits(held), JSON.stringify(attributes)).toEqual(bits(plain));
     }
   });
 

@@ -6,7 +6,7 @@
  *   pack:      lays rows of a out as contract reads them, float32 widened
  *   frame:     copies the rows of planes to their places inside larger, zeroed planes
  *   tiles:     a convolution of kernel 3 over tiles of two outputs an axis (formulas: ../winograd.ts), with `turn` for its weights
- *   affine, clip, add: element by element;  tame: whether every magnitude is below a limit
+ *   largest:   the largest of some elements, as depthwise has them;  affine, clip, add: element by element;  tame: whether every magnitude is below a limit
  *
  * One lane computes one output with separate multiply and add, so every bit equals that of the plain twin (plain.ts).
  * All pointers are byte addresses chosen by the caller; nothing is allocated here, so threads may share the memory.
@@ -15,7 +15,7 @@
  *   contract  0, a, scratch, bytes of scratch a thread, x, tap, col, init, initRow, initCol, out, outRow, m, n, k, rows a task,
  * columns a task
  *   depthwise 1, x, plane, w, init, tap, k, row, rows, length, step, out, channels, multiplier, channels a task
- *   frame     2, source, target, planes, rows, row bytes, plane bytes, at, planes a task
+ *   frame     2, source, target, planes, rows, row bytes, plane bytes, at, planes a task, 1 to fill with −∞ in place of 0
  *   pack      3, source, target, rows, k, 1 if float32, rows a task (a multiple of three)
  *   affine    4, x, out, parameters (means, factors, shifts), channels, elements a plane, planes, planes a task
  *   clip      5, x, out, bounds (low, high), elements, elements a task (even)
@@ -24,6 +24,7 @@
  *   turn      8, source, target, rows, k, 1 if float32, axes, rows a task (a multiple of six), scratch, bytes of scratch a thread
  *   tiles     9, u, scratch, bytes of scratch a thread, x, tap, tile, point, k, m, tiles, tiles a task (a multiple of six), axes,
  * init, out, outRow, outAt, place, mask
+ *   largest  10, x, plane, tap, k, row, rows, length, step, out, planes, planes a task
  */
 
 /**
@@ -270,9 +271,14 @@ function depthwise(
   }
 }
 
-/** Row r of each plane (`rowBytes` long) goes to element offset at[r] of its framed plane (`planeBytes` long, zeroed first). */
-function frame(source: usize, target: usize, planes: i32, rows: i32, rowBytes: usize, planeBytes: usize, at: usize): void {
-  memory.fill(target, 0, planeBytes * (planes as usize));
+/** Row r of each plane (`rowBytes` long) goes to element offset at[r] of its framed plane (`planeBytes` long, filled first). */
+function frame(
+  source: usize, target: usize, planes: i32, rows: i32, rowBytes: usize, planeBytes: usize, at: usize, lowest: i32,
+): void {
+  if (lowest) {
+    const end = target + planeBytes * (planes as usize);
+    for (let p = target; p < end; p += 8) store<f64>(p, -Infinity);
+  } else memory.fill(target, 0, planeBytes * (planes as usize));
   for (let p = 0; p < planes; p++) {
     for (let r = 0; r < rows; r++) {
       memory.copy(target + ((load<i32>(at + ((r as usize) << 2)) as usize) << 3), source, rowBytes);
@@ -372,6 +378,7 @@ function frameTask(job: usize, index: i32): void {
     (field(job, 1) as usize) + (first as usize) * (rows as usize) * rowBytes,
     (field(job, 2) as usize) + (first as usize) * planeBytes,
     min(each, field(job, 3) - first), rows, rowBytes, planeBytes, field(job, 7),
+    field(job, 9),
   );
 }
 
@@ -385,6 +392,39 @@ function packTask(job: usize, index: i32): void {
     (field(job, 2) as usize) + (first as usize) * (k as usize) * 8,
     min(each, field(job, 3) - first), k, single,
   );
+}
+
+// @ts-ignore: decorator
+@inline
+function largestTask(job: usize, index: i32): void {
+  const plane = (field(job, 2) as usize) << 3;
+  const tap = field(job, 3) as usize;
+  const tapEnd = tap + ((field(job, 4) as usize) << 2);
+  const row = field(job, 5) as usize;
+  const rows = field(job, 6);
+  const length = field(job, 7);
+  const s = (field(job, 8) as usize) << 3;
+  const each = field(job, 11);
+  const first = index * each;
+  const last = min(first + each, field(job, 10));
+  let out = (field(job, 9) as usize) + ((first as usize) * (rows as usize) * (length as usize) << 3);
+  for (let p = first; p < last; p++) {
+    for (let r = 0; r < rows; r++) {
+      let line = (field(job, 1) as usize) + (p as usize) * plane + ((load<i32>(row + (r << 2)) as usize) << 3);
+      let j = 0;
+      for (; j + 2 <= length; j += 2, out += 16, line += 2 * s) {
+        let best = f64x2.splat(-Infinity);
+        for (let t = tap; t < tapEnd; t += 4) best = f64x2.max(best, stepped(line + ((load<i32>(t) as usize) << 3), s));
+        v128.store(out, best);
+      }
+      if (j < length) {
+        let best = -Infinity;
+        for (let t = tap; t < tapEnd; t += 4) best = max<f64>(best, load<f64>(line + ((load<i32>(t) as usize) << 3)));
+        store<f64>(out, best);
+        out += 8;
+      }
+    }
+  }
 }
 
 // @ts-ignore: decorator
@@ -696,5 +736,6 @@ export function task(job: usize, index: i32, thread: i32): void {
   else if (kind == 6) addTask(job, index);
   else if (kind == 7) tameTask(job, index);
   else if (kind == 8) turnTask(job, index, thread);
-  else tilesTask(job, index, thread);
+  else if (kind == 9) tilesTask(job, index, thread);
+  else largestTask(job, index);
 }
