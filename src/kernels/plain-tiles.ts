@@ -71,7 +71,10 @@ function weights({ m, k, axes, a, aBase }: Tiling): Float64Array {
   return u;
 }
 
-export function plainTiles(job: Tiling): void {
+/** Whether the weights are tame is asked of `tame`. */
+export function plainTiles(job: Tiling, tame: (x: Tiling["a"]) => boolean): boolean {
+  const size = job.m * job.k * 3 ** job.axes;
+  if (!tame(job.a.subarray(job.aBase, job.aBase + size))) return false;
   const u = weights(job);
   const { frame } = job;
   const planes = frame ? new Float64Array(frame.planes * frame.plane) : undefined;
@@ -79,6 +82,7 @@ export function plainTiles(job: Tiling): void {
     if (planes && frame) framed(job.x, frame, part.from, planes);
     tilesOf(job, u, planes ?? job.x, planes ? 0 : part.from, part);
   }
+  return true;
 }
 
 function tilesOf(job: Tiling, u: Float64Array, x: Tiling["x"], from: number, part: Part): void {

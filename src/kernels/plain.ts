@@ -196,7 +196,7 @@ export const plain: Backend = {
   name: "plain",
   contract,
   depthwise,
-  tiles: plainTiles,
+  tiles: (job) => plainTiles(job, tame),
   pointwise: () => false,
   largest: () => false,
   tame,

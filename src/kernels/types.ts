@@ -142,7 +142,8 @@ export interface Backend {
   readonly name: string;
   contract(job: Contraction): void;
   depthwise(job: Depthwise): void;
-  tiles(job: Tiling): void;
+  /** False when some weight is not tame: then part of the results may have been written. */
+  tiles(job: Tiling): boolean;
   /** False when the caller is to do it (its arrays are settled then). */
   pointwise(job: Pointwise): boolean;
   /** Likewise. */

@@ -11,6 +11,8 @@ const CLIP = 5;
 const ADD = 6;
 const TAME = 7;
 const LARGEST = 10;
+/** A limit and a flag, below the regions of the heap. */
+const FLAGS = 512;
 /** What an element costs, in multiply-adds. */
 const COST = 8;
 
@@ -86,18 +88,15 @@ function largestIn(lane: Lane, job: Pooling, scratch: Scratch): boolean {
 
 export function tame(lane: Lane, x: FloatArray): boolean {
   const at = lane.at(x);
-  const scratch = new Scratch(lane.heap);
-  const numbers = scratch.take(16);
-  if (at === undefined || scratch.failed) {
-    scratch.end();
-    lane.settle(x);
-    return plain.tame(x);
-  }
+  return at === undefined ? plain.tame(x) : tameAt(lane, at, x.length, false);
+}
+
+/** Whether `n` numbers in the memory are tame. */
+export function tameAt(lane: Lane, at: number, n: number, single: boolean): boolean {
+  const numbers = FLAGS;
   lane.heap.doubles[numbers / 8] = 2 ** TAME_EXPONENT;
   lane.heap.ints[numbers / 4 + 2] = 0;
-  const each = lane.share(x.length, x.length, 2);
-  lane.run([TAME, at, numbers, numbers + 8, x.length, each], Math.ceil(x.length / each));
-  const good = lane.heap.ints[numbers / 4 + 2] === 0;
-  scratch.end();
-  return good;
+  const each = lane.share(n, n, 4);
+  lane.run([TAME, at, numbers, numbers + 8, n, each, single ? 1 : 0], Math.ceil(n / each));
+  return lane.heap.ints[numbers / 4 + 2] === 0;
 }

@@ -4,8 +4,10 @@
  */
 import { Scratch } from "./heap.ts";
 import { COLUMNS, type Lane, ROWS, round } from "./lane.ts";
+import { plain } from "./plain.ts";
 import { plainTiles } from "./plain-tiles.ts";
 import type { Tiling } from "./types.ts";
+import { tameAt } from "./wasm-pointwise.ts";
 
 /** Kinds of jobs (assembly/kernels.ts). */
 const TURN = 8;
@@ -23,18 +25,20 @@ const LINES = 2048 + 64;
 /** What numbers of different points are further apart (assembly/kernels.ts). */
 const APART = 64;
 
-export function tiles(lane: Lane, job: Tiling): void {
+export function tiles(lane: Lane, job: Tiling): boolean {
   const scratch = new Scratch(lane.heap);
-  if (!tilesIn(lane, job, scratch)) {
+  let done = tilesIn(lane, job, scratch);
+  scratch.end();
+  if (done === undefined) {
     lane.settle(job.x);
     lane.settle(job.out);
-    plainTiles(job);
+    done = plainTiles(job, plain.tame);
   }
-  scratch.end();
+  return done;
 }
 
-/** False when there is not enough memory. */
-function tilesIn(lane: Lane, job: Tiling, scratch: Scratch): boolean {
+/** Undefined when there is not enough memory, false when a weight is not tame. */
+function tilesIn(lane: Lane, job: Tiling, scratch: Scratch): boolean | undefined {
   const { m, k, axes, a, out, outRow, parts, init } = job;
   const { heap, team } = lane;
   const count = job.tile.length;
@@ -55,7 +59,7 @@ function tilesIn(lane: Lane, job: Tiling, scratch: Scratch): boolean {
   const longest = parts.reduce((most, part) => Math.max(most, part.length), 0);
   const input = lane.input(scratch, job.x, job.frame, longest);
   const target = lane.at(out) ?? scratch.take(8 * m * outRow);
-  if (scratch.failed) return false;
+  if (scratch.failed) return undefined;
   const held = lane.at(out) !== undefined;
   const { ints, doubles } = heap;
   ints.set(job.tap, tap / 4);
@@ -73,6 +77,7 @@ function tilesIn(lane: Lane, job: Tiling, scratch: Scratch): boolean {
     const rows = Math.min(rowBlock, m - m0);
     const from = job.aBase + m0 * k * taps;
     (single ? heap.singles : heap.doubles).set(a.subarray(from, from + rows * k * taps), raw / (single ? 4 : 8));
+    if (!tameAt(lane, raw, rows * k * taps, single)) return false;
     const some = lane.share(rows, 2 * rows * k * points, PAIR);
     lane.run([TURN, raw, u, rows, k, single ? 1 : 0, axes, some, work, bytes], Math.ceil(rows / some));
     for (const [index, part] of parts.entries()) {

@@ -63,10 +63,10 @@ export interface TiledConvolution extends Shape {
   readonly data: Float64Array;
 }
 
-/** False, with nothing done, when some number is too large or none: the direct sums have to do it. */
+/** False when some number is too large or none: the direct sums have to write every result. */
 export function convolveTiles(job: TiledConvolution, axes: 2 | 3): boolean {
   const { x, w, bias, spatial, window, out, group, inputs, outputs, batch, data } = job;
-  if (!backend().tame(w) || !backend().tame(x)) return false;
+  if (!backend().tame(x)) return false;
   const first = out.length - axes;
   const counts = out.map((d, i) => (i < first ? d : Math.ceil(d / 2)));
   // The last tile of an odd extent reaches one element further.
@@ -109,7 +109,7 @@ export function convolveTiles(job: TiledConvolution, axes: 2 | 3): boolean {
       length: inputs * inPlane,
       to: (b * group + g) * outputs * outPlane,
     }));
-    backend().tiles({ ...shared, aBase: g * outputs * shared.k * taps, initBase: g * outputs, parts });
+    if (!backend().tiles({ ...shared, aBase: g * outputs * shared.k * taps, initBase: g * outputs, parts })) return false;
   }
   return true;
 }

@@ -20,7 +20,7 @@
  *   affine    4, x, out, parameters (means, factors, shifts), channels, elements a plane, planes, planes a task
  *   clip      5, x, out, bounds (low, high), elements, elements a task (even)
  *   add       6, x, y, out, elements, elements a task (even)
- *   tame      7, x, limit, flag (set to 1 when a magnitude is not below), elements, elements a task
+ *   tame      7, x, limit, flag (set to 1 when a magnitude is not below), elements, elements a task, 1 if float32
  *   turn      8, source, target, rows, k, 1 if float32, axes, rows a task (a multiple of six), scratch, bytes of scratch a thread
  *   tiles     9, u, scratch, bytes of scratch a thread, x, tap, tile, point, k, m, tiles, tiles a task (a multiple of six), axes,
  * init, out, outRow, outAt, place, mask
@@ -484,19 +484,29 @@ function addTask(job: usize, index: i32): void {
   for (; x < end; x += 16, y += 16, out += 16) v128.store(out, f64x2.add(v128.load(x), v128.load(y)));
 }
 
+/** In single precision every finite number is below the limit. */
 // @ts-ignore: decorator
 @inline
 function tameTask(job: usize, index: i32): void {
   const each = field(job, 5);
+  const single = field(job, 6);
+  const size = single ? 4 : 8;
   const first = index * each;
-  let x = (field(job, 1) as usize) + ((first as usize) << 3);
+  let x = (field(job, 1) as usize) + (first as usize) * size;
   const limit = load<f64>(field(job, 2));
-  const limits = f64x2.splat(limit);
-  const n = min(each, field(job, 4) - first);
-  const end = x + ((n & ~1) << 3);
+  const end = x + (min(each, field(job, 4) - first) as usize) * size;
+  const pairs = x + ((end - x) & ~15);
   let good = i64x2.splat(-1);
-  for (; x < end; x += 16) good = v128.and(good, f64x2.lt(f64x2.abs(v128.load(x)), limits));
-  if (!i64x2.all_true(good) || (n & 1 && !(Math.abs(load<f64>(x)) < limit))) store<i32>(field(job, 3), 1);
+  if (single) {
+    const limits = f32x4.splat(Infinity);
+    for (; x < pairs; x += 16) good = v128.and(good, f32x4.lt(f32x4.abs(v128.load(x)), limits));
+  } else {
+    const limits = f64x2.splat(limit);
+    for (; x < pairs; x += 16) good = v128.and(good, f64x2.lt(f64x2.abs(v128.load(x)), limits));
+  }
+  let all = i32x4.all_true(good);
+  for (; x < end; x += size) all = all && Math.abs(number(x, single)) < (single ? Infinity : limit);
+  if (!all) store<i32>(field(job, 3), 1);
 }
 
 /**
