@@ -126,11 +126,17 @@ async function measure(python: Python, file: string, runs: number): Promise<bool
   return (bound === undefined || ours / reference <= bound) && off < 1e-2;
 }
 
-/** Largest resident size of a fresh process that runs the built command line, in MB; undefined without dist/. */
+/**
+ * Largest resident size of a fresh process that runs the built command line, in MB; undefined without dist/. From /proc where there is one:
+ * resource usage also counts the process that was forked, this one, before it became another.
+ */
 function peakMemory(file: string): number | undefined {
   const main = resolve("dist/cli.js");
   if (!existsSync(main)) return undefined;
-  const script = `process.on("exit", () => process.stderr.write("peak " + process.resourceUsage().maxRSS));
+  const script = `import { existsSync, readFileSync } from "node:fs";
+    const status = "/proc/self/status";
+    const peak = () => existsSync(status) ? /VmHWM:\\s*(\\d+)/.exec(readFileSync(status, "utf8"))[1] : process.resourceUsage().maxRSS;
+    process.on("exit", () => process.stderr.write("peak " + peak()));
     const { main } = await import(${JSON.stringify(main)}); process.exitCode = await main(["run", ${JSON.stringify(file)}, "--json"]);`;
   const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
   const found = /peak (\d+)/.exec(stderr);

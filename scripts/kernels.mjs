@@ -5,12 +5,12 @@ import asc from "assemblyscript/asc";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
-/** One variant of the module, base64. */
-async function compile(more, name = "kernels") {
+/** A module, base64. */
+async function compile(name) {
   const flags = ["-O3", "--converge", "--runtime", "stub", "--noAssert", "--importMemory", "--enable", "simd,bulk-memory"];
   const files = new Map();
   const { error, stderr } = await asc.main(
-    [`src/kernels/assembly/${name}.ts`, "--baseDir", root, "--outFile", "kernels.wasm", ...flags, ...more],
+    [`src/kernels/assembly/${name}.ts`, "--baseDir", root, "--outFile", "kernels.wasm", ...flags],
     {
       writeFile: (name, contents) => {
         files.set(name, contents);
@@ -24,21 +24,16 @@ async function compile(more, name = "kernels") {
   return lines.map((line) => `  "${line}"`).join(" +\n");
 }
 
-/** The text of src/kernels/wasm-bytes.ts. The shared variant's memory may grow to 3 GiB. */
+/** The text of src/kernels/wasm-bytes.ts. */
 export async function compileKernels() {
-  const own = await compile([]);
-  const shared = await compile(["--enable", "threads", "--sharedMemory", "--maximumMemory", "49152"]);
   return `/** WebAssembly, base64: made from assembly/kernels.ts by \`node scripts/kernels.mjs\`; do not edit. */
-export const WASM_BASE64 =\n${own};
-
-/** The same for a memory shared between threads. */
-export const WASM_SHARED_BASE64 =\n${shared};\n`;
+export const WASM_BASE64 =\n${await compile("kernels")};\n`;
 }
 
 /** The text of src/kernels/scale-bytes.ts. */
 export async function compileScale() {
   return `/** WebAssembly, base64: made from assembly/scale.ts by \`node scripts/kernels.mjs\`; do not edit. */
-export const SCALE_BASE64 =\n${await compile([], "scale")};\n`;
+export const SCALE_BASE64 =\n${await compile("scale")};\n`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

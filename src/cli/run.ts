@@ -11,7 +11,6 @@ import { isTensor, type NumericMode, type Value } from "../ops/define.ts";
 import { toJson, tool } from "../report/report.ts";
 import { milliseconds, plural, printable } from "../report/words.ts";
 import { createSession } from "../run/session.ts";
-import { bytesOf } from "../run/work.ts";
 import { generateInputs, type Sample } from "../verify/inputs.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
@@ -78,7 +77,7 @@ function runSample(model: Model, sample: Sample, choices: Choices, progress: Pro
     mode: choices.mode,
     seed: choices.seed,
     only,
-    onNode({ node, done, total, outputs: made, milliseconds: ms, multiplyAdds, heldBytes }) {
+    onNode({ node, done, total, outputBytes, milliseconds: ms, multiplyAdds, heldBytes }) {
       const name = node.name || node.outputs.find((output) => output !== "") || `#${node.index}`;
       progress.step(done, total, printable(`${node.opType} ${name}`));
       if (!choices.profile) return;
@@ -87,7 +86,7 @@ function runSample(model: Model, sample: Sample, choices: Choices, progress: Pro
         name,
         operator,
         milliseconds: ms,
-        outputBytes: bytesOf(made),
+        outputBytes: outputBytes(),
         heldBytes: heldBytes(),
         multiplyAdds,
       });

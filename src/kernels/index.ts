@@ -7,5 +7,5 @@ export { type Matrix, multiply } from "./matmul.ts";
 export { plain } from "./plain.ts";
 export { createScaler, plainScaler, type Scaler } from "./scale.ts";
 export { assemble, type Recruit, type Team, THREAD_SOURCE } from "./team.ts";
-export type { Backend, Contraction, Depthwise, Frame, Part } from "./types.ts";
+export type { Backend, Contraction, Depthwise, Frame, Part, Pointwise, Pooling, Tiling } from "./types.ts";
 export { createWasm } from "./wasm.ts";

@@ -4,20 +4,9 @@
  * dense streams; each output still has one accumulator and k ascends.
  */
 import type { FloatArray } from "../onnx/tensor.ts";
-import type { Backend, Contraction, Depthwise, Frame, Part } from "./types.ts";
-
-/** The framed planes of one part, in float64. */
-function framed(x: FloatArray, frame: Frame, from: number, target: Float64Array): void {
-  const { planes, rows, rowLength, plane, rowAt } = frame;
-  let source = from;
-  for (let p = 0; p < planes; p++) {
-    for (let r = 0; r < rows; r++) {
-      const at = p * plane + rowAt[r];
-      for (let i = 0; i < rowLength; i++) target[at + i] = x[source + i];
-      source += rowLength;
-    }
-  }
-}
+import { framed } from "./plain-frame.ts";
+import { plainTiles } from "./plain-tiles.ts";
+import { type Backend, type Contraction, type Depthwise, type Part, TAME_EXPONENT } from "./types.ts";
 
 /** The rows of `a` as dense float64, m × k. */
 function denseRows(job: Contraction): Float64Array {
@@ -186,4 +175,32 @@ function depthwise(job: Depthwise): void {
   }
 }
 
-export const plain: Backend = { name: "plain", contract, depthwise };
+/**
+ * By exponents, without a branch an element: the sign bit of exponent + (2^31 − that of the limit) says that it is not below. In single
+ * precision every finite number is.
+ */
+function tame(x: FloatArray): boolean {
+  const single = x instanceof Float32Array;
+  const words = new Int32Array(x.buffer, x.byteOffset, single ? x.length : 2 * x.length);
+  const exponent = single ? 0x7f800000 : 0x7ff00000;
+  const rest = single ? 0x00800000 : 2 ** 31 - ((1023 + TAME_EXPONENT) << 20);
+  const step = single ? 1 : 2;
+  let wild = 0;
+  for (let i = step - 1; i < words.length; i += step) wild |= (words[i] & exponent) + rest;
+  return wild >= 0;
+}
+
+const nothing = (): void => undefined;
+
+export const plain: Backend = {
+  name: "plain",
+  contract,
+  depthwise,
+  tiles: (job) => plainTiles(job, tame),
+  pointwise: () => false,
+  largest: () => false,
+  tame,
+  hold: nothing,
+  settle: nothing,
+  drop: nothing,
+};

@@ -6,7 +6,7 @@
  *
  * How a thread is started is given from outside (`spawn`): this file knows no runtime.
  */
-import { WASM_BASE64, WASM_SHARED_BASE64 } from "./wasm-bytes.ts";
+import { WASM_BASE64 } from "./wasm-bytes.ts";
 
 /** The kernels' one entry: computes task `index` of the job at address `job`. */
 type Task = (job: number, index: number, thread: number) => void;
@@ -35,7 +35,7 @@ const DONE = 1;
 const JOB = 2;
 const FAILED = 3;
 
-/** Pages of 64 KiB a shared memory may grow to (3 GiB), as the module is compiled. */
+/** Pages of 64 KiB a shared memory may grow to (3 GiB). */
 const MAXIMUM = 49152;
 
 /** Looks this often at a word before sleeping on it. */
@@ -45,11 +45,13 @@ const SPINS = 2000;
 export const THREAD_SOURCE = `
 const { memory, module, control, thread } = recruit;
 const { task } = new WebAssembly.Instance(module, { env: { memory } }).exports;
-for (;;) {
+for (let idle = 0; ; idle++) {
   const word = Atomics.load(control, ${WORD});
   const left = word & 0xffff;
-  if (left === 0) Atomics.wait(control, ${WORD}, word);
-  else if (Atomics.compareExchange(control, ${WORD}, word, word - 1) === word) {
+  if (left === 0) {
+    // The next job often comes at once, and waking takes longer than looking.
+    if (idle >= ${SPINS}) Atomics.wait(control, ${WORD}, word);
+  } else if (Atomics.compareExchange(control, ${WORD}, word, word - 1) === word) {
     // A task that fails is done too: nobody may wait for it.
     try {
       task(Atomics.load(control, ${JOB}), left - 1, thread);
@@ -58,6 +60,7 @@ for (;;) {
     }
     Atomics.add(control, ${DONE}, 1);
     Atomics.notify(control, ${DONE});
+    idle = 0;
   }
 }`;
 
@@ -66,6 +69,30 @@ export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(binary.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
+}
+
+/**
+ * The module for a memory that threads share. The memory is its only import, so the limits (0, minimum) end the import section: they
+ * become (3, minimum, maximum).
+ */
+function forSharedMemory(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const IMPORTS = 2;
+  let at = 8;
+  for (;;) {
+    let size = 0;
+    let body = at + 1;
+    for (let shift = 0; ; shift += 7) {
+      size += (bytes[body] & 0x7f) << shift;
+      if (bytes[body++] < 0x80) break;
+    }
+    if (bytes[at] === IMPORTS) {
+      const maximum = [(MAXIMUM & 0x7f) | 0x80, ((MAXIMUM >> 7) & 0x7f) | 0x80, MAXIMUM >> 14];
+      const limits = [3, bytes[body + size - 1], ...maximum];
+      const imports = [IMPORTS, size + maximum.length, ...bytes.subarray(body, body + size - 2), ...limits];
+      return Uint8Array.from([...bytes.subarray(0, at), ...imports, ...bytes.subarray(body + size)]);
+    }
+    at = body + size;
+  }
 }
 
 function taskOf(module: WebAssembly.Module, memory: WebAssembly.Memory): Task {
@@ -101,7 +128,7 @@ export function assemble(size: number, spawn: (recruit: Recruit) => void): Team 
   let task: Task;
   try {
     memory = new WebAssembly.Memory({ initial: 1, maximum: MAXIMUM, shared: true });
-    module = new WebAssembly.Module(decodeBase64(WASM_SHARED_BASE64));
+    module = new WebAssembly.Module(forSharedMemory(decodeBase64(WASM_BASE64)));
     task = taskOf(module, memory);
   } catch {
     return undefined;

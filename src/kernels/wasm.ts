@@ -1,86 +1,30 @@
 /**
- * The WebAssembly SIMD backend: lays a job out in one growing memory, runs the compiled kernels (assembly/kernels.ts) and
- * copies results back. Rows of `a` go in blocks of at most PACKED elements and columns in chunks of at most COLUMNS, so memory
- * stays near the size of one layer's input. Jobs too small or too narrow to pay for the copies go to the plain twin, which gives
- * the same bits.
+ * The WebAssembly SIMD backend: lays a job out in one growing memory, runs the compiled kernels (assembly/kernels.ts) and copies results
+ * back, unless they are held (lane.ts). Rows of `a` go in blocks of at most PACKED elements and columns of results that are not held in
+ * chunks of at most CHUNK, so memory stays near the size of one layer's input. Jobs too small or too narrow to pay for the copies go to
+ * the plain twin, which gives the same bits.
  */
-import type { FloatArray } from "../onnx/tensor.ts";
+import { Scratch } from "./heap.ts";
+import { COLUMNS, Lane, ROWS, round, SHARED } from "./lane.ts";
 import { isColumnWise, isRowWise, plain } from "./plain.ts";
 import { instantiate, type Team } from "./team.ts";
-import type { Backend, Contraction, Depthwise, Frame } from "./types.ts";
+import type { Backend, Contraction, Depthwise } from "./types.ts";
+import { largest, pointwise, tame } from "./wasm-pointwise.ts";
+import { tiles } from "./wasm-tiles.ts";
 
-/** Elements of packed rows held at once (8 MB), columns of one output chunk, elements staged for framing (2 MB). */
+/** Elements of packed rows held at once (8 MB), columns of one output chunk. */
 const PACKED = 1 << 20;
-const COLUMNS = 8192;
-const STAGED = 1 << 18;
+const CHUNK = 8190;
+/** Columns packed at a time (assembly/kernels.ts). */
+const BLOCK = 60;
 /** Below this many multiply-adds the plain twin is as fast. */
 const SMALL = 4096;
-/** Largest memory asked for: above it the plain twin works in place. */
-const LIMIT = 3 * 2 ** 30;
-const PAGE = 65536;
-/** Where the fields of a job stand: any address will do. */
-const JOB = 64;
-/** Multiply-adds that are worth sharing between threads. */
-const SHARED = 1 << 19;
+/** Above this many a row of products is faster with its operands exchanged. */
+const FLIP = 1 << 15;
 /** Kinds of jobs (assembly/kernels.ts). */
 const CONTRACT = 0;
 const DEPTHWISE = 1;
-const FRAME = 2;
 const PACK = 3;
-
-const round = (n: number, step: number): number => Math.ceil(n / step) * step;
-
-/** Regions of the memory, laid out one after the other; the views are renewed when it grows. The first holds the job's fields. */
-class Arena {
-  private readonly memory: WebAssembly.Memory;
-  private top = JOB + 128;
-  doubles: Float64Array;
-  singles: Float32Array;
-  ints: Int32Array;
-
-  constructor(readonly team: Team) {
-    this.memory = team.memory;
-    this.doubles = new Float64Array(this.memory.buffer);
-    this.singles = new Float32Array(this.memory.buffer);
-    this.ints = new Int32Array(this.memory.buffer);
-  }
-
-  /** Runs a job in `tasks` parts. */
-  run(fields: readonly number[], tasks: number): void {
-    this.ints.set(fields, JOB / 4);
-    this.team.run(JOB, tasks);
-  }
-
-  /** Byte address of a new region of `bytes`. */
-  take(bytes: number): number {
-    const at = this.top;
-    this.top = round(at + bytes, 16);
-    return at;
-  }
-
-  /** Makes every region taken so far usable; false when the memory cannot grow that far. */
-  commit(): boolean {
-    const have = this.memory.buffer.byteLength;
-    if (this.top > LIMIT) return false;
-    if (this.top > have) {
-      try {
-        this.memory.grow(Math.ceil((this.top - have) / PAGE));
-      } catch {
-        return false;
-      }
-    }
-    if (this.doubles.buffer !== this.memory.buffer) {
-      this.doubles = new Float64Array(this.memory.buffer);
-      this.singles = new Float32Array(this.memory.buffer);
-      this.ints = new Int32Array(this.memory.buffer);
-    }
-    return true;
-  }
-
-  putDoubles(at: number, data: FloatArray, from: number, length: number): void {
-    this.doubles.set(from === 0 && length === data.length ? data : data.subarray(from, from + length), at / 8);
-  }
-}
 
 /** Whether the rows of `a` lie one after the other without gaps. */
 function isDense({ m, k, aRow, aTap }: Contraction): boolean {
@@ -90,73 +34,30 @@ function isDense({ m, k, aRow, aTap }: Contraction): boolean {
 }
 
 /** Rows m0 … m0+m of a dense `a` to `raw` as they are, and from there packed to `target` by all threads. */
-function packDense(arena: Arena, raw: number, target: number, job: Contraction, m0: number, m: number): void {
+function packDense(lane: Lane, raw: number, target: number, job: Contraction, m0: number, m: number): void {
   const { k, a, aBase, aRow, aTap } = job;
   const from = aBase + aTap[0] + m0 * aRow;
   const rows = a.subarray(from, from + m * k);
   const single = rows instanceof Float32Array;
-  if (single) arena.singles.set(rows, raw / 4);
-  else arena.doubles.set(rows, raw / 8);
-  const { size } = arena.team;
-  const each = size === 1 || m * k < SHARED / 8 ? round(m, 4) : Math.max(4, round(Math.ceil(m / (2 * size)), 4));
-  arena.run([PACK, raw, target, m, k, single ? 1 : 0, each], Math.ceil(m / each));
+  if (single) lane.heap.singles.set(rows, raw / 4);
+  else lane.heap.doubles.set(rows, raw / 8);
+  const each = lane.share(m, 8 * m * k, ROWS);
+  lane.run([PACK, raw, target, m, k, single ? 1 : 0, each], Math.ceil(m / each));
 }
 
-/** packed[⌈m/4⌉][k][4] from rows m0 … m0+m of a, missing rows zero. */
+/** packed[⌈m/3⌉][k][3] from rows m0 … m0+m of a; rows that are missing repeat the last. */
 function packRows(target: Float64Array, at: number, job: Contraction, m0: number, m: number): void {
   const { k, a, aBase, aRow, aTap } = job;
-  for (let i = 0; i < m; i += 4) {
+  for (let i = 0; i < m; i += ROWS) {
     const r0 = aBase + (m0 + i) * aRow;
-    if (i + 4 <= m) {
-      const r1 = r0 + aRow;
-      const r2 = r1 + aRow;
-      const r3 = r2 + aRow;
-      for (let t = 0; t < k; t++, at += 4) {
-        const offset = aTap[t];
-        target[at] = a[r0 + offset];
-        target[at + 1] = a[r1 + offset];
-        target[at + 2] = a[r2 + offset];
-        target[at + 3] = a[r3 + offset];
-      }
-    } else {
-      for (let t = 0; t < k; t++, at += 4) {
-        for (let r = 0; r < 4; r++) target[at + r] = i + r < m ? a[r0 + r * aRow + aTap[t]] : 0;
-      }
+    const r1 = i + 1 < m ? r0 + aRow : r0;
+    const r2 = i + 2 < m ? r1 + aRow : r1;
+    for (let t = 0; t < k; t++, at += ROWS) {
+      const offset = aTap[t];
+      target[at] = a[r0 + offset];
+      target[at + 1] = a[r1 + offset];
+      target[at + 2] = a[r2 + offset];
     }
-  }
-}
-
-/** The regions `loadPart` fills: the part of x the kernel reads, and what framing needs. */
-interface Input {
-  readonly x: number;
-  readonly stage: number;
-  readonly stagePlanes: number;
-  readonly rowAt: number;
-}
-
-function reserveInput(arena: Arena, frame: Frame | undefined, length: number): Input {
-  if (!frame) return { x: arena.take(8 * length), stage: 0, stagePlanes: 0, rowAt: 0 };
-  const size = frame.rows * frame.rowLength;
-  const stagePlanes = Math.max(1, Math.min(frame.planes, Math.floor(STAGED / Math.max(1, size))));
-  return {
-    x: arena.take(8 * frame.planes * frame.plane),
-    stage: arena.take(8 * stagePlanes * size),
-    stagePlanes,
-    rowAt: arena.take(4 * frame.rows),
-  };
-}
-
-function loadPart(arena: Arena, input: Input, x: FloatArray, frame: Frame | undefined, from: number, length: number): void {
-  if (!frame) {
-    arena.putDoubles(input.x, x, from, length);
-    return;
-  }
-  const { planes, rows, rowLength, plane } = frame;
-  const size = rows * rowLength;
-  for (let p = 0; p < planes; p += input.stagePlanes) {
-    const count = Math.min(input.stagePlanes, planes - p);
-    arena.putDoubles(input.stage, x, from + p * size, count * size);
-    arena.run([FRAME, input.stage, input.x + 8 * p * plane, count, rows, 8 * rowLength, 8 * plane, input.rowAt, count], 1);
   }
 }
 
@@ -165,65 +66,119 @@ function shares(team: Team, m: number, n: number, k: number): { rows: number; co
   const { size } = team;
   if (size === 1 || m * n * k < SHARED) return { rows: m, columns: n, tasks: 1 };
   if (n >= 96 * size) {
-    const columns = round(Math.ceil(n / (n >= 512 * size ? 4 * size : 2 * size)), 4);
+    const columns = round(Math.ceil(n / (n >= 512 * size ? 4 * size : 2 * size)), COLUMNS);
     return { rows: m, columns, tasks: Math.ceil(n / columns) };
   }
-  const blocks = Math.ceil(n / 64);
-  const rows = Math.max(32, round(Math.ceil((m * blocks) / (2 * size)), 4));
-  return { rows, columns: 64, tasks: Math.ceil(m / rows) * blocks };
+  const blocks = Math.ceil(n / BLOCK);
+  const rows = Math.max(33, round(Math.ceil((m * blocks) / (2 * size)), ROWS));
+  return { rows, columns: BLOCK, tasks: Math.ceil(m / rows) * blocks };
 }
 
 const longest = (parts: readonly { length: number }[]): number => parts.reduce((most, part) => Math.max(most, part.length), 0);
 
-function contract(team: Team, job: Contraction): void {
+/**
+ * A row or two against many columns that lie one after the other, the other way round: yᵀ = bᵀ·aᵀ, whose rows need no gathering. The
+ * same sums; undefined where it does not pay.
+ */
+function flipped(job: Contraction): Contraction | undefined {
+  const { m, n, k, a, aBase, aRow, aTap, x, tap, col, init, initBase, initRow, initCol, out, outRow, parts } = job;
+  const step = col[1] - col[0];
+  if (m > 2 || step !== k || m * n * k < FLIP || parts.length > 1 || !isColumnWise(job)) return undefined;
+  for (let j = 1; j < n; j++) if (col[j] - col[j - 1] !== step) return undefined;
+  const [{ from, to }] = parts;
+  return {
+    m: n,
+    n: m,
+    k,
+    a: x,
+    aBase: from + col[0],
+    aRow: step,
+    aTap: tap,
+    x: a,
+    tap: aTap,
+    col: Int32Array.of(0, aRow).subarray(0, m),
+    init,
+    initBase,
+    initRow: initCol,
+    initCol: initRow,
+    out: m === 1 && outRow === n ? out : new Float64Array(m * n),
+    outRow: m,
+    parts: [{ from: aBase, length: aTap[k - 1] + (m - 1) * aRow + 1, to: m === 1 && outRow === n ? to : 0 }],
+  };
+}
+
+/** Computes a flipped job and puts its results where they belong; false when there is not enough memory. */
+function contractFlipped(lane: Lane, job: Contraction, turned: Contraction, scratch: Scratch): boolean {
+  if (lane.at(job.x) !== undefined || lane.at(job.out) !== undefined || !contractIn(lane, turned, scratch)) return false;
+  const { m, n, out, outRow, parts } = job;
+  if (turned.out !== out)
+    for (let i = 0; i < m; i++) for (let j = 0; j < n; j++) out[parts[0].to + i * outRow + j] = turned.out[j * m + i];
+  return true;
+}
+
+function contract(lane: Lane, job: Contraction): void {
+  const { m, n, k } = job;
+  const scratch = new Scratch(lane.heap);
+  const turned = flipped(job);
+  if (turned !== undefined && contractFlipped(lane, job, turned, scratch)) {
+    scratch.end();
+    return;
+  }
+  const small = n < 3 || m * n * k < SMALL || isRowWise(job) || isColumnWise(job);
+  if (small || !contractIn(lane, job, scratch)) {
+    lane.settle(job.x);
+    lane.settle(job.out);
+    plain.contract(job);
+  }
+  scratch.end();
+}
+
+/** False when there is not enough memory. */
+function contractIn(lane: Lane, job: Contraction, scratch: Scratch): boolean {
   const { m, n, k, out, outRow, init, initBase = 0, initRow = 0, initCol = 0 } = job;
-  if (n < 3 || m * n * k < SMALL || isRowWise(job) || isColumnWise(job)) {
-    plain.contract(job);
-    return;
-  }
-  const arena = new Arena(team);
-  const rowBlock = Math.min(round(m, 4), Math.max(4, Math.floor(PACKED / k / 4) * 4));
-  const columns = Math.min(round(n, 4), COLUMNS);
-  const a = arena.take(8 * rowBlock * k);
+  const { heap, team } = lane;
+  const target = lane.at(out);
+  const rowBlock = Math.min(round(m, ROWS), Math.max(ROWS, Math.floor(PACKED / k / ROWS) * ROWS));
+  const columns = target === undefined ? Math.min(round(n, COLUMNS), CHUNK) : n;
+  const a = scratch.take(8 * rowBlock * k);
   const dense = isDense(job);
-  const raw = dense ? arena.take((job.a instanceof Float32Array ? 4 : 8) * rowBlock * k) : 0;
-  const scratchBytes = round(128 + 8 * 64 * k, 64);
-  const scratch = arena.take(scratchBytes * team.size);
-  const tap = arena.take(4 * k);
-  const col = arena.take(4 * round(n, 4));
-  const start = arena.take(8 * (initCol ? round(n, 4) : round(m, 4)));
-  const result = arena.take(8 * rowBlock * columns);
-  const input = reserveInput(arena, job.frame, longest(job.parts));
-  if (!arena.commit()) {
-    plain.contract(job);
-    return;
-  }
-  const { doubles, ints } = arena;
+  const raw = dense ? scratch.take((job.a instanceof Float32Array ? 4 : 8) * rowBlock * k) : 0;
+  const panelBytes = round(192 + 8 * BLOCK * k, 64);
+  const panels = scratch.take(panelBytes * team.size);
+  const tap = scratch.take(4 * k);
+  const col = scratch.take(4 * round(n, COLUMNS));
+  const start = scratch.take(8 * round(initCol ? n : m, COLUMNS));
+  const result = target ?? scratch.take(8 * rowBlock * columns);
+  const input = lane.input(scratch, job.x, job.frame, longest(job.parts));
+  if (scratch.failed) return false;
+  const { doubles, ints } = heap;
   ints.set(job.tap, tap / 4);
   ints.set(job.col, col / 4);
-  ints.fill(job.col[n - 1], col / 4 + n, col / 4 + round(n, 4));
+  ints.fill(job.col[n - 1], col / 4 + n, col / 4 + round(n, COLUMNS));
   const count = initCol ? n : initRow ? m : 1;
-  doubles.fill(0, start / 8, start / 8 + round(count, 4));
-  if (init) arena.putDoubles(start, init, initBase, count);
-  if (job.frame) ints.set(job.frame.rowAt, input.rowAt / 4);
+  doubles.fill(0, start / 8, start / 8 + round(count, COLUMNS));
+  if (init) lane.putDoubles(start, init, initBase, count);
   let loaded = -1;
   for (let m0 = 0; m0 < m; m0 += rowBlock) {
     const rows = Math.min(rowBlock, m - m0);
-    if (dense) packDense(arena, raw, a, job, m0, rows);
+    if (dense) packDense(lane, raw, a, job, m0, rows);
     else packRows(doubles, a / 8, job, m0, rows);
     for (const [index, part] of job.parts.entries()) {
-      if (loaded !== index) loadPart(arena, input, job.x, job.frame, part.from, part.length);
+      if (loaded !== index) input.load(part.from, part.length);
       loaded = index;
       for (let n0 = 0; n0 < n; n0 += columns) {
         const width = Math.min(columns, n - n0);
         const starts = start + 8 * (m0 * initRow + n0 * initCol);
+        const to = part.to + m0 * outRow + n0;
         const share = shares(team, rows, width, k);
-        const sums = [CONTRACT, a, scratch, scratchBytes, input.x, tap, col + 4 * n0, starts, initRow, initCol];
-        arena.run([...sums, result, width, rows, width, k, share.rows, share.columns], share.tasks);
-        copyOut(doubles, result / 8, out, part.to + m0 * outRow + n0, outRow, rows, width);
+        const sums = [CONTRACT, a, panels, panelBytes, input.at, tap, col + 4 * n0, starts, initRow, initCol];
+        const put = target === undefined ? [result, width] : [target + 8 * to, outRow];
+        lane.run([...sums, ...put, rows, width, k, share.rows, share.columns], share.tasks);
+        if (target === undefined) copyOut(doubles, result / 8, out, to, outRow, rows, width);
       }
     }
   }
+  return true;
 }
 
 function copyOut(
@@ -246,39 +201,44 @@ function copyOut(
   }
 }
 
-function depthwise(team: Team, job: Depthwise): void {
-  const { channels, k, w, init, out, frame } = job;
-  const size = channels * job.row.length * job.length;
-  if (size * k < SMALL) {
+function depthwise(lane: Lane, job: Depthwise): void {
+  const size = job.channels * job.row.length * job.length;
+  const scratch = new Scratch(lane.heap);
+  if (size * job.k < SMALL || !depthwiseIn(lane, job, size, scratch)) {
+    lane.settle(job.x);
+    lane.settle(job.out);
     plain.depthwise(job);
-    return;
   }
-  const arena = new Arena(team);
-  const weights = arena.take(8 * channels * k);
-  const start = arena.take(8 * channels);
-  const tap = arena.take(4 * k);
-  const row = arena.take(4 * job.row.length);
-  const result = arena.take(8 * size);
-  const input = reserveInput(arena, frame, longest(job.parts));
-  if (!arena.commit()) {
-    plain.depthwise(job);
-    return;
-  }
-  const { doubles, ints } = arena;
-  arena.putDoubles(weights, w, 0, channels * k);
-  if (init) arena.putDoubles(start, init, 0, channels);
+  scratch.end();
+}
+
+/** False when there is not enough memory. */
+function depthwiseIn(lane: Lane, job: Depthwise, size: number, scratch: Scratch): boolean {
+  const { channels, k, w, init, out, multiplier } = job;
+  const { heap } = lane;
+  const target = lane.at(out);
+  const weights = scratch.take(8 * channels * k);
+  const start = scratch.take(8 * channels);
+  const tap = scratch.take(4 * k);
+  const row = scratch.take(4 * job.row.length);
+  const result = target ?? scratch.take(8 * size);
+  const input = lane.input(scratch, job.x, job.frame, longest(job.parts));
+  if (scratch.failed) return false;
+  const { doubles, ints } = heap;
+  lane.putDoubles(weights, w, 0, channels * k);
+  if (init) lane.putDoubles(start, init, 0, channels);
   else doubles.fill(0, start / 8, start / 8 + channels);
   ints.set(job.tap, tap / 4);
   ints.set(job.row, row / 4);
-  if (frame) ints.set(frame.rowAt, input.rowAt / 4);
-  const bands = team.size === 1 || size * k < SHARED ? 1 : 2 * team.size;
-  const each = job.multiplier * Math.ceil(channels / job.multiplier / bands);
+  const each = multiplier * lane.share(channels / multiplier, size * k);
   for (const part of job.parts) {
-    loadPart(arena, input, job.x, frame, part.from, part.length);
-    const fields = [DEPTHWISE, input.x, job.plane, weights, start, tap, k, row, job.row.length, job.length, job.step, result];
-    arena.run([...fields, channels, job.multiplier, each], Math.ceil(channels / each));
-    out.set(doubles.subarray(result / 8, result / 8 + size), part.to);
+    input.load(part.from, part.length);
+    const put = target === undefined ? result : target + 8 * part.to;
+    const fields = [DEPTHWISE, input.at, job.plane, weights, start, tap, k, row, job.row.length, job.length, job.step, put];
+    lane.run([...fields, channels, multiplier, each], Math.ceil(channels / each));
+    if (target === undefined) out.set(doubles.subarray(result / 8, result / 8 + size), part.to);
   }
+  return true;
 }
 
 /**
@@ -287,9 +247,17 @@ function depthwise(team: Team, job: Depthwise): void {
  */
 export function createWasm(team: Team | undefined = instantiate()): Backend | undefined {
   if (team === undefined) return undefined;
+  const lane = new Lane(team);
   return {
     name: team.size === 1 ? "wasm" : `wasm × ${team.size}`,
-    contract: (job) => contract(team, job),
-    depthwise: (job) => depthwise(team, job),
+    contract: (job) => contract(lane, job),
+    depthwise: (job) => depthwise(lane, job),
+    tiles: (job) => tiles(lane, job),
+    pointwise: (job) => pointwise(lane, job),
+    largest: (job) => largest(lane, job),
+    tame: (x) => tame(lane, x),
+    hold: (out) => void lane.hold(out),
+    settle: (data) => lane.settle(data),
+    drop: (data) => lane.drop(data),
   };
 }

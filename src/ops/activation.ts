@@ -3,10 +3,11 @@
  * time in (Relu, LeakyRelu, PRelu, Clip, Sigmoid) have a loop of their own. Attribute defaults are float32 numbers, as an
  * attribute written out would be.
  */
+import { backend } from "../kernels/index.ts";
 import { isFloat } from "../onnx/dtype.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { binary, isBig, show, unary, withDims } from "./broadcast.ts";
-import { type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
+import { holding, type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
 import { gelu, geluTanh, maxBig, minBig, sigmoid, softplus } from "./math.ts";
 
 type Scalar = (x: number) => number;
@@ -121,7 +122,8 @@ function relu(context: OpContext, x: Tensor): Tensor {
     );
   const from = asFloat64(x);
   const out = context.result(from.length, x);
-  for (let i = 0; i < out.length; i++) out[i] = positive(from[i]);
+  const done = backend().pointwise({ kind: "clip", x: from, out, low: 0, high: Number.POSITIVE_INFINITY });
+  if (!done) for (let i = 0; i < out.length; i++) out[i] = positive(from[i]);
   return { dtype: x.dtype, dims: x.dims, data: out };
 }
 
@@ -160,6 +162,7 @@ function prelu(context: OpContext, x: Tensor, slope: Tensor): Tensor {
 
 /** min(max(x, low), high): the upper bound wins when they cross; an absent bound does not bind. */
 function clip(context: OpContext, x: Tensor, low: Tensor | undefined, high: Tensor | undefined): Tensor {
+  for (const { data } of [low, high].filter((limit) => limit !== undefined)) backend().settle(data);
   if (isBig(x.data)) {
     const lo = low && (low.data as BigInt64Array)[0];
     const hi = high && (high.data as BigInt64Array)[0];
@@ -178,6 +181,8 @@ function clip(context: OpContext, x: Tensor, low: Tensor | undefined, high: Tens
   if (!isFloat(x.dtype)) return unary(x, x.dtype, (v) => Math.min(Math.max(v, lo), hi));
   const from = asFloat64(x);
   const out = context.result(from.length, x);
+  const result = { dtype: x.dtype, dims: x.dims, data: out };
+  if (backend().pointwise({ kind: "clip", x: from, out, low: lo, high: hi })) return result;
   if (lo === 0 && !Object.is(lo, -0) && hi > 0) {
     // Relu6 and its like. Few elements are above the upper bound, so that branch is guessed right; a choice of values is slower.
     for (let i = 0; i < out.length; i++) {
@@ -186,7 +191,7 @@ function clip(context: OpContext, x: Tensor, low: Tensor | undefined, high: Tens
       if (v > hi) out[i] = hi;
     }
   } else for (let i = 0; i < out.length; i++) out[i] = Math.min(Math.max(from[i], lo), hi);
-  return { dtype: x.dtype, dims: x.dims, data: out };
+  return result;
 }
 
 const float64 = (value: number): Tensor => ({ dtype: "float64", dims: [], data: Float64Array.of(value) });
@@ -206,9 +211,11 @@ function shrink(context: OpContext, x: Tensor): Tensor {
 export const activationOps: readonly OpDef[] = [
   ...ROWS.map(([type, since, make]) => tensorOp(type, since, 1, (context, x) => [unary(x, x.dtype, make(context))])),
   ...owning(
-    tensorOp("Relu", 1, 1, (context, x) => [relu(context, x)]),
     tensorOp("LeakyRelu", 1, 1, (context, x) => [leakyRelu(context, x, real(context, "alpha", 0.01))]),
     tensorOp("Sigmoid", 1, 1, (context, x) => [logistic(context, x)]),
+  ),
+  ...holding(
+    tensorOp("Relu", 1, 1, (context, x) => [relu(context, x)]),
     tensorOp("Clip", 1, 1, (context, x) => {
       return [clip(context, x, bound(context, "min", undefined), bound(context, "max", undefined))];
     }),

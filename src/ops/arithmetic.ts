@@ -5,10 +5,11 @@
  * truncates toward zero and a zero divisor gives 0. Before opset 7 the binary operators do not broadcast unless their
  * `broadcast` attribute is set; then B's shape is laid over A's from `axis` on, or over its last axes.
  */
+import { backend } from "../kernels/index.ts";
 import { dtypeInfo, isFloat } from "../onnx/dtype.ts";
-import { allocate, asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
+import { allocate, asFloat64, type FloatArray, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { binary, broadcastDims, broadcastStrides, forEachRun, isBig, merge, show, withDims } from "./broadcast.ts";
-import { type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
+import { holding, type OpContext, type OpDef, tensorOp } from "./define.ts";
 import { floorMod, floorModBig, maxBig, minBig, pow, powBig } from "./math.ts";
 
 /** One run: out[at + i] = x[p + i·sx] ∘ y[q + i·sy] for i < n. A loop each, so that the operation is compiled into it. */
@@ -96,6 +97,20 @@ export function arithmetic(kind: keyof typeof ARITHMETIC, a: Tensor, b: Tensor, 
   return isFloat(a.dtype) ? floatBinary(a, b, row.float, place) : binary(a, b, a.dtype, row.int, row.big);
 }
 
+/** A sum of two float tensors, by the kernels where nothing is stretched. */
+function sum(a: Tensor, b: Tensor, place: Place): Tensor {
+  const dims = broadcastDims(a.dims, b.dims);
+  const n = sizeOf(dims);
+  const [x, y] = [a.data as FloatArray, b.data as FloatArray];
+  if (x.length === n && y.length === n) {
+    const out = place(n, a, b);
+    if (backend().pointwise({ kind: "add", x, y, out })) return { dtype: a.dtype, dims, data: out };
+    return floatBinary(a, b, addRun, () => out);
+  }
+  for (const array of [x, y]) backend().settle(array);
+  return floatBinary(a, b, addRun, place);
+}
+
 function mod(context: OpContext, a: Tensor, b: Tensor): Tensor {
   return context.int("fmod", 0) === 1
     ? binary(
@@ -165,11 +180,15 @@ const divideBy = (t: Tensor, count: number) => (count === 1 ? t : arithmetic("Di
 
 export const arithmeticOps: readonly OpDef[] = [
   ...(Object.keys(ARITHMETIC) as (keyof typeof ARITHMETIC)[]).flatMap((type) =>
-    owning(
+    holding(
       tensorOp(type, 1, 2, (context, a, b) => {
         if (a.dtype !== b.dtype) throw context.fail(`${type} of ${a.dtype} and ${b.dtype}: the types must be equal`);
         if (dtypeInfo(a.dtype).holder === "string") throw context.fail(`${type} is not defined for strings`);
-        return [arithmetic(type, a, alignLegacy(context, a, b), (n, ...over) => context.result(n, ...over))];
+        const place: Place = (n, ...over) => context.result(n, ...over);
+        const right = alignLegacy(context, a, b);
+        if (type === "Add" && isFloat(a.dtype)) return [sum(a, right, place)];
+        for (const { data } of [a, b]) backend().settle(data);
+        return [arithmetic(type, a, right, place)];
       }),
     ),
   ),

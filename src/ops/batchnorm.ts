@@ -10,9 +10,10 @@
  * alone, with parameters of shape C×D₁×…×Dₙ. X of rank 1 is one channel.
  * ε and momentum default to the float32 numbers an attribute would hold.
  */
+import { backend } from "../kernels/index.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { show } from "./broadcast.ts";
-import { type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
+import { holding, type OpContext, type OpDef, tensorOp } from "./define.ts";
 
 /** X as [batch, channels, inner]: element (n, c, i) stands at (n·channels + c)·inner + i. */
 export interface Layout {
@@ -92,13 +93,19 @@ function batchNormalization(context: OpContext, ...inputs: Tensor[]): readonly (
     }
   });
   const epsilon = context.float("epsilon", Math.fround(1e-5));
-  const data = asFloat64(x);
   const training = isTraining(context);
+  if (training) backend().settle(x.data);
+  for (const { data } of inputs.slice(1)) backend().settle(data);
+  const data = asFloat64(x);
   const running = { mean: asFloat64(mean), variance: asFloat64(variance) };
   const used = training ? statistics(data, layout) : running;
   const factor = Float64Array.from(asFloat64(scale), (s, c) => s / Math.sqrt(used.variance[c] + epsilon));
   const out = context.result(data.length, x);
-  const y: Tensor = { dtype: x.dtype, dims: x.dims, data: normalize(data, layout, used.mean, factor, asFloat64(bias), out) };
+  const shift = asFloat64(bias);
+  const { inner } = layout;
+  const done = backend().pointwise({ kind: "affine", x: data, out, inner, mean: used.mean, factor, shift });
+  if (!done) normalize(data, layout, used.mean, factor, shift, out);
+  const y: Tensor = { dtype: x.dtype, dims: x.dims, data: out };
   if (!training) return [y];
   const momentum = context.float("momentum", Math.fround(0.9));
   const newMean: Tensor = { ...mean, data: blend(running.mean, used.mean, momentum) };
@@ -107,4 +114,4 @@ function batchNormalization(context: OpContext, ...inputs: Tensor[]): readonly (
   return [y, newMean, newVariance, { ...mean, data: used.mean }, { ...variance, data: used.variance }];
 }
 
-export const batchnormOps: readonly OpDef[] = owning(tensorOp("BatchNormalization", 1, 5, batchNormalization));
+export const batchnormOps: readonly OpDef[] = holding(tensorOp("BatchNormalization", 1, 5, batchNormalization));

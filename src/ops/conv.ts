@@ -2,9 +2,9 @@
  * Conv 1, 11, 22; ConvTranspose 1, 11, 22; ConvInteger 10; QLinearConv 10. Formulas: kernels/conv.ts,
  * kernels/convtranspose.ts.
  */
-import { convolve, convolveTransposed, type Window } from "../kernels/index.ts";
+import { backend, convolve, convolveTransposed, type Window } from "../kernels/index.ts";
 import { asFloat64, type FloatArray, sizeOf, type Tensor } from "../onnx/tensor.ts";
-import { type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
+import { holding, type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
 import { centred, requantize } from "./qlinear.ts";
 import { perAxis, windowOf } from "./window.ts";
 
@@ -25,6 +25,7 @@ function prepare(context: OpContext, x: Tensor, w: Tensor): { group: number; win
 function conv(context: OpContext, x: Tensor, w: Tensor, b?: Tensor): Tensor[] {
   const { group, window } = prepare(context, x, w);
   const bias = b?.data as FloatArray | undefined;
+  for (const array of [w.data, bias]) if (array !== undefined) backend().settle(array);
   const y = convolve({
     x: x.data as FloatArray,
     xDims: x.dims,
@@ -34,6 +35,7 @@ function conv(context: OpContext, x: Tensor, w: Tensor, b?: Tensor): Tensor[] {
     group,
     window,
     place: (n) => context.result(n),
+    hold: context.holds,
   });
   return [{ dtype: x.dtype, ...y }];
 }
@@ -117,7 +119,8 @@ function qlinearConv(context: OpContext, ...inputs: Tensor[]): Tensor[] {
 }
 
 export const convOps: readonly OpDef[] = [
-  ...owning(tensorOp("Conv", 1, 2, conv), tensorOp("ConvTranspose", 1, 2, convTranspose)),
+  ...holding(tensorOp("Conv", 1, 2, conv)),
+  ...owning(tensorOp("ConvTranspose", 1, 2, convTranspose)),
   tensorOp("ConvInteger", 10, 2, convInteger),
   tensorOp("QLinearConv", 10, 8, qlinearConv),
 ];

@@ -54,6 +54,8 @@ export interface OpContext {
    * the same number of elements which the result may be written over element by element.
    */
   result(n: number, ...over: readonly Tensor[]): Float64Array;
+  /** Whether the kernels may hold the results back (kernels/types.ts, `Backend`). */
+  readonly holds: boolean;
   /** The graph attribute `name` as a function. */
   body(name: string): Body;
   /** Uniform doubles in [0, 1), deterministic per session seed, node and `seed` attribute. */
@@ -72,11 +74,16 @@ export interface OpDef {
   readonly since: number;
   /** Outputs are arrays of their own (or an input itself, never a part of one), and no input is kept in any other way. */
   readonly owns?: boolean;
+  /** Takes inputs the kernels hold back: it reads them through the kernels only, or settles them. Others get them settled. */
+  readonly takesHeld?: boolean;
   readonly run: RunOperator;
 }
 
 /** The operators marked `owns`. */
 export const owning = (...ops: readonly OpDef[]): OpDef[] => ops.map((op) => ({ ...op, owns: true }));
+
+/** Owning operators that take inputs the kernels hold back. */
+export const holding = (...ops: readonly OpDef[]): OpDef[] => owning(...ops).map((op) => ({ ...op, takesHeld: true }));
 
 /** An operator over tensors only. The first `required` inputs must be there; later ones may be undefined. */
 export function tensorOp(

@@ -5,7 +5,7 @@
  * and reused. The average divides by the elements covered, or with count_include_pad by those in the padded extent too, but
  * never by the overhang ceil_mode adds. LpPool is (Σ|x|^p)^(1/p).
  */
-import type { Window } from "../kernels/index.ts";
+import { backend, frameOf, lattice, padded, type Window } from "../kernels/index.ts";
 import {
   allocate,
   asFloat64,
@@ -16,7 +16,7 @@ import {
   stridesOf,
   type Tensor,
 } from "../onnx/tensor.ts";
-import { type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
+import { holding, type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
 import { perAxis, poolWindow } from "./window.ts";
 
 /** Elements under output o: elements[starts[o] … starts[o+1]). `sizes` counts positions inside the padded extent. */
@@ -131,9 +131,43 @@ function largestAt(data: Numbers, planes: number, spatial: readonly number[], { 
   return indices;
 }
 
+/** The same by the kernels; false when they do not have x, or are not to. */
+function largestByKernels(x: Tensor, window: Window, out: readonly number[], y: Float64Array): boolean {
+  const spatial = x.dims.slice(2);
+  const { kernel, strides, dilations, begin } = window;
+  // With ceil_mode windows may reach beyond the padding.
+  const end = spatial.map((d, i) => Math.max(0, (out[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - d - begin[i]));
+  const outer = padded(spatial, begin, end);
+  const steps = stridesOf(outer);
+  const last = out.length - 1;
+  const planes = x.dims[0] * x.dims[1];
+  const frame = frameOf(planes, spatial, begin, end);
+  const walk = steps.map((s, i) => s * strides[i]);
+  return backend().largest({
+    planes,
+    x: x.data as FloatArray,
+    plane: sizeOf(outer),
+    frame: frame && { ...frame, lowest: true },
+    tap: lattice(
+      kernel,
+      steps.map((s, i) => s * dilations[i]),
+    ),
+    row: lattice(out.slice(0, last), walk.slice(0, last)),
+    length: out[last],
+    step: walk[last],
+    out: y,
+  });
+}
+
 function maxPool(context: OpContext, x: Tensor): Tensor[] {
   const spatial = x.dims.slice(2);
   const { window, out } = poolWindow(context, spatial);
+  if (context.holds && x.data instanceof Float64Array && !context.wants(1)) {
+    const dims = [x.dims[0], x.dims[1], ...out];
+    const y = context.result(sizeOf(dims));
+    if (y.length > 0 && largestByKernels(x, window, out, y)) return [{ dtype: x.dtype, dims, data: y }];
+  }
+  backend().settle(x.data);
   const windows = cover(spatial, out, window);
   const dims = [x.dims[0], x.dims[1], ...out];
   const planes = x.dims[0] * x.dims[1];
@@ -288,7 +322,8 @@ function maxRoiPool(context: OpContext, x: Tensor, rois: Tensor): Tensor[] {
 }
 
 export const poolOps: readonly OpDef[] = [
-  ...owning(tensorOp("MaxPool", 1, 1, maxPool), tensorOp("AveragePool", 1, 1, averagePool)),
+  ...holding(tensorOp("MaxPool", 1, 1, maxPool)),
+  ...owning(tensorOp("AveragePool", 1, 1, averagePool)),
   tensorOp("LpPool", 1, 1, lpPool),
   globalPool("GlobalAveragePool", 1, () => ({ start: 0, step: (sum, v) => sum + v, finish: (sum, n) => sum / n })),
   globalPool("GlobalMaxPool", 1, () => ({ start: Number.NEGATIVE_INFINITY, step: Math.max, finish: (sum) => sum })),

@@ -34,6 +34,7 @@ export class NodeContext implements OpContext {
     readonly version: number,
     private readonly inputs: readonly (Value | undefined)[],
     private readonly memory: (n: number, over: readonly Tensor[]) => Float64Array,
+    readonly holds: boolean,
   ) {
     this.mode = host.mode;
   }

@@ -3,6 +3,7 @@
  * constants are, and (bodies) sees the values of the scope around it.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { backend } from "../kernels/index.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import type { AttributeRecord, FunctionRecord, GraphRecord, Model, NodeRecord, TensorRecord } from "../onnx/records.ts";
 import type { Tensor } from "../onnx/tensor.ts";
@@ -39,6 +40,11 @@ export interface Scope {
 export interface Watcher {
   before?(node: NodeRecord): void;
   after?(node: NodeRecord, inputs: readonly (Value | undefined)[], outputs: readonly (Value | undefined)[]): void;
+}
+
+/** Brings what the kernels hold back of a value up to date. */
+export function settle(value: Value | undefined): void {
+  if (isTensor(value)) backend().settle(value.data);
 }
 
 const decodeTensor = (record: TensorRecord) => decode(record, { keepStorage: true });
@@ -97,7 +103,7 @@ export class Interpreter {
     for (const { node, frees } of steps) {
       watcher?.before?.(node);
       const inputs = node.inputs.map((name) => (name === "" ? undefined : this.get(scope, name, node)));
-      const outputs = this.evaluate(scope, node, inputs, reuse ? frees : []);
+      const outputs = this.evaluate(scope, node, inputs, reuse ? frees : [], reuse);
       node.outputs.forEach((name, i) => {
         if (name !== "") scope.values.set(name, outputs[i]);
       });
@@ -127,27 +133,36 @@ export class Interpreter {
     throw missing(name, reader);
   }
 
-  /** `dying`: names of the scope's values whose memory the node may write over. */
+  /** `dying`: names of the scope's values whose memory the node may write over; `main`: nobody else keeps its results. */
   private evaluate(
     scope: Scope,
     node: NodeRecord,
     inputs: readonly (Value | undefined)[],
     dying: readonly string[],
+    main: boolean,
   ): readonly (Value | undefined)[] {
     const called = this.library.find(node);
     if (called !== undefined) {
-      for (const input of inputs) this.memory.disown(input);
+      for (const input of inputs) {
+        this.memory.disown(input);
+        settle(input);
+      }
       return this.call(scope, node, called, inputs);
     }
     const version = scope.opsets.get(node.domain) ?? this.library.opsets.get(node.domain);
     const op = version === undefined ? undefined : operator(node.domain, node.opType, version);
     if (op === undefined) throw unknownOperator(node, version);
+    if (!op.takesHeld) {
+      for (const input of inputs) settle(input);
+      for (const name of captures(node)) settle(scope.values.get(name));
+    }
     if (!op.owns) {
       for (const input of inputs) this.memory.disown(input);
       for (const name of captures(node)) this.memory.disown(scope.values.get(name));
     }
     const taken = new Set<object>();
-    const context = new NodeContext(this.host(scope), node, version as number, inputs, (n, over) => {
+    const holds = main && this.mode === "float64" && scope.parent === undefined && scope.calls === 0;
+    const memory = (n: number, over: readonly Tensor[]) => {
       const free = over.find(
         ({ data }) =>
           data.length === n &&
@@ -157,7 +172,8 @@ export class Interpreter {
       if (free === undefined) return this.memory.take(n);
       taken.add(free.data);
       return free.data as Float64Array;
-    });
+    };
+    const context = new NodeContext(this.host(scope), node, version as number, inputs, memory, holds);
     let outputs: readonly (Value | undefined)[];
     try {
       outputs = op.run(context, inputs);

@@ -5,6 +5,7 @@
  * An array is "owned" while exactly one value of the main graph holds it. That is known only of arrays that operators marked
  * `owns` made (define.ts); as soon as any other node, or a subgraph, sees an owned array it is owned no more.
  */
+import { backend } from "../kernels/index.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 
 /** Bytes of idle arrays kept at most. */
@@ -43,7 +44,12 @@ export class Memory {
 
   /** The value is gone: its array is idle if it was owned. */
   release(value: Value | undefined): void {
-    if (!isTensor(value) || !(value.data instanceof Float64Array) || !this.owned.delete(value.data)) return;
+    if (!isTensor(value) || !(value.data instanceof Float64Array)) return;
+    if (!this.owned.delete(value.data)) {
+      backend().settle(value.data);
+      return;
+    }
+    backend().drop(value.data);
     const { data } = value;
     if (data.byteLength > IDLE || data.byteLength !== data.buffer.byteLength) return;
     this.idle.push(data);

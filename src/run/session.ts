@@ -4,7 +4,7 @@ import type { Model, NodeRecord, ValueInfoRecord } from "../onnx/records.ts";
 import type { Tensor } from "../onnx/tensor.ts";
 import type { NumericMode, Value } from "../ops/define.ts";
 import { checkFeeds } from "./feeds.ts";
-import { constantsOf, Interpreter, Library, missing, type Scope, type Watcher } from "./interpreter.ts";
+import { constantsOf, Interpreter, Library, missing, type Scope, settle, type Watcher } from "./interpreter.ts";
 import { Memory } from "./memory.ts";
 import { captures, nodeName, plan } from "./plan.ts";
 import { roundValue } from "./values.ts";
@@ -18,6 +18,8 @@ export interface NodeEvent {
   /** Their numbers may have been written over by the outputs'. */
   readonly inputs: readonly (Value | undefined)[];
   readonly outputs: readonly (Value | undefined)[];
+  /** Bytes of the outputs. Asking for this, and not for the outputs, lets the kernels keep them in their own memory. */
+  outputBytes(): number;
   readonly milliseconds: number;
   /** Multiply-adds of the node, where it is a sum of products (work.ts). */
   readonly multiplyAdds: number;
@@ -131,8 +133,15 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
             node,
             done,
             total: steps.length,
-            inputs,
-            outputs,
+            get inputs() {
+              inputs.forEach(settle);
+              return inputs;
+            },
+            get outputs() {
+              outputs.forEach(settle);
+              return outputs;
+            },
+            outputBytes: () => bytesOf(outputs),
             milliseconds,
             multiplyAdds: multiplyAdds(node, inputs, outputs),
             heldBytes: () => bytesOf(values.values()),
@@ -146,7 +155,12 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
         },
       };
       // Whoever watches may keep what it sees.
-      interpreter.runSteps(scope, steps, watcher, watch === undefined);
+      try {
+        interpreter.runSteps(scope, steps, watcher, watch === undefined);
+      } finally {
+        // Wanted values are read now; after an error nobody holds what the kernels do.
+        for (const value of values.values()) settle(value);
+      }
       const results = new Map<string, Value>();
       for (const name of wanted) {
         const value = interpreter.get(scope, name);

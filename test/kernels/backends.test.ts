@@ -235,6 +235,28 @@ describe("backends", () => {
     }
   });
 
+  it("a row or two times a large matrix of columns is computed the other way round with the same bits", () => {
+    const g = generator(77);
+    const [n, k] = [257, 301];
+    const columns = g.values(n * k);
+    for (const m of [1, 2]) {
+      const rows = g.values(m * (k + 3));
+      const a: Matrix = { data: rows, base: 2, row: k + 1, column: 1 };
+      for (const data of [columns, Float32Array.from(columns)]) {
+        for (const init of [undefined, { per: "column", data: g.values(n) }, { per: "row", data: g.values(m) }] as const) {
+          const [one, two] = [plain, wasm].map((choice) =>
+            withBackend(choice, () => {
+              const out = new Float64Array(m * n + 5);
+              multiply(m, n, k, a, { data, base: 0, row: 1, column: k }, out, 5, init);
+              return out;
+            }),
+          );
+          expect(firstDifference(one, two), `${m} rows, init per ${init?.per}`).toBe(-1);
+        }
+      }
+    }
+  });
+
   it("a product with a wide right side is sliced without changing a bit", () => {
     const g = generator(5);
     const [m, n, k] = [5, 3000, 900];

@@ -12,13 +12,14 @@ function noise(n: number): Float64Array {
 
 const window: Window = { kernel: [3, 3], strides: [1, 1], dilations: [1, 1], begin: [1, 1], end: [1, 1] };
 
-/** Channels, outputs, extent, groups: wide planes, few columns, depthwise, grouped, and too small to share. */
+/** Channels, outputs, extent, groups: wide planes, few columns, depthwise, grouped, too small to share, and over tiles. */
 const layers = [
   [16, 24, 60, 1],
   [128, 300, 7, 1],
   [96, 192, 30, 96],
   [64, 64, 20, 2],
   [4, 4, 6, 1],
+  [64, 72, 20, 1],
 ] as const;
 
 function everything(): Float64Array[] {

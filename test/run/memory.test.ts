@@ -13,9 +13,12 @@ import { f, float32, type GraphSpec, int64, model, type NodeSpec, node } from ".
 
 const CHANNELS = 4;
 const DIMS = [1, CHANNELS, 3, 5];
+/** Large enough for the kernels to hold results back. */
+const LARGE = [1, CHANNELS, 24, 25];
+const sizeOf = (dims: readonly number[]) => dims.reduce((n, d) => n * d, 1);
 
 /** A graph of values of one shape: each node reads one or two earlier values. */
-function randomModel(seed: number): Model {
+function randomModel(seed: number, dims: readonly number[] = DIMS): Model {
   const random = randomOf(seed, "memory");
   const pick = <T>(list: readonly T[]): T => list[random.below(list.length)];
   const values = ["x"];
@@ -46,6 +49,7 @@ function randomModel(seed: number): Model {
       () => node("Conv", [a, "w"], [out], { pads: [1, 1, 1, 1] }),
       () => node("BatchNormalization", [a, "gamma", "scale1", "scale1", "gamma"], [out], { epsilon: f(1e-3) }),
       () => node("Max", [a, b], [out]),
+      () => node("MaxPool", [a], [out], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }),
       () => node("If", ["yes"], [out], { then_branch: body(a), else_branch: body(b) }),
       () => node("Sum", [a], [out]),
     ];
@@ -55,17 +59,17 @@ function randomModel(seed: number): Model {
   const outputs = [...new Set([values[values.length - 1], pick(values.slice(1)), pick(values.slice(1))])];
   return model({
     nodes,
-    inputs: [{ name: "x", dims: DIMS }],
-    outputs: outputs.map((name) => ({ name, dims: DIMS })),
+    inputs: [{ name: "x", dims: [...dims] }],
+    outputs: outputs.map((name) => ({ name, dims: [...dims] })),
     initializers: {
       zero: float32([], [0]),
       low: float32([], [-0.5]),
       six: float32([], [1.5]),
       yes: { dtype: "bool", dims: [], values: [random.below(2)] },
-      shape: int64([4], [0, 0, 3, -1]),
+      shape: int64([4], [0, 0, dims[2], -1]),
       scale: float32([CHANNELS, 1, 1], constant(CHANNELS)),
       scale1: float32([CHANNELS], constant(CHANNELS)),
-      scale4: float32(DIMS, constant(60)),
+      scale4: float32([...dims], constant(sizeOf(dims))),
       gamma: float32(
         [CHANNELS],
         constant(CHANNELS).map((v) => Math.abs(v) + 0.1),
@@ -81,14 +85,18 @@ const bits = (value: Value | undefined): BigUint64Array => {
 };
 
 describe("memory that is used again", () => {
-  it.each<NumericMode>(["float64", "storage"])("changes no result of 400 random graphs (%s)", (mode) => {
-    for (let seed = 0; seed < 400; seed++) {
-      const m = randomModel(seed);
+  it.each<[NumericMode, readonly number[], number]>([
+    ["float64", DIMS, 400],
+    ["storage", DIMS, 400],
+    ["float64", LARGE, 150],
+  ])("changes no result of random graphs (%s, %j)", (mode, dims, count) => {
+    for (let seed = 0; seed < count; seed++) {
+      const m = randomModel(seed, dims);
       const random = randomOf(seed, "x");
       const x: Tensor = {
         dtype: "float32",
-        dims: DIMS,
-        data: Float64Array.from({ length: 60 }, () => Math.fround(random.normal())),
+        dims,
+        data: Float64Array.from({ length: sizeOf(dims) }, () => Math.fround(random.normal())),
       };
       const before = bits(x);
       const feeds = new Map([["x", x]]);
@@ -107,6 +115,33 @@ describe("memory that is used again", () => {
         expect(bits(first.get(name)), `graph ${seed}, ${name}, after two more runs`).toEqual(want);
       }
       expect(bits(x), `graph ${seed}, the input`).toEqual(before);
+    }
+  });
+
+  it("pooling of what the kernels hold gives the same as pooling of arrays", () => {
+    const windows: NonNullable<Parameters<typeof node>[3]>[] = [
+      { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+      { kernel_shape: [2, 3], strides: [3, 2], ceil_mode: 1 },
+      { kernel_shape: [3, 2], strides: [1, 3], dilations: [2, 4], pads: [2, 0, 1, 3] },
+      { kernel_shape: [5, 5], auto_pad: "SAME_LOWER", strides: [2, 3] },
+    ];
+    for (const [seed, attributes] of windows.entries()) {
+      const random = randomOf(seed, "pool");
+      const dims = [2, 3, 31, 34];
+      const x: Tensor = { dtype: "float32", dims, data: Float64Array.from({ length: sizeOf(dims) }, () => random.normal()) };
+      (x.data as Float64Array).set([Number.NaN, Number.NEGATIVE_INFINITY, -0, Number.POSITIVE_INFINITY], 500);
+      const m = model({
+        nodes: [node("Conv", ["x", "w"], ["a"]), node("MaxPool", ["a"], ["y"], attributes)],
+        inputs: [{ name: "x", dims }],
+        outputs: [{ name: "y" }],
+        initializers: { w: float32([3, 3, 1, 1], [1, 0, 0, 0, -1, 0, 0.5, 0, 2]) },
+      });
+      const feeds = new Map([["x", x]]);
+      const held = createSession(m).run(feeds).get("y");
+      const plain = createSession(m)
+        .run(feeds, { watch: () => undefined })
+        .get("y");
+      expect(bits(held), JSON.stringify(attributes)).toEqual(bits(plain));
     }
   });
 
