@@ -8,7 +8,7 @@
  * the point all coefficients of a row agree on, and what is left of its interval travels on as slack.
  */
 import type { GraphNode } from "../../graph/view.ts";
-import { STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
+import { halfUlp, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
 import { batchedOf, diagonalOf, einsumOf, scaledGemmOf } from "./producers.ts";
 
@@ -196,17 +196,6 @@ function matmul(at: RuleNode): Linear | undefined {
   return undefined;
 }
 
-const scratch = new Float64Array(1);
-const words = new Uint32Array(scratch.buffer);
-
-/** Half the spacing of `dtype` around x. */
-export function halfUlp(dtype: StorageFloat, x: number): number {
-  const { unitRoundoff, minSubnormal } = STORAGE_FLOATS[dtype];
-  scratch[0] = x;
-  const exponent = ((words[1] >>> 20) & 0x7ff) - 1023;
-  return Math.max(2 ** exponent * unitRoundoff, minSubnormal / 2);
-}
-
 export interface Tolerance {
   /** Half-ulps a weight may be off. */
   readonly weight: number;
@@ -250,7 +239,7 @@ const tables = new Map<StorageFloat, Float64Array>();
 function halfUlps(dtype: StorageFloat): Float64Array {
   let table = tables.get(dtype);
   if (table === undefined) {
-    table = Float64Array.from({ length: 2048 }, (_, e) => halfUlp(dtype, e === 0 ? 0 : 2 ** Math.min(e - 1023, 1023)));
+    table = Float64Array.from({ length: 2048 }, (_, e) => halfUlp(e === 0 ? 0 : 2 ** Math.min(e - 1023, 1023), dtype));
     tables.set(dtype, table);
   }
   return table;
@@ -331,7 +320,7 @@ function biasFit(
   const expected = k[o] * a.bias[o] + d[o];
   const [now, was] = [b.rows.bias[o], b.stored.bias[o]];
   const sum = Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o])) + terms[o] + Math.abs(now - was);
-  const half = b.biasType === undefined ? 0 : halfUlp(b.biasType, was);
+  const half = b.biasType === undefined ? 0 : halfUlp(was, b.biasType);
   const error = Math.abs(now - expected);
   const noise = 4 * 2 ** -53 * sum;
   const allowed = tolerance.foreign
@@ -385,7 +374,7 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Misfi
   for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
   for (let o = 0; o < a.count; o++) {
     d[o] = rows.bias[o] - k[o] * a.bias[o];
-    const half = b.biasType === undefined ? 0 : halfUlp(b.biasType, b.stored.bias[o]);
+    const half = b.biasType === undefined ? 0 : halfUlp(b.stored.bias[o], b.biasType);
     slackD[o] =
       1.01 * half +
       (b.open?.[o] ?? 0) +

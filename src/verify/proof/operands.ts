@@ -2,10 +2,11 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
+import { halfUlp } from "../../onnx/dtype.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
-import { halfUlp, type Misfit, type Tolerance } from "./linear.ts";
+import type { Misfit, Tolerance } from "./linear.ts";
 import { sameConstant } from "./match.ts";
 
 export type Agreement =
@@ -126,7 +127,7 @@ function compare(
   if (x.length !== y.length) return undefined;
   let worst = 0;
   for (let k = 0; k < x.length; k++) {
-    const half = halfUlp(some.dtype, stored[k]);
+    const half = halfUlp(stored[k], some.dtype);
     // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
     const grown = stored[k] === 0 ? half : half * Math.max(p?.mixed === true ? 1 : 0, Math.abs(x[k] / stored[k]));
     const open = slack.gain * Math.abs(y[k]) + slack.shift;
