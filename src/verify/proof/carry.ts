@@ -20,12 +20,16 @@ export function uncarry(relation: Relation, scale: Spread | undefined, shift: Sp
   if (s.data.some((v) => v === 0)) return undefined;
   const over = (x: Spread) => combineSpread(x, s, (p, q) => p / q);
   const abs = (x: Spread) => map(x, Math.abs);
-  const k = simplify(over(relation.scale));
+  const [k, slackK] = [simplify(over(relation.scale)), abs(over(relation.slackScale))];
   const moved = {
     ...relation,
     scale: k,
-    slackScale: abs(over(relation.slackScale)),
-    slackShift: abs(over(relation.slackShift)),
+    slackScale: slackK,
+    slackShift: combineSpread(
+      relation.slackShift,
+      combineSpread(slackK, t, (p, q) => p * Math.abs(q)),
+      (p, q) => p + q,
+    ),
   };
   return snap({
     ...moved,

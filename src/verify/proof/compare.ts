@@ -9,11 +9,11 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
-import { bySimilarity, type Suspicion } from "./blame.ts";
+import { type Blame, bySimilarity, type Suspicion } from "./blame.ts";
 import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
 import type { Classes, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
+import { type Fit, fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -238,28 +238,32 @@ export class Comparison {
       const { matching, ...misfit } = fit;
       suspicions.push({ core: known.core, member: m, misfit, matching });
     }
-    const fit = solve(rowsA, b, tolerance);
     const likely = bySimilarity(suspicions);
-    if (!("worst" in fit)) {
-      const [best] = likely;
-      const mostly = suspicions.some(({ matching }) => matching > 0.5);
-      return failed(
-        `${b.node.label} has coefficients the first file does not give`,
-        mostly ? best.misfit : fit,
-        best && exact(known.core, best.member),
-      );
-    }
+    const fit = solve(rowsA, b, tolerance);
     const on = (data: Float64Array): Spread => simplify({ dims: where, data });
-    const [k, slackK] = [on(fit.k), on(fit.slackK)];
-    const moved: Relation = {
-      core: known.core,
-      scale: simplify(times(k, known.scale)),
-      shift: simplify(plus(times(k, known.shift), on(fit.d))),
-      slackScale: times(slackK, map(known.scale, Math.abs)),
-      slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
-      blame: { node: b.node, suspicions: likely },
+    const moved = ({ k: gain, d, slackK: open, slackD }: Fit, blame?: Blame): Relation => {
+      const [k, slackK] = [on(gain), on(open)];
+      return {
+        core: known.core,
+        scale: simplify(times(k, known.scale)),
+        shift: simplify(plus(times(k, known.shift), on(d))),
+        slackScale: times(slackK, map(known.scale, Math.abs)),
+        slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(slackD)),
+        ...(blame === undefined ? {} : { blame }),
+      };
     };
-    return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
+    if ("worst" in fit)
+      return { ok: true, outputs: [moved(fit, { node: b.node, suspicions: likely })], worst: fit.worst, coefficients };
+    const [best] = likely;
+    const mostly = suspicions.some(({ matching }) => matching > 0.5);
+    return {
+      ...failed(
+        `${b.node.label} has coefficients the first file does not give`,
+        mostly ? best.misfit : fit.misfit,
+        best && exact(known.core, best.member),
+      ),
+      ...(mostly || fit.likely === undefined ? {} : { likely: moved(fit.likely, { node: b.node, suspicions: likely }) }),
+    };
   }
 
   /** Rows of the second file's operator as they stand in the file. */

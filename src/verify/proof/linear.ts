@@ -333,38 +333,45 @@ function biasFit(
   };
 }
 
+/** What most coefficients of a row agree on, when some do not. */
+export interface Likely {
+  readonly misfit: Misfit;
+  /** Undefined where no map comes near. */
+  readonly likely: Fit | undefined;
+}
+
 /** Finds the k and d under which B = k ⊙ A + d, row by row. */
-export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Misfit {
+export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likely {
   const { rows } = b;
   const [k, d, slackK, slackD] = [0, 0, 0, 0].map(() => new Float64Array(a.count));
   const zeros: number[] = [];
   const allowance = allowances(b);
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   let worst = 0;
+  let misfit: Misfit | undefined;
   for (let o = 0; o < a.count; o++) {
-    let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-    // The middle of the widest relative information first: the largest coefficient narrows k at once.
-    for (let i = o * a.width, end = i + a.width; i < end; i++) {
-      const [wa, wb] = [a.weights[i], rows.weights[i]];
-      const allowed = tolerance.weight * allowance(i) + Math.abs(wb) * 2 ** -50;
-      if (wa === 0) {
-        if (Math.abs(wb) > allowed) return { tensor: b.stored.weight, index: [o, i - o * a.width], expected: 0, got: wb };
-        continue;
-      }
-      const [p, q] = [(wb - allowed) / wa, (wb + allowed) / wa];
-      const [l, h] = [Math.max(low, Math.min(p, q)), Math.min(high, Math.max(p, q))];
-      if (l > h) return { tensor: b.stored.weight, index: [o, i - o * a.width], expected: ((low + high) / 2) * wa, got: wb };
-      [low, high] = [l, h];
-    }
-    if (low === Number.NEGATIVE_INFINITY) {
+    const [from, end] = [o * a.width, (o + 1) * a.width];
+    const gain = gainOf(a, rows, { from, end }, (i) => tolerance.weight * allowance(i));
+    if (gain === undefined) {
       zeros.push(o);
       continue;
+    }
+    const { low, high, wrong } = gain;
+    if (wrong !== undefined) {
+      misfit ??= {
+        tensor: b.stored.weight,
+        index: [o, wrong - from],
+        expected: a.weights[wrong] === 0 ? 0 : ((low + high) / 2) * a.weights[wrong],
+        got: rows.weights[wrong],
+      };
+      if (!gain.likely) return { misfit, likely: undefined };
     }
     // An interval that holds 1 or 0 means just that.
     k[o] = low <= 1 && high >= 1 ? 1 : low <= 0 && high >= 0 ? 0 : (low + high) / 2;
     slackK[o] = k[o] === 1 || k[o] === 0 ? 0 : (high - low) / 2;
     [least, most] = [Math.max(least, k[o] - slackK[o]), Math.min(most, k[o] + slackK[o])];
-    for (let i = o * a.width, end = i + a.width; i < end; i++) {
+    if (misfit !== undefined) continue;
+    for (let i = from; i < end; i++) {
       const error = Math.abs(rows.weights[i] - k[o] * a.weights[i]);
       if (error > 0) worst = Math.max(worst, error / allowance(i));
     }
@@ -383,5 +390,87 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Misfi
     if (tolerance.foreign)
       slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
   }
-  return { k, d, slackK, slackD, worst };
+  const fit = { k, d, slackK, slackD, worst };
+  return misfit === undefined ? fit : { misfit, likely: fit };
+}
+
+interface Gain {
+  readonly low: number;
+  readonly high: number;
+  /** The first coefficient this gain does not give. */
+  readonly wrong: number | undefined;
+  /** True when it gives more than half of them, or nearly gives all. */
+  readonly likely: boolean;
+}
+
+/** The gains under which a row of A becomes that of B; undefined when both are zeros. */
+function gainOf(
+  a: Rows,
+  rows: Rows,
+  { from, end }: { readonly from: number; readonly end: number },
+  allowed: (i: number) => number,
+): Gain | undefined {
+  let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let wrong: number | undefined;
+  for (let i = from; i < end && wrong === undefined; i++) {
+    const [wa, wb] = [a.weights[i], rows.weights[i]];
+    const room = allowed(i) + Math.abs(wb) * 2 ** -50;
+    if (wa === 0) {
+      if (Math.abs(wb) > room) wrong = i;
+      continue;
+    }
+    const [p, q] = [(wb - room) / wa, (wb + room) / wa];
+    const [l, h] = [Math.max(low, Math.min(p, q)), Math.min(high, Math.max(p, q))];
+    if (l > h) wrong = i;
+    else [low, high] = [l, h];
+  }
+  if (wrong === undefined) return low === Number.NEGATIVE_INFINITY ? undefined : { low, high, wrong, likely: true };
+  return majority(a, rows, { from, end }, allowed, wrong);
+}
+
+/** The gain that the intervals of most coefficients hold, where the most of them overlap; else the nearest one. */
+function majority(
+  a: Rows,
+  rows: Rows,
+  { from, end }: { readonly from: number; readonly end: number },
+  allowed: (i: number) => number,
+  first: number,
+): Gain {
+  const bounds: { readonly at: number; readonly opens: boolean }[] = [];
+  let count = 0;
+  for (let i = from; i < end; i++) {
+    if (a.weights[i] === 0) continue;
+    const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
+    const [p, q] = [(rows.weights[i] - room) / a.weights[i], (rows.weights[i] + room) / a.weights[i]];
+    bounds.push({ at: Math.min(p, q), opens: true }, { at: Math.max(p, q), opens: false });
+    count++;
+  }
+  bounds.sort((x, y) => x.at - y.at || Number(y.opens) - Number(x.opens));
+  let [open, best, low, high] = [0, 0, 0, 0];
+  for (const [n, { at, opens }] of bounds.entries()) {
+    open += opens ? 1 : -1;
+    if (opens && open > best) [best, low, high] = [open, at, bounds[n + 1].at];
+  }
+  const gives = (i: number) => {
+    const [x, y] = [low * a.weights[i], high * a.weights[i]];
+    const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
+    return rows.weights[i] >= Math.min(x, y) - room && rows.weights[i] <= Math.max(x, y) + room;
+  };
+  let wrong = from;
+  while (wrong < end && gives(wrong)) wrong++;
+  if (2 * best > count) return { low, high, wrong: wrong < end ? wrong : first, likely: true };
+  const { gain, rest } = nearest(a.weights.subarray(from, end), rows.weights.subarray(from, end));
+  return { low: gain - rest, high: gain + rest, wrong: first, likely: rest <= Math.abs(gain) / 4 };
+}
+
+/** The gain of least squares, and the size of what it leaves of y, as a gain. */
+function nearest(x: Float64Array, y: Float64Array): { gain: number; rest: number } {
+  let [xx, xy, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    xx += x[i] * x[i];
+    xy += x[i] * y[i];
+    yy += y[i] * y[i];
+  }
+  const gain = xy / xx;
+  return { gain, rest: Math.sqrt(Math.max(0, yy - gain * xy) / xx) };
 }
