@@ -15,7 +15,7 @@ import { type AffineMap, affineOf, Classes, type Side, sideOf } from "./proof/cl
 import { Comparison } from "./proof/compare.ts";
 import { composed } from "./proof/composed.ts";
 import { type Claim, Effects, madeBy } from "./proof/effect.ts";
-import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/linear.ts";
+import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
 import { COMMUTATIVE, familyOf, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
 import { failed, type Outcome } from "./proof/outcome.ts";

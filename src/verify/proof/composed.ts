@@ -9,7 +9,7 @@ import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../.
 import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
 import type { AffineMap, Side } from "./classes.ts";
-import type { Tolerance } from "./linear.ts";
+import type { Tolerance } from "./fit.ts";
 import { type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);

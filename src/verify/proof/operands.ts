@@ -6,7 +6,7 @@ import { halfUlp } from "../../onnx/dtype.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
-import type { Misfit, Tolerance } from "./linear.ts";
+import type { Misfit, Tolerance } from "./fit.ts";
 import { sameConstant } from "./match.ts";
 
 export type Agreement =

@@ -1,5 +1,5 @@
 /** What comes of comparing one operator with another. */
-import type { Misfit } from "./linear.ts";
+import type { Misfit } from "./fit.ts";
 import type { Relation } from "./relation.ts";
 
 export type Outcome =
