@@ -10,19 +10,23 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
 import type { AffineMap, Side } from "./classes.ts";
 import type { Tolerance } from "./fit.ts";
-import { type Relation, snap } from "./relation.ts";
+import { noiseOf, type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 
 export function composed(side: Side, node: GraphNode, from: Relation, own: AffineMap, tolerance: Tolerance): Relation {
   const { scale, shift } = own;
   const [slackS, slackT] = storedSlack(side, node, own, tolerance);
+  const scaled = times(scale, from.shift);
   const made: Relation = {
     core: from.core,
     scale: simplify(times(scale, from.scale)),
-    shift: simplify(plus(times(scale, from.shift), shift)),
+    shift: simplify(plus(scaled, shift)),
     slackScale: plus(times(abs(scale), from.slackScale), times(slackS, abs(from.scale))),
-    slackShift: plus(plus(times(abs(scale), from.slackShift), times(slackS, abs(from.shift))), slackT),
+    slackShift: plus(
+      plus(times(abs(scale), from.slackShift), times(slackS, abs(from.shift))),
+      plus(slackT, noiseOf(scaled, shift)),
+    ),
   };
   const { relation, member } = snap(made);
   if (member) return relation;

@@ -51,6 +51,10 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
   );
 };
 
+/** What float64 leaves open of a sum of two shifts, relative to its terms: they are sums of products themselves. */
+export const noiseOf = (x: Spread, y: Spread): Spread =>
+  combine(x, y, (p, q) => (p === 0 || q === 0 ? 0 : 2 ** -50 * (Math.abs(p) + Math.abs(q))));
+
 /** The member of the class a relation is, if it is one. */
 export function snap(relation: Relation): { relation: Relation; member: boolean } {
   const { core, scale, shift } = relation;
