@@ -11,14 +11,14 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { type Blame, bySimilarity, type Suspicion } from "./blame.ts";
 import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
-import type { Classes, Side } from "./classes.ts";
+import type { AffineMap, Classes, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type StoredRows, solve, type Tolerance } from "./fit.ts";
 import { type Linear, linearOf, type Rows } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
+import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
 
 /** One operator of the second file beside one of the first. */
 export class Comparison {
@@ -80,6 +80,7 @@ export class Comparison {
     const extra = other.inputs.slice(node.inputs.length).some((value) => value !== undefined);
     constants &&= !extra;
     const reshape = familyOf(node) === "reshape";
+    if (possible) this.classes.settle(other, (by) => this.passedUnchanged(other, by));
     if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
     // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
     const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
@@ -123,7 +124,7 @@ export class Comparison {
         if (relation === undefined) return undefined;
         const [scale, shift] = [carried.scale[i], carried.shift[i]];
         return first
-          ? uncarry(relation, scale, shift)
+          ? (uncarry(relation, scale, shift) ?? this.rebased(other.outputs[i], relation, scale, shift))
           : carry(
               relation,
               scale,
@@ -140,6 +141,28 @@ export class Comparison {
     } finally {
       draft.undo(mark);
     }
+  }
+
+  /** Maps through an operator of the first file that stays as it is. */
+  private passedUnchanged(node: GraphNode, maps: readonly (AffineMap | undefined)[]): Passed | undefined {
+    const draft = new Draft(this.a.facts, this.a.constants);
+    const list = maps.map((by) => by && { ...by, slackScale: by.magnitude, slackShift: by.magnitude, identity: false });
+    const carried = passThrough(draft, node, list);
+    return "ok" in carried || [...draft.changed()].length > 0 ? undefined : carried;
+  }
+
+  /** The first file's value has lost channels this file still has: both are maps of what this file's value is a map of. */
+  private rebased(
+    value: GraphValue | undefined,
+    relation: Relation,
+    scale: Spread | undefined,
+    shift: Spread | undefined,
+  ): Relation | undefined {
+    const rank = relation.scale.dims.length;
+    const { core } = relation;
+    if (value === undefined || [...this.related.values()].some((other) => other.core === core)) return undefined;
+    const done = this.classes.rebase(value, scale ?? uniform(rank, 1), shift ?? uniform(rank, 0));
+    return done ? snap(relation).relation : undefined;
   }
 
   /** The two operators with their constants, B's as changed by the maps pushed into them. */
@@ -201,6 +224,7 @@ export class Comparison {
       if (!sameFloat(x, theirs.numbers?.[name] ?? Number.NaN, this.tolerance))
         return failed(`${node.label} has another "${name}"`);
     }
+    if (zeroRows(rowsA).length > 0) this.pin(other, output);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
@@ -218,13 +242,25 @@ export class Comparison {
     return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
   }
 
+  /** Rows of zeros make channels that are constant: their maps have no gain. */
+  private pin(other: GraphNode, output: GraphValue): void {
+    const known = this.classes.of(output);
+    const own = linearOf(new Draft(this.a.facts, this.a.constants).at(other));
+    if (own === undefined || known === undefined || [...this.related.values()].some(({ core }) => core === known.core)) return;
+    const rows = own.rowsOf(own.weight.values(), own.bias?.values());
+    const dims = rowDims(rows, known.scale.dims.length);
+    const [live, constant] = [new Float64Array(rows.count).fill(1), new Float64Array(rows.count)];
+    for (const o of zeroRows(rows)) [live[o], constant[o]] = [0, rows.bias[o]];
+    this.classes.rebase(output, { dims, data: live }, { dims, data: constant });
+  }
+
   /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
   match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance): Outcome {
     const known = this.classes.of(value);
     if (known === undefined) return failed("the counterpart has no class");
-    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const rank = known.scale.dims.length;
-    const where = rowsA.dims ?? Array.from({ length: rank }, (_, i) => (i === rowsA.axis ? rowsA.count : 1));
+    const where = rowDims(rowsA, rank);
+    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const suspicions: (Suspicion & { readonly matching: number })[] = [];
     // Where a channel is all zeros several members fit: the one of the same name is meant.
     const named = b.node.outputs[0]?.name;
@@ -293,6 +329,20 @@ export class Comparison {
   private loosened(maps: readonly (InputMap | undefined)[]): Tolerance {
     return slackOf(maps).gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
   }
+}
+
+/** The output's axes, 1 where rows do not vary. */
+const rowDims = (rows: Rows, rank: number): readonly number[] =>
+  rows.dims ?? Array.from({ length: rank }, (_, i) => (i === rows.axis ? rows.count : 1));
+
+function zeroRows({ weights, count, width }: Rows): number[] {
+  const found: number[] = [];
+  for (let o = 0; o < count; o++) {
+    let i = o * width;
+    while (i < (o + 1) * width && weights[i] === 0) i++;
+    if (i === (o + 1) * width) found.push(o);
+  }
+  return found;
 }
 
 /** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
