@@ -18,6 +18,7 @@ import { type Claim, Effects, madeBy } from "./proof/effect.ts";
 import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
 import { COMMUTATIVE, familyOf, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
+import { normalForm } from "./proof/normal.ts";
 import { failed, type Outcome } from "./proof/outcome.ts";
 import { exact, type Relation, relative } from "./proof/relation.ts";
 import type { Proof, RegionProof } from "./types.ts";
@@ -32,7 +33,14 @@ export interface ProveOptions {
  * @throws BnfoldError when a file is broken beyond reading.
  */
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
-  return new Prover(sideOf(a), sideOf(b), options.foreign === false ? OWN : FOREIGN).run();
+  const tolerance = options.foreign === false ? OWN : FOREIGN;
+  const proof = new Prover(sideOf(a), sideOf(b), tolerance).run();
+  if (proof.outcome !== "not-decided") return proof;
+  const [first, second] = [normalForm(a), normalForm(b)];
+  if (first === a && second === b) return proof;
+  const normal = new Prover(sideOf(first), sideOf(second), tolerance).run();
+  // What is still open is said of the files as they are.
+  return normal.outcome === "not-decided" ? proof : normal;
 }
 
 interface Suspect {
