@@ -16,7 +16,7 @@ import { Comparison } from "./proof/compare.ts";
 import { composed } from "./proof/composed.ts";
 import { type Claim, Effects, madeBy } from "./proof/effect.ts";
 import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
-import { COMMUTATIVE, familyOf, sameConstant } from "./proof/match.ts";
+import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
 import { normalForm } from "./proof/normal.ts";
 import { failed, type Outcome } from "./proof/outcome.ts";
@@ -231,7 +231,7 @@ class Prover {
       }
       this.resume(waiting);
     }
-    if (node.inputs.some((value) => value !== undefined && !this.b.constants.has(value) && !this.related.has(value))) return true;
+    if (node.inputs.some((value) => value !== undefined && this.isUnknown(value))) return true;
     const affine = affineOf(this.b, node);
     const out = node.outputs[0];
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
@@ -258,6 +258,11 @@ class Prover {
       return true;
     }
     const decided = outcome.misfit !== undefined && !this.isDoubtful(node);
+    // What shapes alone determine is compared where it is read.
+    if (node.outputs.every((value) => value === undefined || knownElements(this.b, value) !== undefined)) {
+      this.found.set(node, "identical");
+      return true;
+    }
     const actual = decided ? madeBy(node, this.related, this.b.constants) : undefined;
     if (outcome.impassable === true) this.impassable.add(node);
     if (!decided) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
@@ -270,6 +275,11 @@ class Prover {
     const { reason, misfit } = outcome;
     this.note(node, claim === undefined ? "not-decided" : "different", { reason, misfit, claim });
     return false;
+  }
+
+  /** Neither constant, nor related to the first file, nor determined by shapes. */
+  private isUnknown(value: GraphValue): boolean {
+    return !this.b.constants.has(value) && !this.related.has(value) && knownElements(this.b, value) === undefined;
   }
 
   /** The postponed operators a region of the second file is made of, the latest first. */
@@ -407,7 +417,9 @@ class Prover {
 
   private candidates(node: GraphNode): GraphNode[] {
     const family = familyOf(node);
-    const dynamic = node.inputs.find((value) => value !== undefined && !this.b.constants.has(value));
+    const dynamic =
+      node.inputs.find((value) => value !== undefined && this.related.has(value)) ??
+      node.inputs.find((value) => value !== undefined && !this.b.constants.has(value));
     const core = dynamic && this.related.get(dynamic)?.core;
     const pool =
       core === undefined ? this.a.view.nodes.filter((n) => n.outputs[0]?.name === node.outputs[0]?.name) : core.readers;

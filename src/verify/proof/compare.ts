@@ -15,7 +15,7 @@ import type { AffineMap, Classes, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type StoredRows, solve, type Tolerance } from "./fit.ts";
 import { type Linear, linearOf, type Rows } from "./linear.ts";
-import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
+import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
@@ -46,6 +46,7 @@ export class Comparison {
     for (const [i, value] of node.inputs.entries()) {
       const twin = other.inputs[order[i] ?? i];
       const fixed = value === undefined || this.b.constants.has(value);
+      if (!fixed && sameElements(this.a, twin, this.b, value)) continue;
       if (fixed !== (twin === undefined || this.a.constants.has(twin))) {
         if (familyOf(node) !== "reshape" && !(familyOf(node) === "linear"))
           return failed("its operands are constant in only one of the files");

@@ -7,7 +7,9 @@
  *   com.microsoft Gelu(x)                                 x · (1 + erf(x / √2)) · ½
  *   ReduceMean over all axes but the first two, kept      GlobalAveragePool
  *   Conv(Pad(x) with zeros)                               Conv(x) with larger pads
- *   Reshape(Gemm(Reshape(x), W, b)) on the last axis      MatMul(x, W) + b
+ *   Gemm(Reshape(x), W, b) of all axes but the last       Reshape(MatMul(x, W) + b)
+ *   Reshape of a Reshape; to the shape that is there      one Reshape; x
+ *   an axis counted from the end                          the same from the front
  *
  * Values keep their names, so that what is found of them is found of the file. Nodes nobody reads afterwards are left out.
  */
@@ -185,37 +187,71 @@ const padded: Rewrite = (node, side) => {
 const RESHAPES = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
 const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.domain === "" && RESHAPES.has(node.opType);
 
+/** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
-  const gemm = isReshape(node) ? node.inputs[0]?.producer : undefined;
-  const before = gemm?.inputs[0]?.producer;
-  if (gemm?.domain !== "" || gemm.opType !== "Gemm" || !isReshape(before) || gemm.scope !== node.scope) return undefined;
-  const [x, flat, out] = [before.inputs[0], gemm.inputs[0], node.outputs[0]].map((value) => facts.shape(value));
-  const [weight, bias] = [gemm.inputs[1], gemm.inputs[2]];
+  const before = node.inputs[0]?.producer;
+  if (node.domain !== "" || node.opType !== "Gemm" || !isReshape(before) || before.scope !== node.scope) return undefined;
+  const [x, flat] = [before.inputs[0], node.inputs[0]].map((value) => facts.shape(value));
+  const [weight, bias] = [node.inputs[1], node.inputs[2]];
   const matrix = facts.shape(weight);
-  const scaled = ["alpha", "beta"].some((name) => (gemm.record.attributes.get(name)?.f ?? 1) !== 1);
-  if (scaled || intAttr(gemm.record, "transA", 0) !== 0 || matrix?.length !== 2 || weight === undefined || !constants.has(weight))
+  const scaled = ["alpha", "beta"].some((name) => (node.record.attributes.get(name)?.f ?? 1) !== 1);
+  if (scaled || intAttr(node.record, "transA", 0) !== 0 || matrix?.length !== 2 || weight === undefined || !constants.has(weight))
     return undefined;
   if (bias !== undefined && (!constants.has(bias) || facts.rank(bias) !== 1)) return undefined;
-  const turned = intAttr(gemm.record, "transB", 0) !== 0;
+  const turned = intAttr(node.record, "transB", 0) !== 0;
   const [inputs, outputs] = turned ? [matrix[1], matrix[0]] : matrix;
-  if (x === undefined || flat?.length !== 2 || x[x.length - 1] !== inputs || !sameShape(out, [...x.slice(0, -1), outputs]))
-    return undefined;
-  const [product, side] = [inner(node, "product"), inner(node, "matrix")];
-  const operand = turned ? side : gemm.record.inputs[1];
+  if (x === undefined || x.length < 3 || flat?.length !== 2 || x[x.length - 1] !== inputs || flat[1] !== inputs) return undefined;
+  const [operand, product, sum, rows] = ["matrix", "product", "sum", "rows"].map((part) => inner(node, part));
   return [
-    ...(turned ? [make(node, "Transpose", [gemm.record.inputs[1]], side)] : []),
-    make(node, "MatMul", [before.record.inputs[0], operand], bias === undefined ? outputOf(node) : product),
-    ...(bias === undefined ? [] : [make(node, "Add", [product, gemm.record.inputs[2]], outputOf(node))]),
+    ...(turned ? [make(node, "Transpose", [node.record.inputs[1]], operand)] : []),
+    make(node, "MatMul", [before.record.inputs[0], turned ? operand : node.record.inputs[1]], product),
+    ...(bias === undefined ? [] : [make(node, "Add", [product, node.record.inputs[2]], sum)]),
+    make(node, "Constant", [], rows, { value_ints: { ints: [-1, outputs as number] } }),
+    make(node, "Reshape", [bias === undefined ? product : sum, rows], outputOf(node)),
   ];
 };
 
-const REWRITES: readonly Rewrite[] = [plain, hardSwish, fused, gelu, pooled, padded, layered];
+/** A Reshape of a Reshape, or to the shape that is there already. */
+const reshaped: Rewrite = (node, { facts }) => {
+  if (!isReshape(node)) return undefined;
+  const [input] = node.inputs;
+  if (sameShape(facts.shape(input), facts.shape(node.outputs[0])))
+    return [make(node, "Identity", [node.record.inputs[0]], outputOf(node))];
+  const before = input?.producer;
+  const target = node.opType === "Reshape" ? facts.elements(node.inputs[1]) : undefined;
+  if (!isReshape(before) || before.scope !== node.scope || target === undefined || target.some((d) => d === undefined || d === 0))
+    return undefined;
+  return [{ ...node.record, inputs: [before.record.inputs[0], ...node.record.inputs.slice(1)] }];
+};
+
+const AXIS = new Set(
+  "Softmax LogSoftmax Hardmax Concat Split Gather GatherElements ScatterElements ArgMax ArgMin LayerNormalization".split(" "),
+);
+
+/** Axes are counted from the front. */
+const counted: Rewrite = (node, { facts }) => {
+  const rank = facts.rank(node.inputs[0]);
+  if (node.domain !== "" || !AXIS.has(node.opType) || rank === undefined) return undefined;
+  const soft = /Softmax$|^Hardmax$/.test(node.opType);
+  const given = node.record.attributes.get("axis");
+  const axis = intAttr(
+    node.record,
+    "axis",
+    soft && node.version < 13 ? 1 : soft || node.opType === "LayerNormalization" ? -1 : 0,
+  );
+  if (given?.refAttrName !== undefined && given.refAttrName !== "") return undefined;
+  if (axis >= 0 && (given !== undefined || !soft)) return undefined;
+  const attributes = new Map(node.record.attributes).set("axis", attribute(node, "axis", { i: axis < 0 ? axis + rank : axis }));
+  return [{ ...node.record, attributes }];
+};
+
+const REWRITES: readonly Rewrite[] = [plain, hardSwish, fused, gelu, pooled, padded, layered, reshaped, counted];
 
 /** A model in its normal form; the model itself when it is that already. */
 export function normalForm(model: Model): Model {
   let current = model;
   // What one rewriting makes may be what another begins with: a fused Conv after a Pad.
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 6; round++) {
     const next = rewritten(current);
     if (next === current) break;
     current = next;
