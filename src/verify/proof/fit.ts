@@ -74,6 +74,56 @@ function allowances({ rows, stored, dtype, dequantized }: StoredRows): (i: numbe
   };
 }
 
+interface Compared {
+  readonly theirs: Float64Array;
+  readonly mine: Float64Array;
+  readonly magnitude: Float64Array | undefined;
+}
+
+type Check = (
+  rows: Compared,
+  range: readonly [from: number, end: number],
+  gain: number,
+  worst: number,
+) => { wrong: number; worst: number };
+
+/** Compares a row: the first coefficient that is off (−1: none), and the largest error in half-ulps so far. */
+function checkOf(b: StoredRows, weight: number): Check {
+  const allowance = allowances(b);
+  const any: Check = ({ theirs, mine, magnitude }, [from, end], gain, worst) => {
+    let most = worst;
+    for (let i = from; i < end; i++) {
+      const expected = gain * theirs[i];
+      const error = Math.abs(mine[i] - expected);
+      if (error === 0) continue;
+      const half = allowance(i);
+      const noise = (magnitude === undefined ? Math.abs(expected) : Math.abs(gain) * magnitude[i]) * 2 ** -50;
+      if (!(error <= weight * half + noise)) return { wrong: i, worst: most };
+      if (error > most * half) most = error / half;
+    }
+    return { wrong: -1, worst: most };
+  };
+  const { rows, stored, dtype } = b;
+  if (rows.weights !== stored.weights || b.dequantized) return any;
+  const table = halfUlps(dtype);
+  const high = new Uint32Array(stored.weights.buffer, stored.weights.byteOffset, 2 * stored.weights.length);
+  // The plain case, which is that of nearly all numbers there are: nothing but the loop.
+  return (compared, range, gain, worst) => {
+    const { theirs, mine, magnitude } = compared;
+    if (magnitude !== undefined) return any(compared, range, gain, worst);
+    let most = worst;
+    for (let i = range[0], end = range[1]; i < end; i++) {
+      const expected = gain * theirs[i];
+      const error = Math.abs(mine[i] - expected);
+      const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
+      if (error <= most * half) continue;
+      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) return { wrong: i, worst: most };
+      most = error / half;
+    }
+    return { wrong: -1, worst: most };
+  };
+}
+
 /** What each row of A becomes: times k, and d added; `terms` is Σ|terms| that went into d. */
 export interface RowMap {
   readonly k: Float64Array;
@@ -88,27 +138,15 @@ export function fits(
   by: RowMap,
   tolerance: Tolerance,
 ): { readonly worst: number } | (Misfit & { readonly matching: number }) {
-  const allowance = allowances(b);
+  const check = checkOf(b, tolerance.weight);
   const [theirs, mine] = [a.weights, b.rows.weights];
   let worst = 0;
   let misfit: Misfit | undefined;
   let matching = 0;
   for (let o = 0; o < a.count; o++) {
     const gain = by.k[o];
-    let wrong = -1;
-    for (let i = o * a.width, end = i + a.width; i < end; i++) {
-      const expected = gain * theirs[i];
-      const error = Math.abs(mine[i] - expected);
-      if (error === 0) continue;
-      const half = allowance(i);
-      const noise = (a.magnitude === undefined ? Math.abs(expected) : Math.abs(gain) * a.magnitude[i]) * 2 ** -50;
-      if (!(error <= tolerance.weight * half + noise)) {
-        wrong = i;
-        break;
-      }
-      const units = error / half;
-      if (units > worst) worst = units;
-    }
+    const { wrong, worst: most } = check({ theirs, mine, magnitude: a.magnitude }, [o * a.width, (o + 1) * a.width], gain, worst);
+    worst = most;
     if (wrong >= 0)
       misfit ??= { tensor: b.stored.weight, index: [o, wrong - o * a.width], expected: gain * theirs[wrong], got: mine[wrong] };
     const bias = biasFit(a, b, by, tolerance, o);
