@@ -73,9 +73,12 @@ export function carry(
   return snap(moved).relation;
 }
 
-/** What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. */
-export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number } {
-  let [gain, shift] = [0, 0];
+/**
+ * What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. A bound that is divided by a gain
+ * has its rounding divided, too.
+ */
+export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number; grown: number } {
+  let [gain, shift, grown] = [0, 0, 1];
   for (const by of maps) {
     if (by === undefined || by.identity) continue;
     const { scale, slackScale, slackShift } = by;
@@ -83,9 +86,10 @@ export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number
       const s = scale.data[scale.data.length === slackScale.data.length ? i : 0];
       if (s !== 0) gain = Math.max(gain, slack / Math.abs(s));
     }
+    for (const s of scale.data) if (s !== 0) grown = Math.max(grown, 1 / Math.abs(s));
     for (const slack of slackShift.data) shift = Math.max(shift, slack);
   }
-  return { gain, shift };
+  return { gain, shift, grown };
 }
 
 /** Operators whose inputs must all carry one gain. */

@@ -54,6 +54,15 @@ function attributeMisfit(at: RuleNode, atA: RuleNode, tolerance: Tolerance): str
   return undefined;
 }
 
+/** What maps leave open of the operands they move: relative, absolute, and by what they may have made a rounding larger. */
+export interface Slack {
+  readonly gain: number;
+  readonly shift: number;
+  readonly grown: number;
+}
+
+const NONE: Slack = { gain: 0, shift: 0, grown: 1 };
+
 /** @param slack What the maps pushed into the operators left open: it is open in the operands they moved, too. */
 export function operandsAgree(
   a: Side,
@@ -61,7 +70,7 @@ export function operandsAgree(
   b: Side,
   at: RuleNode,
   tolerance: Tolerance,
-  slack = { gain: 0, shift: 0 },
+  slack: Slack = NONE,
 ): Agreement {
   const { node } = at;
   const attribute = attributeMisfit(at, atA, tolerance);
@@ -98,7 +107,7 @@ export function operandsAgree(
       q,
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
       tolerance,
-      changed ? slack : { gain: 0, shift: 0 },
+      changed ? slack : NONE,
     );
     if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size` };
     if ("index" in found)
@@ -118,7 +127,7 @@ function compare(
   q: Param | undefined,
   raw: Float64Array | undefined,
   tolerance: Tolerance,
-  slack: { readonly gain: number; readonly shift: number },
+  slack: Slack,
 ): { worst: number; count: number } | { index: number[]; expected: number; got: number } | undefined {
   const some = (p ?? q) as Param;
   const zeros = () => new Float64Array(some.dims.reduce((n, d) => n * d, 1));
@@ -129,7 +138,8 @@ function compare(
   for (let k = 0; k < x.length; k++) {
     const half = halfUlp(stored[k], some.dtype);
     // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
-    const grown = stored[k] === 0 ? half : half * Math.max(p?.mixed === true ? 1 : 0, Math.abs(x[k] / stored[k]));
+    const least = p?.mixed === true ? Math.max(1, p.gain, slack.grown) : 0;
+    const grown = stored[k] === 0 ? half : half * Math.max(least, Math.abs(x[k] / stored[k]));
     const open = slack.gain * Math.abs(y[k]) + slack.shift;
     const noise =
       2 ** -46 * (Math.abs(y[k]) + (p?.mixed === true || q?.mixed === true ? Math.abs(stored[k]) + Math.abs(x[k]) : 0));
