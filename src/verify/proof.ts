@@ -412,7 +412,7 @@ class Prover {
         if (best === undefined || (!best.ok && best.misfit === undefined && outcome.misfit !== undefined)) best = outcome;
       }
     }
-    return best ?? failed(`no operator of the first file corresponds to ${node.label}`);
+    return best ?? failed(`no ${node.opType} of the first file reads what ${node.label} reads`);
   }
 
   private candidates(node: GraphNode): GraphNode[] {
