@@ -8,13 +8,14 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
-import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./proof/blame.ts";
 import { type AffineMap, affineOf, Classes, type Side, sideOf } from "./proof/classes.ts";
 import { Comparison } from "./proof/compare.ts";
 import { composed } from "./proof/composed.ts";
 import { type Claim, Effects, madeBy } from "./proof/effect.ts";
+import { outputNames, relatedInputs } from "./proof/ends.ts";
 import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
@@ -78,7 +79,7 @@ class Prover {
   }
 
   run(): Proof {
-    this.inputs();
+    for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
@@ -146,22 +147,6 @@ class Prover {
 
   private isDoubtful(node: GraphNode): boolean {
     return node.inputs.some((value) => value !== undefined && this.doubtful.has(value));
-  }
-
-  /** What has no producer is related by scope and name; formal inputs of inner graphs and functions by position. */
-  private inputs(): void {
-    const scopes = new Map(this.a.view.scopes.map((scope) => [scope.path, scope]));
-    for (const scope of this.b.view.scopes) {
-      const other = scopes.get(scope.path);
-      const twins =
-        scope.kind === "main" ? new Map() : new Map(inputNames(scope).map((name, i) => [name, other && inputNames(other)[i]]));
-      for (const value of scope.values.values()) {
-        if (value.producer !== undefined || this.b.constants.has(value)) continue;
-        const twin = other?.values.get(twins.get(value.name) ?? value.name);
-        const known = twin && this.classes.of(twin);
-        if (known !== undefined) this.related.set(value, exact(known.core, known));
-      }
-    }
   }
 
   /** Outputs of the model are compared by name, those of inner graphs and functions by position. */
@@ -432,8 +417,3 @@ class Prover {
 
 const doubted = (region: RegionProof, because: string | undefined): RegionProof =>
   because === undefined ? region : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${because}` };
-
-const namesOf = (list: readonly (string | { readonly name: string })[]): string[] =>
-  list.map((item) => (typeof item === "string" ? item : item.name));
-const inputNames = (scope: Scope): string[] => namesOf(scope.record.inputs);
-const outputNames = (scope: Scope): string[] => namesOf(scope.record.outputs);
