@@ -37,6 +37,14 @@ export { renderText, type Style, type StyleName, type TextOptions } from "./repo
 export { VERSION } from "./report/version.ts";
 export { createSession, type NodeEvent, type RunOptions, type Session, type SessionOptions } from "./run/session.ts";
 export * from "./train/index.ts";
-export { generateInputs, type InputOptions, type Sample, type VerifyOptions, verifyModels } from "./verify/index.ts";
+export {
+  type BisectOptions,
+  bisect,
+  generateInputs,
+  type InputOptions,
+  type Sample,
+  type VerifyOptions,
+  verifyModels,
+} from "./verify/index.ts";
 export { type ProveOptions, prove } from "./verify/proof.ts";
 export type * from "./verify/types.ts";

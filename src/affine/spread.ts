@@ -39,6 +39,12 @@ export function combine(a: Spread, b: Spread, f: (x: number, y: number) => numbe
   const rank = a.dims.length;
   const dims = a.dims.map((d, i) => Math.max(d, b.dims[i]));
   const data = new Float64Array(count(dims));
+  const [whole, other] = [a.data.length, b.data.length].map((n) => (n === data.length ? 1 : n === 1 ? 0 : -1));
+  // Of one shape, or one of them a single number: no broadcasting to keep track of.
+  if (whole >= 0 && other >= 0) {
+    for (let k = 0; k < data.length; k++) data[k] = f(a.data[k * whole], b.data[k * other]);
+    return { dims, data };
+  }
   const [sa, sb] = [steps(a.dims), steps(b.dims)];
   const index = new Array<number>(rank).fill(0);
   let [i, j] = [0, 0];

@@ -77,3 +77,14 @@ export type StorageFloat = keyof typeof STORAGE_FLOATS;
 export function isStorageFloat(dtype: DType): dtype is StorageFloat {
   return dtype in STORAGE_FLOATS;
 }
+
+const scratch = new Float64Array(1);
+const words = new Uint32Array(scratch.buffer);
+
+/** Half the distance between neighbours of `value` in a storage type: u · 2^max(⌊log₂|value|⌋, e_min); 0 where it is not finite. */
+export function halfUlp(value: number, type: StorageFloat): number {
+  const { unitRoundoff, minSubnormal } = STORAGE_FLOATS[type];
+  scratch[0] = value;
+  const exponent = ((words[1] >>> 20) & 0x7ff) - 1023;
+  return exponent === 1024 ? 0 : Math.max(2 ** exponent * unitRoundoff, minSubnormal / 2);
+}

@@ -36,7 +36,14 @@ interface Suspect {
 /** True when the second file with these suspects replaced passes. */
 type Repairs = (suspects: readonly Suspect[]) => boolean;
 
-/** @throws BnfoldError when inputs the user gave do not fit the model. */
+/**
+ * Whose numbers make `b` different from `a`.
+ * @param verdict What `verifyModels` said of the two; anything but "different" has nothing to separate.
+ * @param options As given to `verifyModels`, so that the mixed files are judged as these two were.
+ * @returns A smallest set of operators whose numbers, replaced by those of their counterparts, make the files agree, or why no
+ *   such set was found. The models are not changed.
+ * @throws BnfoldError when inputs the user gave do not fit the model.
+ */
 export function bisect(a: Model, b: Model, verdict: Verdict, options: BisectOptions = {}): Bisection {
   if (verdict.outcome !== "different") return none("the files are not different");
   const judge = judgeOf(a, verdict, options);

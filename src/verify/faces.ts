@@ -1,6 +1,6 @@
 /** What the two files promise to the outside, before any number is looked at: inputs, outputs, operator sets. */
 import { dtypeOf } from "../onnx/dtype.ts";
-import type { Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
+import type { GraphRecord, Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
 import { requiredInputs } from "./shapes.ts";
 
 export interface Finding {
@@ -66,6 +66,12 @@ function compareLists(
   return findings;
 }
 
+const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
+  nodes.flatMap(({ domain, attributes }) => [
+    domain,
+    ...[...attributes.values()].flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(domainsOf)),
+  ]);
+
 export function compareFaces(a: Model, b: Model): Finding[] {
   const required = new Set([...requiredInputs(a), ...requiredInputs(b)].map((input) => input.name));
   const optional = new Set(
@@ -75,7 +81,10 @@ export function compareFaces(a: Model, b: Model): Finding[] {
     ...compareLists("input", a.graph.inputs, b.graph.inputs, optional),
     ...compareLists("output", a.graph.outputs, b.graph.outputs, optional),
   ];
+  // Tools import domains that nothing uses.
+  const used = new Set([a, b].flatMap(({ graph, functions }) => [graph, ...functions].flatMap(domainsOf)));
   for (const domain of new Set([...a.opsets.keys(), ...b.opsets.keys()])) {
+    if (!used.has(domain)) continue;
     const [x, y] = [a.opsets.get(domain), b.opsets.get(domain)];
     const name = domain === "" ? "ai.onnx" : domain;
     if (x !== y)

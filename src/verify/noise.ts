@@ -7,7 +7,7 @@
  */
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
-import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../onnx/dtype.ts";
+import { dtypeOf, halfUlp, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { withOffsets } from "./offsets.ts";
@@ -121,18 +121,6 @@ export function changesBetween(a: GraphView, b: GraphView): Changes {
 function isFloatRecord(record: TensorRecord | undefined): boolean {
   const dtype = record === undefined ? undefined : dtypeOf(record.dataType);
   return dtype !== undefined && isStorageFloat(dtype);
-}
-
-/** Half the distance between neighbours of `value` in a storage type. */
-export function halfUlp(value: number, type: StorageFloat): number {
-  const { unitRoundoff, minNormal } = STORAGE_FLOATS[type];
-  const size = Math.max(Math.abs(value), minNormal);
-  if (!Number.isFinite(size)) return 0;
-  let power = 2 ** Math.floor(Math.log2(size));
-  // log2 may round up just below a power of two, or down at one.
-  if (power > size) power /= 2;
-  else if (power * 2 <= size) power *= 2;
-  return unitRoundoff * power;
 }
 
 /** A model to run, and initializers to replace in it. */

@@ -8,20 +8,21 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
-import { combine as combineSpread, map, type Spread, simplify, uniform } from "../affine/spread.ts";
-import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
-import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../onnx/dtype.ts";
+import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
-import { isOne, isZero } from "../rules/params.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./proof/blame.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { type AffineMap, affineOf, Classes, type Side, sideOf } from "./proof/classes.ts";
 import { Comparison } from "./proof/compare.ts";
-import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/linear.ts";
-import { COMMUTATIVE, familyOf, sameConstant } from "./proof/match.ts";
+import { composed } from "./proof/composed.ts";
+import { type Claim, Effects, madeBy } from "./proof/effect.ts";
+import { outputNames, relatedInputs } from "./proof/ends.ts";
+import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
+import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
+import { normalForm } from "./proof/normal.ts";
 import { failed, type Outcome } from "./proof/outcome.ts";
-import { exact, type Relation, relative, snap } from "./proof/relation.ts";
+import { exact, type Relation, relative } from "./proof/relation.ts";
 import type { Proof, RegionProof } from "./types.ts";
 
 export interface ProveOptions {
@@ -35,7 +36,14 @@ export interface ProveOptions {
  */
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const [x, y] = alignCalls(a, b);
-  return new Prover(sideOf(x), sideOf(y), options.foreign === false ? OWN : FOREIGN).run();
+  const tolerance = options.foreign === false ? OWN : FOREIGN;
+  const proof = new Prover(sideOf(x), sideOf(y), tolerance).run();
+  if (proof.outcome !== "not-decided") return proof;
+  const [first, second] = [normalForm(x), normalForm(y)];
+  if (first === x && second === y) return proof;
+  const normal = new Prover(sideOf(first), sideOf(second), tolerance).run();
+  // What is still open is said of the files as they are.
+  return normal.outcome === "not-decided" ? proof : normal;
 }
 
 interface Suspect {
@@ -50,6 +58,8 @@ class Prover {
   /** What each node turned out to be, and what the outputs did. */
   private readonly found = new Map<GraphNode, RegionProof | "identical">();
   private readonly faces: RegionProof[] = [];
+  /** What each place that differs says of a value; those without are differences whatever they do. */
+  private readonly claims = new Map<RegionProof, Claim>();
   /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
   private readonly doubtful = new Set<GraphValue>();
   private readonly comparison: Comparison;
@@ -71,20 +81,35 @@ class Prover {
   }
 
   run(): Proof {
-    this.inputs();
+    for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
     for (const node of nodes) if (!this.visit(node)) this.accuse(node);
     this.resume([...this.postponed]);
     this.outputs();
-    const regions = [...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces];
+    const regions = this.settled([...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces]);
     const outcome = regions.some((r) => r.outcome === "different")
       ? "different"
       : regions.some((r) => r.outcome === "not-decided")
         ? "not-decided"
         : "equal";
     return { outcome, regions, identicalNodes: this.found.size - regions.length + this.faces.length };
+  }
+
+  /** Places that differ stay so when one of them can be shown to; else whoever was asked is not decided. */
+  private settled(regions: readonly RegionProof[]): readonly RegionProof[] {
+    const different = regions.filter((region) => region.outcome === "different");
+    const claims = different.map((region) => this.claims.get(region));
+    if (different.length === 0 || claims.includes(undefined)) return regions;
+    const effects = new Effects(this.a, this.b, claims as Claim[]);
+    const open = new Map<RegionProof, string>();
+    for (const [i, region] of different.entries()) {
+      const because = effects.weigh(claims[i] as Claim);
+      if (because === undefined) return regions.map((r) => doubted(r, open.get(r)));
+      open.set(region, because);
+    }
+    return regions.map((region) => doubted(region, open.get(region)));
   }
 
   /**
@@ -108,7 +133,11 @@ class Prover {
       for (const { suspect, suspicion } of trial) this.related.set(suspect.value, exact(suspicion.core, suspicion.member));
       if (this.visit(node)) {
         for (const { suspect, suspicion } of trial)
-          this.accused(suspect.relation.blame?.node ?? suspect.value.producer ?? node, suspicion);
+          this.accused(suspect.relation.blame?.node ?? suspect.value.producer ?? node, suspicion, {
+            value: suspect.value,
+            actual: suspect.relation,
+            target: exact(suspicion.core, suspicion.member),
+          });
         for (const value of node.outputs) if (value !== undefined) this.doubtful.delete(value);
         return;
       }
@@ -122,22 +151,6 @@ class Prover {
     return node.inputs.some((value) => value !== undefined && this.doubtful.has(value));
   }
 
-  /** What has no producer is related by scope and name; formal inputs of inner graphs and functions by position. */
-  private inputs(): void {
-    const scopes = new Map(this.a.view.scopes.map((scope) => [scope.path, scope]));
-    for (const scope of this.b.view.scopes) {
-      const other = scopes.get(scope.path);
-      const twins =
-        scope.kind === "main" ? new Map() : new Map(inputNames(scope).map((name, i) => [name, other && inputNames(other)[i]]));
-      for (const value of scope.values.values()) {
-        if (value.producer !== undefined || this.b.constants.has(value)) continue;
-        const twin = other?.values.get(twins.get(value.name) ?? value.name);
-        const known = twin && this.classes.of(twin);
-        if (known !== undefined) this.related.set(value, exact(known.core, known));
-      }
-    }
-  }
-
   /** Outputs of the model are compared by name, those of inner graphs and functions by position. */
   private outputs(): void {
     const scopes = new Map(this.a.view.scopes.map((scope) => [scope.path, scope]));
@@ -148,8 +161,10 @@ class Prover {
       for (const [i, name] of [...mine, ...missing].entries()) {
         const twin = scope.kind === "main" ? theirs.find((other) => other === name) : theirs[i];
         const [x, y] = [twin === undefined ? undefined : other?.resolve(twin), i < mine.length ? scope.resolve(name) : undefined];
-        const region = (outcome: RegionProof["outcome"], reason: string): void => {
-          this.faces.push({ outcome, nodes: [name], value: name, worstHalfUlps: 0, coefficients: 0, reason });
+        const region = (outcome: RegionProof["outcome"], reason: string, claim?: Claim): void => {
+          const face = { outcome, nodes: [name], value: name, worstHalfUlps: 0, coefficients: 0, reason };
+          this.faces.push(face);
+          if (claim !== undefined) this.claims.set(face, claim);
         };
         if (x === undefined || y === undefined) region("different", `output "${name}" is missing in one of the files`);
         else if (this.a.constants.has(x) && this.b.constants.has(y)) {
@@ -163,7 +178,7 @@ class Prover {
           else if (relative(beta, alpha)?.identity !== true) {
             if (this.doubtful.has(y))
               region("not-decided", `output "${name}" differs by a gain or shift, after a place that is not decided`);
-            else this.offset(name, beta, alpha, region);
+            else this.offset(name, { value: y, actual: beta, target: exact(alpha.core, alpha) }, alpha, region);
           }
         }
       }
@@ -171,12 +186,22 @@ class Prover {
   }
 
   /** An output that is another map of the right value: the operator that made it so is named. */
-  private offset(name: string, beta: Relation, alpha: AffineMap, region: (outcome: "different", reason: string) => void): void {
-    const { node, suspicions } = beta.blame ?? {};
+  private offset(
+    name: string,
+    claim: Claim & { readonly actual: Relation },
+    alpha: AffineMap,
+    region: (outcome: "different", reason: string, claim: Claim) => void,
+  ): void {
+    const { node, suspicions } = claim.actual.blame ?? {};
     const suspicion = suspicions?.find(({ member }) => member.scale === alpha.scale && member.shift === alpha.shift);
     if (node === undefined || suspicion === undefined)
-      region("different", `output "${name}" differs from the first file's by a gain or shift beyond rounding`);
-    else this.note(node, "different", { reason: `output "${name}" is off because of ${node.label}`, misfit: suspicion.misfit });
+      region("different", `output "${name}" differs from the first file's by a gain or shift beyond rounding`, claim);
+    else
+      this.note(node, "different", {
+        reason: `output "${name}" is off because of ${node.label}`,
+        misfit: suspicion.misfit,
+        claim,
+      });
   }
 
   /** Relates the outputs of a node; false when it could not be matched. */
@@ -193,13 +218,13 @@ class Prover {
       }
       this.resume(waiting);
     }
-    if (node.inputs.some((value) => value !== undefined && !this.b.constants.has(value) && !this.related.has(value))) return true;
+    if (node.inputs.some((value) => value !== undefined && this.isUnknown(value))) return true;
     const affine = affineOf(this.b, node);
     const out = node.outputs[0];
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
-      this.related.set(out, this.composed(node, from, affine.map.scale, affine.map.shift));
+      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
       return true;
     }
     const single = this.counterpart(node);
@@ -220,13 +245,28 @@ class Prover {
       return true;
     }
     const decided = outcome.misfit !== undefined && !this.isDoubtful(node);
-    this.note(node, decided ? "different" : "not-decided", { reason: outcome.reason, misfit: outcome.misfit });
+    // What shapes alone determine is compared where it is read.
+    if (node.outputs.every((value) => value === undefined || knownElements(this.b, value) !== undefined)) {
+      this.found.set(node, "identical");
+      return true;
+    }
+    const actual = decided ? madeBy(node, this.related, this.b.constants) : undefined;
     if (outcome.impassable === true) this.impassable.add(node);
     if (!decided) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     // Later places are judged on their own: this one counts as if it were right.
-    if (outcome.meant !== undefined && out !== undefined) this.related.set(out, outcome.meant);
+    const meant = outcome.likely ?? outcome.meant;
+    if (meant !== undefined && out !== undefined) this.related.set(out, meant);
     else this.assume(node);
+    const target = out && this.related.get(out);
+    const claim = actual && target && out && { value: out, actual, target };
+    const { reason, misfit } = outcome;
+    this.note(node, claim === undefined ? "not-decided" : "different", { reason, misfit, claim });
     return false;
+  }
+
+  /** Neither constant, nor related to the first file, nor determined by shapes. */
+  private isUnknown(value: GraphValue): boolean {
+    return !this.b.constants.has(value) && !this.related.has(value) && knownElements(this.b, value) === undefined;
   }
 
   /** The postponed operators a region of the second file is made of, the latest first. */
@@ -266,10 +306,15 @@ class Prover {
     }
   }
 
-  private accused(node: GraphNode, { misfit, member }: Suspicion): void {
+  private accused(node: GraphNode, { misfit, member }: Suspicion, claim: Claim): void {
     const known = this.found.get(node);
-    if (known !== undefined && known !== "identical" && known.outcome === "different") return;
-    this.note(node, "different", { reason: `${node.label} does not give "${member.value.name}"`, misfit });
+    if (known !== undefined && known !== "identical" && known.outcome === "different") {
+      // What it was taken to be meant for was a guess; now it is known.
+      const before = this.claims.get(known);
+      if (before?.value === claim.value && "node" in before.actual) this.claims.set(known, { ...before, target: claim.target });
+      return;
+    }
+    this.note(node, "different", { reason: `${node.label} does not give "${member.value.name}"`, misfit, claim });
   }
 
   /** A map that is no value of the first file, or not the one that is meant, with where it came from. */
@@ -300,10 +345,10 @@ class Prover {
   private note(
     node: GraphNode,
     outcome: RegionProof["outcome"],
-    more: { worst?: number; coefficients?: number; reason?: string; misfit?: Misfit },
+    more: { worst?: number; coefficients?: number; reason?: string; misfit?: Misfit; claim?: Claim },
   ): void {
     const value = node.outputs.find((v) => v !== undefined)?.name ?? "";
-    this.found.set(node, {
+    const region: RegionProof = {
       outcome,
       nodes: [node.record.name || value],
       value,
@@ -311,7 +356,9 @@ class Prover {
       coefficients: more.coefficients ?? 0,
       ...(more.reason !== undefined ? { reason: more.reason } : {}),
       ...(more.misfit !== undefined ? { at: more.misfit } : {}),
-    });
+    };
+    this.found.set(node, region);
+    if (more.claim !== undefined) this.claims.set(region, more.claim);
   }
 
   /** Relates a node's outputs to the first file's values of the same name. */
@@ -322,39 +369,6 @@ class Prover {
       const known = twin && this.classes.of(twin);
       if (value !== undefined && known !== undefined) this.related.set(value, exact(known.core, known));
     }
-  }
-
-  /** A constant affine operator of the second file on top of a relation; its stored constants carry their own rounding. */
-  private composed(node: GraphNode, from: Relation, scale: Spread, shift: Spread): Relation {
-    const [relS, absT] = this.storedSlack(node, scale, shift);
-    const mul = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p * q);
-    const add = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p + q);
-    const abs = (x: Spread) => map(x, Math.abs);
-    const made: Relation = {
-      core: from.core,
-      scale: simplify(mul(scale, from.scale)),
-      shift: simplify(add(mul(scale, from.shift), shift)),
-      slackScale: add(mul(abs(scale), from.slackScale), mul(relS, abs(from.scale))),
-      slackShift: add(add(mul(abs(scale), from.slackShift), mul(relS, abs(from.shift))), absT),
-    };
-    const { relation, member } = snap(made);
-    if (member) return relation;
-    return { ...relation, blame: from.blame ?? { node, suspicions: suspicionsOf(made, node.label) } };
-  }
-
-  /** Half a unit in the last place of every constant of an affine operator, as slack of its scale and shift. */
-  private storedSlack(node: GraphNode, scale: Spread, shift: Spread): [Spread, Spread] {
-    const dtype = dtypeOf(this.b.facts.of(node.inputs[node.opType === "BatchNormalization" ? 1 : 0]).dtype);
-    const type: StorageFloat = dtype !== undefined && isStorageFloat(dtype) ? dtype : "float32";
-    const rank = scale.dims.length;
-    if (node.opType === "Identity" || node.opType === "Dropout" || node.opType === "Neg")
-      return [uniform(rank, 0), uniform(rank, 0)];
-    const factor = this.tolerance.weight;
-    // Half an ulp of the stored number is at most u of it, and the coefficient is proportional to it.
-    const half = (v: number) => factor * STORAGE_FLOATS[type].unitRoundoff * Math.abs(v);
-    const slackS = isOne(scale) ? uniform(rank, 0) : map(scale, half);
-    const slackT = isZero(shift) ? uniform(rank, 0) : map(shift, half);
-    return [slackS, node.opType === "BatchNormalization" ? combineSpread(slackT, slackS, (t, s) => 2 * t + s) : slackT];
   }
 
   /** A linear region of the second file, this operator its last, that stands for one of the first. */
@@ -385,12 +399,14 @@ class Prover {
         if (best === undefined || (!best.ok && best.misfit === undefined && outcome.misfit !== undefined)) best = outcome;
       }
     }
-    return best ?? failed(`no operator of the first file corresponds to ${node.label}`);
+    return best ?? failed(`no ${node.opType} of the first file reads what ${node.label} reads`);
   }
 
   private candidates(node: GraphNode): GraphNode[] {
     const family = familyOf(node);
-    const dynamic = node.inputs.find((value) => value !== undefined && !this.b.constants.has(value));
+    const dynamic =
+      node.inputs.find((value) => value !== undefined && this.related.has(value)) ??
+      node.inputs.find((value) => value !== undefined && !this.b.constants.has(value));
     const core = dynamic && this.related.get(dynamic)?.core;
     const pool =
       core === undefined ? this.a.view.nodes.filter((n) => n.outputs[0]?.name === node.outputs[0]?.name) : core.readers;
@@ -401,7 +417,5 @@ class Prover {
   }
 }
 
-const namesOf = (list: readonly (string | { readonly name: string })[]): string[] =>
-  list.map((item) => (typeof item === "string" ? item : item.name));
-const inputNames = (scope: Scope): string[] => namesOf(scope.record.inputs);
-const outputNames = (scope: Scope): string[] => namesOf(scope.record.outputs);
+const doubted = (region: RegionProof, because: string | undefined): RegionProof =>
+  because === undefined ? region : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${because}` };

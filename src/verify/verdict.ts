@@ -38,8 +38,9 @@ function proofText(proof: Proof): string {
         : ` "${at.tensor}" at [${at.index.join(", ")}] should be ${figure(at.expected)} and is ${figure(at.got)}.`;
     return `Proof: ${count(of("different").length, "place")} of ${regions.length} compute something else${reason}.${place}`;
   }
-  const open = count(of("not-decided").length, "place");
-  return `Proof: not decided for ${open} of ${regions.length}${reason}; ${of("equal").length} shown equal.`;
+  const undecided = of("not-decided").length;
+  const after = `, nor for what is computed from ${undecided === 1 ? "it" : "them"}`;
+  return `Proof: not decided for ${count(undecided, "place")} of ${regions.length}${reason}${after}; ${of("equal").length} shown equal.`;
 }
 
 const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);

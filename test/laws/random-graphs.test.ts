@@ -111,9 +111,10 @@ describe("random graphs", () => {
         .join("\n"),
     );
     expect(problems.join("\n\n")).toBe("");
-    // What the proof cannot follow is rare (channels that a gain of zero has emptied, mostly); what a second run finds, rarer.
+    // A right fold is never called different. What the proof cannot follow is rare; what a second run finds, rarer.
     const { "not-decided": undecided = 0, different = 0, more = 0 } = tally;
-    expect(undecided + different).toBeLessThanOrEqual(Math.max(5, count / 100));
+    expect(different).toBe(0);
+    expect(undecided).toBeLessThanOrEqual(Math.max(5, count / 100));
     expect(more).toBeLessThanOrEqual(Math.max(2, count / 1000));
     expect(tally.folds).toBeGreaterThan(count / 2);
   });

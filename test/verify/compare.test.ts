@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { halfUlp } from "../../src/onnx/dtype.ts";
 import { tensor } from "../../src/onnx/tensor.ts";
 import { compareValues } from "../../src/verify/compare.ts";
-import { halfUlp } from "../../src/verify/noise.ts";
 
 const floats = (...values: number[]) => tensor("float32", [values.length], Float64Array.from(values));
 

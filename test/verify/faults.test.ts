@@ -4,6 +4,10 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openModel } from "../../src/node/files.ts";
 import type { Model } from "../../src/onnx/records.ts";
+import type { Value } from "../../src/ops/define.ts";
+import { createSession } from "../../src/run/session.ts";
+import { compareValues } from "../../src/verify/compare.ts";
+import { generateInputs } from "../../src/verify/inputs.ts";
 import { prove } from "../../src/verify/proof.ts";
 import type { Proof } from "../../src/verify/types.ts";
 import { witness } from "../../src/verify/witness.ts";
@@ -31,10 +35,26 @@ const nets = TYPES.flatMap((dtype) =>
 const insideOwn = ({ weightUlps, biasUlps }: FaultCase) => weightUlps <= 1 && biasUlps <= 1;
 const insideForeign = ({ weightUlps, biasTerms }: FaultCase) => weightUlps <= 7 && biasTerms <= 1;
 
+/** What float64 arithmetic itself leaves open, relative to an output. */
+const NOISE = 1e-12;
+
+/** True when a fault changes an output: a shift of attention's keys does not, as Softmax takes it out again. */
+function changesOutputs(right: Model, wrong: Model): boolean {
+  return generateInputs(right, { samples: 6 }).some(({ feeds }) => {
+    const [x, y] = [right, wrong].map((model) => createSession(model).run(feeds));
+    return [...x].some(([name, value]) => {
+      const { rms, scale, mismatches } = compareValues(value, y.get(name) as Value);
+      return mismatches > 0 || rms > NOISE * scale;
+    });
+  });
+}
+
+const silent = new Set<string>();
+
 const where = ({ regions }: Proof) => regions.find(({ outcome }) => outcome === "different");
 const seen = new Set<string>();
 
-describe.each([...fixtures, ...nets])("%s", (_name, load) => {
+describe.each([...fixtures, ...nets])("%s", (name, load) => {
   it("is proven equal to its fold, and different from every wrong one", () => {
     const original = load();
     const right = foldOf(original);
@@ -44,6 +64,12 @@ describe.each([...fixtures, ...nets])("%s", (_name, load) => {
       const own = prove(original, fault.wrong, { foreign: false });
       const foreign = prove(original, fault.wrong);
       const about = `${fault.kind}: weights off by ${fault.weightUlps} ulps, biases by ${fault.biasUlps} or ${fault.biasTerms} of what their terms allow`;
+      if (own.outcome === "not-decided" && !changesOutputs(right.model, fault.wrong)) {
+        // A difference nobody can see is none, though the constants are not the same.
+        expect(foreign.outcome, about).not.toBe("different");
+        silent.add(`${name}: ${fault.kind}`);
+        continue;
+      }
       if (!insideOwn(fault)) {
         expect(own.outcome, about).toBe("different");
         const at = where(own)?.at;
@@ -61,6 +87,10 @@ describe("the suite", () => {
   it("has used every kind of fault", () => {
     for (const kind of [...Object.keys(STATISTICS), ...Object.keys(CONSTANTS), "two normalizations exchanged"])
       expect(seen).toContain(kind);
+  });
+
+  it("is of faults that change something, but for a few", () => {
+    expect([...silent]).toEqual(["token-attention-dynamo-external: one bias off by 1e-4"]);
   });
 
   it("says which channel and tap is wrong, and both values", () => {

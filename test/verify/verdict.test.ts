@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { compareFaces } from "../../src/verify/faces.ts";
 import { verifyModels } from "../../src/verify/index.ts";
 import type { Proof, RegionProof } from "../../src/verify/types.ts";
 import { model, node } from "../helpers/build.ts";
@@ -99,5 +100,20 @@ describe("verifyModels", () => {
     expect(noted.outcome).toBe("equivalent");
     expect(noted.summary).toMatch(/version 21 in the first file, 20 in the second/);
     expect(noted.summary).toMatch(/\[n, 3\] in the first file, float32 \[batch, 3\]/);
+  });
+});
+
+describe("operator sets", () => {
+  const using = (domain: string, version: number) =>
+    model({
+      nodes: [node("Relu", ["x"], ["r"]), node("Op", ["r"], ["y"], {}, { domain: "custom" })],
+      inputs: [{ name: "x" }],
+      outputs: [{ name: "y" }],
+      opsets: { "": 21, custom: 1, [domain]: version },
+    });
+
+  it("are noted where a node uses them, and not where a tool only imports them", () => {
+    expect(compareFaces(using("other", 1), using("other", 2))).toEqual([]);
+    expect(compareFaces(using("custom", 1), using("custom", 2))).toMatchObject([{ weight: "note" }]);
   });
 });

@@ -7,7 +7,7 @@ import type { Spread } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { isRefused, type Refused, type RuleNode } from "../../rules/types.ts";
 import type { Core, Member } from "./classes.ts";
-import type { Misfit } from "./linear.ts";
+import type { Misfit } from "./fit.ts";
 import type { Relation } from "./relation.ts";
 
 /** Functions of one number, and of rows, that carry no gain or shift to their output unless a rule says how. */

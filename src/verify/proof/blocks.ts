@@ -6,7 +6,8 @@
  * Only where rows stand in the file one after the other (convolutions), under factors that follow the elements (rules/stream.ts).
  */
 import { fillFrom, type Stream, streamOf } from "../../rules/stream.ts";
-import { fits, type Linear, type RowMap, type Rows, type StoredRows, type Tolerance } from "./linear.ts";
+import { fits, type RowMap, type StoredRows, type Tolerance } from "./fit.ts";
+import { type Linear, type Rows, zeroRows } from "./linear.ts";
 
 /** Layers up to this many coefficients are compared at once. */
 const WHOLE = 1 << 20;
@@ -64,6 +65,8 @@ export function blocksOf(
       for (let from = 0; from < count; from += each) {
         const to = Math.min(count, from + each);
         const [a, rows] = [part(first, from, to, x), part(second, from, to, y)];
+        // Channels that are constant are a matter of the whole.
+        if (zeroRows(a).length > 0) return undefined;
         const was = plain === mine ? rows : part(stored, from, to, z);
         const own = { rows, stored: was, dtype: mine.weight.dtype, biasType: mine.bias?.dtype, node: b.node, open: open(rows) };
         const by = { k: k.subarray(from, to), d: d.subarray(from, to), terms: terms.subarray(from, to) };

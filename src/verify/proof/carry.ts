@@ -2,7 +2,7 @@
  * Maps that pass an operator. With x' = k·x + d at an input, the rules of `rules/` say what the constants become and which map
  * (s, t) comes out: f(x') = s ⊙ f'(x) + t. What rounding leaves open of k and d is pushed through in the same way.
  */
-import { combine as combineSpread, map, type Spread, simplify, uniform } from "../../affine/spread.ts";
+import { combine as combineSpread, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Draft } from "../../fold/draft.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
@@ -10,7 +10,9 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
 import type { Outcome } from "./outcome.ts";
-import { type InputMap, type Relation, snap } from "./relation.ts";
+import { type InputMap, noiseOf, type Relation, snap } from "./relation.ts";
+
+const abs = (x: Spread): Spread => map(x, Math.abs);
 
 /** α_out = s·f(β) + t was compared with f(β): the other file's output is (α_out − t)/s. */
 export function uncarry(relation: Relation, scale: Spread | undefined, shift: Spread | undefined): Relation | undefined {
@@ -19,23 +21,15 @@ export function uncarry(relation: Relation, scale: Spread | undefined, shift: Sp
   const [s, t] = [scale ?? uniform(rank, 1), shift ?? uniform(rank, 0)];
   if (s.data.some((v) => v === 0)) return undefined;
   const over = (x: Spread) => combineSpread(x, s, (p, q) => p / q);
-  const abs = (x: Spread) => map(x, Math.abs);
-  const k = simplify(over(relation.scale));
-  const moved = {
+  const [k, slackK] = [simplify(over(relation.scale)), abs(over(relation.slackScale))];
+  const moved = times(t, k);
+  const open = plus(relation.slackShift, times(slackK, abs(t)));
+  return snap({
     ...relation,
     scale: k,
-    slackScale: abs(over(relation.slackScale)),
-    slackShift: abs(over(relation.slackShift)),
-  };
-  return snap({
-    ...moved,
-    shift: simplify(
-      combineSpread(
-        relation.shift,
-        combineSpread(t, k, (p, q) => p * q),
-        (p, q) => p - q,
-      ),
-    ),
+    shift: simplify(combineSpread(relation.shift, moved, (p, q) => p - q)),
+    slackScale: slackK,
+    slackShift: plus(open, noiseOf(relation.shift, moved)),
   }).relation;
 }
 
@@ -66,26 +60,25 @@ export function carry(
 ): Relation {
   const rank = relation.scale.dims.length;
   const [s, t] = [scale ?? uniform(rank, 1), shift ?? uniform(rank, 0)];
-  const mul = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p * q);
-  const add = (x: Spread, y: Spread) => combineSpread(x, y, (p, q) => p + q);
-  const abs = (x: Spread) => map(x, Math.abs);
   const spread = (x: Spread) => (x.dims.length === rank ? x : uniform(rank, x.data[0]));
+  const scaled = times(s, relation.shift);
+  const open = plus(times(abs(t), spread(slack.scale)), plus(spread(slack.shift), noiseOf(scaled, t)));
   const moved: Relation = {
     ...relation,
-    scale: simplify(mul(s, relation.scale)),
-    shift: simplify(add(mul(s, relation.shift), t)),
-    slackScale: add(mul(abs(s), relation.slackScale), mul(mul(abs(s), abs(relation.scale)), spread(slack.scale))),
-    slackShift: add(
-      mul(abs(s), relation.slackShift),
-      isZero(t) ? uniform(rank, 0) : add(mul(abs(t), spread(slack.scale)), spread(slack.shift)),
-    ),
+    scale: simplify(times(s, relation.scale)),
+    shift: simplify(plus(scaled, t)),
+    slackScale: plus(times(abs(s), relation.slackScale), times(times(abs(s), abs(relation.scale)), spread(slack.scale))),
+    slackShift: plus(times(abs(s), relation.slackShift), isZero(t) ? uniform(rank, 0) : open),
   };
   return snap(moved).relation;
 }
 
-/** What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. */
-export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number } {
-  let [gain, shift] = [0, 0];
+/**
+ * What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. A bound that is divided by a gain
+ * has its rounding divided, too.
+ */
+export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number; grown: number } {
+  let [gain, shift, grown] = [0, 0, 1];
   for (const by of maps) {
     if (by === undefined || by.identity) continue;
     const { scale, slackScale, slackShift } = by;
@@ -93,9 +86,10 @@ export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number
       const s = scale.data[scale.data.length === slackScale.data.length ? i : 0];
       if (s !== 0) gain = Math.max(gain, slack / Math.abs(s));
     }
+    for (const s of scale.data) if (s !== 0) grown = Math.max(grown, 1 / Math.abs(s));
     for (const slack of slackShift.data) shift = Math.max(shift, slack);
   }
-  return { gain, shift };
+  return { gain, shift, grown };
 }
 
 /** Operators whose inputs must all carry one gain. */

@@ -2,17 +2,26 @@
  * The first file, sorted into classes: every value is a diagonal affine map of a core, α = scale ⊙ core + shift. Constant
  * affine operators (batch normalizations among them), Identity and inference Dropout make members of their input's class;
  * any other operator makes new cores. All coefficients are float64, computed from the file's bytes.
+ *
+ * A channel that is a constant c whatever comes in (a gain of zero, a row of zero weights, and what passes on from there) has
+ * as many maps as there are gains: k·c + d. The core of such a class is changed for one the constant is a map of with a gain
+ * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
-import { map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
+import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import { candidateOf } from "../../fold/candidates.ts";
 import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import type { Model } from "../../onnx/records.ts";
+import { asFloat64 } from "../../onnx/tensor.ts";
+import { isTensor } from "../../ops/define.ts";
 import { ruleOf } from "../../rules/index.ts";
+import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { factsOf } from "../../run/facts.ts";
+import { runNode } from "../../run/session.ts";
+import { isNonlinear } from "./blame.ts";
 
 /** y = scale ⊙ x + shift; `magnitude` is Σ|terms| that went into each shift, what its rounding is measured against. */
 export interface AffineMap {
@@ -26,6 +35,7 @@ export interface Member extends AffineMap {
 }
 
 export interface Core {
+  /** The value it was at first. */
   readonly value: GraphValue;
   readonly members: Member[];
   /** Operators of the first file that read a member and are not affine themselves. */
@@ -85,8 +95,16 @@ function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: C
     : map(shift, Math.abs);
 }
 
+/** Maps that come out of an operator. */
+export interface Passed {
+  readonly scale: readonly (Spread | undefined)[];
+  readonly shift: readonly (Spread | undefined)[];
+}
+
 export class Classes {
   private readonly known = new Map<GraphValue, AffineMap & { core: Core }>();
+  private readonly based = new Set<Core>();
+  private readonly settled = new Set<GraphNode>();
 
   constructor(readonly side: Side) {
     const { view, constants } = side;
@@ -120,6 +138,69 @@ export class Classes {
 
   of(value: GraphValue): (AffineMap & { core: Core }) | undefined {
     return this.known.get(value);
+  }
+
+  /**
+   * Makes the core of a class another: what was the core is now s ⊙ core + t. Nothing may be related to it by its old maps.
+   * False when it is no longer the value it was.
+   */
+  rebase(value: GraphValue, s: Spread, t: Spread): boolean {
+    const known = this.known.get(value);
+    if (known === undefined || !isOne(known.scale) || !isZero(known.shift)) return false;
+    const { core } = known;
+    for (const [i, { value: member, scale, shift, magnitude }] of core.members.entries()) {
+      const made = { scale: simplify(times(scale, s)), shift: simplify(plus(times(scale, t), shift)), magnitude };
+      core.members[i] = { ...made, value: member };
+      this.known.set(member, { ...made, core });
+    }
+    this.based.add(core);
+    return true;
+  }
+
+  isRebased(core: Core): boolean {
+    return this.based.has(core);
+  }
+
+  /** Sees to it that channels an operator makes constant, because its inputs are, have a gain of zero. */
+  settle(node: GraphNode, push: (maps: readonly (AffineMap | undefined)[]) => Passed | undefined): void {
+    if (this.settled.has(node) || node.domain !== "") return;
+    this.settled.add(node);
+    const maps = node.inputs.map((value) => value && this.known.get(value));
+    if (!maps.some((by) => by?.scale.data.includes(0))) return;
+    const [value] = node.outputs;
+    if (value === undefined) return;
+    if (isNonlinear(node)) {
+      const fixed = this.fixedBy(node, maps[0]);
+      if (fixed !== undefined) this.rebase(value, fixed.scale, fixed.shift);
+      return;
+    }
+    // α = m ⊙ α + c with m zero where α is the constant c: what passes says the same of the output.
+    const rank = maps.find((by) => by !== undefined)?.scale.dims.length ?? 0;
+    if (maps.some((by) => by !== undefined && by.scale.dims.length !== rank)) return;
+    const list = maps.filter((by) => by !== undefined).map((by) => map(by.scale, (k) => (k === 0 ? 0 : 1)));
+    const live = list.reduce((x, y) => combine(x, y, Math.max));
+    const constant = (by: AffineMap) => combine(live, by.shift, (m, c) => (m === 0 ? c : 0));
+    const passed = push(maps.map((by) => by && { scale: live, shift: constant(by), magnitude: by.magnitude }));
+    const [s, t] = [passed?.scale[0], passed?.shift[0]];
+    if (s !== undefined) this.rebase(value, s, t ?? uniform(s.dims.length, 0));
+  }
+
+  /** A function of one number of a value with constant channels. */
+  private fixedBy(node: GraphNode, by: AffineMap | undefined): Omit<AffineMap, "magnitude"> | undefined {
+    if (by === undefined || node.inputs.slice(1).some((value) => value !== undefined && !this.side.constants.has(value)))
+      return undefined;
+    const { scale, shift } = by;
+    const live = map(scale, (k) => (k === 0 ? 0 : 1));
+    if (/^(Log)?Softmax$|^Hardmax$/.test(node.opType)) return undefined;
+    const given = combine(live, shift, (_, c) => c);
+    const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
+    const [made] = runNode(node.record, node.version, [
+      x,
+      ...node.inputs.slice(1).map((v) => v && this.side.constants.tensor(v)),
+    ]);
+    if (!isTensor(made) || made.dims.length !== scale.dims.length) return undefined;
+    const values = { dims: made.dims, data: asFloat64(made) };
+    return { scale: live, shift: combine(live, values, (m, v) => (m === 0 ? v : 0)) };
   }
 
   private start(value: GraphValue): void {

@@ -9,16 +9,17 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
-import { bySimilarity, type Suspicion } from "./blame.ts";
+import { type Blame, bySimilarity, type Suspicion } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
 import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
-import type { AffineMap, Classes, Core, Member, Side } from "./classes.ts";
+import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { fits, type Linear, linearOf, type RowMap, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
-import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
+import { type Fit, fits, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
+import { type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
+import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
+import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
 
 type Known = AffineMap & { readonly core: Core };
 
@@ -48,6 +49,7 @@ export class Comparison {
     for (const [i, value] of node.inputs.entries()) {
       const twin = other.inputs[order[i] ?? i];
       const fixed = value === undefined || this.b.constants.has(value);
+      if (!fixed && sameElements(this.a, twin, this.b, value)) continue;
       if (fixed !== (twin === undefined || this.a.constants.has(twin))) {
         if (familyOf(node) !== "reshape" && !(familyOf(node) === "linear"))
           return failed("its operands are constant in only one of the files");
@@ -82,6 +84,7 @@ export class Comparison {
     const extra = other.inputs.slice(node.inputs.length).some((value) => value !== undefined);
     constants &&= !extra;
     const reshape = familyOf(node) === "reshape";
+    if (possible) this.classes.settle(other, (by) => this.passedUnchanged(other, by));
     if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
     // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
     const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
@@ -125,7 +128,7 @@ export class Comparison {
         if (relation === undefined) return undefined;
         const [scale, shift] = [carried.scale[i], carried.shift[i]];
         return first
-          ? uncarry(relation, scale, shift)
+          ? (uncarry(relation, scale, shift) ?? this.rebased(other.outputs[i], relation, scale, shift))
           : carry(
               relation,
               scale,
@@ -142,6 +145,28 @@ export class Comparison {
     } finally {
       draft.undo(mark);
     }
+  }
+
+  /** Maps through an operator of the first file that stays as it is. */
+  private passedUnchanged(node: GraphNode, maps: readonly (AffineMap | undefined)[]): Passed | undefined {
+    const draft = new Draft(this.a.facts, this.a.constants);
+    const list = maps.map((by) => by && { ...by, slackScale: by.magnitude, slackShift: by.magnitude, identity: false });
+    const carried = passThrough(draft, node, list);
+    return "ok" in carried || [...draft.changed()].length > 0 ? undefined : carried;
+  }
+
+  /** The first file's value has lost channels this file still has: both are maps of what this file's value is a map of. */
+  private rebased(
+    value: GraphValue | undefined,
+    relation: Relation,
+    scale: Spread | undefined,
+    shift: Spread | undefined,
+  ): Relation | undefined {
+    const rank = relation.scale.dims.length;
+    const { core } = relation;
+    if (value === undefined || [...this.related.values()].some((other) => other.core === core)) return undefined;
+    const done = this.classes.rebase(value, scale ?? uniform(rank, 1), shift ?? uniform(rank, 0));
+    return done ? snap(relation).relation : undefined;
   }
 
   /** The two operators with their constants, B's as changed by the maps pushed into them. */
@@ -205,6 +230,7 @@ export class Comparison {
     if (pieces !== undefined) return this.beside(pieces, other);
     const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
     const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
+    if (zeroRows(rowsA).length > 0) this.pin(other, output);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
@@ -259,13 +285,25 @@ export class Comparison {
     return known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named));
   }
 
+  /** Rows of zeros make channels that are constant: their maps have no gain. */
+  private pin(other: GraphNode, output: GraphValue): void {
+    const known = this.classes.of(output);
+    const own = linearOf(new Draft(this.a.facts, this.a.constants).at(other));
+    if (own === undefined || known === undefined || [...this.related.values()].some(({ core }) => core === known.core)) return;
+    const rows = own.rowsOf(own.weight.values(), own.bias?.values());
+    const dims = rowDims(rows, known.scale.dims.length);
+    const [live, constant] = [new Float64Array(rows.count).fill(1), new Float64Array(rows.count)];
+    for (const o of zeroRows(rows)) [live[o], constant[o]] = [0, rows.bias[o]];
+    this.classes.rebase(output, { dims, data: live }, { dims, data: constant });
+  }
+
   /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
   match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance): Outcome {
     const known = this.classes.of(value);
     if (known === undefined) return failed("the counterpart has no class");
-    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const rank = known.scale.dims.length;
-    const where = rowsA.dims ?? Array.from({ length: rank }, (_, i) => (i === rowsA.axis ? rowsA.count : 1));
+    const where = rowDims(rowsA, rank);
+    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const suspicions: (Suspicion & { readonly matching: number })[] = [];
     for (const m of this.candidates(known, b.node)) {
       const by = rowMap(known, m, where);
@@ -275,28 +313,32 @@ export class Comparison {
       const { matching, ...misfit } = fit;
       suspicions.push({ core: known.core, member: m, misfit, matching });
     }
-    const fit = solve(rowsA, b, tolerance);
     const likely = bySimilarity(suspicions);
-    if (!("worst" in fit)) {
-      const [best] = likely;
-      const mostly = suspicions.some(({ matching }) => matching > 0.5);
-      return failed(
-        `${b.node.label} has coefficients the first file does not give`,
-        mostly ? best.misfit : fit,
-        best && exact(known.core, best.member),
-      );
-    }
+    const fit = solve(rowsA, b, tolerance);
     const on = (data: Float64Array): Spread => simplify({ dims: where, data });
-    const [k, slackK] = [on(fit.k), on(fit.slackK)];
-    const moved: Relation = {
-      core: known.core,
-      scale: simplify(times(k, known.scale)),
-      shift: simplify(plus(times(k, known.shift), on(fit.d))),
-      slackScale: times(slackK, map(known.scale, Math.abs)),
-      slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
-      blame: { node: b.node, suspicions: likely },
+    const moved = ({ k: gain, d, slackK: open, slackD }: Fit, blame?: Blame): Relation => {
+      const [k, slackK] = [on(gain), on(open)];
+      return {
+        core: known.core,
+        scale: simplify(times(k, known.scale)),
+        shift: simplify(plus(times(k, known.shift), on(d))),
+        slackScale: times(slackK, map(known.scale, Math.abs)),
+        slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(slackD)),
+        ...(blame === undefined ? {} : { blame }),
+      };
     };
-    return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
+    if ("worst" in fit)
+      return { ok: true, outputs: [moved(fit, { node: b.node, suspicions: likely })], worst: fit.worst, coefficients };
+    const [best] = likely;
+    const mostly = suspicions.some(({ matching }) => matching > 0.5);
+    return {
+      ...failed(
+        `${b.node.label} has coefficients the first file does not give`,
+        mostly ? best.misfit : fit.misfit,
+        best && exact(known.core, best.member),
+      ),
+      ...(mostly || fit.likely === undefined ? {} : { likely: moved(fit.likely, { node: b.node, suspicions: likely }) }),
+    };
   }
 
   /** Rows of the second file's operator as they stand in the file. */
@@ -326,6 +368,10 @@ export class Comparison {
     return slackOf(maps).gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
   }
 }
+
+/** The output's axes, 1 where rows do not vary. */
+const rowDims = (rows: Rows, rank: number): readonly number[] =>
+  rows.dims ?? Array.from({ length: rank }, (_, i) => (i === rows.axis ? rows.count : 1));
 
 /** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
 function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {

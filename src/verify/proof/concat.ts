@@ -5,10 +5,10 @@
 import { combine, every, map, type Spread, stretch, take } from "../../affine/spread.ts";
 import { intAttr } from "../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
+import { halfUlp, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Core, Member, Side } from "./classes.ts";
-import { halfUlp, type Tolerance } from "./linear.ts";
+import type { Tolerance } from "./fit.ts";
 import type { InputMap } from "./relation.ts";
 
 const NOISE = 2 ** -46;
@@ -95,7 +95,7 @@ function partError(
   const terms = combine(map(scaled, Math.abs), map(full(d), Math.abs), (u, v) => u + v).data;
   let worst = 0;
   for (let i = 0; i < got.length; i++) {
-    const half = halfUlp(q.dtype, got[i]);
+    const half = halfUlp(got[i], q.dtype);
     const error = Math.abs(got[i] - expected[i]);
     if (!(error <= 1.01 * half + terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE)))
       return undefined;

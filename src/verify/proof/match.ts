@@ -1,5 +1,5 @@
 /** When two operators of two files are the same operator: type, version-independent attributes, constant operands. */
-import { type Shape, sameShape } from "../../graph/dims.ts";
+import { type Dim, type Shape, sameShape } from "../../graph/dims.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { decode } from "../../onnx/codec.ts";
 import { samePayload } from "../../onnx/pieces.ts";
@@ -102,6 +102,18 @@ export function attributeDifference(
     return name;
   }
   return undefined;
+}
+
+/** The elements of a small integer value that shapes alone determine, the same in every file; undefined when they do not. */
+export function knownElements({ facts }: Side, value: GraphValue | undefined): readonly Dim[] | undefined {
+  const elements = facts.elements(value);
+  return elements?.every((e) => e !== undefined && fresh([e]).length === 0) ? (elements as readonly Dim[]) : undefined;
+}
+
+/** True when two integer values are determined by shapes, and are the same. */
+export function sameElements(a: Side, x: GraphValue | undefined, b: Side, y: GraphValue | undefined): boolean {
+  const [p, q] = [knownElements(a, x), knownElements(b, y)];
+  return sameShape(p, q) && sameShape(a.facts.shape(x), b.facts.shape(y));
 }
 
 /** Symbols made up for sizes nobody knows mean something only inside one file. */

@@ -23,7 +23,8 @@ import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { vectorOn } from "../../rules/params.ts";
 import { isRefused, type Param } from "../../rules/types.ts";
 import { type AffineMap, affineOf, type Classes, type Core, type Side } from "./classes.ts";
-import type { Rows, StoredRows } from "./linear.ts";
+import type { StoredRows } from "./fit.ts";
+import type { Rows } from "./linear.ts";
 import { inverse, isExact, type Relation } from "./relation.ts";
 
 export interface MergedPair {

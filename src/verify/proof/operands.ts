@@ -2,10 +2,11 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
+import { halfUlp } from "../../onnx/dtype.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
-import { halfUlp, type Misfit, type Tolerance } from "./linear.ts";
+import type { Misfit, Tolerance } from "./fit.ts";
 import { sameConstant } from "./match.ts";
 
 export type Agreement =
@@ -53,6 +54,15 @@ function attributeMisfit(at: RuleNode, atA: RuleNode, tolerance: Tolerance): str
   return undefined;
 }
 
+/** What maps leave open of the operands they move: relative, absolute, and by what they may have made a rounding larger. */
+export interface Slack {
+  readonly gain: number;
+  readonly shift: number;
+  readonly grown: number;
+}
+
+const NONE: Slack = { gain: 0, shift: 0, grown: 1 };
+
 /** @param slack What the maps pushed into the operators left open: it is open in the operands they moved, too. */
 export function operandsAgree(
   a: Side,
@@ -60,7 +70,7 @@ export function operandsAgree(
   b: Side,
   at: RuleNode,
   tolerance: Tolerance,
-  slack = { gain: 0, shift: 0 },
+  slack: Slack = NONE,
 ): Agreement {
   const { node } = at;
   const attribute = attributeMisfit(at, atA, tolerance);
@@ -97,7 +107,7 @@ export function operandsAgree(
       q,
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
       tolerance,
-      changed ? slack : { gain: 0, shift: 0 },
+      changed ? slack : NONE,
     );
     if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size` };
     if ("index" in found)
@@ -117,7 +127,7 @@ function compare(
   q: Param | undefined,
   raw: Float64Array | undefined,
   tolerance: Tolerance,
-  slack: { readonly gain: number; readonly shift: number },
+  slack: Slack,
 ): { worst: number; count: number } | { index: number[]; expected: number; got: number } | undefined {
   const some = (p ?? q) as Param;
   const zeros = () => new Float64Array(some.dims.reduce((n, d) => n * d, 1));
@@ -126,9 +136,10 @@ function compare(
   if (x.length !== y.length) return undefined;
   let worst = 0;
   for (let k = 0; k < x.length; k++) {
-    const half = halfUlp(some.dtype, stored[k]);
+    const half = halfUlp(stored[k], some.dtype);
     // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
-    const grown = stored[k] === 0 ? half : half * Math.max(p?.mixed === true ? 1 : 0, Math.abs(x[k] / stored[k]));
+    const least = p?.mixed === true ? Math.max(1, p.gain, slack.grown) : 0;
+    const grown = stored[k] === 0 ? half : half * Math.max(least, Math.abs(x[k] / stored[k]));
     const open = slack.gain * Math.abs(y[k]) + slack.shift;
     const noise =
       2 ** -46 * (Math.abs(y[k]) + (p?.mixed === true || q?.mixed === true ? Math.abs(stored[k]) + Math.abs(x[k]) : 0));

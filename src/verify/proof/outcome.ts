@@ -1,5 +1,5 @@
 /** What comes of comparing one operator with another. */
-import type { Misfit } from "./linear.ts";
+import type { Misfit } from "./fit.ts";
 import type { Relation } from "./relation.ts";
 
 export type Outcome =
@@ -12,6 +12,8 @@ export interface Failure {
   readonly misfit?: Misfit;
   /** What the node was meant to compute, if that is known. */
   readonly meant?: Relation;
+  /** What it computes but for a few numbers, where that is no value of the first file. */
+  readonly likely?: Relation;
   /** True when the laws say that no such map passes the operator, false when they only do not say that it does. */
   readonly impassable?: boolean;
 }

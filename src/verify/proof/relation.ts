@@ -51,18 +51,28 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
   );
 };
 
-/** The member of the class a relation is, if it is one. */
+/** What float64 leaves open of a sum of two shifts, relative to its terms: they are sums of products themselves. */
+export const noiseOf = (x: Spread, y: Spread): Spread =>
+  combine(x, y, (p, q) => (p === 0 || q === 0 ? 0 : 2 ** -50 * (Math.abs(p) + Math.abs(q))));
+
+/** The member of the class a relation is, if it is one; of several that slack allows, the nearest. */
 export function snap(relation: Relation): { relation: Relation; member: boolean } {
   const { core, scale, shift } = relation;
   const rank = scale.dims.length;
-  for (const m of core.members) {
-    if (m.scale.dims.length !== rank) continue;
-    if (!within(scale, m.scale, relation.slackScale, abs(m.scale))) continue;
-    if (!within(shift, m.shift, relation.slackShift, plus(m.magnitude, abs(m.shift)))) continue;
-    return { relation: exact(core, m), member: true };
-  }
-  return { relation, member: false };
+  const found = core.members.filter(
+    (m) =>
+      m.scale.dims.length === rank &&
+      within(scale, m.scale, relation.slackScale, abs(m.scale)) &&
+      within(shift, m.shift, relation.slackShift, plus(m.magnitude, abs(m.shift))),
+  );
+  if (found.length === 0) return { relation, member: false };
+  const off = (m: AffineMap) => apart(scale, m.scale) + apart(shift, m.shift);
+  const nearest = found.reduce((best, m) => (off(m) < off(best) ? m : best));
+  return { relation: exact(core, nearest), member: true };
 }
+
+const apart = (x: Spread, y: Spread): number =>
+  combine(x, y, (p, q) => Math.abs(p - q)).data.reduce((most, v) => Math.max(most, v), 0);
 
 /**
  * Numbers along an axis that may all be the same one, given their slack, become the same one: a map is as uniform as it can

@@ -1,0 +1,329 @@
+/**
+ * The comparison of two linear operators, given as rows (linear.ts). B's rows are accepted as k ⊙ A's rows with bias k·b + d
+ * when every stored coefficient lies within its rounding:
+ *   |w_B − k·w_A| ≤ c·½ulp(w_B)                     c = 1.01 for bnfold's own folds, 6 for files of other tools
+ *   |b_B − (k·b_A + d)| ≤ 1.01·½ulp(b_B) + 4·2⁻⁵³·Σ|terms|, for other tools 4·u·Σ|terms|
+ * k and d are first taken from the members of A's class (what its own batch normalizations do next); if none fits, k is
+ * the point all coefficients of a row agree on, and what is left of its interval travels on as slack. Where some do not agree
+ * they are what differs, and k is what the others say.
+ */
+import type { GraphNode } from "../../graph/view.ts";
+import { halfUlp, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
+import type { Rows } from "./linear.ts";
+
+export interface Tolerance {
+  /** Half-ulps a weight may be off. */
+  readonly weight: number;
+  /** True for files of other tools: biases are judged by the sum of their terms. */
+  readonly foreign: boolean;
+}
+
+export const OWN: Tolerance = { weight: 1.01, foreign: false };
+export const FOREIGN: Tolerance = { weight: 6, foreign: true };
+
+export interface Misfit {
+  readonly tensor: string;
+  readonly index: readonly number[];
+  readonly expected: number;
+  readonly got: number;
+}
+
+export interface Fit {
+  readonly k: Float64Array;
+  readonly d: Float64Array;
+  readonly slackK: Float64Array;
+  readonly slackD: Float64Array;
+  readonly worst: number;
+}
+
+/** B as stored: its own numbers, before maps of its input went into them, give the rounding to allow. */
+export interface StoredRows {
+  readonly rows: Rows;
+  readonly stored: Rows;
+  readonly dtype: StorageFloat;
+  readonly biasType: StorageFloat | undefined;
+  readonly node: GraphNode;
+  /** True for weights that a DequantizeLinear makes: what was rounded is the scale, and the weight a multiple of it. */
+  readonly dequantized?: boolean;
+  /** What each bias may be off because a shift that went into it is not known exactly. */
+  readonly open?: Float64Array;
+}
+
+/** Half-ulps of a storage type by the exponent bits of a double. */
+const tables = new Map<StorageFloat, Float64Array>();
+function halfUlps(dtype: StorageFloat): Float64Array {
+  let table = tables.get(dtype);
+  if (table === undefined) {
+    table = Float64Array.from({ length: 2048 }, (_, e) => halfUlp(e === 0 ? 0 : 2 ** Math.min(e - 1023, 1023), dtype));
+    tables.set(dtype, table);
+  }
+  return table;
+}
+
+/** How far B's coefficient i may be off, in a loop: exponents are read from the stored numbers in place. */
+function allowances({ rows, stored, dtype, dequantized }: StoredRows): (i: number) => number {
+  const [now, was] = [rows.weights, stored.weights];
+  const { unitRoundoff } = STORAGE_FLOATS[dtype];
+  if (dequantized) return (i) => unitRoundoff * Math.abs(now[i]);
+  const table = halfUlps(dtype);
+  const high = new Uint32Array(was.buffer, was.byteOffset, 2 * was.length);
+  if (now === was) return (i) => table[(high[2 * i + 1] >>> 20) & 0x7ff];
+  return (i) => {
+    const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
+    return was[i] === 0 || now[i] === was[i] ? half : half * Math.abs(now[i] / was[i]);
+  };
+}
+
+interface Compared {
+  readonly theirs: Float64Array;
+  readonly mine: Float64Array;
+  readonly magnitude: Float64Array | undefined;
+}
+
+type Check = (
+  rows: Compared,
+  range: readonly [from: number, end: number],
+  gain: number,
+  worst: number,
+) => { wrong: number; worst: number };
+
+/** Compares a row: the first coefficient that is off (−1: none), and the largest error in half-ulps so far. */
+function checkOf(b: StoredRows, weight: number): Check {
+  const allowance = allowances(b);
+  const any: Check = ({ theirs, mine, magnitude }, [from, end], gain, worst) => {
+    let most = worst;
+    for (let i = from; i < end; i++) {
+      const expected = gain * theirs[i];
+      const error = Math.abs(mine[i] - expected);
+      if (error === 0) continue;
+      const half = allowance(i);
+      const noise = (magnitude === undefined ? Math.abs(expected) : Math.abs(gain) * magnitude[i]) * 2 ** -50;
+      if (!(error <= weight * half + noise)) return { wrong: i, worst: most };
+      if (error > most * half) most = error / half;
+    }
+    return { wrong: -1, worst: most };
+  };
+  const { rows, stored, dtype } = b;
+  if (rows.weights !== stored.weights || b.dequantized) return any;
+  const table = halfUlps(dtype);
+  const high = new Uint32Array(stored.weights.buffer, stored.weights.byteOffset, 2 * stored.weights.length);
+  // The plain case, which is that of nearly all numbers there are: nothing but the loop.
+  return (compared, range, gain, worst) => {
+    const { theirs, mine, magnitude } = compared;
+    if (magnitude !== undefined) return any(compared, range, gain, worst);
+    let most = worst;
+    for (let i = range[0], end = range[1]; i < end; i++) {
+      const expected = gain * theirs[i];
+      const error = Math.abs(mine[i] - expected);
+      const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
+      if (error <= most * half) continue;
+      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) return { wrong: i, worst: most };
+      most = error / half;
+    }
+    return { wrong: -1, worst: most };
+  };
+}
+
+/** What each row of A becomes: times k, and d added; `terms` is Σ|terms| that went into d. */
+export interface RowMap {
+  readonly k: Float64Array;
+  readonly d: Float64Array;
+  readonly terms: Float64Array;
+}
+
+/** Checks B = k ⊙ A + d for given k and d. A misfit says which part of the rows fits. */
+export function fits(
+  a: Rows,
+  b: StoredRows,
+  by: RowMap,
+  tolerance: Tolerance,
+): { readonly worst: number } | (Misfit & { readonly matching: number }) {
+  const check = checkOf(b, tolerance.weight);
+  const [theirs, mine] = [a.weights, b.rows.weights];
+  let worst = 0;
+  let misfit: Misfit | undefined;
+  let matching = 0;
+  for (let o = 0; o < a.count; o++) {
+    const gain = by.k[o];
+    const { wrong, worst: most } = check({ theirs, mine, magnitude: a.magnitude }, [o * a.width, (o + 1) * a.width], gain, worst);
+    worst = most;
+    if (wrong >= 0)
+      misfit ??= { tensor: b.stored.weight, index: [o, wrong - o * a.width], expected: gain * theirs[wrong], got: mine[wrong] };
+    const bias = biasFit(a, b, by, tolerance, o);
+    if (wrong < 0 && bias.ok) matching++;
+    if (!bias.ok)
+      misfit ??= {
+        tensor: b.stored.biasName || `${b.stored.weight} (bias)`,
+        index: [o],
+        expected: bias.expected,
+        got: b.rows.bias[o],
+      };
+    worst = Math.max(worst, bias.units);
+  }
+  return misfit === undefined ? { worst } : { ...misfit, matching: matching / a.count };
+}
+
+function biasFit(
+  a: Rows,
+  b: StoredRows,
+  { k, d, terms }: RowMap,
+  tolerance: Tolerance,
+  o: number,
+): { ok: boolean; expected: number; units: number } {
+  const expected = k[o] * a.bias[o] + d[o];
+  const [now, was] = [b.rows.bias[o], b.stored.bias[o]];
+  const sum = Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o])) + terms[o] + Math.abs(now - was);
+  const half = b.biasType === undefined ? 0 : halfUlp(was, b.biasType);
+  const error = Math.abs(now - expected);
+  const noise = 4 * 2 ** -53 * sum;
+  const allowed = tolerance.foreign
+    ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half
+    : 1.01 * half + noise + 2 ** -1074 + (b.open?.[o] ?? 0);
+  return {
+    ok: error <= allowed,
+    expected,
+    units: half > 0 && !tolerance.foreign ? Math.max(0, error - noise - (b.open?.[o] ?? 0)) / half : 0,
+  };
+}
+
+/** What most coefficients of a row agree on, when some do not. */
+export interface Likely {
+  readonly misfit: Misfit;
+  /** Undefined where no map comes near. */
+  readonly likely: Fit | undefined;
+}
+
+/** Finds the k and d under which B = k ⊙ A + d, row by row. */
+export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likely {
+  const { rows } = b;
+  const [k, d, slackK, slackD] = [0, 0, 0, 0].map(() => new Float64Array(a.count));
+  const zeros: number[] = [];
+  const allowance = allowances(b);
+  let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let worst = 0;
+  let misfit: Misfit | undefined;
+  for (let o = 0; o < a.count; o++) {
+    const [from, end] = [o * a.width, (o + 1) * a.width];
+    const gain = gainOf(a, rows, { from, end }, (i) => tolerance.weight * allowance(i));
+    if (gain === undefined) {
+      zeros.push(o);
+      continue;
+    }
+    const { low, high, wrong } = gain;
+    if (wrong !== undefined) {
+      misfit ??= {
+        tensor: b.stored.weight,
+        index: [o, wrong - from],
+        expected: a.weights[wrong] === 0 ? 0 : ((low + high) / 2) * a.weights[wrong],
+        got: rows.weights[wrong],
+      };
+      if (!gain.likely) return { misfit, likely: undefined };
+    }
+    // An interval that holds 1 or 0 means just that.
+    k[o] = low <= 1 && high >= 1 ? 1 : low <= 0 && high >= 0 ? 0 : (low + high) / 2;
+    slackK[o] = k[o] === 1 || k[o] === 0 ? 0 : (high - low) / 2;
+    [least, most] = [Math.max(least, k[o] - slackK[o]), Math.min(most, k[o] + slackK[o])];
+    if (misfit !== undefined) continue;
+    for (let i = from; i < end; i++) {
+      const error = Math.abs(rows.weights[i] - k[o] * a.weights[i]);
+      if (error > 0) worst = Math.max(worst, error / allowance(i));
+    }
+  }
+  // Nothing but zeros: any gain does. The one all other rows may have keeps the map uniform; else 1 is the plainest.
+  const common = zeros.length < a.count && least <= most;
+  for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
+  for (let o = 0; o < a.count; o++) {
+    d[o] = rows.bias[o] - k[o] * a.bias[o];
+    const half = b.biasType === undefined ? 0 : halfUlp(b.stored.bias[o], b.biasType);
+    slackD[o] =
+      1.01 * half +
+      (b.open?.[o] ?? 0) +
+      slackK[o] * Math.abs(a.bias[o]) +
+      2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
+    if (tolerance.foreign)
+      slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
+  }
+  const fit = { k, d, slackK, slackD, worst };
+  return misfit === undefined ? fit : { misfit, likely: fit };
+}
+
+interface Gain {
+  readonly low: number;
+  readonly high: number;
+  /** The first coefficient this gain does not give. */
+  readonly wrong: number | undefined;
+  /** True when it gives more than half of them, or nearly gives all. */
+  readonly likely: boolean;
+}
+
+/** The gains under which a row of A becomes that of B; undefined when both are zeros. */
+function gainOf(
+  a: Rows,
+  rows: Rows,
+  { from, end }: { readonly from: number; readonly end: number },
+  allowed: (i: number) => number,
+): Gain | undefined {
+  let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  let wrong: number | undefined;
+  for (let i = from; i < end && wrong === undefined; i++) {
+    const [wa, wb] = [a.weights[i], rows.weights[i]];
+    const room = allowed(i) + Math.abs(wb) * 2 ** -50;
+    if (wa === 0) {
+      if (Math.abs(wb) > room) wrong = i;
+      continue;
+    }
+    const [p, q] = [(wb - room) / wa, (wb + room) / wa];
+    const [l, h] = [Math.max(low, Math.min(p, q)), Math.min(high, Math.max(p, q))];
+    if (l > h) wrong = i;
+    else [low, high] = [l, h];
+  }
+  if (wrong === undefined) return low === Number.NEGATIVE_INFINITY ? undefined : { low, high, wrong, likely: true };
+  return majority(a, rows, { from, end }, allowed, wrong);
+}
+
+/** The gain that the intervals of most coefficients hold, where the most of them overlap; else the nearest one. */
+function majority(
+  a: Rows,
+  rows: Rows,
+  { from, end }: { readonly from: number; readonly end: number },
+  allowed: (i: number) => number,
+  first: number,
+): Gain {
+  const bounds: { readonly at: number; readonly opens: boolean }[] = [];
+  let count = 0;
+  for (let i = from; i < end; i++) {
+    if (a.weights[i] === 0) continue;
+    const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
+    const [p, q] = [(rows.weights[i] - room) / a.weights[i], (rows.weights[i] + room) / a.weights[i]];
+    bounds.push({ at: Math.min(p, q), opens: true }, { at: Math.max(p, q), opens: false });
+    count++;
+  }
+  bounds.sort((x, y) => x.at - y.at || Number(y.opens) - Number(x.opens));
+  let [open, best, low, high] = [0, 0, 0, 0];
+  for (const [n, { at, opens }] of bounds.entries()) {
+    open += opens ? 1 : -1;
+    if (opens && open > best) [best, low, high] = [open, at, bounds[n + 1].at];
+  }
+  const gives = (i: number) => {
+    const [x, y] = [low * a.weights[i], high * a.weights[i]];
+    const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
+    return rows.weights[i] >= Math.min(x, y) - room && rows.weights[i] <= Math.max(x, y) + room;
+  };
+  let wrong = from;
+  while (wrong < end && gives(wrong)) wrong++;
+  if (2 * best > count) return { low, high, wrong: wrong < end ? wrong : first, likely: true };
+  const { gain, rest } = nearest(a.weights.subarray(from, end), rows.weights.subarray(from, end));
+  return { low: gain - rest, high: gain + rest, wrong: first, likely: rest <= Math.abs(gain) / 4 };
+}
+
+/** The gain of least squares, and the size of what it leaves of y, as a gain. */
+function nearest(x: Float64Array, y: Float64Array): { gain: number; rest: number } {
+  let [xx, xy, yy] = [0, 0, 0];
+  for (let i = 0; i < x.length; i++) {
+    xx += x[i] * x[i];
+    xy += x[i] * y[i];
+    yy += y[i] * y[i];
+  }
+  const gain = xy / xx;
+  return { gain, rest: Math.sqrt(Math.max(0, yy - gain * xy) / xx) };
+}
