@@ -54,6 +54,9 @@ export const nodeKey = ({ scope, index }: Pick<NodeRef, "scope" | "index">): str
 /** This many nodes around one operator are tried together first. */
 const MANY = 32;
 
+/** Where something stays, graphs up to this size are planned from the other end too, and the plan that saves more is taken. */
+const MAX_NODES_TWICE = 4096;
+
 /** Rounds over the open candidates; each further round only follows progress. */
 const MAX_ROUNDS = 32;
 
@@ -62,10 +65,23 @@ const MAX_ROUNDS = 32;
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function planDraft(model: Model, options: PlanOptions = {}): PlanDraft {
+  const against = planFrom(model, options, 1);
+  const { kept } = against.data;
+  if (kept.length === 0 || against.view.nodes.length > MAX_NODES_TWICE) return against;
+  const along = planFrom(model, options, 0);
+  return gain(along) > gain(against) ? along : against;
+}
+
+/** A plan whose first round goes along the flow of the graph (0) or against it (1). */
+function planFrom(model: Model, options: PlanOptions, first: 0 | 1): PlanDraft {
   const view = viewOf(model);
   checkGraph(view);
-  return new Planner(view, options).run();
+  return new Planner(view, options, first).run();
 }
+
+/** Nodes a plan saves. */
+const gain = ({ removed, draft }: PlanDraft): number =>
+  removed.length - [...draft.changed()].filter(([node, { bias }]) => bias !== undefined && !node.removed).length;
 
 function checkGraph(view: GraphView): void {
   for (const node of view.cyclic) {
@@ -123,6 +139,7 @@ class Planner {
   constructor(
     private readonly view: GraphView,
     private readonly options: PlanOptions,
+    private readonly first: 0 | 1,
   ) {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
@@ -147,13 +164,18 @@ class Planner {
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
-    const data = { folds: this.folds, kept: [...kept.values()], merges, unmerged, before };
+    // Told in the order of the graph, in whichever order they were found.
+    const places = new Map(view.nodes.map((node, i) => [nodeKey(refOf(node)), i]));
+    const placeOf = (i: number) => places.get(nodeKey(this.folds[i].node)) ?? 0;
+    const told = [...this.folds.keys()].sort((a, b) => placeOf(a) - placeOf(b));
+    const folds = told.map((from, i) => ({ ...this.folds[from], id: i + 1 }));
+    const data = { folds, kept: [...kept.values()], merges, unmerged, before };
     return {
       view,
       draft: this.draft,
       removed: this.removed,
       orphans: this.orphans,
-      absorbers: this.absorbers,
+      absorbers: told.map((i) => this.absorbers[i]),
       data,
       count: (inserted) => this.count(affines, inserted),
     };
@@ -207,8 +229,9 @@ class Planner {
     for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
       const left: GraphNode[] = [];
       const reasons = new Map<GraphNode, Kept>();
-      // Every other round goes against the flow, so that chains resolve from either end.
-      for (const [i, node] of (round % 2 === 0 ? open : open.toReversed()).entries()) {
+      // Rounds go against the flow and along it by turns, so that chains resolve from either end: against it first, for then each
+      // node of a long chain has the next one to go into.
+      for (const [i, node] of ((round + this.first) % 2 === 0 ? open : open.toReversed()).entries()) {
         const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);
         if (reason === undefined) continue;
