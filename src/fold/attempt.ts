@@ -60,6 +60,8 @@ export interface Success {
   readonly touched: ReadonlySet<GraphNode>;
   /** The node itself stays, as the Add of its shift. */
   readonly stays?: boolean;
+  /** What else there is to say of it. */
+  readonly notes?: readonly string[];
 }
 
 export class Attempts {
@@ -179,7 +181,7 @@ export class Attempts {
   }
 
   /** Node count and storage ranges of what an attempt changed. */
-  private checkTouched(found: Candidate, touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
+  checkTouched(found: Candidate, touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
     let inserted = 0;
     for (const [node, before] of touched) {
       const state = this.draft.state(node);

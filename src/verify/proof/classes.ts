@@ -1,7 +1,7 @@
 /**
  * The first file, sorted into classes: every value is a diagonal affine map of a core, α = scale ⊙ core + shift. Constant
  * affine operators (batch normalizations among them), Identity and inference Dropout make members of their input's class;
- * any other operator makes new cores. All coefficients are float64, computed from the file's bytes.
+ * any other operator makes new cores, a normalization by statistics of the data that of its value before γ and β. All coefficients are float64, computed from the file's bytes.
  */
 import { map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { candidateOf } from "../../fold/candidates.ts";
@@ -12,6 +12,7 @@ import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../g
 import type { Model } from "../../onnx/records.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isRefused } from "../../rules/types.ts";
+import { normMap } from "./norms.ts";
 
 /** y = scale ⊙ x + shift; `magnitude` is Σ|terms| that went into each shift, what its rounding is measured against. */
 export interface AffineMap {
@@ -86,6 +87,7 @@ function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: C
 
 export class Classes {
   private readonly known = new Map<GraphValue, AffineMap & { core: Core }>();
+  private readonly norms = new Set<GraphValue>();
 
   constructor(readonly side: Side) {
     const { view, constants } = side;
@@ -109,7 +111,7 @@ export class Classes {
         if (value === undefined) continue;
         const same = twin?.outputs[i];
         if (same !== undefined) this.known.set(value, this.known.get(same) as AffineMap & { core: Core });
-        else this.start(value);
+        else this.start(value, i === 0 ? normMap(side, node) : undefined);
       }
       if (twin !== undefined) continue;
       const cores = new Set(node.inputs.map((value) => value && this.known.get(value)?.core));
@@ -117,12 +119,19 @@ export class Classes {
     }
   }
 
+  /** True for what a normalization makes whose core is what it makes without gain and shift. */
+  isNorm(value: GraphValue | undefined): boolean {
+    return value !== undefined && this.norms.has(value);
+  }
+
   of(value: GraphValue): (AffineMap & { core: Core }) | undefined {
     return this.known.get(value);
   }
 
-  private start(value: GraphValue): void {
-    const map = identityMap(this.side.facts.rank(value) ?? 0);
+  /** A core with its first member: the value itself, or, for a normalization, the map of it that the value is. */
+  private start(value: GraphValue, norm?: AffineMap): void {
+    const map = norm ?? identityMap(this.side.facts.rank(value) ?? 0);
+    if (norm !== undefined) this.norms.add(value);
     const core: Core = { value, members: [{ ...map, value }], readers: [] };
     this.known.set(value, { ...map, core });
   }

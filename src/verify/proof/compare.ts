@@ -15,6 +15,7 @@ import type { Classes, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
+import { bare, bareMap, withoutSlack } from "./norms.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
@@ -112,8 +113,9 @@ export class Comparison {
    */
   private pushed(node: GraphNode, other: GraphNode, maps: readonly (InputMap | undefined)[], first: boolean): Outcome {
     const [draft, target] = first ? [this.draftA, other] : [this.draft, node];
-    const mark = draft.mark();
+    const marks = [draft.mark(), this.draftA.mark()];
     try {
+      if (this.classes.isNorm(other.outputs[0])) bare(this.draftA, other);
       const carried = passThrough(draft, target, maps);
       if ("ok" in carried) return carried;
       const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? [] : maps);
@@ -137,7 +139,8 @@ export class Comparison {
       if (!(error instanceof BnfoldError)) throw error;
       return failed(error.message);
     } finally {
-      draft.undo(mark);
+      draft.undo(marks[0]);
+      this.draftA.undo(marks[1]);
     }
   }
 
@@ -146,6 +149,7 @@ export class Comparison {
     const [node, other] = [at.node, atA.node];
     const [mine, theirs] = [linearOf(at), linearOf(atA)];
     if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, maps);
+    if (this.classes.isNorm(other.outputs[0])) return failed(`${node.label} normalizes in another way than ${other.label}`);
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
     if (node.opType !== other.opType) return failed(`${node.label} stands for ${other.label}`);
@@ -211,15 +215,19 @@ export class Comparison {
       dequantized: mine.dequantized,
       open: openBias(rowsB, slackOf(maps).shift),
     };
-    const first = this.match(output, rowsA, b, this.loosened(maps));
+    const norm = this.classes.isNorm(output) ? this.classes.of(output) : undefined;
+    const bareOne = norm && bareMap(norm.core, norm.scale.dims.length);
+    const first = this.match(output, rowsA, b, this.loosened(maps), bareOne);
     // What else the operator gives out does not pass these constants.
     const base = this.same(other);
     return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
   }
 
-  /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
-  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance): Outcome {
-    const known = this.classes.of(value);
+  /**
+   * B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. `known` is
+   * the map that the rows of A are.
+   */
+  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance, known = this.classes.of(value)): Outcome {
     if (known === undefined) return failed("the counterpart has no class");
     const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const rank = known.scale.dims.length;
@@ -259,7 +267,7 @@ export class Comparison {
       slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
       blame: { node: b.node, suspicions: likely },
     };
-    return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
+    return { ok: true, outputs: [this.classes.isNorm(value) ? withoutSlack(moved) : moved], worst: fit.worst, coefficients };
   }
 
   /** Rows of the second file's operator as they stand in the file. */

@@ -1,0 +1,61 @@
+/**
+ * Normalizations by statistics of the data, y = γ ⊙ n(x) + β, as what they are: n, which both files must compute alike, and an
+ * affine map after it. The class of y has n for its core, so that γ and β may stand in the operator of one file and in what reads
+ * it in the other; a gain of zero loses nothing of n.
+ */
+import { every, map, type Spread, uniform } from "../../affine/spread.ts";
+import { Draft } from "../../fold/draft.ts";
+import type { GraphNode } from "../../graph/view.ts";
+import { ownMap } from "../../rules/norms.ts";
+import { fresh, isZero } from "../../rules/params.ts";
+import { isRefused, type Param, withParam } from "../../rules/types.ts";
+import type { AffineMap, Core, Side } from "./classes.ts";
+import { linearOf } from "./linear.ts";
+import type { Relation } from "./relation.ts";
+
+/** γ and β of a normalization that can be compared as rows of coefficients; undefined for any other operator. */
+export function normMap({ facts, constants }: Side, node: GraphNode): AffineMap | undefined {
+  const at = new Draft(facts, constants).at(node);
+  const own = ownMap(at);
+  if (own === undefined || isRefused(own) || linearOf(at) === undefined) return undefined;
+  return { ...own, magnitude: map(own.shift, Math.abs) };
+}
+
+/** Makes a normalization of a draft n itself: γ = 1, β = 0. */
+export function bare(draft: Draft, node: GraphNode): void {
+  const at = draft.at(node);
+  let { state } = at;
+  for (const [index, value] of [
+    [1, 1],
+    [2, 0],
+  ] as const) {
+    const param = at.has(index) ? at.param(index) : undefined;
+    if (param === undefined || isRefused(param)) continue;
+    state = withParam(state, index, filled(param, value));
+  }
+  draft.set(node, state);
+}
+
+function filled({ dtype, dims }: Param, value: number): Param {
+  const size = dims.reduce((n, d) => n * d, 1);
+  return fresh(dtype, dims, () => new Float64Array(size).fill(value));
+}
+
+/** n as a map of its own core. */
+export const bareMap = (core: Core, rank: number): AffineMap & { core: Core } => ({
+  core,
+  scale: uniform(rank, 1),
+  shift: uniform(rank, 0),
+  magnitude: uniform(rank, 0),
+});
+
+/** Ones and zeros are not rounded: an operator that stores them leaves nothing open. */
+export function withoutSlack(relation: Relation): Relation {
+  const { scale, shift } = relation;
+  const none = (s: Spread) => uniform(s.dims.length, 0);
+  return {
+    ...relation,
+    slackScale: every(scale, (v) => v === 1) ? none(scale) : relation.slackScale,
+    slackShift: isZero(shift) ? none(shift) : relation.slackShift,
+  };
+}
