@@ -1,10 +1,10 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
 import { plan } from "../fold/index.ts";
-import type { Fold, Kept, NodeRef } from "../fold/types.ts";
+import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
+import { normLines, table } from "../report/text.ts";
 import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
@@ -27,6 +27,13 @@ interface BatchNormalization {
   readonly fold: Action;
 }
 
+/** Another normalization with a gain or shift, or a weight that constants compute. */
+interface Norm {
+  readonly node: NodeRef;
+  readonly kind: "norm" | "weight";
+  readonly fold: Action;
+}
+
 interface Inspection {
   readonly version: 1;
   readonly tool: Tool;
@@ -36,6 +43,10 @@ interface Inspection {
   readonly operators: Readonly<Record<string, number>>;
   readonly batchNormalizations: readonly BatchNormalization[];
   readonly affine: NodeCounts;
+  /** With --norms. */
+  readonly norm?: NodeCounts;
+  readonly weight?: NodeCounts;
+  readonly norms?: readonly Norm[];
 }
 
 /**
@@ -57,6 +68,21 @@ function channels(node: GraphNode): number | null {
   return null;
 }
 
+const foldAction = ({ direction, into }: Fold): Action => ({ action: "fold", direction, into: into.map(({ node }) => node) });
+const keepAction = ({ code, message }: Kept): Action => ({ action: "keep", code, message });
+
+/** What --norms adds, in the order of the file. */
+function normsOf({ folds, kept }: PlanData): Norm[] {
+  const pick = <T extends Fold | Kept>(list: readonly T[], action: (entry: T) => Action): Norm[] =>
+    list.flatMap((entry) =>
+      entry.kind === "norm" || entry.kind === "weight" ? [{ node: entry.node, kind: entry.kind, fold: action(entry) }] : [],
+    );
+  const place = ({ node }: Norm) => node.index;
+  return [...pick(folds, foldAction), ...pick(kept, keepAction)].sort((a, b) =>
+    a.node.scope === b.node.scope ? place(a) - place(b) : a.node.scope < b.node.scope ? -1 : 1,
+  );
+}
+
 function batchNormalizations(view: GraphView, folds: readonly Fold[], kept: readonly Kept[]): BatchNormalization[] {
   const key = (scope: string, index: number) => `${index}:${scope}`;
   const folded = new Map(folds.map((fold) => [key(fold.node.scope, fold.node.index), fold]));
@@ -75,10 +101,7 @@ function batchNormalizations(view: GraphView, folds: readonly Fold[], kept: read
         epsilon: Number(shortestFloat32(floatAttr(node.record, "epsilon", 1e-5))),
         momentum: Number(shortestFloat32(floatAttr(node.record, "momentum", 0.9))),
         channels: channels(node),
-        fold:
-          fold !== undefined
-            ? { action: "fold", direction: fold.direction, into: fold.into.map(({ node: target }) => target) }
-            : { action: "keep", code: (keep as Kept).code, message: (keep as Kept).message },
+        fold: fold !== undefined ? foldAction(fold) : keepAction(keep as Kept),
       });
     }
   }
@@ -89,6 +112,8 @@ function actionText(action: Action): string {
   if (action.action === "keep") return `kept: ${action.code}`;
   return action.into.length === 0 ? "folds" : `folds into ${listed([...new Set(action.into.map(nodeLabel))])}`;
 }
+
+const normRow = ({ node, fold }: Norm): string[] => [nodeLabel(node), actionText(fold)];
 
 function lines(found: Inspection): string[] {
   const { model, batchNormalizations: list } = found;
@@ -120,6 +145,10 @@ function lines(found: Inspection): string[] {
       ? []
       : ["", table(["name", "mode", "epsilon", "momentum", "channels", "fold"], rows, ["l", "l", "r", "r", "r", "l"])]),
     `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
+    ...normLines(found),
+    ...(found.norms === undefined || found.norms.length === 0
+      ? []
+      : ["", table(["normalization or weight", "fold"], found.norms.map(normRow), ["l", "l"])]),
     ...odd.map((warning) => stdoutStyle("yellow", `Check: ${warning}`)),
   ];
 }
@@ -136,6 +165,7 @@ async function run(values: Values): Promise<number> {
     return 0;
   }
   const { data } = plan(model, planOptionsOf(values));
+  const { affine, norm, weight } = countsOf(data);
   const found: Inspection = {
     version: 1,
     tool: tool(),
@@ -144,7 +174,8 @@ async function run(values: Values): Promise<number> {
     functions: model.functions.length,
     operators: data.before.operators,
     batchNormalizations: batchNormalizations(viewOf(model), data.folds, data.kept),
-    affine: countsOf(data).affine,
+    affine,
+    ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
   };
   print(json ? toJson(found) : lines(found).join("\n"));
   return 0;

@@ -12,6 +12,7 @@ import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../g
 import type { Model } from "../../onnx/records.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isRefused } from "../../rules/types.ts";
+import { handedOn } from "./lost.ts";
 import { normMap } from "./norms.ts";
 
 /** y = scale ⊙ x + shift; `magnitude` is Σ|terms| that went into each shift, what its rounding is measured against. */
@@ -88,6 +89,7 @@ function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: C
 export class Classes {
   private readonly known = new Map<GraphValue, AffineMap & { core: Core }>();
   private readonly norms = new Set<GraphValue>();
+  private readonly handing = new Set<GraphNode>();
 
   constructor(readonly side: Side) {
     const { view, constants } = side;
@@ -107,11 +109,15 @@ export class Classes {
         continue;
       }
       const twin = this.twin(node, seen);
+      const norm = normMap(side, node);
+      const on = norm === undefined ? handedOn(side, node, (value) => this.known.get(value)) : undefined;
+      if (norm !== undefined && node.outputs[0] !== undefined) this.norms.add(node.outputs[0]);
+      if (on !== undefined) this.handing.add(node);
       for (const [i, value] of node.outputs.entries()) {
         if (value === undefined) continue;
         const same = twin?.outputs[i];
         if (same !== undefined) this.known.set(value, this.known.get(same) as AffineMap & { core: Core });
-        else this.start(value, i === 0 ? normMap(side, node) : undefined);
+        else this.start(value, i === 0 && norm !== undefined ? norm : on?.[i]);
       }
       if (twin !== undefined) continue;
       const cores = new Set(node.inputs.map((value) => value && this.known.get(value)?.core));
@@ -124,14 +130,18 @@ export class Classes {
     return value !== undefined && this.norms.has(value);
   }
 
+  /** True for an operator whose outputs have for cores what it makes of the core of its input. */
+  isHanding(node: GraphNode): boolean {
+    return this.handing.has(node);
+  }
+
   of(value: GraphValue): (AffineMap & { core: Core }) | undefined {
     return this.known.get(value);
   }
 
-  /** A core with its first member: the value itself, or, for a normalization, the map of it that the value is. */
-  private start(value: GraphValue, norm?: AffineMap): void {
-    const map = norm ?? identityMap(this.side.facts.rank(value) ?? 0);
-    if (norm !== undefined) this.norms.add(value);
+  /** A core with its first member: the value itself, or the map of the core that the value is. */
+  private start(value: GraphValue, own?: AffineMap): void {
+    const map = own ?? identityMap(this.side.facts.rank(value) ?? 0);
     const core: Core = { value, members: [{ ...map, value }], readers: [] };
     this.known.set(value, { ...map, core });
   }

@@ -60,7 +60,9 @@ export class Comparison {
           constants = false;
         continue;
       }
-      const [beta, alpha] = [this.related.get(value), this.classes.of(twin as GraphValue)];
+      const beta = this.related.get(value);
+      const known = this.classes.of(twin as GraphValue);
+      const alpha = known && this.classes.isHanding(other) ? bareMap(known.core, known.scale.dims.length) : known;
       if (beta === undefined || alpha === undefined || beta.core !== alpha.core)
         return failed("its inputs come from other values");
       const by = this.unnoticed(node, i, relative(beta, alpha));
@@ -102,7 +104,8 @@ export class Comparison {
   private same(other: GraphNode): Outcome {
     const outputs = other.outputs.map((value) => {
       const known = value && this.classes.of(value);
-      return known && exact(known.core, known);
+      if (known === undefined) return undefined;
+      return exact(known.core, this.classes.isHanding(other) ? bareMap(known.core, known.scale.dims.length) : known);
     });
     return { ok: true, outputs, worst: 0, coefficients: 0 };
   }
