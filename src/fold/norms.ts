@@ -38,8 +38,10 @@ export class Norms {
 
   /** γ and β as they are now; undefined for other operators, and where there is nothing to move. */
   candidate(node: GraphNode): Candidate | Rejected | undefined {
+    const [output] = node.outputs;
+    if (output === undefined || this.draft.constants.has(output)) return undefined;
     const own = ownMap(this.draft.at(node));
-    if (own === undefined || node.outputs[0] === undefined) return undefined;
+    if (own === undefined) return undefined;
     if (isRefused(own)) return { node, kind: "norm", refusal: own };
     if (isOne(own.scale) && isZero(own.shift)) return undefined;
     return { node, kind: "norm", input: 0, ...own, proven: true, notes: [] };

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { plan } from "../../src/fold/index.ts";
 import { decode } from "../../src/onnx/codec.ts";
 import { asFloat64 } from "../../src/onnx/tensor.ts";
-import { f, float16, float32, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { f, float16, float32, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
 import { folded } from "../helpers/fold.ts";
 import { type Checked, check, floats, operators, whole } from "../rules/check.ts";
 
@@ -267,6 +267,18 @@ describe("what takes gain and shift", () => {
     const second = folded(first.model, { norms: true });
     expect(second.data.folds).toEqual([]);
     expect(second.bytes).toEqual(first.bytes);
+  });
+
+  it("through a Pad by nothing, as window attention pads where the size fits", () => {
+    const nodes = (pads: string) => [layer(["x", "g", "b"], "m"), node("Pad", ["m", pads], ["n"]), ...matmul()];
+    const amounts = { none: int64([6], new Array(6).fill(0n)), crop: int64([6], [0n, -1n, 0n, 0n, 0n, 0n]) };
+    for (const pads of ["none", "crop"]) {
+      const done = check(net(nodes(pads), { ...gb, ...wc, ...amounts }, [2, 3, 4]), { folds: 1, ...NORMS });
+      expect(done.data.folds[0].notes).toEqual([]);
+    }
+    const some = int64([6], [0n, 0n, 0n, 0n, 1n, 0n]);
+    const done = check(net(nodes("some"), { ...gb, ...wc, some }, [2, 3, 4]), { folds: 1, ...NORMS });
+    expect(done.data.folds[0].notes).toEqual(["its shift stays, divided by the gain"]);
   });
 
   it("LayerNormalization over two axes, into a Gemm after a Flatten", () => {
