@@ -10,6 +10,7 @@
  */
 import { combine, every, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { ownMap } from "../rules/norms.ts";
 import { fresh, isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
@@ -87,7 +88,10 @@ export class Norms {
     this.reset(found, gains, moves.includes("shift"), divides);
     const touched = this.draft.since(mark);
     const notes = note === undefined ? [] : [note];
-    return this.check(found, touched) ?? { direction: "forward", visited: [...visited], touched: new Set(touched.keys()), notes };
+    return (
+      (divides ? this.tooLarge(node) : undefined) ??
+      this.check(found, touched) ?? { direction: "forward", visited: [...visited], touched: new Set(touched.keys()), notes }
+    );
   }
 
   /** The operator without what has left it. */
@@ -103,6 +107,19 @@ export class Norms {
       else if (shifts) state = withParam(state, 2, this.constant(beta, 0));
     }
     this.draft.set(node, state);
+  }
+
+  /** n adds to β/γ when the operator runs: the sum has to fit as well (|n| < √(elements of a set), far below half the range). */
+  private tooLarge(node: GraphNode): Refused | undefined {
+    const beta = this.draft.at(node).param(2);
+    if (isRefused(beta)) return beta;
+    const { max } = STORAGE_FLOATS[beta.dtype];
+    const worst = beta.values().find((v) => !(Math.abs(v) <= max / 2));
+    return worst === undefined
+      ? undefined
+      : refuse("storage-overflow", `would add ${worst.toPrecision(4)}, near the largest ${beta.dtype} (${max})`, {
+          facts: { value: worst, largest: max },
+        });
   }
 
   private constant({ dtype, dims }: Param, value: number): Param {

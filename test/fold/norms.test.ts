@@ -484,6 +484,22 @@ describe("what stays", () => {
     expect(data.kept.map(({ kind, code }) => [kind, code])).toEqual([["norm", "storage-overflow"]]);
   });
 
+  it("a shift divided by a gain that leaves no room in float16 for what is added to it", () => {
+    const half = (dims: number[], values: number[]) => float16(dims, values);
+    const shifted = (beta: number) => {
+      const constants = {
+        g: half([4], [2 ** -10, 1, 1, 1]),
+        b: half([4], [beta, 1, 1, 1]),
+        w: half([4, 2], new Array(8).fill(256)),
+      };
+      const inputs = [{ name: "x", dtype: "float16", dims: [2, 3, 4] }];
+      const spec = net([layer(), ...matmul(false)], constants, [2, 3, 4], 23, { inputs });
+      return plan(model({ ...spec, outputs: [{ name: "y", dtype: "float16" }] }), { norms: true }).data;
+    };
+    expect(shifted(30).folds.map(({ kind }) => kind)).toEqual(["norm"]);
+    expect(shifted(60).kept.map(({ kind, code }) => [kind, code])).toEqual([["norm", "storage-overflow"]]);
+  });
+
   it("parameters that are no constants, or no numbers", () => {
     const inputs = [floats("x", [2, 3, 4]), floats("g", [4])];
     stays(net([layer(), ...matmul()], both, [], 23, { inputs }), "parameter-is-input");
