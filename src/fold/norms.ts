@@ -11,7 +11,7 @@
 import { combine, every, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
-import { ownMap } from "../rules/norms.ts";
+import { type OwnMap, ownMap } from "../rules/norms.ts";
 import { fresh, isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import type { Success } from "./attempt.ts";
@@ -37,11 +37,20 @@ export class Norms {
     private readonly check: Check,
   ) {}
 
-  /** γ and β as they are now; undefined for other operators, and where there is nothing to move. */
-  candidate(node: GraphNode): Candidate | Rejected | undefined {
+  /** γ and β as they are now; undefined for other operators. */
+  private own(node: GraphNode): OwnMap | Refused | undefined {
     const [output] = node.outputs;
-    if (output === undefined || this.draft.constants.has(output)) return undefined;
-    const own = ownMap(this.draft.at(node));
+    return output === undefined || this.draft.constants.has(output) ? undefined : ownMap(this.draft.at(node));
+  }
+
+  /** True for an operator with γ and β, be they ones and zeros: those of another may come to it yet. */
+  applies(node: GraphNode): boolean {
+    return this.own(node) !== undefined;
+  }
+
+  /** What can be moved; undefined for other operators, and where there is nothing to move. */
+  candidate(node: GraphNode): Candidate | Rejected | undefined {
+    const own = this.own(node);
     if (own === undefined) return undefined;
     if (isRefused(own)) return { node, kind: "norm", refusal: own };
     if (isOne(own.scale) && isZero(own.shift)) return undefined;

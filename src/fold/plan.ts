@@ -153,11 +153,11 @@ class Planner {
    */
   private beyond() {
     const left = (node: GraphNode) => !node.removed && this.candidate(node) === undefined;
-    const norms = this.view.nodes.filter((node) => left(node) && this.norms.candidate(node) !== undefined);
-    const kept = [...this.settle(norms).values()];
+    const kept = [...this.settle(this.view.nodes.filter((node) => left(node) && this.norms.applies(node))).values()];
+    const norms = this.folds.filter(({ kind }) => kind === "norm").length + kept.length;
     const weights = computedWeights(this.view, this.draft);
     for (const weight of weights) kept.push(...this.settleWeight(weight));
-    return { kept, counts: { norms: norms.length, weights: weights.length } };
+    return { kept, counts: { norms, weights: weights.length } };
   }
 
   /** Writes out a computed weight, or says why not. */

@@ -72,6 +72,32 @@ describe("a normalization without gain and shift", () => {
     expect(verdict("RMSNormalization", only, { ...emptied(false), w: W, c: BIAS })).not.toBe("equal");
   });
 
+  it("one whose gain stays while its shift goes, before one with a gain of zero", () => {
+    const chain = (beta: number[] | undefined, tail: Record<string, TensorSpec>): ModelSpec => ({
+      opset: 23,
+      irVersion: 10,
+      nodes: [
+        node("LayerNormalization", ["x", "g", ...(beta ? ["b"] : [])], ["n"], { epsilon: f(0.25) }),
+        node("InstanceNormalization", ["n", "h", "z"], ["m"], { epsilon: f(0.25) }),
+        node("Conv", ["m", "w", "c"], ["y"]),
+      ],
+      initializers: { g: float32([C], [3, 3.3, 1.1, 0.7].map(Math.fround)), ...(beta ? { b: float32([C], beta) } : {}), ...tail },
+      inputs: [floats("x", [2, 2, C])],
+      outputs: [floats("y")],
+    });
+    const shift = [1, 1, 1, 1];
+    const tail = { h: float32([2], [0, 2]), z: float32([2], [3, 1]), w: float32([1, 2, 1], [5, 7]), c: float32([1], [1]) };
+    const bare = {
+      h: float32([2], [1, 1]),
+      z: float32([2], [0, 0]),
+      w: float32([1, 2, 1], [0, 14]),
+      c: float32([1], [1 + 15 + 7]),
+    };
+    expect(prove(model(chain(shift, tail)), model(chain(undefined, bare)), { foreign: false }).outcome).toBe("equal");
+    const wrong = { ...bare, w: float32([1, 2, 1], [5, 14]) };
+    expect(prove(model(chain(shift, tail)), model(chain(undefined, wrong)), { foreign: false }).outcome).not.toBe("equal");
+  });
+
   it("and the other way round: what an emptied one takes back", () => {
     const some = { ...right, gamma: [2, -0.5, 4, 1.5] };
     const w = W.map((v, i) => v * some.gamma[Math.floor(i / 3)]);

@@ -317,6 +317,19 @@ describe("what takes gain and shift", () => {
     expect(done.data.folds.map(({ kind }) => kind)).toEqual(["affine", "norm"]);
   });
 
+  it("a sign that comes to another one, which had nothing of its own, goes on from there", () => {
+    const ones = { h: float32([3], [1, 1, 1]), z: float32([3], [0, 0, 0]) };
+    const nodes = [
+      node("InstanceNormalization", ["x", "g", "b"], ["n"], EPSILON),
+      node("InstanceNormalization", ["n", "h", "z"], ["m"], EPSILON),
+      node("Conv", ["m", "w"], ["y"]),
+    ];
+    const signs = { g: float32([3], [-1, -1, 1]), b: float32([3], [1, 2, 3]), w: whole([2, 3, 1]) };
+    const done = check(net(nodes, { ...ones, ...signs }, [2, 3, 5]), { folds: 2, ...NORMS });
+    for (const n of done.after.graph.nodes.slice(0, 2)) expect(numbers(done, n.inputs[1])).toEqual([1, 1, 1]);
+    expect(folded(done.after, { norms: true }).data.folds).toEqual([]);
+  });
+
   it("inside a branch, with constants of the graph around it", () => {
     const branch = (nodes: NodeSpec[]) => ({ nodes, outputs: [floats("y", [2, 3, 3])] });
     const spec: ModelSpec = {

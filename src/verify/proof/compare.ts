@@ -15,7 +15,7 @@ import type { Classes, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
-import { bare, bareMap, withoutSlack } from "./norms.ts";
+import { bare, bareMap, settledNorm } from "./norms.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
@@ -223,7 +223,9 @@ export class Comparison {
     const first = this.match(output, rowsA, b, this.loosened(maps), bareOne);
     // What else the operator gives out does not pass these constants.
     const base = this.same(other);
-    return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
+    if (!first.ok || !base.ok) return first;
+    const [made] = first.outputs;
+    return { ...first, outputs: [norm && made ? settledNorm(made, norm) : made, ...base.outputs.slice(1)] };
   }
 
   /**
@@ -270,7 +272,7 @@ export class Comparison {
       slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
       blame: { node: b.node, suspicions: likely },
     };
-    return { ok: true, outputs: [this.classes.isNorm(value) ? withoutSlack(moved) : moved], worst: fit.worst, coefficients };
+    return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
   }
 
   /** Rows of the second file's operator as they stand in the file. */

@@ -3,11 +3,11 @@
  * affine map after it. The class of y has n for its core, so that γ and β may stand in the operator of one file and in what reads
  * it in the other; a gain of zero loses nothing of n.
  */
-import { every, map, type Spread, uniform } from "../../affine/spread.ts";
+import { combine, every, map, type Spread, uniform } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { ownMap } from "../../rules/norms.ts";
-import { fresh, isZero } from "../../rules/params.ts";
+import { fresh } from "../../rules/params.ts";
 import { isRefused, type Param, withParam } from "../../rules/types.ts";
 import type { AffineMap, Core, Side } from "./classes.ts";
 import { linearOf } from "./linear.ts";
@@ -49,13 +49,23 @@ export const bareMap = (core: Core, rank: number): AffineMap & { core: Core } =>
   magnitude: uniform(rank, 0),
 });
 
-/** Ones and zeros are not rounded: an operator that stores them leaves nothing open. */
-export function withoutSlack(relation: Relation): Relation {
-  const { scale, shift } = relation;
+/**
+ * What a normalization of the second file makes of n. Ones and zeros are not rounded, and a gain or a shift that may be that of
+ * the first file is that: nothing is open then.
+ */
+export function settledNorm(relation: Relation, own: AffineMap): Relation {
+  const { scale, shift, slackScale, slackShift } = relation;
   const none = (s: Spread) => uniform(s.dims.length, 0);
-  return {
-    ...relation,
-    slackScale: every(scale, (v) => v === 1) ? none(scale) : relation.slackScale,
-    slackShift: isZero(shift) ? none(shift) : relation.slackShift,
+  const settle = (x: Spread, slack: Spread, mine: Spread, plain: number): [Spread, Spread] => {
+    if (every(x, (v) => v === plain)) return [x, none(x)];
+    const off = combine(
+      combine(x, mine, (v, m) => Math.abs(v - m)),
+      slack,
+      (e, s) => e - s,
+    );
+    return every(off, (e) => e <= 0) ? [mine, none(mine)] : [x, slack];
   };
+  const [k, openK] = settle(scale, slackScale, own.scale, 1);
+  const [d, openD] = settle(shift, slackShift, own.shift, 0);
+  return { ...relation, scale: k, shift: d, slackScale: openK, slackShift: openD };
 }
