@@ -33,7 +33,14 @@ export interface ProveOptions {
  * @throws BnfoldError when a file is broken beyond reading.
  */
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
-  return new Prover(sideOf(a), sideOf(b), options.foreign === false ? OWN : FOREIGN).run();
+  const [x, y, tolerance] = [sideOf(a), sideOf(b), options.foreign === false ? OWN : FOREIGN];
+  const first = new Prover(x, y, tolerance, false).run();
+  if (first.outcome === "equal") return first;
+  // Gains of zero lose channels of the first file that the second may still have: a second look follows them, and has to confirm
+  // a difference.
+  const again = new Prover(x, y, tolerance, true);
+  const second = again.hasLost ? again.run() : first;
+  return second.outcome === "equal" || (first.outcome === "different" && second.outcome === "not-decided") ? second : first;
 }
 
 interface Suspect {
@@ -63,9 +70,14 @@ class Prover {
     private readonly a: Side,
     private readonly b: Side,
     private readonly tolerance: Tolerance,
+    followLost: boolean,
   ) {
-    this.classes = new Classes(a);
+    this.classes = new Classes(a, followLost);
     this.comparison = new Comparison(a, b, this.classes, this.related, tolerance);
+  }
+
+  get hasLost(): boolean {
+    return this.classes.hasLost;
   }
 
   run(): Proof {

@@ -1,9 +1,9 @@
 /**
  * The first file, sorted into classes: every value is a diagonal affine map of a core, α = scale ⊙ core + shift. Constant
  * affine operators (batch normalizations among them), Identity and inference Dropout make members of their input's class;
- * any other operator makes new cores, a normalization by statistics of the data that of its value before γ and β. All coefficients are float64, computed from the file's bytes.
+ * any other operator makes new cores. All coefficients are float64, computed from the file's bytes.
  */
-import { map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
+import { every, map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { candidateOf } from "../../fold/candidates.ts";
 import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
@@ -88,10 +88,17 @@ function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: C
 
 export class Classes {
   private readonly known = new Map<GraphValue, AffineMap & { core: Core }>();
-  private readonly norms = new Set<GraphValue>();
+  /** γ and β of what normalizations by statistics of the data make. */
+  private readonly norms = new Map<GraphValue, AffineMap>();
+  /** Those of them with a gain of zero. */
+  private readonly lost = new Set<GraphValue>();
   private readonly handing = new Set<GraphNode>();
 
-  constructor(readonly side: Side) {
+  /** @param followLost Whether channels that a gain of zero loses have cores of their own: a second look, where the first fails. */
+  constructor(
+    readonly side: Side,
+    private readonly followLost = false,
+  ) {
     const { view, constants } = side;
     for (const scope of view.scopes) {
       for (const value of scope.values.values()) if (value.producer === undefined && !constants.has(value)) this.start(value);
@@ -109,15 +116,14 @@ export class Classes {
         continue;
       }
       const twin = this.twin(node, seen);
-      const norm = normMap(side, node);
-      const on = norm === undefined ? handedOn(side, node, (value) => this.known.get(value)) : undefined;
-      if (norm !== undefined && node.outputs[0] !== undefined) this.norms.add(node.outputs[0]);
+      const norm = this.norm(node);
+      const on = this.followLost && norm === undefined ? handedOn(side, node, (value) => this.known.get(value)) : undefined;
       if (on !== undefined) this.handing.add(node);
       for (const [i, value] of node.outputs.entries()) {
         if (value === undefined) continue;
         const same = twin?.outputs[i];
         if (same !== undefined) this.known.set(value, this.known.get(same) as AffineMap & { core: Core });
-        else this.start(value, i === 0 && norm !== undefined ? norm : on?.[i]);
+        else this.start(value, i === 0 && this.lost.has(value) ? norm : on?.[i]);
       }
       if (twin !== undefined) continue;
       const cores = new Set(node.inputs.map((value) => value && this.known.get(value)?.core));
@@ -125,9 +131,30 @@ export class Classes {
     }
   }
 
-  /** True for what a normalization makes whose core is what it makes without gain and shift. */
-  isNorm(value: GraphValue | undefined): boolean {
-    return value !== undefined && this.norms.has(value);
+  /** Gain and shift of the normalization by statistics of the data that makes a value. */
+  normOf(value: GraphValue | undefined): AffineMap | undefined {
+    return value && this.norms.get(value);
+  }
+
+  /** True where the core is what the normalization makes without them. */
+  isLost(value: GraphValue): boolean {
+    return this.lost.has(value);
+  }
+
+  /** True when some normalization has a gain of zero, or some map has one that is handed on. */
+  get hasLost(): boolean {
+    return this.lost.size + this.handing.size > 0;
+  }
+
+  private norm(node: GraphNode): AffineMap | undefined {
+    const [value] = node.outputs;
+    const found = value && normMap(this.side, node);
+    if (found === undefined) return undefined;
+    const lost = !every(found.scale, (v) => v !== 0);
+    if (lost && !this.followLost) return undefined;
+    this.norms.set(value as GraphValue, found);
+    if (lost) this.lost.add(value as GraphValue);
+    return found;
   }
 
   /** True for an operator whose outputs have for cores what it makes of the core of its input. */

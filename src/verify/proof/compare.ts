@@ -11,11 +11,11 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { bySimilarity, type Suspicion } from "./blame.ts";
 import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
-import type { Classes, Side } from "./classes.ts";
+import { type AffineMap, type Classes, composeMaps, type Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { fits, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
+import { fits, halfUlp, type Linear, linearOf, type Rows, type StoredRows, solve, type Tolerance } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameReshape } from "./match.ts";
-import { bare, bareMap, settledNorm } from "./norms.ts";
+import { bare, bareMap, overCore } from "./norms.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative } from "./relation.ts";
@@ -118,7 +118,7 @@ export class Comparison {
     const [draft, target] = first ? [this.draftA, other] : [this.draft, node];
     const marks = [draft.mark(), this.draftA.mark()];
     try {
-      if (this.classes.isNorm(other.outputs[0])) bare(this.draftA, other);
+      if (this.classes.normOf(other.outputs[0])) bare(this.draftA, other);
       const carried = passThrough(draft, target, maps);
       if ("ok" in carried) return carried;
       const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? [] : maps);
@@ -152,7 +152,7 @@ export class Comparison {
     const [node, other] = [at.node, atA.node];
     const [mine, theirs] = [linearOf(at), linearOf(atA)];
     if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, maps);
-    if (this.classes.isNorm(other.outputs[0])) return failed(`${node.label} normalizes in another way than ${other.label}`);
+    if (this.classes.normOf(other.outputs[0])) return failed(`${node.label} normalizes in another way than ${other.label}`);
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
     if (node.opType !== other.opType) return failed(`${node.label} stands for ${other.label}`);
@@ -218,22 +218,20 @@ export class Comparison {
       dequantized: mine.dequantized,
       open: openBias(rowsB, slackOf(maps).shift),
     };
-    const norm = this.classes.isNorm(output) ? this.classes.of(output) : undefined;
-    const bareOne = norm && bareMap(norm.core, norm.scale.dims.length);
-    const first = this.match(output, rowsA, b, this.loosened(maps), bareOne);
+    const first = this.match(output, rowsA, b, this.loosened(maps), this.classes.normOf(output));
     // What else the operator gives out does not pass these constants.
     const base = this.same(other);
-    if (!first.ok || !base.ok) return first;
-    const [made] = first.outputs;
-    return { ...first, outputs: [norm && made ? settledNorm(made, norm) : made, ...base.outputs.slice(1)] };
+    return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
   }
 
   /**
-   * B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. `known` is
-   * the map that the rows of A are.
+   * B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. For a
+   * normalization whose gain and shift are `own`, the rows are those of its value without them.
    */
-  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance, known = this.classes.of(value)): Outcome {
+  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance, own?: AffineMap): Outcome {
+    const known = this.classes.of(value);
     if (known === undefined) return failed("the counterpart has no class");
+    const lost = this.classes.isLost(value);
     const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
     const rank = known.scale.dims.length;
     const where = rowsA.dims ?? Array.from({ length: rank }, (_, i) => (i === rowsA.axis ? rowsA.count : 1));
@@ -242,9 +240,10 @@ export class Comparison {
     const named = b.node.outputs[0]?.name;
     for (const m of known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named))) {
       // The rows are those of `value`; the member is taken as a map of it.
-      const by = relative(exact(known.core, m), known);
+      const by = own === undefined ? relative(exact(known.core, m), known) : lost ? m : composeMaps(m, own);
       if (by === undefined) continue;
-      const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
+      const magnitude = "magnitude" in by ? by.magnitude : m.magnitude;
+      const [k, d, terms] = [by.scale, by.shift, magnitude].map((s) => vector(s, where));
       if (k === undefined || d === undefined || terms === undefined) continue;
       const fit = fits(rowsA, b, { k, d, terms }, tolerance);
       if ("worst" in fit) return { ok: true, outputs: [exact(known.core, m)], worst: fit.worst, coefficients };
@@ -264,13 +263,26 @@ export class Comparison {
     }
     const on = (data: Float64Array): Spread => simplify({ dims: where, data });
     const [k, slackK] = [on(fit.k), on(fit.slackK)];
+    const blame = { node: b.node, suspicions: likely };
+    if (own !== undefined) {
+      // A stored 1 among other gains is a number like any other: rounding leaves it open.
+      const open = on(b.stored.weights.map((w) => tolerance.weight * halfUlp(b.dtype, w)));
+      const made = {
+        scale: on(b.rows.weights.map((w, o) => w / rowsA.weights[o])),
+        shift: on(fit.d),
+        slackScale: open,
+        slackShift: on(fit.slackD),
+      };
+      const moved: Relation = { core: known.core, ...overCore(made, own, lost), blame };
+      return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
+    }
     const moved: Relation = {
       core: known.core,
       scale: simplify(times(k, known.scale)),
       shift: simplify(plus(times(k, known.shift), on(fit.d))),
       slackScale: times(slackK, map(known.scale, Math.abs)),
       slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(fit.slackD)),
-      blame: { node: b.node, suspicions: likely },
+      blame,
     };
     return { ok: true, outputs: [moved], worst: fit.worst, coefficients };
   }

@@ -8,6 +8,7 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { isZero } from "../../rules/params.ts";
 import { passThrough } from "./carry.ts";
 import type { AffineMap, Side } from "./classes.ts";
+import { linearOf } from "./linear.ts";
 
 /** The maps that come out of an operator of one computed input, whose map has lost something; undefined for any other. */
 export function handedOn(
@@ -18,6 +19,7 @@ export function handedOn(
   const dynamic = node.inputs.flatMap((value, i) => (value === undefined || constants.has(value) ? [] : [{ value, i }]));
   const from = dynamic.length === 1 ? known(dynamic[0].value) : undefined;
   if (from === undefined || node.bodies.length > 0 || every(from.scale, (v) => v !== 0)) return undefined;
+  if (linearOf(new Draft(facts, constants).at(node)) !== undefined) return undefined;
   const push = (scale: Spread, shift: Spread) => {
     const draft = new Draft(facts, constants);
     const none = uniform(scale.dims.length, 0);

@@ -1,9 +1,9 @@
 /**
  * Normalizations by statistics of the data, y = γ ⊙ n(x) + β, as what they are: n, which both files must compute alike, and an
- * affine map after it. The class of y has n for its core, so that γ and β may stand in the operator of one file and in what reads
- * it in the other; a gain of zero loses nothing of n.
+ * affine map after it, so that γ and β may stand in the operator of one file and in what reads it in the other. Where a gain is
+ * zero the class of y has n for its core: nothing of n is lost.
  */
-import { combine, every, map, type Spread, uniform } from "../../affine/spread.ts";
+import { combine, every, map, plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { ownMap } from "../../rules/norms.ts";
@@ -49,15 +49,14 @@ export const bareMap = (core: Core, rank: number): AffineMap & { core: Core } =>
   magnitude: uniform(rank, 0),
 });
 
-/**
- * What a normalization of the second file makes of n. Ones and zeros are not rounded, and a gain or a shift that may be that of
- * the first file is that: nothing is open then.
- */
-export function settledNorm(relation: Relation, own: AffineMap): Relation {
-  const { scale, shift, slackScale, slackShift } = relation;
+/** A map with what rounding leaves open of it. */
+type Open = Pick<Relation, "scale" | "shift" | "slackScale" | "slackShift">;
+
+/** Ones (of either sign, where the input's went into them) and zeros are not rounded, and a gain or a shift that may be that of the first file is that: nothing is open then. */
+function settle({ scale, shift, slackScale, slackShift }: Open, own: AffineMap): Open {
   const none = (s: Spread) => uniform(s.dims.length, 0);
-  const settle = (x: Spread, slack: Spread, mine: Spread, plain: number): [Spread, Spread] => {
-    if (every(x, (v) => v === plain)) return [x, none(x)];
+  const one = (x: Spread, slack: Spread, mine: Spread, plain: number): [Spread, Spread] => {
+    if (every(x, (v) => Math.abs(v) === plain)) return [x, none(x)];
     const off = combine(
       combine(x, mine, (v, m) => Math.abs(v - m)),
       slack,
@@ -65,7 +64,26 @@ export function settledNorm(relation: Relation, own: AffineMap): Relation {
     );
     return every(off, (e) => e <= 0) ? [mine, none(mine)] : [x, slack];
   };
-  const [k, openK] = settle(scale, slackScale, own.scale, 1);
-  const [d, openD] = settle(shift, slackShift, own.shift, 0);
-  return { ...relation, scale: k, shift: d, slackScale: openK, slackShift: openD };
+  const [k, openK] = one(scale, slackScale, own.scale, 1);
+  const [d, openD] = one(shift, slackShift, own.shift, 0);
+  return { scale: k, shift: d, slackScale: openK, slackShift: openD };
+}
+
+/**
+ * A map of n as a map of the core of y = γ ⊙ n + β: n itself is the core where a gain is zero (`lost`), else y is, and
+ * k ⊙ n + d = (k/γ) ⊙ y + (d − (k/γ) ⊙ β).
+ */
+export function overCore(made: Open, own: AffineMap, lost: boolean): Open {
+  const settled = settle(made, own);
+  if (lost) return settled;
+  const over = (x: Spread) => combine(x, own.scale, (v, g) => v / g);
+  const abs = (x: Spread) => map(x, Math.abs);
+  const scale = over(settled.scale);
+  const slackScale = abs(over(settled.slackScale));
+  return {
+    scale,
+    shift: combine(settled.shift, times(scale, own.shift), (d, m) => d - m),
+    slackScale,
+    slackShift: plus(settled.slackShift, times(slackScale, abs(own.shift))),
+  };
 }
