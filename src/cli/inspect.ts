@@ -5,7 +5,7 @@ import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { keptLines, mergeLine, table, unmergedLine } from "../report/text.ts";
+import { keptLines, mergeLine, normLines, table, unmergedLine } from "../report/text.ts";
 import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
@@ -28,6 +28,13 @@ interface BatchNormalization {
   readonly fold: Action;
 }
 
+/** Another normalization with a gain or shift, or a weight that constants compute. */
+interface Norm {
+  readonly node: NodeRef;
+  readonly kind: "norm" | "weight";
+  readonly fold: Action;
+}
+
 interface Inspection {
   readonly version: 1;
   readonly tool: Tool;
@@ -40,6 +47,10 @@ interface Inspection {
   /** Parallel linear branches that would become one layer, and those that would cost more as one. */
   readonly merges: PlanData["merges"];
   readonly unmerged: PlanData["unmerged"];
+  /** With --norms. */
+  readonly norm?: NodeCounts;
+  readonly weight?: NodeCounts;
+  readonly norms?: readonly Norm[];
 }
 
 /**
@@ -59,6 +70,21 @@ function channels(node: GraphNode): number | null {
     if (tensor !== undefined) return tensor.dims.reduce((n, d) => n * d, 1);
   }
   return null;
+}
+
+const foldAction = ({ direction, into }: Fold): Action => ({ action: "fold", direction, into: into.map(({ node }) => node) });
+const keepAction = ({ code, message }: Kept): Action => ({ action: "keep", code, message });
+
+/** What --norms adds, in the order of the file. */
+function normsOf({ folds, kept }: PlanData): Norm[] {
+  const pick = <T extends Fold | Kept>(list: readonly T[], action: (entry: T) => Action): Norm[] =>
+    list.flatMap((entry) =>
+      entry.kind === "norm" || entry.kind === "weight" ? [{ node: entry.node, kind: entry.kind, fold: action(entry) }] : [],
+    );
+  const place = ({ node }: Norm) => node.index;
+  return [...pick(folds, foldAction), ...pick(kept, keepAction)].sort((a, b) =>
+    a.node.scope === b.node.scope ? place(a) - place(b) : a.node.scope < b.node.scope ? -1 : 1,
+  );
 }
 
 /** `view` is of the model that was planned, with calls written out where a fold needs it; `place`: what the decisions call its nodes. */
@@ -86,10 +112,7 @@ function batchNormalizations(
         epsilon: Number(shortestFloat32(floatAttr(node.record, "epsilon", 1e-5))),
         momentum: Number(shortestFloat32(floatAttr(node.record, "momentum", 0.9))),
         channels: channels(node),
-        fold:
-          fold !== undefined
-            ? { action: "fold", direction: fold.direction, into: fold.into.map(({ node: target }) => target) }
-            : { action: "keep", code: (keep as Kept).code, message: (keep as Kept).message },
+        fold: fold !== undefined ? foldAction(fold) : keepAction(keep as Kept),
       });
     }
   }
@@ -104,6 +127,8 @@ function actionText(action: Action): string {
 function section(title: string, count: string, entries: readonly string[]): string[] {
   return entries.length === 0 ? [] : ["", stdoutStyle("bold", `${title} (${count})`), ...entries.map((line) => `- ${line}`)];
 }
+
+const normRow = ({ node, fold }: Norm): string[] => [nodeLabel(node), actionText(fold)];
 
 function lines(found: Inspection, kept: readonly Kept[]): string[] {
   const { model, batchNormalizations: list } = found;
@@ -136,6 +161,10 @@ function lines(found: Inspection, kept: readonly Kept[]): string[] {
       : ["", table(["name", "mode", "epsilon", "momentum", "channels", "fold"], rows, ["l", "l", "r", "r", "r", "l"])]),
     ...(rows.length === 0 ? [] : [""]),
     `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
+    ...normLines(found),
+    ...(found.norms === undefined || found.norms.length === 0
+      ? []
+      : ["", table(["normalization or weight", "fold"], found.norms.map(normRow), ["l", "l"])]),
     ...section("Parallel branches that can be merged", plural(found.merges.length, "region"), found.merges.map(mergeLine)),
     ...section("Parallel branches left", plural(found.unmerged.length, "region"), found.unmerged.map(unmergedLine)),
     ...section("Kept", plural(kept.length, "node"), keptLines(kept)),
@@ -158,6 +187,7 @@ async function run(values: Values): Promise<number> {
   }
   const { data, edits, place } = plan(model, planOptionsOf(values));
   const { nodes, operators } = countNodes(viewOf(model), 0);
+  const { affine, norm, weight } = countsOf(data);
   const found: Inspection = {
     version: 1,
     tool: tool(),
@@ -166,9 +196,10 @@ async function run(values: Values): Promise<number> {
     functions: model.functions.length,
     operators,
     batchNormalizations: batchNormalizations(viewOf(edits.base ?? model), data.folds, data.kept, place),
-    affine: countsOf(data).affine,
+    affine,
     merges: data.merges,
     unmerged: data.unmerged,
+    ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
   };
   print(json ? toJson(found) : lines(found, data.kept).join("\n"));
   return 0;

@@ -7,6 +7,11 @@ export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
   skip: { array: true, type: "string", requiresArg: true, describe: "Leave nodes whose name matches" },
   partial: { type: "boolean", describe: "Also fold where a node has to stay for the shift" },
+  norms: {
+    type: "boolean",
+    describe:
+      "Also move gain and shift of other normalizations (Layer, RMS, Group, Instance) into what follows, and write out computed weights",
+  },
   "no-merge": { type: "boolean", describe: "Leave parallel linear branches as they are" },
   "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
 };
@@ -32,6 +37,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     only: anyOf(texts(values, "only")),
     skip: anyOf(texts(values, "skip")),
     partial: flag(values, "partial"),
+    norms: flag(values, "norms"),
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
   };

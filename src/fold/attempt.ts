@@ -65,6 +65,8 @@ export interface Success {
   readonly touched: ReadonlySet<GraphNode>;
   /** The node itself stays, as the Add of its shift. */
   readonly stays?: boolean;
+  /** What else there is to say of it. */
+  readonly notes?: readonly string[];
 }
 
 const isMixed = ({ scale, shift }: Candidate): boolean => !isOne(scale) && !isZero(shift);
@@ -195,10 +197,7 @@ export class Attempts {
   }
 
   /** Node count and storage ranges of what an attempt changed. */
-  private checkTouched(
-    members: readonly Candidate[],
-    touched: ReadonlyMap<GraphNode, NodeState | undefined>,
-  ): Refused | undefined {
+  checkTouched(members: readonly Candidate[], touched: ReadonlyMap<GraphNode, NodeState | undefined>): Refused | undefined {
     let inserted = 0;
     for (const [node, before] of touched) {
       const state = this.draft.state(node);

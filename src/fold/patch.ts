@@ -43,6 +43,9 @@ class Patcher {
   /** Operands that read a new constant instead of the value they read before. */
   private readonly replaced = new Map<GraphNode, Map<number, string>>();
   private readonly changes = new Map<GraphNode, TensorChange[]>();
+  private readonly settledFor = new Map<GraphNode, TensorChange[]>();
+  /** New constants by what they hold: one that several operators of a graph were given is written once. */
+  private readonly common = new Map<Param, { readonly scope: Scope; readonly name: string }>();
   /** How many changed operands derive from each constant. */
   private readonly wanted = new Map<GraphValue, number>();
   private readonly dead = new Set<GraphValue>();
@@ -59,9 +62,11 @@ class Patcher {
         if (source !== undefined) this.wanted.set(source, (this.wanted.get(source) ?? 0) + 1);
     }
     for (const [node, state] of changed) this.mark(node, state);
+    for (const [value, param] of this.plan.settled) this.settle(value, param);
     this.sweepAll();
     for (const [node, state] of changed) if (!node.removed) this.constants(node, state);
     for (const node of this.plan.view.nodes) if (!node.removed) this.rewrite(node);
+    for (const [node, list] of this.settledFor) this.changes.set(node, [...list, ...(this.changes.get(node) ?? [])]);
     return { edits: this.edits, changes: this.changes };
   }
 
@@ -81,6 +86,19 @@ class Patcher {
       this.edits.dropNodes.push(node.record);
       // Whichever of its two names nothing produces any more is gone.
       for (const value of [...node.inputs, ...node.outputs]) if (value !== undefined && isGone(value)) this.forget(value);
+    }
+  }
+
+  /** A computed constant becomes an initializer of its own name; what computed it goes. */
+  private settle(value: GraphValue, param: Param): void {
+    const producer = value.producer as GraphNode;
+    this.addConstant(producer, value.name, param);
+    producer.removed = true;
+    this.edits.dropNodes.push(producer.record);
+    for (const input of producer.inputs) if (input !== undefined) this.sweep(input);
+    for (const { node } of value.uses) {
+      const change = { from: "", to: value.name, dtype: param.dtype, dims: param.dims };
+      this.settledFor.set(node, [...(this.settledFor.get(node) ?? []), change]);
     }
   }
 
@@ -135,10 +153,18 @@ class Patcher {
   }
 
   private writeNew(node: GraphNode, index: number, param: Param): string {
-    const name = this.fresh(param.source?.name ?? this.biasName(node));
+    const known = this.common.get(param);
+    const name = known?.scope === node.scope ? known.name : this.fresh(param.source?.name ?? param.name ?? this.biasName(node));
     this.operand(node, index, name);
+    if (known?.name === name) return name;
     this.addConstant(node, name, param);
+    if (this.hasInitializers(node.scope)) this.common.set(param, { scope: node.scope, name });
     return name;
+  }
+
+  /** False where a new constant has to be a node, which only what follows it may read. */
+  private hasInitializers({ record }: Scope): boolean {
+    return isGraph(record) && this.plan.view.model.irVersion >= 4;
   }
 
   /** A name for a bias an operator did not have: the weight's with "bias" for "weight", as exporters do. */

@@ -8,7 +8,7 @@ import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { isOne, isZero } from "../rules/params.ts";
-import { isRefused, refuse, withParam } from "../rules/types.ts";
+import { isRefused, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { bypass } from "./bypass.ts";
@@ -19,7 +19,9 @@ import { countNodes, keptBecause, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import { mergeRegions } from "./merge.ts";
+import { Norms } from "./norms.ts";
 import type { Counts, Fold, Kept, NodeRef, PlanData } from "./types.ts";
+import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
 export interface PlanOptions extends AttemptOptions {
   /** Node names (or first outputs) to fold; everything when absent. */
@@ -31,6 +33,8 @@ export interface PlanOptions extends AttemptOptions {
   readonly assumeConstant?: boolean;
   /** Merges parallel linear branches into one convolution (default true). */
   readonly merge?: boolean;
+  /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
+  readonly norms?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -41,6 +45,8 @@ export interface PlanDraft {
   readonly removed: readonly GraphNode[];
   /** Constants that operators which stay no longer read. */
   readonly orphans: readonly GraphValue[];
+  /** Computed weights that become initializers. */
+  readonly settled: ReadonlyMap<GraphValue, Param>;
   readonly data: Omit<PlanData, "after">;
   /** Node counts of the graph as it is now, with nodes the patch inserts: call it when it has dropped what nobody reads any more. */
   readonly count: (inserted: readonly string[]) => Counts;
@@ -135,6 +141,8 @@ class Planner {
   private readonly absorbers: GraphNode[][] = [];
   /** Something was left for the next round. */
   private deferred = false;
+  private readonly settled = new Map<GraphValue, Param>();
+  private readonly norms: Norms;
 
   constructor(
     private readonly view: GraphView,
@@ -145,6 +153,7 @@ class Planner {
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
     this.attempts = new Attempts(this.draft, options);
+    this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
   run(): PlanDraft {
@@ -164,21 +173,65 @@ class Planner {
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
+    const more = this.options.norms === true ? this.beyond() : undefined;
     // Told in the order of the graph, in whichever order they were found.
     const places = new Map(view.nodes.map((node, i) => [nodeKey(refOf(node)), i]));
     const placeOf = (i: number) => places.get(nodeKey(this.folds[i].node)) ?? 0;
     const told = [...this.folds.keys()].sort((a, b) => placeOf(a) - placeOf(b));
     const folds = told.map((from, i) => ({ ...this.folds[from], id: i + 1 }));
-    const data = { folds, kept: [...kept.values()], merges, unmerged, before };
+    const data = {
+      folds,
+      kept: [...kept.values(), ...(more?.kept ?? [])],
+      merges,
+      unmerged,
+      before: { ...before, ...more?.counts },
+    };
     return {
       view,
       draft: this.draft,
       removed: this.removed,
       orphans: this.orphans,
+      settled: this.settled,
       absorbers: told.map((i) => this.absorbers[i]),
       data,
       count: (inserted) => this.count(affines, inserted),
     };
+  }
+
+  /**
+   * Normalizations by statistics of the data, and computed weights. They come last: an affine node may still go back into a
+   * normalization, and a weight that a fold has changed is written anyway.
+   */
+  private beyond() {
+    const left = (node: GraphNode) => !node.removed && this.candidate(node) === undefined;
+    let kept: Kept[];
+    let folds: number;
+    // What leaves one of them may come to another that had nothing to give before.
+    do {
+      folds = this.folds.length;
+      kept = [...this.settle(this.view.nodes.filter((node) => left(node) && this.norms.applies(node))).values()];
+    } while (this.folds.length > folds);
+    const emptied = new Set(this.folds.map(({ node }) => nodeKey(node)));
+    kept = kept.filter(({ node }) => !emptied.has(nodeKey(node)));
+    const norms = this.folds.filter(({ kind }) => kind === "norm").length + kept.length;
+    const weights = computedWeights(this.view, this.draft);
+    for (const weight of weights) kept.push(...this.settleWeight(weight));
+    return { kept, counts: { norms, weights: weights.length } };
+  }
+
+  /** Writes out a computed weight, or says why not. */
+  private settleWeight(weight: ComputedWeight): Kept[] {
+    const { node, value, readers, operators } = weight;
+    const own = this.excluded(node) ?? settled(weight, this.draft, this.options.exactRanges ?? false);
+    if ("refused" in own) return [keptBecause({ node, kind: "weight", refusal: own }, own)];
+    if ("refusal" in own) return [keptBecause(own, own.refusal)];
+    this.settled.set(value, own);
+    const rank = own.dims.length;
+    const notes = [`computed once and for all from ${operators} constant ${operators === 1 ? "operator" : "operators"}`];
+    const map = { input: 0, scale: uniform(rank, 1), shift: uniform(rank, 0), proven: true, notes };
+    const success = { direction: "evaluated" as const, visited: readers, touched: new Set(readers) };
+    this.folds.push(this.describe({ node, kind: "weight", ...map }, success));
+    return [];
   }
 
   private count(affines: number, inserted: readonly string[]): Counts {
@@ -351,20 +404,17 @@ class Planner {
 
   /** Folds a node, or says why not. */
   private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
-    const found = bias ? this.candidate(node) : this.find(node);
+    const found = bias ? this.candidate(node) : (this.find(node) ?? this.norms.candidate(node));
     if (found === undefined) return undefined;
     if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return keptBecause(found, found.refusal);
-    if (this.options.unproven?.has(nodeKey(refOf(node))) === true) {
-      return keptBecause(found, refuse("not-proven", "could be folded, but the result was not shown to be equivalent"));
-    }
-    if (this.isExcluded(node)) {
-      return keptBecause(found, refuse("excluded-by-user", "is excluded by --only or --skip"));
-    }
-    const current = currentMap(found, this.draft);
+    const excluded = this.excluded(node);
+    if (excluded !== undefined) return keptBecause(found, excluded);
+    const norm = found.kind === "norm";
+    const current = norm ? found : currentMap(found, this.draft);
     if (isRefused(current)) return keptBecause(found, current);
     const mark = this.draft.mark();
-    const outcome = this.attempts.attempt(current);
+    const outcome = norm ? this.norms.empty(current) : this.attempts.attempt(current);
     if ("direction" in outcome) {
       if (later && this.onlyMoves(current, outcome)) {
         this.draft.undo(mark);
@@ -387,6 +437,13 @@ class Planner {
       const found = this.find(node);
       return found !== undefined && !("refusal" in found) && found.kind === "affine";
     });
+  }
+
+  /** Why a node is left alone that could be folded. */
+  private excluded(node: GraphNode): Refused | undefined {
+    if (this.options.unproven?.has(nodeKey(refOf(node))) === true)
+      return refuse("not-proven", "could be folded, but the result was not shown to be equivalent");
+    return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
   }
 
   /** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
@@ -420,7 +477,8 @@ class Planner {
 
   private commit(found: Candidate, success: Success): void {
     const { node } = found;
-    this.folds.push(this.describe(found, success));
+    this.folds.push(this.describe({ ...found, notes: [...found.notes, ...(success.notes ?? [])] }, success));
+    if (found.kind === "norm") return;
     if (success.stays === true) {
       for (const value of node.inputs.splice(1)) {
         if (value === undefined) continue;

@@ -14,8 +14,11 @@ export interface NodeRef {
   readonly output: string;
 }
 
-/** A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg). */
-export type AffineKind = "batch-normalization" | "affine";
+/**
+ * A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg); with the option `norms` also a
+ * normalization by statistics of the data, whose gain and shift leave while it stays, and a weight that constants compute.
+ */
+export type AffineKind = "batch-normalization" | "affine" | "norm" | "weight";
 
 /** A constant that is rewritten: `from` keeps its bytes when others still use it. */
 export interface TensorChange {
@@ -27,7 +30,7 @@ export interface TensorChange {
   readonly dims: readonly number[];
 }
 
-/** One node removed, and the operators that took its scale and shift. */
+/** One node removed (a "norm": emptied), and the operators that took its scale and shift. */
 export interface Fold {
   readonly id: number;
   readonly node: NodeRef;
@@ -75,6 +78,9 @@ export interface Counts {
   readonly batchNormalizations: number;
   /** Other constant affine nodes. */
   readonly affines: number;
+  /** With the option `norms`: normalizations with a gain or shift of their own, and weights that constants compute. */
+  readonly norms?: number;
+  readonly weights?: number;
   /** Nodes per operator type (domain prefixed when not the default), all scopes together. */
   readonly operators: Readonly<Record<string, number>>;
 }

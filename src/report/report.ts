@@ -53,6 +53,9 @@ export interface Report {
   readonly batchNormalization: NodeCounts;
   /** Other constant affine operators: Mul, Add, Sub, Div, Neg. */
   readonly affine: NodeCounts;
+  /** Where they were asked for: other normalizations with a gain or shift ("folded": emptied), and weights that constants compute. */
+  readonly norm?: NodeCounts;
+  readonly weight?: NodeCounts;
   readonly operators: {
     readonly before: Readonly<Record<string, number>>;
     readonly after: Readonly<Record<string, number>>;
@@ -94,15 +97,18 @@ export function modelFacts(model: Model, file: FileFacts): ModelFacts {
   };
 }
 
-/** Nodes before, folded and kept, for each kind. */
-export function countsOf(plan: PlanData): { batchNormalization: NodeCounts; affine: NodeCounts } {
+/** Nodes before, folded and kept, for each kind; `norm` and `weight` where they were asked for. */
+export function countsOf(plan: PlanData): Pick<Report, "batchNormalization" | "affine" | "norm" | "weight"> {
   const count = (kind: AffineKind, before: number): NodeCounts => {
     const of = (list: readonly { readonly kind: AffineKind }[]) => list.filter((entry) => entry.kind === kind).length;
     return { before, folded: of(plan.folds), kept: of(plan.kept) };
   };
+  const { batchNormalizations, affines, norms, weights } = plan.before;
   return {
-    batchNormalization: count("batch-normalization", plan.before.batchNormalizations),
-    affine: count("affine", plan.before.affines),
+    batchNormalization: count("batch-normalization", batchNormalizations),
+    affine: count("affine", affines),
+    ...(norms === undefined ? {} : { norm: count("norm", norms) }),
+    ...(weights === undefined ? {} : { weight: count("weight", weights) }),
   };
 }
 

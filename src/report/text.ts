@@ -33,6 +33,7 @@ export function foldLine(fold: Fold): string {
   const into = targets.length === 0 ? "nothing left to do" : listed(targets);
   const through = fold.through.length === 0 ? "" : ` through ${listed(fold.through.map(nodeLabel))}`;
   const [low, high] = fold.scaleRange;
+  if (fold.kind === "weight") return `${nodeLabel(fold.node)} -> ${into} (${printable(fold.notes.join("; "))})`;
   const gains = low === high ? `gain ${brief(low)}` : `gains ${brief(low)} to ${brief(high)}`;
   const notes = fold.notes.length === 0 ? "" : `; ${printable(fold.notes.join("; "))}`;
   return `${nodeLabel(fold.node)} -> ${into}${through} (${gains}${notes})`;
@@ -59,10 +60,10 @@ export function inlinedLine({ function: label, calls, dropped }: InlinedFunction
 /** Constant Mul, Add and the like that stay are listed up to this many; of more, how many have which reason. */
 const MOST_AFFINE = 8;
 
-/** One line for each BatchNormalization that stays; the other operators too, or a count by reason where they are many. */
+/** One line for each normalization or weight that stays; constant operators too, or a count by reason where they are many. */
 export function keptLines(kept: readonly Kept[]): string[] {
-  const norms = kept.filter((entry) => entry.kind === "batch-normalization").map(keptLine);
-  const others = kept.filter((entry) => entry.kind !== "batch-normalization");
+  const norms = kept.filter((entry) => entry.kind !== "affine").map(keptLine);
+  const others = kept.filter((entry) => entry.kind === "affine");
   if (others.length <= MOST_AFFINE) return [...norms, ...others.map(keptLine)];
   const counts = new Map<Kept["code"], number>();
   for (const { code } of others) counts.set(code, (counts.get(code) ?? 0) + 1);
@@ -78,8 +79,16 @@ export function keptLine(kept: Kept): string {
   return `${label} [${kept.code}] ${said} ${REASONS[kept.code].advice}`;
 }
 
-function countLine(what: string, counts: NodeCounts): string {
-  return `${what}: ${counts.before} before, ${counts.folded} folded, ${counts.kept} kept`;
+function countLine(what: string, counts: NodeCounts, done = "folded"): string {
+  return `${what}: ${counts.before} before, ${counts.folded} ${done}, ${counts.kept} kept`;
+}
+
+/** What is counted only where it was asked for. */
+export function normLines({ norm, weight }: Pick<Report, "norm" | "weight">): string[] {
+  return [
+    ...(norm === undefined ? [] : [countLine("other normalizations with a gain or shift", norm, "emptied")]),
+    ...(weight === undefined ? [] : [countLine("computed weights", weight, "written out")]),
+  ];
 }
 
 function section(title: string, lines: readonly string[], style: Style): string[] {
@@ -113,6 +122,8 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     ...list.filter((entry) => !isBatchNorm(entry)),
   ];
   const changed = report.folds.length + report.merges.length > 0;
+  const foldsOf = (...kinds: Fold["kind"][]) => byKind(report.folds.filter(({ kind }) => kinds.includes(kind)));
+  const [removed, emptied, settled] = [foldsOf("batch-normalization", "affine"), foldsOf("norm"), foldsOf("weight")];
   return [
     `${style("bold", printable(input.file))}  ${byteSize(input.bytes)}, IR ${input.irVersion}, ${printable(listed(opsets))}` +
       `${by === "" ? "" : `, by ${printable(by)}`}`,
@@ -122,7 +133,10 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     countLine("BatchNormalization", report.batchNormalization),
     countLine("other constant affine operators", report.affine),
     ...section("Calls of the model's functions written out", (report.inlined ?? []).map(inlinedLine), style),
-    ...section(`Folded (${plural(report.folds.length, "node")})`, byKind(report.folds).map(foldLine), style),
+    ...normLines(report),
+    ...section(`Folded (${plural(removed.length, "node")})`, removed.map(foldLine), style),
+    ...section(`Emptied (${plural(emptied.length, "normalization")})`, emptied.map(foldLine), style),
+    ...section(`Written out (${plural(settled.length, "weight")})`, settled.map(foldLine), style),
     ...section(`Merged (${plural(report.merges.length, "region")})`, report.merges.map(mergeLine), style),
     ...section(`Parallel branches left (${plural(report.unmerged.length, "region")})`, report.unmerged.map(unmergedLine), style),
     ...section(`Kept (${plural(report.kept.length, "node")})`, keptLines(report.kept), style),

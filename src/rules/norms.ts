@@ -1,7 +1,7 @@
 /**
  * Normalisations by statistics of the tensor itself, y = γ·n + β, n = (x − μ)/√(σ² + ε) over sets of elements: per (n, c)
  * (InstanceNormalization), per (n, group) (GroupNormalization), over the axes from `axis` on (LayerNormalization;
- * RMSNormalization without μ and β).
+ * RMSNormalization without μ and β). Nothing of γ and β depends on the data: `ownMap` gives them as a map of n.
  *   back     scale  γ' = s·γ, β' = s·β        shift  β' = β + t        where γ and β have a number for each place
  *   forward  shift that is constant on each set: μ takes it away (not RMS)
  *            scale ±k, k > 0 the same everywhere, the sign constant on each set: n(k·x; ε) = n(x; ε/k²), the sign goes into γ.
@@ -12,7 +12,7 @@
  * ONNX InstanceNormalization 6, 22; GroupNormalization 18 (γ, β per group), 21 (per channel); LayerNormalization 17;
  * RMSNormalization 23; LpNormalization 1, 22; MeanVarianceNormalization 9, 13; Softmax 1, 11 (from `axis` on), 13.
  */
-import { axesOf, every, map, numberOf, type Spread, simplify, take } from "../affine/spread.ts";
+import { along, axesOf, every, map, numberOf, type Spread, simplify, take, uniform } from "../affine/spread.ts";
 import { floatAttribute, fresh, scaled, shifted, vectorOn } from "./params.ts";
 import {
   absorb,
@@ -175,6 +175,49 @@ const forwardDirection: MoveFn = (at, by) => {
   if (!every(s, (v) => v !== 0)) return refuse("sign-blocks", "normalizes, and a gain of zero would leave nothing to normalize");
   return every(s, (v) => v > 0) ? VANISHED : [{ pass: [map(s, Math.sign)] }];
 };
+
+/** Operators with γ (input 1) and, but for RMSNormalization, β (input 2). */
+const AFFINE = new Set(["InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"]);
+
+/** What γ and β make of n(x): y = scale ⊙ n + shift, in the rank of the output. */
+export interface OwnMap {
+  readonly scale: Spread;
+  readonly shift: Spread;
+}
+
+/** γ and β as maps of the output; undefined for an operator that has none, a refusal where they are not constants that fit. */
+export function ownMap(at: RuleNode): OwnMap | Refused | undefined {
+  if (at.node.domain !== "" || !AFFINE.has(at.state.opType)) return undefined;
+  const rank = at.inShape(0)?.length;
+  if (rank === undefined) return refuse("shape-unknown", "has an input of unknown rank", { value: at.node.inputs[0] });
+  const scale = laidOut(at, 1, rank, "scale");
+  if (isRefused(scale)) return scale;
+  const shift = at.has(2) ? laidOut(at, 2, rank, "bias") : uniform(rank, 0);
+  return isRefused(shift) ? shift : { scale, shift };
+}
+
+/** A parameter over the axes of the output, each number as often as it is used. */
+function laidOut(at: RuleNode, index: number, rank: number, name: string): Spread | Refused {
+  const param = at.param(index);
+  if (isRefused(param)) return param.refused === "weight-not-constant" ? { ...param, refused: "parameter-not-constant" } : param;
+  const { dims } = param;
+  const misfit = refuse("parameter-shape", `has a ${name} of shape [${dims.join(", ")}] for an input of rank ${rank}`);
+  const data = param.values();
+  const odd = data.findIndex((v) => !Number.isFinite(v));
+  if (odd >= 0) return refuse("parameter-not-finite", `has the ${name} ${data[odd]}`, { value: at.node.inputs[index] });
+  if (!GROUPED.has(at.node.opType)) {
+    const lead = rank - dims.length;
+    return lead < 0 ? misfit : simplify({ dims: [...new Array<number>(lead).fill(1), ...dims], data });
+  }
+  if (dims.length !== 1 || rank < 2) return misfit;
+  const perGroup = at.node.opType === "GroupNormalization" && at.version < 21;
+  const width = perGroup ? groupWidth(at) : 1;
+  if (width === undefined) return refuse("shape-unknown", "has an unknown number of channels", { value: at.node.inputs[0] });
+  const channels = at.inShape(0)?.[1];
+  if (!Number.isInteger(width) || (typeof channels === "number" && channels !== data.length * width)) return misfit;
+  const vector = Float64Array.from({ length: data.length * width }, (_, c) => data[Math.floor(c / width)]);
+  return simplify(along(rank, 1, vector));
+}
 
 export const norms: readonly Rule[] = [
   ...alike("InstanceNormalization GroupNormalization LayerNormalization", { backScale, backShift, forwardScale, forwardShift }),

@@ -21,6 +21,8 @@ export interface Param {
   readonly dims: readonly number[];
   /** The constant of the file it derives from; undefined when the operator had none. */
   readonly source: GraphValue | undefined;
+  /** What a new constant is called in the file; a name made from its operator's when absent. */
+  readonly name?: string;
   /** Fresh numbers the caller may overwrite; product(dims) of them. */
   values(): Float64Array;
   /** Largest factor by which any element was multiplied so far; lets a range check skip safe constants. */

@@ -147,9 +147,13 @@ const norm = {
   forwardScale: renumber(false, emptied, (_at, s) => map(s, Math.abs)),
 };
 
+/** How much a Pad adds, or crops, before and after each of its axes. */
+const amounts = (at: RuleNode): readonly number[] | undefined =>
+  at.has(1) ? at.facts.numbers(at.node.inputs[1]) : (at.ints("pads") ?? at.ints("paddings"));
+
 /** Axes that a Pad widens; undefined when not known. */
 function paddedAxes(at: RuleNode, rank: number): number[] | undefined {
-  const pads = at.has(1) ? at.facts.numbers(at.node.inputs[1]) : (at.ints("pads") ?? at.ints("paddings"));
+  const pads = amounts(at);
   const axes = at.has(3) ? at.facts.numbers(at.node.inputs[3]) : Array.from({ length: rank }, (_, i) => i);
   if (pads === undefined || axes === undefined) return undefined;
   return axes.filter((_, i) => pads[i] !== 0 || pads[i + axes.length] !== 0).map((a) => (a < 0 ? a + rank : a));
@@ -163,7 +167,9 @@ function pad(kind: Kind, back: boolean): MoveFn {
     const axes = paddedAxes(at, s.dims.length);
     if (axes === undefined) return refuse("shape-unknown", "pads by amounts that are computed at run time");
     if (axesOf(s).some((a) => axes.includes(a))) return refuse("axis-blocks", "pads the axis of the map");
-    if (at.string("mode", "constant") !== "constant") return [{ pass: [s] }];
+    // Exporters pad by nothing where a size happens to fit: its value is then nobody's.
+    const fills = amounts(at)?.some((n) => n > 0) === true;
+    if (!fills || at.string("mode", "constant") !== "constant") return [{ pass: [s] }];
     const value = at.version < 11 ? at.float("value", 0) : 0;
     const given = at.version >= 11 && at.has(2) ? at.param(2) : undefined;
     if (given !== undefined && isRefused(given)) return given;
