@@ -28,6 +28,7 @@ describe("planOptionsOf", () => {
       only: undefined,
       skip: undefined,
       partial: false,
+      norms: false,
       merge: true,
       assumeConstant: false,
     });
