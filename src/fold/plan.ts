@@ -11,6 +11,7 @@ import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
+import { moveBiases } from "./biases.ts";
 import { bypass } from "./bypass.ts";
 import { type Candidate, candidateOf, type Rejected } from "./candidates.ts";
 import { Constants } from "./constants.ts";
@@ -171,6 +172,7 @@ class Planner {
       kept,
     );
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    for (const { host, into } of moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node))) this.share(host, into);
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
     const more = this.options.norms === true ? this.beyond() : undefined;
@@ -344,6 +346,15 @@ class Planner {
     for (const { node } of removed) this.removed.push(node);
     this.forward(new Map(removed.map(({ node, host }) => [node, host])));
     return { merges, unmerged, merged };
+  }
+
+  /** What went into the bias of `host` is with `others` now. */
+  private share(host: GraphNode, others: readonly GraphNode[]): void {
+    for (const [i, fold] of this.folds.entries()) {
+      if (!this.absorbers[i].includes(host)) continue;
+      this.absorbers[i] = [...new Set([...this.absorbers[i], ...others])];
+      this.folds[i] = { ...fold, into: this.absorbers[i].map((node) => ({ node: refOf(node), tensors: [] })) };
+    }
   }
 
   /** What went into a layer that has merged since is in the merged one now. */
