@@ -2,6 +2,7 @@
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import type { Refused } from "../rules/types.ts";
 import type { Candidate, Rejected } from "./candidates.ts";
+import type { Draft } from "./draft.ts";
 import type { Counts, Kept, NodeRef } from "./types.ts";
 
 export const refOf = (node: GraphNode): NodeRef => ({
@@ -11,6 +12,9 @@ export const refOf = (node: GraphNode): NodeRef => ({
   name: node.record.name,
   output: node.record.outputs.find((name) => name !== "") ?? "",
 });
+
+/** A node of the file as a key: its graph and its place there. */
+export const nodeKey = ({ scope, index }: Pick<NodeRef, "scope" | "index">): string => `${scope}#${index}`;
 
 /** "Conv conv1", or by its first output when it has no name. */
 export const nameOf = (node: GraphNode): string => {
@@ -32,6 +36,24 @@ export function countNodes(view: GraphView, affines: number): Counts {
     }
   }
   return { nodes, batchNormalizations: operators.BatchNormalization ?? 0, affines, operators };
+}
+
+/** Node counts of the graph as a plan leaves it: with operators that changed their type (MatMul that became Gemm), and new ones. */
+export function countPlanned(view: GraphView, draft: Draft, affines: number, inserted: readonly string[]): Counts {
+  const counted = countNodes(view, affines);
+  const operators = { ...counted.operators };
+  const add = (type: string, by: number) => {
+    operators[type] = (operators[type] ?? 0) + by;
+    if (operators[type] === 0) delete operators[type];
+  };
+  for (const type of inserted) add(type, 1);
+  for (const [node, { opType }] of draft.changed()) {
+    if (opType === node.opType || node.removed) continue;
+    add(node.opType, -1);
+    add(opType, 1);
+  }
+  const nodes = counted.nodes + inserted.length;
+  return { ...counted, nodes, batchNormalizations: operators.BatchNormalization ?? 0, operators };
 }
 
 /** The two ways out of a node, each with what stopped it. */

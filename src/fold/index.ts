@@ -2,12 +2,14 @@
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { planCalls } from "./calls.ts";
+import { nodeKey } from "./describe.ts";
 import { patch } from "./patch.ts";
-import { nodeKey, type PlanOptions } from "./plan.ts";
+import type { PlanOptions } from "./plan.ts";
 import type { NodeRef, PlanData } from "./types.ts";
 
+export { nodeKey } from "./describe.ts";
 export type { PlanOptions } from "./plan.ts";
-export { nodeKey } from "./plan.ts";
+
 export { LateRefusal } from "./range.ts";
 export type * from "./types.ts";
 

@@ -2,8 +2,9 @@
  * Finds the folds of a model. Every constant affine node y = s ⊙ x + t is tried, in topological order and again until
  * nothing moves (attempt.ts has the ways out of one node); then parallel linear branches merge, and what that opened is tried.
  */
-import { numberOf, type Spread, uniform } from "../affine/spread.ts";
+import { uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
+import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
@@ -12,16 +13,16 @@ import { isRefused, type Param, type Refused, refuse, withParam } from "../rules
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { moveBiases } from "./biases.ts";
-import { bypass } from "./bypass.ts";
 import { type Candidate, candidateOf, type Rejected } from "./candidates.ts";
 import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
-import { countNodes, keptBecause, refOf } from "./describe.ts";
+import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
+import { Ledger } from "./ledger.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
-import type { Counts, Fold, Kept, NodeRef, PlanData } from "./types.ts";
+import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
 export interface PlanOptions extends AttemptOptions {
@@ -55,9 +56,6 @@ export interface PlanDraft {
   readonly absorbers: readonly (readonly GraphNode[])[];
 }
 
-/** A node of the file as a key: its graph and its place there. */
-export const nodeKey = ({ scope, index }: Pick<NodeRef, "scope" | "index">): string => `${scope}#${index}`;
-
 /** This many nodes around one operator are tried together first. */
 const MANY = 32;
 
@@ -90,43 +88,13 @@ function planFrom(model: Model, options: PlanOptions, first: 0 | 1): PlanDraft {
 const gain = ({ removed, draft }: PlanDraft): number =>
   removed.length - [...draft.changed()].filter(([node, { bias }]) => bias !== undefined && !node.removed).length;
 
-function checkGraph(view: GraphView): void {
-  for (const node of view.cyclic) {
-    throw new BnfoldError(
-      "model",
-      "the graph has a cycle",
-      { file: view.model.files.main.name, node: node.label },
-      "Run ONNX's checker on the file.",
-    );
-  }
-  for (const node of view.nodes) {
-    const at = node.inputs.findIndex((value, i) => value === undefined && node.record.inputs[i] !== "");
-    if (
-      at < 0 &&
-      !node.inputs.some(
-        (v) => v !== undefined && !v.isInput && v.producer === undefined && v.initializer === undefined && v.sparse === undefined,
-      )
-    )
-      continue;
-    const missing = node.record.inputs[Math.max(at, 0)];
-    throw new BnfoldError(
-      "model",
-      `input ${Math.max(at, 0)} "${missing}" is neither an initializer, nor a graph input, nor the output of a node`,
-      { file: view.model.files.main.name, node: node.label, tensor: missing },
-      "Run ONNX's checker on the file.",
-    );
-  }
-  const loose = view.model.graph.outputs.find(({ name }) => {
-    const value = view.main.values.get(name);
-    return value === undefined || (!value.isInput && !value.producer && !value.initializer && !value.sparse);
-  });
-  if (loose === undefined) return;
-  throw new BnfoldError(
-    "model",
-    `the graph's output "${loose.name}" is neither the output of a node, nor an initializer, nor a graph input`,
-    { file: view.model.files.main.name, tensor: loose.name },
-    "Run ONNX's checker on the file.",
-  );
+/** What went into a layer that has merged since is in the merged one now. */
+function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, GraphNode[]> {
+  const last = (node: GraphNode): GraphNode => {
+    const host = hosts.get(node);
+    return host === undefined ? node : last(host);
+  };
+  return new Map([...hosts.keys()].map((node) => [node, [last(node)]]));
 }
 
 const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
@@ -136,10 +104,7 @@ class Planner {
   private readonly constants: Constants;
   private readonly draft: Draft;
   private readonly attempts: Attempts;
-  private readonly folds: Fold[] = [];
-  private readonly removed: GraphNode[] = [];
-  private readonly orphans: GraphValue[] = [];
-  private readonly absorbers: GraphNode[][] = [];
+  private readonly ledger = new Ledger();
   /** Something was left for the next round. */
   private deferred = false;
   private readonly settled = new Map<GraphValue, Param>();
@@ -172,15 +137,12 @@ class Planner {
       kept,
     );
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
-    for (const { host, into } of moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node))) this.share(host, into);
+    const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
+    this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
     const more = this.options.norms === true ? this.beyond() : undefined;
-    // Told in the order of the graph, in whichever order they were found.
-    const places = new Map(view.nodes.map((node, i) => [nodeKey(refOf(node)), i]));
-    const placeOf = (i: number) => places.get(nodeKey(this.folds[i].node)) ?? 0;
-    const told = [...this.folds.keys()].sort((a, b) => placeOf(a) - placeOf(b));
-    const folds = told.map((from, i) => ({ ...this.folds[from], id: i + 1 }));
+    const { folds, absorbers } = this.ledger.told(view);
     const data = {
       folds,
       kept: [...kept.values(), ...(more?.kept ?? [])],
@@ -188,16 +150,11 @@ class Planner {
       unmerged,
       before: { ...before, ...more?.counts },
     };
-    return {
-      view,
-      draft: this.draft,
-      removed: this.removed,
-      orphans: this.orphans,
-      settled: this.settled,
-      absorbers: told.map((i) => this.absorbers[i]),
-      data,
-      count: (inserted) => this.count(affines, inserted),
-    };
+    const { draft, settled, ledger } = this;
+    const { removed, orphans } = ledger;
+    const left = affines - ledger.of("affine").length;
+    const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
+    return { view, draft, removed, orphans, settled, absorbers, data, count };
   }
 
   /**
@@ -210,12 +167,13 @@ class Planner {
     let folds: number;
     // What leaves one of them may come to another that had nothing to give before.
     do {
-      folds = this.folds.length;
+      folds = this.ledger.length;
       kept = [...this.settle(this.view.nodes.filter((node) => left(node) && this.norms.applies(node))).values()];
-    } while (this.folds.length > folds);
-    const emptied = new Set(this.folds.map(({ node }) => nodeKey(node)));
-    kept = kept.filter(({ node }) => !emptied.has(nodeKey(node)));
-    const norms = this.folds.filter(({ kind }) => kind === "norm").length + kept.length;
+    } while (this.ledger.length > folds);
+    const emptied = this.ledger.of("norm");
+    const keys = new Set(emptied.map(nodeKey));
+    kept = kept.filter(({ node }) => !keys.has(nodeKey(node)));
+    const norms = emptied.length + kept.length;
     const weights = computedWeights(this.view, this.draft);
     for (const weight of weights) kept.push(...this.settleWeight(weight));
     return { kept, counts: { norms, weights: weights.length } };
@@ -230,17 +188,10 @@ class Planner {
     this.settled.set(value, own);
     const rank = own.dims.length;
     const notes = [`computed once and for all from ${operators} constant ${operators === 1 ? "operator" : "operators"}`];
-    const map = { input: 0, scale: uniform(rank, 1), shift: uniform(rank, 0), proven: true, notes };
+    const map = { scale: uniform(rank, 1), shift: uniform(rank, 0), notes };
     const success = { direction: "evaluated" as const, visited: readers, touched: new Set(readers) };
-    this.folds.push(this.describe({ node, kind: "weight", ...map }, success));
+    this.ledger.enter({ node, kind: "weight", ...map }, success);
     return [];
-  }
-
-  private count(affines: number, inserted: readonly string[]): Counts {
-    const counted = countNodes(this.view, affines - this.folds.filter((fold) => fold.kind === "affine").length);
-    const operators = { ...counted.operators };
-    for (const type of inserted) operators[type] = (operators[type] ?? 0) + 1;
-    return this.retyped({ ...counted, nodes: counted.nodes + inserted.length, operators });
   }
 
   /** Tries nodes, alone and together, until nothing moves; what is left, each with its reason, in topological order. */
@@ -263,7 +214,7 @@ class Planner {
       const members = group.filter(({ node }) => !node.removed).flatMap(({ node }) => this.movable(node) ?? []);
       const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
       if (success === undefined) continue;
-      for (const member of members) this.commit(member, success);
+      for (const member of members) this.ledger.commit(member, success);
       any = true;
     }
     return any ? nodes.filter((node) => !node.removed) : nodes;
@@ -336,57 +287,22 @@ class Planner {
     const isConstant = (value: GraphValue) => this.constants.has(value);
     const result = mergeRegions(this.view, this.draft, { affineOf, isConstant, allowed: (node) => !this.isExcluded(node) });
     const { merges, unmerged, removed, reused } = result;
-    this.orphans.push(...result.orphans);
+    this.ledger.orphans.push(...result.orphans);
     for (const { node, host } of [...removed, ...reused]) {
       merged.add(node);
       const candidate = kept.has(node) ? known.get(node) : undefined;
       if (candidate !== undefined)
-        this.folds.push(this.describe(candidate, { direction: "merged", visited: [host], touched: new Set([host]) }));
+        this.ledger.enter(candidate, { direction: "merged", visited: [host], touched: new Set([host]) });
     }
-    for (const { node } of removed) this.removed.push(node);
-    this.forward(new Map(removed.map(({ node, host }) => [node, host])));
+    for (const { node } of removed) this.ledger.removed.push(node);
+    this.ledger.reassign(lastHosts(new Map(removed.map(({ node, host }) => [node, host]))));
     return { merges, unmerged, merged };
-  }
-
-  /** What went into the bias of `host` is with `others` now. */
-  private share(host: GraphNode, others: readonly GraphNode[]): void {
-    for (const [i, fold] of this.folds.entries()) {
-      if (!this.absorbers[i].includes(host)) continue;
-      this.absorbers[i] = [...new Set([...this.absorbers[i], ...others])];
-      this.folds[i] = { ...fold, into: this.absorbers[i].map((node) => ({ node: refOf(node), tensors: [] })) };
-    }
-  }
-
-  /** What went into a layer that has merged since is in the merged one now. */
-  private forward(hosts: ReadonlyMap<GraphNode, GraphNode>): void {
-    const last = (node: GraphNode): GraphNode => {
-      const host = hosts.get(node);
-      return host === undefined ? node : last(host);
-    };
-    for (const [i, fold] of this.folds.entries()) {
-      if (!this.absorbers[i].some((node) => hosts.has(node))) continue;
-      this.absorbers[i] = [...new Set(this.absorbers[i].map(last))];
-      this.folds[i] = { ...fold, into: this.absorbers[i].map((node) => ({ node: refOf(node), tensors: [] })) };
-    }
   }
 
   private isExcluded(node: GraphNode): boolean {
     const name = node.record.name || node.record.outputs[0];
     const unproven = this.options.unproven?.has(nodeKey(refOf(node))) === true;
     return unproven || this.options.only?.(name) === false || this.options.skip?.(name) === true;
-  }
-
-  /** Counts with operators that changed their type (MatMul that became Gemm). */
-  private retyped(counts: Counts): Counts {
-    const operators = { ...counts.operators };
-    for (const [node, state] of this.draft.changed()) {
-      if (state.opType === node.opType || node.removed) continue;
-      operators[node.opType]--;
-      if (operators[node.opType] === 0) delete operators[node.opType];
-      operators[state.opType] = (operators[state.opType] ?? 0) + 1;
-    }
-    const batchNormalizations = operators.BatchNormalization ?? 0;
-    return { ...counts, batchNormalizations, operators };
   }
 
   private find(node: GraphNode): Candidate | Rejected | undefined {
@@ -432,7 +348,7 @@ class Planner {
         this.deferred = true;
         return keptBecause(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
       }
-      this.commit(current, outcome);
+      this.ledger.commit(current, outcome);
       return undefined;
     }
     return keptBecause(found, outcome);
@@ -472,7 +388,7 @@ class Planner {
     const mark = this.draft.mark();
     for (const { node: reader, index } of output.uses) this.draft.set(reader, withParam(this.draft.state(reader), index, param));
     node.removed = true;
-    this.removed.push(node);
+    this.ledger.removed.push(node);
     const rank = param.dims.length;
     const map = {
       scale: uniform(rank, 1),
@@ -480,52 +396,7 @@ class Planner {
       notes: ["its input is constant, so it was computed once and for all"],
     };
     const touched = new Set(this.draft.since(mark).keys());
-    this.folds.push(
-      this.describe({ node, kind, input: 0, proven: true, ...map }, { direction: "evaluated", visited: [...touched], touched }),
-    );
+    this.ledger.enter({ node, kind, ...map }, { direction: "evaluated", visited: [...touched], touched });
     return undefined;
   }
-
-  private commit(found: Candidate, success: Success): void {
-    const { node } = found;
-    this.folds.push(this.describe({ ...found, notes: [...found.notes, ...(success.notes ?? [])] }, success));
-    if (found.kind === "norm") return;
-    if (success.stays === true) {
-      for (const value of node.inputs.splice(1)) {
-        if (value === undefined) continue;
-        value.release();
-        this.orphans.push(value);
-      }
-      return;
-    }
-    bypass(node, found.input, success.direction);
-    this.removed.push(node);
-  }
-
-  private describe(found: Candidate, { direction, visited, touched }: Success): Fold {
-    const into = visited.filter((node) => touched.has(node));
-    this.absorbers.push(into);
-    return {
-      id: this.folds.length + 1,
-      node: refOf(found.node),
-      kind: found.kind,
-      direction,
-      through: visited.filter((node) => !touched.has(node)).map(refOf),
-      into: into.map((node) => ({ node: refOf(node), tensors: [] })),
-      scaleRange: rangeOf(found.scale),
-      shiftRange: rangeOf(found.shift),
-      notes: found.notes,
-    };
-  }
-}
-
-function rangeOf(spread: Spread): [number, number] {
-  const only = numberOf(spread);
-  if (only !== undefined) return [only, only];
-  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const v of spread.data) {
-    low = Math.min(low, v);
-    high = Math.max(high, v);
-  }
-  return [low, high];
 }
