@@ -155,7 +155,9 @@ function gather(dims: readonly number[], strides: readonly number[], source: Flo
 /** Joins spreads along `axis`, each stretched to its size there. */
 export function join(list: readonly Spread[], axis: number, sizes: readonly number[]): Spread {
   const rank = list[0].dims.length;
-  const others = Array.from({ length: rank }, (_, i) => (i === axis ? 1 : Math.max(...list.map((s) => s.dims[i]))));
+  const others = Array.from({ length: rank }, (_, i) =>
+    i === axis ? 1 : list.reduce((most, s) => Math.max(most, s.dims[i]), 0),
+  );
   const full = list.map((s, k) => {
     let out = s;
     for (let i = 0; i < rank; i++) out = stretch(out, i, i === axis ? sizes[k] : others[i]);

@@ -139,11 +139,9 @@ export class Constants {
     while (open.length > 0) {
       const next = open[open.length - 1];
       const inputs = next.producer?.inputs ?? [];
-      const missing = inputs.filter((v) => v !== undefined && this.isFixed(v) && !made.has(v) && !this.isStored(v));
-      if (missing.length > 0) {
-        open.push(...(missing as GraphValue[]));
-        continue;
-      }
+      const known = open.length;
+      for (const v of inputs) if (v !== undefined && this.isFixed(v) && !made.has(v) && !this.isStored(v)) open.push(v);
+      if (open.length > known) continue;
       open.pop();
       if (!made.has(next)) made.set(next, this.compute(next, made));
     }

@@ -287,7 +287,7 @@ class Planner {
     const isConstant = (value: GraphValue) => this.constants.has(value);
     const result = mergeRegions(this.view, this.draft, { affineOf, isConstant, allowed: (node) => !this.isExcluded(node) });
     const { merges, unmerged, removed, reused } = result;
-    this.ledger.orphans.push(...result.orphans);
+    for (const value of result.orphans) this.ledger.orphans.push(value);
     for (const { node, host } of [...removed, ...reused]) {
       merged.add(node);
       const candidate = kept.has(node) ? known.get(node) : undefined;

@@ -75,7 +75,7 @@ export function nodesOf(expression: Expression): Set<GraphNode> {
   const open = [expression];
   for (let part = open.pop(); part !== undefined; part = open.pop()) {
     if (part.node !== undefined) nodes.add(part.node);
-    open.push(...part.parts);
+    for (const inner of part.parts) open.push(inner);
   }
   return nodes;
 }

@@ -23,7 +23,7 @@ export const withShape = ({ dtype }: At, shape: Shape | undefined): Outputs => [
 /** NumPy broadcasting of symbolic shapes; a symbol against a symbol that is not the same is unknown. */
 export function broadcastShapes(shapes: readonly (Shape | undefined)[], unknown: () => Dim): Shape | undefined {
   if (shapes.some((s) => s === undefined)) return undefined;
-  const rank = Math.max(0, ...shapes.map((s) => (s as Shape).length));
+  const rank = shapes.reduce((most, s) => Math.max(most, (s as Shape).length), 0);
   return Array.from({ length: rank }, (_, i) => {
     const dims = shapes.map((s) => (s as Shape)[i - rank + (s as Shape).length] ?? 1).filter((d) => d !== 1);
     const fixed = dims.find((d) => typeof d === "number");

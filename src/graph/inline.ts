@@ -212,7 +212,8 @@ class Inliner {
         out.push(this.kept(node, place, edits));
       }
     }
-    if (place.names !== undefined && isGraph(holder)) edits.push(...renamedGraph(source, holder, place.names));
+    if (place.names !== undefined && isGraph(holder))
+      for (const edit of renamedGraph(source, holder, place.names)) edits.push(edit);
     if (infos.length > 0) {
       const end = holder.valueInfos.at(-1)?.frame.end ?? holder.frame.end;
       edits.push({ frame: holder.frame, at: { start: end, end }, pieces: infos });

@@ -154,14 +154,13 @@ function rewriteNames(
 export function rewriteNode(source: ByteSource, { node, inputs, outputs, opType, set = {}, remove = [] }: NodeRewrite): Edit[] {
   const { frame } = node;
   const fields = fieldsOf(source, frame);
-  const edits: Edit[] = [];
   const [oldInputs, oldOutputs] = [pick(fields, N.input), pick(fields, N.output)];
-  if (inputs !== undefined) {
-    edits.push(...rewriteNames(frame, N.input, oldInputs, node.inputs, inputs, oldOutputs[0]?.tagAt ?? frame.start));
-  }
-  if (outputs !== undefined) {
-    edits.push(...rewriteNames(frame, N.output, oldOutputs, node.outputs, outputs, oldInputs.at(-1)?.end ?? frame.start));
-  }
+  const inputsEnd = oldOutputs[0]?.tagAt ?? frame.start;
+  const outputsEnd = oldInputs.at(-1)?.end ?? frame.start;
+  const edits: Edit[] = [
+    ...(inputs === undefined ? [] : rewriteNames(frame, N.input, oldInputs, node.inputs, inputs, inputsEnd)),
+    ...(outputs === undefined ? [] : rewriteNames(frame, N.output, oldOutputs, node.outputs, outputs, outputsEnd)),
+  ];
   if (opType !== undefined && opType !== node.opType) {
     const types = pick(fields, N.opType);
     const bytes = textField(N.opType, opType);

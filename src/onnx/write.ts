@@ -102,17 +102,17 @@ export function write(given: Model, edits: ModelEdits, options: WriteOptions = {
   const nameOf = typeof name === "string" ? (k: number) => (k === 1 ? name : `${name}.${k}`) : name;
   const side = inline ? undefined : new SideFiles(nameOf, options.sideFileLimit);
   const leaving = new Set(mode === "split" ? model.graph.initializers : []);
+  const rest = untouchedExternal(model, edits);
   const all: Edit[] = [
     ...[...edits.dropNodes, ...edits.dropTensors, ...edits.dropValueInfos].map(drop),
     ...edits.rewriteNodes.flatMap((rewrite) => rewriteNode(source, rewrite)),
     ...edits.insertNodes.map(insertNode),
     ...edits.replaceTensors.flatMap(({ tensor, dims, values }) => replaceTensor(tensor, dims, values, side, leaving.has(tensor))),
     ...edits.addTensors.map((entry) => addTensor(entry, side, mode === "split" && entry.graph === model.graph)),
+    ...(inline ? rest.flatMap(moveInline) : []),
+    ...(inline || mode === "keep" ? [] : rest.flatMap((tensor) => moveOut(tensor, side as SideFiles))),
+    ...(mode === "split" ? outsourced(model, edits).flatMap((tensor) => outsource(tensor, side as SideFiles)) : []),
   ];
-  const rest = untouchedExternal(model, edits);
-  if (inline) all.push(...rest.flatMap(moveInline));
-  else if (mode !== "keep") all.push(...rest.flatMap((tensor) => moveOut(tensor, side as SideFiles)));
-  if (mode === "split") all.push(...outsourced(model, edits).flatMap((tensor) => outsource(tensor, side as SideFiles)));
   const main = splice(source, model.frame, all);
   const size = piecesLength(main);
   if (size > MAX_MODEL && source.size <= MAX_MODEL) {

@@ -15,7 +15,7 @@ export const show = (dims: readonly number[]): string => `[${dims.join(", ")}]`;
 
 /** The common shape of all operands. */
 export function broadcastDims(...shapes: readonly (readonly number[])[]): number[] {
-  const rank = Math.max(0, ...shapes.map((s) => s.length));
+  const rank = shapes.reduce((most, s) => Math.max(most, s.length), 0);
   const out = new Array<number>(rank).fill(1);
   for (const shape of shapes) {
     const skip = rank - shape.length;

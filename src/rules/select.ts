@@ -82,7 +82,7 @@ function concatForward(kind: Kind): MoveFn {
     );
     if (parts === undefined) return unknown(at);
     const list = at.node.inputs.map((_, i) => by[i] ?? uniform(rank, neutral(kind)));
-    const others = Array.from({ length: rank }, (_, a) => Math.max(...list.map((s) => s.dims[a])));
+    const others = Array.from({ length: rank }, (_, a) => list.reduce((most, s) => Math.max(most, s.dims[a]), 0));
     if (list.some((s) => s.dims.some((d, a) => a !== axis && d !== 1 && d !== others[a]))) return unknown(at);
     return [{ pass: [join(list, axis, parts)] }];
   };

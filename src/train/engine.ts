@@ -97,7 +97,7 @@ export class BuiltInEngine implements Engine {
       const node = by.get(name);
       if (node === undefined || out.has(node) || this.finished.has(node)) continue;
       out.add(node);
-      todo.push(...node.inputs, ...captures(node));
+      for (const input of [...node.inputs, ...captures(node)]) todo.push(input);
     }
     return out;
   }
