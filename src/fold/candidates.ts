@@ -44,8 +44,18 @@ export function candidateOf(node: GraphNode, facts: Facts, constants: Constants)
     const found = batchNormalization(node, facts, constants);
     return isRefused(found) ? { node, kind: "batch-normalization", refusal: found } : found;
   }
-  if (!["Add", "Sub", "Mul", "Div", "Sum", "Neg"].includes(node.opType)) return undefined;
-  return arithmetic(node, facts, constants);
+  return ARITHMETIC.has(node.opType) ? arithmetic(node, facts, constants) : undefined;
+}
+
+const ARITHMETIC = new Set(["Add", "Sub", "Mul", "Div", "Sum", "Neg"]);
+
+/** The input that the map of a node would be applied to, if it is one: nothing is read for that. */
+export function dataInput({ domain, opType, inputs }: GraphNode, constants: Constants): number | undefined {
+  if (domain !== "") return undefined;
+  if (opType === "BatchNormalization") return 0;
+  if (!ARITHMETIC.has(opType)) return undefined;
+  const open = inputs.flatMap((value, i) => (value !== undefined && constants.has(value) ? [] : [i]));
+  return open.length === 1 ? open[0] : undefined;
 }
 
 /** A batch normalization whose attributes its function's calls give, or that may be a function of that name. */
@@ -168,9 +178,9 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
       : { ...none, input: 0, scale: uniform(rank, -1), shift: uniform(rank, 0), proven: true };
   }
   if (inputs.length !== 2 || inputs[0] === undefined || inputs[1] === undefined) return undefined;
-  const at = [0, 1].filter((i) => constants.has(inputs[i] as GraphValue));
-  if (at.length !== 1 || (opType === "Div" && at[0] === 0) || legacy(node)) return undefined;
-  const [c, x] = [inputs[at[0]] as GraphValue, inputs[1 - at[0]] as GraphValue];
+  const input = dataInput(node, constants);
+  if (input === undefined || (opType === "Div" && input === 1) || legacy(node)) return undefined;
+  const [c, x] = [inputs[1 - input] as GraphValue, inputs[input] as GraphValue];
   const constantType = dtypeOf(facts.of(c).dtype);
   if (constantType === undefined || !isStorageFloat(constantType)) return undefined;
   const rank = facts.rank(x);
@@ -204,14 +214,14 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
       }),
     };
   const proven = constant.dims.every((d, i) => d === 1 || shape?.[i + rank - constant.dims.length] === d);
-  const [scale, shift] = mapOf(opType, at[0], spread);
+  const [scale, shift] = mapOf(opType, 1 - input, spread);
   if (!scale.data.every(Number.isFinite) || !shift.data.every(Number.isFinite)) {
     return {
       ...none,
       refusal: refuse("parameter-not-finite", "has a constant that is not finite (or divides by zero)", { value: c }),
     };
   }
-  return { ...none, input: 1 - at[0], scale, shift, proven };
+  return { ...none, input, scale, shift, proven };
 }
 
 /** A position table of a transformer is a constant operand too, but nobody folds a map with a million numbers. */

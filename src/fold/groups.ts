@@ -5,25 +5,33 @@
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate } from "./candidates.ts";
 
-/** Groups of at least `least` nodes, in the order in which their first members are given. */
-export function groupsOf(found: readonly Candidate[], least: number): Candidate[][] {
-  const behind = new Map<GraphNode, Candidate[]>();
-  const before = new Map<GraphNode, Candidate[]>();
-  for (const candidate of found) {
-    const { node, input } = candidate;
+/**
+ * Groups of at least `least` nodes, in the order in which their first members are given. `inputOf`: which input of a node its
+ * map is applied to.
+ */
+export function groupsOf(
+  nodes: readonly GraphNode[],
+  inputOf: (node: GraphNode) => number | undefined,
+  least: number,
+): GraphNode[][] {
+  const behind = new Map<GraphNode, GraphNode[]>();
+  const before = new Map<GraphNode, GraphNode[]>();
+  for (const node of nodes) {
+    const input = inputOf(node);
+    if (input === undefined) continue;
     const [x, y] = [node.inputs[input], node.outputs[0]];
-    if (x?.producer !== undefined && x.scope === node.scope) put(behind, x.producer, candidate);
+    if (x?.producer !== undefined && x.scope === node.scope) put(behind, x.producer, node);
     if (y?.readerCount !== 1) continue;
     const [use] = y.readers();
-    if (use !== undefined) put(before, use.node, candidate);
+    if (use !== undefined) put(before, use.node, node);
   }
   return [...behind.values(), ...before.values()].filter((group) => group.length >= least);
 }
 
-function put(groups: Map<GraphNode, Candidate[]>, at: GraphNode, candidate: Candidate): void {
+function put(groups: Map<GraphNode, GraphNode[]>, at: GraphNode, node: GraphNode): void {
   const group = groups.get(at);
-  if (group === undefined) groups.set(at, [candidate]);
-  else group.push(candidate);
+  if (group === undefined) groups.set(at, [node]);
+  else group.push(node);
 }
 
 const isFixed = (value: GraphValue | undefined): boolean =>

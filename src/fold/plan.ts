@@ -13,7 +13,7 @@ import { isRefused, type Param, type Refused, refuse, withParam } from "../rules
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { moveBiases } from "./biases.ts";
-import { type Candidate, candidateOf, type Rejected } from "./candidates.ts";
+import { type Candidate, candidateOf, dataInput, type Rejected } from "./candidates.ts";
 import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
@@ -126,16 +126,18 @@ class Planner {
     const { view } = this;
     const initial = countNodes(view, 0);
     // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
-    const all = view.nodes.filter((node) => isNorm(node) || this.candidate(node) !== undefined);
-    const found = all.filter((node) => isNorm(node) || this.find(node) !== undefined);
+    const found: GraphNode[] = [];
+    const layerBiases: GraphNode[] = [];
+    for (const node of view.nodes) {
+      const candidate = isNorm(node) ? undefined : this.candidate(node);
+      if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
+      else if (isNorm(node) || candidate !== undefined) found.push(node);
+    }
     let kept = this.settle(found);
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));
-    const known = new Set(found);
-    const biases = this.settleBiases(
-      all.filter((node) => !known.has(node) && !node.removed),
-      kept,
-    );
+    const open = layerBiases.filter((node) => !node.removed);
+    const biases = this.settleBiases(open, kept);
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
@@ -208,10 +210,10 @@ class Planner {
 
   /** Tries groups of at least `least` nodes; the nodes that are left. */
   private settleTogether(nodes: readonly GraphNode[], least: number): readonly GraphNode[] {
-    const found = nodes.flatMap((node) => this.movable(node) ?? []);
+    const inputOf = (node: GraphNode) => dataInput(node, this.constants);
     let any = false;
-    for (const group of groupsOf(found, least)) {
-      const members = group.filter(({ node }) => !node.removed).flatMap(({ node }) => this.movable(node) ?? []);
+    for (const group of groupsOf(nodes, inputOf, least)) {
+      const members = group.filter((node) => !node.removed).flatMap((node) => this.movable(node) ?? []);
       const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
       if (success === undefined) continue;
       for (const member of members) this.ledger.commit(member, success);
@@ -307,7 +309,7 @@ class Planner {
 
   private find(node: GraphNode): Candidate | Rejected | undefined {
     const found = this.candidate(node);
-    return found !== undefined && !("refusal" in found) && this.isBias(found) ? undefined : found;
+    return found !== undefined && this.isBias(found) ? undefined : found;
   }
 
   private candidate(node: GraphNode): Candidate | Rejected | undefined {
@@ -321,8 +323,9 @@ class Planner {
   }
 
   /** The Add right after a linear layer that has no bias of its own is that layer's bias, not something to fold. */
-  private isBias({ node, input, kind, scale, shift }: Candidate): boolean {
-    if (kind !== "affine" || !isOne(scale) || isZero(shift)) return false;
+  private isBias(found: Candidate | Rejected): boolean {
+    if ("refusal" in found || found.kind !== "affine" || !isOne(found.scale) || isZero(found.shift)) return false;
+    const { node, input } = found;
     const producer = node.inputs[input]?.producer;
     if (producer?.opType !== "MatMul" || producer.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
     const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
