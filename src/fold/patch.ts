@@ -4,6 +4,7 @@
  * in IR < 4, where an initializer would have to be a graph input as well). What nobody reads any more is dropped, except
  * graph inputs, graph outputs and what training information names.
  */
+import { FreshNames } from "../graph/fresh-names.ts";
 import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
 import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from "../onnx/records.ts";
 import type { AttributeValue, ModelEdits, NodeRewrite } from "../onnx/write.ts";
@@ -37,9 +38,7 @@ class Patcher {
     dropTensors: [],
     dropValueInfos: [],
   };
-  private readonly names = new Set<string>();
-  /** Next number to try after a name, so that a thousand copies of one constant do not try a thousand names each. */
-  private readonly suffixes = new Map<string, number>();
+  private readonly names: FreshNames;
   /** Operands that read a new constant instead of the value they read before. */
   private readonly replaced = new Map<GraphNode, Map<number, string>>();
   private readonly changes = new Map<GraphNode, TensorChange[]>();
@@ -52,7 +51,7 @@ class Patcher {
   private readonly forgotten = new Set<ValueInfoRecord>();
 
   constructor(private readonly plan: PlanDraft) {
-    for (const scope of plan.view.scopes) for (const name of scope.values.keys()) this.names.add(name);
+    this.names = FreshNames.of(plan.view);
   }
 
   run(): Patch {
@@ -102,15 +101,6 @@ class Patcher {
     }
   }
 
-  private fresh(base: string): string {
-    let name = base;
-    let i = this.suffixes.get(base) ?? 1;
-    for (; this.names.has(name); i++) name = `${base}_${i}`;
-    this.suffixes.set(base, i);
-    this.names.add(name);
-    return name;
-  }
-
   /** Writes the changed constants of an operator and notes what its operands are called from now on. */
   private constants(node: GraphNode, state: NodeState): void {
     const list: TensorChange[] = [];
@@ -154,7 +144,8 @@ class Patcher {
 
   private writeNew(node: GraphNode, index: number, param: Param): string {
     const known = this.common.get(param);
-    const name = known?.scope === node.scope ? known.name : this.fresh(param.source?.name ?? param.name ?? this.biasName(node));
+    const name =
+      known?.scope === node.scope ? known.name : this.names.fresh(param.source?.name ?? param.name ?? this.biasName(node));
     this.operand(node, index, name);
     if (known?.name === name) return name;
     this.addConstant(node, name, param);
@@ -195,8 +186,8 @@ class Patcher {
   /** The Add after a MatMul takes over its output's name; the product gets a new one. */
   private insertBias(node: GraphNode, bias: Param): TensorChange {
     const output = node.outputs[0] as GraphValue;
-    const name = this.fresh(this.biasName(node));
-    const product = this.fresh(`${output.name}_product`);
+    const name = this.names.fresh(this.biasName(node));
+    const product = this.names.fresh(`${output.name}_product`);
     this.addConstant(node, name, bias);
     const { record } = node.scope;
     this.edits.insertNodes.push({
@@ -204,7 +195,7 @@ class Patcher {
       before: record.nodes[node.record.index + 1],
       node: {
         opType: "Add",
-        name: node.record.name === "" ? "" : this.fresh(`${node.record.name}_bias`),
+        name: node.record.name === "" ? "" : this.names.fresh(`${node.record.name}_bias`),
         inputs: [product, name],
         outputs: [output.name],
       },

@@ -1,5 +1,7 @@
 /** Rewrites a linear region: the layers that stay get the merged coefficients, read their tensor, and are added up. */
+
 import { type Kernel, type LinearMap, weightsOf } from "../affine/linear-map.ts";
+import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";
 import type { AttributeChange, NodeState, Param } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
@@ -151,22 +153,18 @@ function rewire(found: Found, draft: Draft, view: GraphView): GraphValue[] {
   return orphans;
 }
 
-const taken = new WeakMap<GraphView, Set<string>>();
+const taken = new WeakMap<GraphView, FreshNames>();
 
 /** Every name of a model, in whatever scope. */
-function namesOf(view: GraphView): Set<string> {
-  const names = taken.get(view) ?? new Set(view.scopes.flatMap((scope) => [...scope.values.keys()]));
+function namesOf(view: GraphView): FreshNames {
+  const names = taken.get(view) ?? FreshNames.of(view);
   taken.set(view, names);
   return names;
 }
 
 /** A new name for what is a new value, after the operator that makes it. */
 function fresh(node: GraphNode, { root }: Found, draft: Draft, view: GraphView): GraphValue {
-  const base = `${node.record.outputs[0]}_merged`;
-  const names = namesOf(view);
-  let name = base;
-  for (let i = 1; names.has(name); i++) name = `${base}_${i}`;
-  names.add(name);
+  const name = namesOf(view).fresh(`${node.record.outputs[0]}_merged`);
   const value = new GraphValue(name, root.scope);
   root.scope.values.set(name, value);
   // Parts may broadcast: the shape of the whole says nothing of this one.

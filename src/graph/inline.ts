@@ -8,6 +8,7 @@
  * bytes with these names in it: documentation, metadata and unknown fields stay. A call may be replaced when each operator of
  * the body means the same in the operator set of the graph around the call. A function that nobody calls any more goes.
  */
+
 import { insertAt, newNode } from "../onnx/edit.ts";
 import { concat, header, intField, lengthDelimited, textField } from "../onnx/put.ts";
 import { read } from "../onnx/read.ts";
@@ -15,6 +16,7 @@ import type { AttributeRecord, FunctionRecord, GraphRecord, Model, NodeRecord } 
 import { FIELD } from "../onnx/schema.ts";
 import { type Edit, type Piece, piecesLength, splice } from "../onnx/splice.ts";
 import { compacted, splicedSource } from "../onnx/spliced.ts";
+import { FreshNames } from "./fresh-names.ts";
 import { type Functions, functionLabel, graphsOf, reachable } from "./functions.ts";
 import { importsOf } from "./objections.ts";
 import { isSizeless, Names, nodeEdits, renamedGraph, renamedInfo } from "./rename.ts";
@@ -95,8 +97,7 @@ export function inline(model: Model, functions: Functions, choose: (site: Site, 
 
 class Inliner {
   private readonly sites: Site[] = [];
-  private readonly taken = new Set<string>();
-  private readonly suffixes = new Map<string, number>();
+  private readonly taken = new FreshNames();
   private readonly edits: Edit[] = [];
   /** Functions still called, in the order they were met. */
   private readonly wanted: FunctionRecord[] = [];
@@ -154,15 +155,6 @@ class Inliner {
       for (const attribute of node.attributes.values()) for (const graph of graphsOf(attribute)) this.takeNames(graph);
     }
   }
-
-  private readonly fresh = (base: string): string => {
-    let name = base;
-    let i = this.suffixes.get(base) ?? 1;
-    for (; this.taken.has(name); i++) name = `${base}_${i}`;
-    this.suffixes.set(base, i);
-    this.taken.add(name);
-    return name;
-  };
 
   private want(fn: FunctionRecord): void {
     if (this.seen.has(fn)) return;
@@ -266,7 +258,7 @@ class Inliner {
     const source = this.model.files.main;
     const given = (name: string): string => (around.names === undefined ? name : around.names.of(name));
     const prefix = `${around.names?.prefix ?? ""}${site.path.slice(scopeOf(around) === "" ? 0 : scopeOf(around).length + 1)}/`;
-    const names = new Names(prefix, this.fresh);
+    const names = new Names(prefix, (base) => this.taken.fresh(base));
     for (const [i, formal] of callee.inputs.entries()) names.set(formal, given(call.inputs[i] ?? ""));
     const copies: [from: string, to: string][] = [];
     const bound = new Set<string>();

@@ -1,8 +1,10 @@
 /** Which BatchNormalization nodes can be given new statistics, in which order, and how to give them. */
+
 import { BnfoldError } from "../diag/error.ts";
 import { nameOf } from "../fold/describe.ts";
 import type { NodeRef } from "../fold/types.ts";
 import { intAttr } from "../graph/attributes.ts";
+import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, dtypeOfTensor, roundArray } from "../onnx/codec.ts";
 import { isStorageFloat } from "../onnx/dtype.ts";
@@ -31,7 +33,7 @@ export interface Target {
   readonly level: number;
   readonly mean: Stored;
   readonly variance: Stored;
-  /** Names under which the executor reads its statistics; nobody else reads those. */
+  /** FreshNames under which the executor reads its statistics; nobody else reads those. */
   readonly ownMean: string;
   readonly ownVariance: string;
 }
@@ -198,13 +200,7 @@ function isAlone({ value, home }: Stored): boolean {
  */
 export function statisticsEdits(model: Model, view: GraphView, statistics: ReadonlyMap<Target, Statistics>): Edited {
   const edits: Edited = { replaceTensors: [], addTensors: [], rewriteNodes: [], insertNodes: [] };
-  const taken = new Set(view.scopes.flatMap(({ values }) => [...values.keys()]));
-  const fresh = (base: string): string => {
-    let name = base;
-    for (let i = 1; taken.has(name); i++) name = `${base}_${i}`;
-    taken.add(name);
-    return name;
-  };
+  const names = FreshNames.of(view);
   for (const [target, { mean, variance }] of statistics) {
     const { record } = target.layer.node;
     const inputs = [...record.inputs];
@@ -212,7 +208,7 @@ export function statisticsEdits(model: Model, view: GraphView, statistics: Reado
       const { tensor } = stored;
       if (isAlone(stored)) edits.replaceTensors.push({ tensor, values: () => data });
       else {
-        inputs[at] = fresh(`${target.key}.${suffix}`);
+        inputs[at] = names.fresh(`${target.key}.${suffix}`);
         addConstant(edits, model, record, inputs[at], tensor, data);
       }
     };
