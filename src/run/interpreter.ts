@@ -96,6 +96,8 @@ export class Interpreter {
     readonly mode: NumericMode,
     private readonly seed: number,
     private readonly memory = new Memory(),
+    /** Keeps what attributes hold from run to run. */
+    private readonly keep: (key: TensorRecord, decode: () => Tensor) => Tensor = (_, decode) => decode(),
   ) {}
 
   /** `reuse`: memory of dying values is written over; only for a main graph whose inner values nobody keeps. */
@@ -234,7 +236,7 @@ export class Interpreter {
         }
         return generator;
       },
-      decode: decodeTensor,
+      decode: (record) => this.keep(record, () => decodeTensor(record)),
     };
   }
 

@@ -56,25 +56,20 @@ export interface Session {
 /** Bytes of decoded constants kept from one run to the next. */
 const KEPT = 256 * 2 ** 20;
 
-/** The same constants, decoded once from the moment `keep` says so: a session that runs once needs no memory for that. */
-function keptFrom(constants: ReadonlyMap<string, () => Tensor>, keep: () => boolean): Map<string, () => Tensor> {
-  const kept = new Map<string, Tensor>();
+/** Constants decoded once from the moment `keep` says so: a session that runs once needs no memory for that. */
+function keeper(keep: () => boolean): (key: unknown, decode: () => Tensor) => Tensor {
+  const kept = new Map<unknown, Tensor>();
   let bytes = 0;
-  return new Map(
-    [...constants].map(([name, decode]) => [
-      name,
-      () => {
-        const known = kept.get(name);
-        if (known !== undefined) return known;
-        const tensor = decode();
-        if (keep() && bytes + bytesOf([tensor]) <= KEPT) {
-          kept.set(name, tensor);
-          bytes += bytesOf([tensor]);
-        }
-        return tensor;
-      },
-    ]),
-  );
+  return (key, decode) => {
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const tensor = decode();
+    if (keep() && bytes + bytesOf([tensor]) <= KEPT) {
+      kept.set(key, tensor);
+      bytes += bytesOf([tensor]);
+    }
+    return tensor;
+  };
 }
 
 /**
@@ -85,7 +80,8 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
   const { graph } = model;
   const mode = options.mode ?? "float64";
   let runs = 0;
-  const constants = keptFrom(constantsOf(graph, options.constants), () => runs > 1);
+  const keep = keeper(() => runs > 1);
+  const constants = new Map([...constantsOf(graph, options.constants)].map(([name, decode]) => [name, () => keep(name, decode)]));
   for (const name of options.constants?.keys() ?? []) {
     if (!graph.initializers.some((t) => t.name === name) && !graph.sparseInitializers.some((t) => t.values.name === name)) {
       throw new BnfoldError("usage", `the constant "${name}" to replace is no initializer of the graph`, { tensor: name });
@@ -119,7 +115,7 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
         path: "",
         calls: 0,
       };
-      const interpreter = new Interpreter(library, mode, options.seed ?? 0, memory);
+      const interpreter = new Interpreter(library, mode, options.seed ?? 0, memory, keep);
       let done = 0;
       let since = 0;
       const watcher: Watcher = {
