@@ -77,7 +77,10 @@ export class Ledger {
     const entries = this.entries.toSorted((a, b) => placeOf(a) - placeOf(b));
     const into = (nodes: readonly GraphNode[]) => nodes.map((node) => ({ node: refOf(node), tensors: [] }));
     return {
-      folds: entries.map(({ fold, absorbers }, i) => ({ ...fold, id: i + 1, into: into(absorbers) })),
+      // The order of the fields is that of a report.
+      folds: entries.map(({ fold: { scaleRange, shiftRange, notes, ...fold }, absorbers }, i) => {
+        return { id: i + 1, ...fold, into: into(absorbers), scaleRange, shiftRange, notes };
+      }),
       absorbers: entries.map(({ absorbers }) => absorbers),
     };
   }

@@ -47,8 +47,8 @@ function storageLine(run: Witness): string[] {
   const [before, after] = [worst((o) => o.storageErrorBefore), worst((o) => o.storageErrorAfter)];
   if (before < 0 || after < 0) return [];
   return [
-    `For information: run in their own precision the models are off from the float64 truth by up to ${brief(before)} (original) ` +
-      `and ${brief(after)} (folded).`,
+    `For information: run in their own precision on the first input the models are off from the float64 truth by ` +
+      `${brief(before)} (original) and ${brief(after)} (folded).`,
   ];
 }
 

@@ -56,7 +56,7 @@ function runText(run: Witness): string {
     const distance =
       worst === 0
         ? "without any difference"
-        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (${MAX_RATIO} passes)`;
+        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (the limit is ${MAX_RATIO})`;
     return `Run: both models in float64 on ${samples} (${kinds}): ${distance}.${also}`;
   }
   const bad = run.samples.filter((sample) => !sample.ok);
@@ -68,7 +68,7 @@ function runText(run: Witness): string {
       : ` First at "${first.value}" of ${first.node}${channel}: off by up to ${figure(first.maxDifference)}.`;
   return (
     `Run: ${bad.length} of ${samples} give other outputs in float64, ` +
-    `up to ${figure(worst)} times what rounding makes (${MAX_RATIO} passes).` +
+    `up to ${figure(worst)} times what rounding makes (the limit is ${MAX_RATIO}).` +
     `${where}${also}`
   );
 }

@@ -33,7 +33,7 @@ export interface WitnessOptions {
   readonly given?: readonly { readonly name: string; readonly feeds: ReadonlyMap<string, Value> }[];
   /** Rounding draws, at most, behind p, before doubt calls for 32. Default 4. More make p surer, at a pass each. */
   readonly draws?: number;
-  /** Also run both in storage precision, for information. */
+  /** Also run both in storage precision on the first sample, for information. */
   readonly storage?: boolean;
   /** Told of every sample that both models ran on, with the float64 outputs of each. */
   readonly observe?: Observe;
@@ -113,7 +113,7 @@ class Trials {
       this.addEvaluation(trial);
       if (!isOk(trial) && trial.error === undefined) this.decide(trial);
     });
-    if (this.options.storage) this.storage(trials);
+    if (this.options.storage) this.storage(trials[0]);
     const wrong = trials.find((trial) => !isOk(trial));
     const samples = trials.map((trial): SampleRun => {
       return {
@@ -242,22 +242,20 @@ class Trials {
     this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
   }
 
-  private storage(trials: readonly Trial[]): void {
-    trials.forEach(({ sample, judgements }, i) => {
-      this.progress("storage precision", i, trials.length);
-      try {
-        const plan = { seed: this.seed, mode: "storage" } as const;
-        const before = runVariant(plain(this.a), sample.feeds, plan);
-        const after = runVariant(plain(this.b), sample.feeds, plan);
-        for (const judgement of judgements) {
-          const distance = (run: ReadonlyMap<string, Value>) => rmsDistance(judgement.before, run.get(judgement.name) as Value);
-          judgement.storage = [distance(before), distance(after)];
-        }
-      } catch (error) {
-        if (!(error instanceof BnfoldError)) throw error;
-        this.notes.push(`the storage-precision run of sample "${sample.kind}" failed: ${said(error)}`);
+  private storage({ sample, judgements }: Trial): void {
+    this.progress("storage precision", 0, 1);
+    try {
+      const plan = { seed: this.seed, mode: "storage" } as const;
+      const before = runVariant(plain(this.a), sample.feeds, plan);
+      const after = runVariant(plain(this.b), sample.feeds, plan);
+      for (const judgement of judgements) {
+        const distance = (run: ReadonlyMap<string, Value>) => rmsDistance(judgement.before, run.get(judgement.name) as Value);
+        judgement.storage = [distance(before), distance(after)];
       }
-    });
+    } catch (error) {
+      if (!(error instanceof BnfoldError)) throw error;
+      this.notes.push(`the storage-precision run of sample "${sample.kind}" failed: ${said(error)}`);
+    }
   }
 
   private locate({ sample }: Trial): Witness["firstDifference"] {
