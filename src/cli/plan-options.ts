@@ -7,6 +7,10 @@ export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
   skip: { array: true, type: "string", requiresArg: true, describe: "Leave nodes whose name matches" },
   partial: { type: "boolean", describe: "Also fold where a node has to stay for the shift" },
+  "relu-to-max": {
+    type: "boolean",
+    describe: "Let a BatchNormalization that nothing else takes pass a Relu, which becomes a Max with one threshold per channel",
+  },
   norms: {
     type: "boolean",
     describe:
@@ -38,6 +42,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     skip: anyOf(texts(values, "skip")),
     partial: flag(values, "partial"),
     norms: flag(values, "norms"),
+    reluToMax: flag(values, "relu-to-max"),
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
   };

@@ -72,6 +72,9 @@ export interface Success {
 const isMixed = ({ scale, shift }: Candidate): boolean => !isOne(scale) && !isZero(shift);
 
 export class Attempts {
+  /** Operators may become others to let a map pass: the last resort. */
+  retypes = false;
+
   constructor(
     private readonly draft: Draft,
     private readonly options: AttemptOptions,
@@ -174,7 +177,7 @@ export class Attempts {
       if (isRefused(asked)) return asked;
       asks.push(asked);
     }
-    return new Push(this.draft, kind, to).all(asks);
+    return new Push(this.draft, kind, to, this.retypes).all(asks);
   }
 
   private onward({ node, scale, shift }: Candidate, kind: Kind): Ask | undefined {

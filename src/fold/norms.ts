@@ -14,7 +14,7 @@ import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { type OwnMap, ownMap } from "../rules/norms.ts";
 import { fresh, isOne, isZero } from "../rules/params.ts";
-import { isRefused, type Kind, type NodeState, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
+import { isRefused, type Kind, type NodeState, type Param, type Refused, refuse, withoutParam, withParam } from "../rules/types.ts";
 import type { Success } from "./attempt.ts";
 import type { Candidate, Rejected } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
@@ -113,7 +113,7 @@ export class Norms {
     if (gains && !isOne(scale)) state = withParam(state, 1, this.constant(gamma, 1));
     if (beta !== undefined) {
       if (divides) state = withParam(state, 2, divided(beta, gamma));
-      else if (node.opType === "LayerNormalization" && (shifts || isZero(shift))) state = without(state, 2);
+      else if (node.opType === "LayerNormalization" && (shifts || isZero(shift))) state = withoutParam(state, 2);
       else if (shifts) state = withParam(state, 2, this.constant(beta, 0));
     }
     this.draft.set(node, state);
@@ -144,13 +144,6 @@ export class Norms {
     this.plain.set(key, made);
     return made;
   }
-}
-
-/** The state without an optional operand. */
-function without(state: NodeState, index: number): NodeState {
-  const params = new Map(state.params);
-  params.delete(index);
-  return { ...state, params, dropped: [...(state.dropped ?? []), index] };
 }
 
 /** β/γ, whose shapes may differ where one of them is broadcast. */

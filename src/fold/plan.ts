@@ -33,6 +33,8 @@ export interface PlanOptions extends AttemptOptions {
   readonly unproven?: ReadonlySet<string>;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
+  /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
+  readonly reluToMax?: boolean;
   /** Merges parallel linear branches into one convolution (default true). */
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
@@ -139,6 +141,10 @@ class Planner {
     const open = layerBiases.filter((node) => !node.removed);
     const biases = this.settleBiases(open, kept);
     if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    if (this.options.reluToMax === true) {
+      this.attempts.retypes = true;
+      kept = this.settle([...kept.keys()]);
+    }
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;

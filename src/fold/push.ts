@@ -49,6 +49,8 @@ export class Push {
     private readonly draft: Draft,
     private readonly kind: Kind,
     private readonly direction: Direction,
+    /** Operators may become others. */
+    private readonly retypes = false,
   ) {}
 
   /**
@@ -229,7 +231,8 @@ export class Push {
 
   private moves(rule: Rule | undefined, kind = this.kind): MoveFn | undefined {
     if (this.direction === "backward") return kind === "scale" ? rule?.backScale : rule?.backShift;
-    return kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
+    if (kind === "scale") return rule?.forwardScale;
+    return rule?.forwardShift ?? (this.retypes ? rule?.retyped?.forwardShift : undefined);
   }
 
   private lacking(rule: Rule | undefined): Refused {

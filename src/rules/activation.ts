@@ -5,26 +5,15 @@
  *   Abs                                                    |s·x| = |s|·|x|; back only s ≥ 0
  *   ThresholdedRelu(α), Celu(α), Shrink(λ, bias)           uniform s > 0, α' = s·α (back), α/s (forward), all alike
  *   HardSigmoid(α, β), forward                             uniform: α' = s·α; β' = β + α·t
- *   Clip, Min, Max with per-tensor constant bounds         uniform s > 0 and shift move the bounds (Clip: s < 0 swaps them)
  *   Where                                                  every data branch takes the same map
  * Zero gains pass Relu: max(0·x, 0) = 0 = 0·max(x, 0) for every finite x.
  */
 import { firstFailing, map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
 import { broadcastShapes } from "../graph/inference.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
-import { floatAttribute, mapped } from "./params.ts";
-import {
-  alike,
-  isRefused,
-  type Move,
-  type MoveFn,
-  type Refused,
-  type Rule,
-  type RuleNode,
-  refuse,
-  withAttribute,
-  withParam,
-} from "./types.ts";
+import { reluAsMax } from "./bounds.ts";
+import { floatAttribute } from "./params.ts";
+import { alike, isRefused, type MoveFn, type Refused, type Rule, type RuleNode, refuse, withAttribute } from "./types.ts";
 
 const through: MoveFn = (_at, by) => [{ pass: [by[0]] }];
 const passesAll = { backScale: through, backShift: through, forwardScale: through, forwardShift: through };
@@ -140,65 +129,6 @@ function hardSigmoid(scale: boolean): MoveFn {
   };
 }
 
-/** Moves the bounds of Clip, Min or Max: `move` maps a bound on the old side of the operator to the new side. */
-function bounds(at: RuleNode, by: Spread, move: (bound: number) => number, flips: boolean): Move {
-  if (numberOf(by) === undefined)
-    return refuse("axis-blocks", "has one bound for the whole tensor, so only a map that is the same everywhere passes");
-  if (flips) return refuse("sign-blocks", "would have its bounds swapped by a gain that is not positive");
-  if (at.node.opType === "Clip" && at.version < 11) {
-    let { state } = at;
-    for (const [name, none] of [
-      ["min", -3.4028234663852886e38],
-      ["max", 3.4028234663852886e38],
-    ] as const) {
-      const bound = at.float(name, none);
-      if (bound === none) continue;
-      const changed = floatAttribute(at, state, name, move(bound));
-      if (isRefused(changed)) return changed;
-      state = changed;
-    }
-    return [{ pass: [by], state }];
-  }
-  const clip = at.node.opType === "Clip";
-  let { state } = at;
-  for (let i = 0; i < at.node.inputs.length; i++) {
-    if (clip ? i === 0 || !at.has(i) : !at.isConstant(i)) continue;
-    const bound = at.param(i);
-    if (isRefused(bound)) return bound;
-    if (!clip && bound.dims.some((d) => d !== 1)) return refuse("axis-blocks", "has a bound per channel");
-    state = withParam(state, i, mapped(bound, move));
-  }
-  return [{ pass: at.node.inputs.map((_, i) => (i === 0 || (!clip && !at.isConstant(i)) ? by : undefined)), state }];
-}
-
-const clipped = (scale: boolean, back: boolean): MoveFn => {
-  return (at, by) => {
-    const demanded = by.find((m) => m !== undefined) as Spread;
-    const constants = at.node.inputs.filter((_, i) => at.isConstant(i)).length;
-    const dynamic = at.node.inputs.length - constants;
-    if (
-      at.node.inputs.some((_, i) => !at.isConstant(i) && at.inShape(i)?.length !== demanded.dims.length) &&
-      at.node.opType !== "Clip"
-    ) {
-      return refuse("shape-unknown", "changes the rank, or has an operand of unknown rank");
-    }
-    if (at.node.opType !== "Clip" && dynamic !== 1) return refuse("operator-blocks", "compares several computed values");
-    if (at.node.opType === "Clip" && by.slice(1).some((m) => m !== undefined))
-      return refuse("operator-blocks", "takes the map on a bound");
-    const v = numberOf(demanded) ?? Number.NaN;
-    const move = scale ? (b: number) => (back ? b * v : b / v) : (b: number) => (back ? b + v : b - v);
-    const result = bounds(at, demanded, move, scale && !(v > 0));
-    if (isRefused(result) || back) return result;
-    return result.map((step) => ({ ...step, pass: [demanded] }));
-  };
-};
-const clips = {
-  backScale: clipped(true, true),
-  backShift: clipped(false, true),
-  forwardScale: clipped(true, false),
-  forwardShift: clipped(false, false),
-};
-
 const sameShapes = (at: RuleNode, i: number, by: Spread): boolean =>
   at.inShape(i)?.length === by.dims.length && by.dims.every((d, a) => d === 1 || at.inShape(i)?.[a] === d);
 const choose: MoveFn = (at, by) => {
@@ -222,10 +152,10 @@ export const activation: readonly Rule[] = [
   { type: "Cast", ...casts },
   // Of its second input CastLike takes only the type.
   { type: "CastLike", ...casts, ignores: (_at, index) => index === 1 },
-  ...alike("Relu LeakyRelu PRelu", { backScale: homogeneous, forwardScale: homogeneous }),
+  { type: "Relu", backScale: homogeneous, forwardScale: homogeneous, retyped: { forwardShift: reluAsMax } },
+  ...alike("LeakyRelu PRelu", { backScale: homogeneous, forwardScale: homogeneous }),
   abs,
   ...alike("ThresholdedRelu Celu Shrink", { backScale: thresholded(true), forwardScale: thresholded(false) }),
   { type: "HardSigmoid", forwardScale: hardSigmoid(true), forwardShift: hardSigmoid(false) },
-  ...alike("Clip Min Max", clips),
   { type: "Where", backScale: choose, backShift: choose, forwardScale: chooseForward, forwardShift: chooseForward },
 ];

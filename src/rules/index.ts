@@ -2,6 +2,7 @@
 import { activation } from "./activation.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { batchNormalization } from "./batchnorm.ts";
+import { bounds } from "./bounds.ts";
 import { conv, deformConv } from "./conv.ts";
 import { convTranspose } from "./convtranspose.ts";
 import { einsum } from "./einsum.ts";
@@ -29,6 +30,7 @@ const families: readonly (Rule | readonly Rule[])[] = [
   batchNormalization,
   arithmetic,
   activation,
+  bounds,
   layout,
   select,
   window,

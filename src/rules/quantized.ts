@@ -22,6 +22,7 @@ import {
   type RuleNode,
   refuse,
   withAttribute,
+  withoutParam,
   withParam,
 } from "./types.ts";
 
@@ -70,7 +71,7 @@ function withScales(at: RuleNode, scale: Param, s: Spread): NodeState | Refused 
   const vector = { dims: [s.data.length], data: s.data };
   const expanded = withParam(at.state, SCALE, scaled({ ...scale, dims: [1] }, vector));
   const moved = axes[0] === axis ? expanded : withAttribute(expanded, "axis", { int: axes[0] });
-  return at.has(ZERO) ? { ...moved, dropped: [ZERO] } : moved;
+  return at.has(ZERO) ? withoutParam(moved, ZERO) : moved;
 }
 
 function isZero(at: RuleNode): boolean {

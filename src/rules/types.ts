@@ -100,6 +100,8 @@ export interface Rule {
   readonly backShift?: MoveFn;
   readonly forwardScale?: MoveFn;
   readonly forwardShift?: MoveFn;
+  /** What passes only where the operator becomes another, which is done when the user asks for it. */
+  readonly retyped?: { readonly forwardShift: MoveFn };
   /** In this direction every map that comes to one of many inputs (or outputs) goes on to the one output (or input). */
   readonly handsOn?: "backward" | "forward";
   /** A map of this kind passes forward only when every computed operand carries it. */
@@ -127,10 +129,19 @@ export const pass = (by: Spread, index = 0): Step[] => {
 /** One step that ends here. */
 export const absorb = (state: NodeState): Step[] => [{ pass: [], state }];
 
+/** The state with a constant operand, new or changed. */
 export const withParam = (state: NodeState, index: number, param: Param): NodeState => ({
   ...state,
   params: new Map(state.params).set(index, param),
+  ...(state.dropped?.includes(index) ? { dropped: state.dropped.filter((i) => i !== index) } : {}),
 });
+
+/** The state without an optional operand. */
+export function withoutParam(state: NodeState, index: number): NodeState {
+  const params = new Map(state.params);
+  params.delete(index);
+  return { ...state, params, dropped: [...(state.dropped ?? []).filter((i) => i !== index), index] };
+}
 
 export const withAttribute = (state: NodeState, name: string, change: AttributeChange): NodeState => ({
   ...state,

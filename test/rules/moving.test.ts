@@ -72,17 +72,6 @@ describe("activations", () => {
     refuses(backward([node("Abs", ["c"], ["m"])], mixed), "sign-blocks");
   });
 
-  it("Clip moves its bounds with one positive gain or shift", () => {
-    const bounds = { lo: float32([], [-2]), hi: float32([], [6]) };
-    const clip = [node("Clip", ["c", "lo", "hi"], ["m"])];
-    check(backward(clip, float32([], [2]), bounds), { folds: 1 });
-    check(shift(backward(clip, float32([], [2]), bounds)), { folds: 1 });
-    check(backward([node("Clip", ["c", "", "hi"], ["m"])], float32([], [2]), bounds), { folds: 1 });
-    check(backward([node("Clip", ["c"], ["m"], { min: f(-2), max: f(6) })], float32([], [2]), {}, { opset: 10 }), { folds: 1 });
-    refuses(backward(clip, float32([], [-2]), bounds), "sign-blocks");
-    refuses(backward(clip, positive, bounds), "axis-blocks");
-  });
-
   it("saturating activations stop everything", () => {
     for (const op of ["Sigmoid", "Tanh", "Erf", "Softplus"])
       refuses(backward([node(op, ["c"], ["m"])], positive), "operator-blocks");

@@ -7,6 +7,7 @@
  *   com.microsoft Gelu(x)                                 x · (1 + erf(x / √2)) · ½
  *   ReduceMean over all axes but the first two, kept      GlobalAveragePool
  *   Conv(Pad(x) with zeros)                               Conv(x) with larger pads
+ *   Max(x, c); Min(x, c)                                  c + Relu(x − c); c − Relu(c − x)
  *   Gemm(Reshape(x), W, b) of all axes but the last       Reshape(MatMul(x, W) + b)
  *   Reshape of a Reshape; to the shape that is there      one Reshape; x
  *   an axis counted from the end                          the same from the front
@@ -185,6 +186,23 @@ const padded: Rewrite = (node, side) => {
   return [{ ...node.record, inputs: [pad.record.inputs[0], ...node.record.inputs.slice(1)], attributes }];
 };
 
+/** Max and Min with a constant as Relu between its shifts. */
+const rectified: Rewrite = (node, { constants }) => {
+  const max = node.opType === "Max";
+  if (node.domain !== "" || (!max && node.opType !== "Min") || node.version < 8 || node.inputs.length !== 2) return undefined;
+  const fixed = node.inputs.map((value) => value !== undefined && constants.has(value));
+  if (fixed[0] === fixed[1]) return undefined;
+  const c = node.inputs[fixed[0] ? 0 : 1] as GraphValue;
+  if (!asNumbers(constants.tensor(c)).every(Number.isFinite)) return undefined;
+  const [x, threshold] = fixed[0] ? node.record.inputs.toReversed() : node.record.inputs;
+  const [beyond, kept] = [inner(node, "beyond"), inner(node, "kept")];
+  return [
+    make(node, "Sub", max ? [x, threshold] : [threshold, x], beyond),
+    make(node, "Relu", [beyond], kept),
+    make(node, max ? "Add" : "Sub", [threshold, kept], outputOf(node)),
+  ];
+};
+
 const RESHAPES = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
 const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.domain === "" && RESHAPES.has(node.opType);
 
@@ -293,7 +311,19 @@ const bared: Rewrite = (node, { facts, constants }) => {
   return parts;
 };
 
-const REWRITES: readonly Rewrite[] = [bared, plain, hardSwish, fused, gelu, pooled, padded, layered, reshaped, counted];
+const REWRITES: readonly Rewrite[] = [
+  bared,
+  plain,
+  hardSwish,
+  fused,
+  gelu,
+  pooled,
+  padded,
+  rectified,
+  layered,
+  reshaped,
+  counted,
+];
 
 /** A model in its normal form; the model itself when it is that already. */
 export function normalForm(model: Model): Model {
