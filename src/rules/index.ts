@@ -7,6 +7,7 @@ import { convTranspose } from "./convtranspose.ts";
 import { einsum } from "./einsum.ts";
 import { gemm } from "./gemm.ts";
 import { layout } from "./layout.ts";
+import { leakyRelus } from "./leaky.ts";
 import { matmul } from "./matmul.ts";
 import { norms } from "./norms.ts";
 import { dequantizeLinear } from "./quantized.ts";
@@ -29,6 +30,7 @@ const families: readonly (Rule | readonly Rule[])[] = [
   batchNormalization,
   arithmetic,
   activation,
+  leakyRelus,
   layout,
   select,
   window,

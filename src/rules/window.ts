@@ -1,7 +1,8 @@
 /**
  * Operators that combine neighbours of one channel: pools, reductions, Pad, Resize, CumSum.
  *   averages (AveragePool, GlobalAveragePool, ReduceMean)   s always; t when the weights sum to 1
- *   maxima (MaxPool, GlobalMaxPool, ReduceMax, ReduceMin)   s ≥ 0 and any t (padding is −∞)
+ *   maxima (MaxPool, GlobalMaxPool, ReduceMax, ReduceMin)   s ≥ 0 and any t (padding is −∞); gains ≤ 0 turn ReduceMax into
+ *     ReduceMin and back (over no elements at all ∓∞, which the gain turns round as well)
  *   sums (ReduceSum, CumSum)   s; t times the number of terms for ReduceSum
  *   norms (LpPool, GlobalLpPool, ReduceL1, ReduceL2)   |s|, no t; s ≥ 0 where nothing is reduced: there x and |x| are both in use
  *   ReduceLogSumExp   t, no s
@@ -12,6 +13,7 @@
 import { axesOf, every, firstFailing, map, numberOf, type Spread, simplify } from "../affine/spread.ts";
 import { sameDim } from "../graph/dims.ts";
 import { resizeScales } from "../graph/infer-sampling.ts";
+import { mirrored, turnsRound } from "./mirror.ts";
 import { floatAttribute, fresh, mapped } from "./params.ts";
 import {
   alike,
@@ -130,9 +132,17 @@ const average = {
   backShift: renumber(true, wholeWeights),
   forwardShift: renumber(false, wholeWeights),
 };
+const extreme =
+  (back: boolean): MoveFn =>
+  (at, by) => {
+    const turned = by[0] !== undefined && turnsRound(by[0]) ? mirrored(at.state) : undefined;
+    if (turned === undefined) return renumber(back, nonNegative)(at, by);
+    const moved = renumber(back, free)(at, by);
+    return isRefused(moved) ? moved : moved.map((step) => ({ ...step, state: turned }));
+  };
 const maximum = {
-  backScale: renumber(true, nonNegative),
-  forwardScale: renumber(false, nonNegative),
+  backScale: extreme(true),
+  forwardScale: extreme(false),
   backShift: renumber(true, free),
   forwardShift: renumber(false, free),
 };

@@ -120,14 +120,22 @@ function slackMap(by: InputMap, kind: "scale" | "shift"): InputMap {
   return { ...by, scale: simplify(scale), shift: uniform(rank, 0) };
 }
 
+/** The maps of an operator's outputs. */
+export interface Carried {
+  readonly scale: readonly (Spread | undefined)[];
+  readonly shift: readonly (Spread | undefined)[];
+  /** What rounding the operator's own numbers leaves open of the gain of output 0. */
+  readonly open?: Spread;
+}
+
 /** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
 export function passThrough(
   draft: Draft,
   node: GraphNode,
   maps: readonly (InputMap | undefined)[],
-): { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } | (Outcome & { ok: false }) {
+): Carried | (Outcome & { ok: false }) {
   const rule = node.domain === "" ? ruleOf(node.opType) : undefined;
-  const carried: { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } = { scale: [], shift: [] };
+  const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
   for (const kind of ["shift", "scale"] as const) {
     const list = maps.map((by) =>
       by === undefined || (kind === "scale" ? isOne(by.scale) : isZero(by.shift)) ? undefined : simplify(by[kind]),
@@ -152,6 +160,7 @@ export function passThrough(
     const [step] = steps;
     if (step.state !== undefined) draft.set(node, step.state);
     carried[kind] = step.pass;
+    if (step.open !== undefined) carried.open = step.open;
   }
   return carried;
 }
