@@ -11,8 +11,10 @@ import { leakyRelus } from "./leaky.ts";
 import { matmul } from "./matmul.ts";
 import { norms } from "./norms.ts";
 import { dequantizeLinear } from "./quantized.ts";
+import { ranking } from "./ranking.ts";
 import { recurrent } from "./recurrent.ts";
 import { sampling } from "./sampling.ts";
+import { scattering } from "./scatter.ts";
 import { select } from "./select.ts";
 import type { Rule } from "./types.ts";
 import { window } from "./window.ts";
@@ -35,6 +37,8 @@ const families: readonly (Rule | readonly Rule[])[] = [
   select,
   window,
   sampling,
+  scattering,
+  ranking,
   { type: "Shape", ignores: () => true },
   { type: "Size", ignores: () => true },
 ];

@@ -93,23 +93,38 @@ export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number
 }
 
 /** Operators whose inputs must all carry one gain. */
-const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where"]);
+const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where", "ScatterElements", "ScatterND", "Scatter"]);
 
 /** Maps of several inputs that an operator needs equal and that are equal within their slack become equal. */
-function agree(list: readonly (Spread | undefined)[], maps: readonly (InputMap | undefined)[]): (Spread | undefined)[] {
+function agree(
+  list: readonly (Spread | undefined)[],
+  maps: readonly (InputMap | undefined)[],
+  kind: "scale" | "shift",
+): (Spread | undefined)[] {
   const first = list.findIndex((by) => by !== undefined);
+  const slackOf = (i: number, rank: number) => {
+    const by = maps[i];
+    return by && ofRank(kind === "scale" ? by.slackScale : by.slackShift, rank);
+  };
   return list.map((by, i) => {
-    const lead = list[first] as Spread;
-    const [p, q] = [maps[first], maps[i]];
-    if (by === undefined || i === first || p === undefined || q === undefined || by.dims.length !== lead.dims.length) return by;
-    const slack = combineSpread(p.slackScale, q.slackScale, (x, y) => x + y);
+    if (by === undefined || i === first) return by;
+    const rank = by.dims.length;
+    const [lead, p, q] = [ofRank(list[first] as Spread, rank), slackOf(first, rank), slackOf(i, rank)];
+    if (lead === undefined || p === undefined || q === undefined) return by;
     const close = combineSpread(
       combineSpread(by, lead, (x, y) => Math.abs(x - y)),
-      slack,
+      combineSpread(p, q, (x, y) => x + y),
       (e, s) => (e <= s ? 1 : 0),
     );
     return close.data.every((v) => v === 1) ? lead : by;
   });
+}
+
+/** A spread over the last axes of a tensor of another rank; undefined where it varies over others. */
+function ofRank(s: Spread, rank: number): Spread | undefined {
+  const more = rank - s.dims.length;
+  if (more >= 0) return { dims: [...new Array<number>(more).fill(1), ...s.dims], data: s.data };
+  return s.dims.slice(0, -more).every((d) => d === 1) ? { dims: s.dims.slice(-more), data: s.data } : undefined;
 }
 
 /** The slack of a map as a map: gains of 1 + δ, or shifts of δ. */
@@ -143,7 +158,7 @@ export function passThrough(
     if (list.every((by) => by === undefined)) continue;
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
     const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
-    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps) : full);
+    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps, kind) : full);
     if (steps === undefined)
       return {
         ok: false,
