@@ -10,6 +10,7 @@ import { layout } from "./layout.ts";
 import { leakyRelus } from "./leaky.ts";
 import { matmul } from "./matmul.ts";
 import { norms } from "./norms.ts";
+import { powers } from "./powers.ts";
 import { dequantizeLinear } from "./quantized.ts";
 import { ranking } from "./ranking.ts";
 import { recurrent } from "./recurrent.ts";
@@ -33,6 +34,7 @@ const families: readonly (Rule | readonly Rule[])[] = [
   arithmetic,
   activation,
   leakyRelus,
+  powers,
   layout,
   select,
   window,

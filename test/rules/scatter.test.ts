@@ -269,7 +269,7 @@ describe("MaxRoiPool and Col2Im", () => {
     expect(operators(done)).toContain("Col2Im");
     check(add(back(per([2, -3]))), { folds: 0, refused: "shift-blocks" });
     check(back(float32([3], [2, -3, 4])), { folds: 0, refused: "axis-blocks" });
-    const before = (k: TensorSpec): ModelSpec => ({
+    const onward = (k: TensorSpec): ModelSpec => ({
       opset: 21,
       irVersion: 10,
       nodes: [node("Mul", ["x", "k"], ["a"]), node("Col2Im", ["a", "s", "b"], ["m"]), node("Conv", ["m", "w"], ["y"])],
@@ -277,8 +277,8 @@ describe("MaxRoiPool and Col2Im", () => {
       inputs: [floats("x", [2, 8, 4])],
       outputs: [floats("y")],
     });
-    check(before(float32([8, 1], [2, 2, 2, 2, -3, -3, -3, -3])), { folds: 1 });
-    check(before(float32([8, 1], [2, -3, 2, -3, 2, -3, 2, -3])), { folds: 0, refused: "axis-blocks" });
-    check(before(float32([4], [2, 3, 4, 5])), { folds: 0, refused: "axis-blocks" });
+    check(onward(float32([8, 1], [2, 2, 2, 2, -3, -3, -3, -3])), { folds: 1 });
+    check(onward(float32([8, 1], [2, -3, 2, -3, 2, -3, 2, -3])), { folds: 0, refused: "axis-blocks" });
+    check(onward(float32([4], [2, 3, 4, 5])), { folds: 0, refused: "axis-blocks" });
   });
 });
