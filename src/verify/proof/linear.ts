@@ -3,7 +3,7 @@
  * Einsum and batches of matrices: producers.ts). Rows of two operators are compared by fit.ts.
  */
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
-import { batchedOf, diagonalOf, einsumOf, scaledGemmOf } from "./producers.ts";
+import { batchedOf, diagonalOf, einsumOf, quotientOf, scaledGemmOf } from "./producers.ts";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
@@ -57,6 +57,8 @@ export function linearOf(at: RuleNode): Linear | undefined {
       return convolution(at, at.node.opType === "DeformConv" ? 3 : 2);
     case "ConvTranspose":
       return transposed(at);
+    case "Div":
+      return quotientOf(at);
     case "Gemm":
       return gemm(at) ?? scaledGemmOf(at);
     case "MatMul":

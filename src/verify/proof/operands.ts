@@ -2,6 +2,7 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
+import { sameShape } from "../../graph/dims.ts";
 import { halfUlp } from "../../onnx/dtype.ts";
 import { expand, leading } from "../../rules/params.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
@@ -23,8 +24,8 @@ const BIASES: Record<string, readonly number[]> = {
   Pad: [2],
 };
 
-/** Operators whose operands broadcast: one file may spread a constant out further than the other. */
-const BROADCASTS = new Set(["PRelu", "Sum", "Mean", "Max", "Min"]);
+/** Operators whose operands broadcast: one file may spread a constant out further than the other, to the same effect. */
+const BROADCASTS = new Set(["PRelu", "Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min"]);
 
 /** Two operands over the axes of either. */
 function aligned(p: Param, q: Param): readonly [Param, Param] {
@@ -91,6 +92,7 @@ export function operandsAgree(
   const attribute = attributeMisfit(at, atA, tolerance);
   if (attribute !== undefined) return { reason: `${node.label} has another "${attribute}"` };
   let [worst, coefficients] = [0, 0];
+  const sameSizes = sameShape(a.facts.shape(atA.node.outputs[0]), b.facts.shape(node.outputs[0]));
   const last = Math.max(
     node.inputs.length,
     atA.node.inputs.length,
@@ -117,7 +119,7 @@ export function operandsAgree(
     if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
       return { reason: `operand ${i} of ${node.label} is another constant` };
     const stored = value && b.constants.param(value);
-    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType);
+    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType) && sameSizes;
     const found = compare(
       ...(spread ? aligned(p, q) : ([p, q] as const)),
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
