@@ -4,18 +4,22 @@
  *   Abs                                                    |s·x| = |s|·|x|; back only s ≥ 0
  *   ThresholdedRelu(α), Celu(α), Shrink(λ, bias)           uniform s > 0, α' = s·α (back), α/s (forward), all alike
  *   HardSigmoid(α, β), forward                             uniform: α' = s·α; β' = β + α·t
- *   Clip, Min, Max with per-tensor constant bounds         uniform s > 0 and shift move the bounds (Clip: s < 0 swaps them)
+ *   Clip, Min, Max with per-tensor constant bounds         uniform s ≠ 0 and shift move the bounds; s < 0 swaps those of a Clip
+ *                                                          that has both, and turns Min into Max and back
  *   Where                                                  every data branch takes the same map
  */
 import { map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { negative } from "./leaky.ts";
+import { mirrored } from "./mirror.ts";
 import { floatAttribute, mapped } from "./params.ts";
 import {
   alike,
   isRefused,
   type Move,
   type MoveFn,
+  type NodeState,
+  type Param,
   type Refused,
   type Rule,
   type RuleNode,
@@ -115,35 +119,74 @@ function hardSigmoid(scale: boolean): MoveFn {
   };
 }
 
+const LOWEST = -3.4028234663852886e38;
+
+/** The bounds of a Clip that are attributes. */
+function attributeBounds(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+  const [low, high] = [at.float("min", LOWEST), at.float("max", -LOWEST)];
+  if (flips && !(low <= high)) return CROSSED;
+  const [min, max] = flips
+    ? [high === -LOWEST ? LOWEST : move(high), low === LOWEST ? -LOWEST : move(low)]
+    : [low === LOWEST ? low : move(low), high === -LOWEST ? high : move(high)];
+  let { state } = at;
+  for (const [name, before, next] of [
+    ["min", low, min],
+    ["max", high, max],
+  ] as const) {
+    if (next === before) continue;
+    const changed = floatAttribute(at, state, name, next);
+    if (isRefused(changed)) return changed;
+    state = changed;
+  }
+  return state;
+}
+
+/** Of bounds that cross the upper one is all that comes out: the order matters. */
+const CROSSED = refuse("sign-blocks", "has bounds that cross, which a negative gain would have to swap");
+
+/** The bounds of a Clip that are operands. */
+function operandBounds(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+  const given = [1, 2].map((i) => (at.has(i) ? at.param(i) : undefined));
+  const stop = given.find((bound) => bound !== undefined && isRefused(bound));
+  if (stop !== undefined && isRefused(stop)) return stop;
+  const own = given as (Param | undefined)[];
+  if (flips) {
+    const [low, high] = own.map((bound) => bound?.values()[0]);
+    if (low === undefined || high === undefined)
+      return refuse("sign-blocks", "has a bound on one side only, which a negative gain would make one on the other");
+    if (!(low <= high)) return CROSSED;
+  }
+  let { state } = at;
+  for (const [i, bound] of own.entries()) {
+    const from = flips ? own[1 - i] : bound;
+    if (bound === undefined || from === undefined) continue;
+    const moved = mapped(from, move);
+    state = withParam(state, i + 1, { ...moved, dims: bound.dims, source: bound.source });
+  }
+  return state;
+}
+
+/** The constants that Min or Max compares with. */
+function comparedWith(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+  let state = flips ? (mirrored(at.state) as NodeState) : at.state;
+  for (const i of at.node.inputs.keys()) {
+    if (!at.isConstant(i)) continue;
+    const bound = at.param(i);
+    if (isRefused(bound)) return bound;
+    if (bound.dims.some((d) => d !== 1)) return refuse("axis-blocks", "has a bound per channel");
+    state = withParam(state, i, mapped(bound, move));
+  }
+  return state;
+}
+
 /** Moves the bounds of Clip, Min or Max: `move` maps a bound on the old side of the operator to the new side. */
 function bounds(at: RuleNode, by: Spread, move: (bound: number) => number, flips: boolean): Move {
   if (numberOf(by) === undefined)
     return refuse("axis-blocks", "has one bound for the whole tensor, so only a map that is the same everywhere passes");
-  if (flips) return refuse("sign-blocks", "would have its bounds swapped by a gain that is not positive");
-  if (at.node.opType === "Clip" && at.version < 11) {
-    let { state } = at;
-    for (const [name, none] of [
-      ["min", -3.4028234663852886e38],
-      ["max", 3.4028234663852886e38],
-    ] as const) {
-      const bound = at.float(name, none);
-      if (bound === none) continue;
-      const changed = floatAttribute(at, state, name, move(bound));
-      if (isRefused(changed)) return changed;
-      state = changed;
-    }
-    return [{ pass: [by], state }];
-  }
   const clip = at.node.opType === "Clip";
-  let { state } = at;
-  for (let i = 0; i < at.node.inputs.length; i++) {
-    if (clip ? i === 0 || !at.has(i) : !at.isConstant(i)) continue;
-    const bound = at.param(i);
-    if (isRefused(bound)) return bound;
-    if (!clip && bound.dims.some((d) => d !== 1)) return refuse("axis-blocks", "has a bound per channel");
-    state = withParam(state, i, mapped(bound, move));
-  }
-  return [{ pass: at.node.inputs.map((_, i) => (i === 0 || (!clip && !at.isConstant(i)) ? by : undefined)), state }];
+  const state = (clip ? (at.version < 11 ? attributeBounds : operandBounds) : comparedWith)(at, move, flips);
+  if (isRefused(state)) return state;
+  return [{ pass: at.node.inputs.map((_, i) => ((clip ? i === 0 : !at.isConstant(i)) ? by : undefined)), state }];
 }
 
 const clipped = (scale: boolean, back: boolean): MoveFn => {
@@ -162,7 +205,8 @@ const clipped = (scale: boolean, back: boolean): MoveFn => {
       return refuse("operator-blocks", "takes the map on a bound");
     const v = numberOf(demanded) ?? Number.NaN;
     const move = scale ? (b: number) => (back ? b * v : b / v) : (b: number) => (back ? b + v : b - v);
-    const result = bounds(at, demanded, move, scale && !(v > 0));
+    if (scale && v === 0) return refuse("sign-blocks", "has bounds, which a gain of zero would move into each other");
+    const result = bounds(at, demanded, move, scale && v < 0);
     if (isRefused(result) || back) return result;
     return result.map((step) => ({ ...step, pass: [demanded] }));
   };

@@ -39,6 +39,7 @@ function forward(
 const per = (values: number[]) => float32([values.length, 1, 1], values);
 const positive = per([1, 2, 0.5, 4]);
 const mixed = per([1, -2, 0.5, 4]);
+const negative = per([-1, -2, -0.5, -4]);
 const zero = per([1, 0, 2, 4]);
 const shift = (spec: ModelSpec): ModelSpec => ({
   ...spec,
@@ -72,15 +73,66 @@ describe("activations", () => {
     refuses(backward([node("Abs", ["c"], ["m"])], mixed), "sign-blocks");
   });
 
-  it("Clip moves its bounds with one positive gain or shift", () => {
+  it("Clip moves its bounds with one gain or shift", () => {
     const bounds = { lo: float32([], [-2]), hi: float32([], [6]) };
     const clip = [node("Clip", ["c", "lo", "hi"], ["m"])];
     check(backward(clip, float32([], [2]), bounds), { folds: 1 });
     check(shift(backward(clip, float32([], [2]), bounds)), { folds: 1 });
     check(backward([node("Clip", ["c", "", "hi"], ["m"])], float32([], [2]), bounds), { folds: 1 });
     check(backward([node("Clip", ["c"], ["m"], { min: f(-2), max: f(6) })], float32([], [2]), {}, { opset: 10 }), { folds: 1 });
-    refuses(backward(clip, float32([], [-2]), bounds), "sign-blocks");
     refuses(backward(clip, positive, bounds), "axis-blocks");
+    refuses(backward(clip, float32([], [0]), bounds), "sign-blocks");
+  });
+
+  it("a negative gain swaps the bounds of a Clip that has both", () => {
+    const bounds = { lo: float32([], [-2]), hi: float32([1], [6]) };
+    const minus = float32([], [-2]);
+    const clip = (from: string) => [node("Clip", [from, "lo", "hi"], ["m"])];
+    check(backward(clip("c"), minus, bounds), { folds: 1 });
+    check(forward(clip("a"), minus, undefined, bounds), { folds: 1 });
+    const again = backward(clip("c"), minus, { ...bounds, three: float32([], [-3]) });
+    check({ ...again, nodes: [...again.nodes, node("Mul", ["y", "three"], ["z"])], outputs: [floats("z")] }, { folds: 2 });
+    refuses(backward([node("Clip", ["c", "", "hi"], ["m"])], minus, bounds), "sign-blocks");
+    refuses(backward([node("Clip", ["c", "lo"], ["m"])], minus, bounds), "sign-blocks");
+    refuses(backward(clip("c"), minus, { lo: bounds.hi, hi: bounds.lo }), "sign-blocks");
+    const old = (attributes: NodeSpec["attributes"]) =>
+      check(backward([node("Clip", ["c"], ["m"], attributes)], minus, {}, { opset: 10 }), { folds: 1 });
+    const bound = (done: ReturnType<typeof old>, name: string) => done.after.graph.nodes[1].attributes.get(name)?.f;
+    const both = old({ min: f(-2), max: f(6) });
+    expect([bound(both, "min"), bound(both, "max")]).toEqual([-12, 4]);
+    const one = old({ min: f(-2) });
+    expect([bound(one, "min"), bound(one, "max")]).toEqual([Math.fround(-3.4028234663852886e38), 4]);
+    old({});
+    const shared = backward(clip("c"), minus, bounds);
+    const two = {
+      ...shared,
+      nodes: [...shared.nodes, node("Clip", ["x", "lo", "hi"], ["z"])],
+      outputs: [floats("y"), floats("z")],
+    };
+    check(two, { folds: 1 });
+  });
+
+  it("and turns Max into Min", () => {
+    const q = { q: float32([], [3]), r: float32([1], [-1]) };
+    for (const [op, other] of [
+      ["Max", "Min"],
+      ["Min", "Max"],
+    ]) {
+      for (const inputs of [
+        ["c", "q"],
+        ["q", "c"],
+        ["q", "c", "r"],
+      ]) {
+        const done = check(backward([node(op, inputs, ["m"])], float32([], [-2]), q), { folds: 1 });
+        expect(operators(done)).toEqual(["Conv", other]);
+        const onward = inputs.map((name) => (name === "c" ? "a" : name));
+        expect(operators(check(forward([node(op, onward, ["m"])], float32([], [-2]), undefined, q), { folds: 1 }))).toEqual([
+          other,
+          "Conv",
+        ]);
+      }
+      refuses(backward([node(op, ["c", "q"], ["m"])], negative, q), "axis-blocks");
+    }
   });
 
   it("saturating activations stop everything", () => {

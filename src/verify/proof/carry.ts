@@ -10,7 +10,7 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
 import type { Outcome } from "./outcome.ts";
-import { type InputMap, noiseOf, type Relation, snap } from "./relation.ts";
+import { type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 
@@ -111,8 +111,9 @@ function agree(
     const rank = by.dims.length;
     const [lead, p, q] = [ofRank(list[first] as Spread, rank), slackOf(first, rank), slackOf(i, rank)];
     if (lead === undefined || p === undefined || q === undefined) return by;
+    // What was computed in two ways differs by the rounding of float64.
     const close = combineSpread(
-      combineSpread(by, lead, (x, y) => Math.abs(x - y)),
+      combineSpread(by, lead, (x, y) => Math.abs(x - y) - NOISE * Math.max(Math.abs(x), Math.abs(y))),
       combineSpread(p, q, (x, y) => x + y),
       (e, s) => (e <= s ? 1 : 0),
     );

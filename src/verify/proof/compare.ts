@@ -15,7 +15,7 @@ import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
 import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
-import { type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
+import { alongside, type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -224,14 +224,16 @@ export class Comparison {
     }
     const pieces = this.matchBlocks(at, output, mine, theirs, maps);
     if (pieces !== undefined) return this.beside(pieces, other);
-    const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
-    const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
+    const [rowsA, rowsB] = alongside(
+      theirs.rowsOf(theirs.weight.values(), theirs.bias?.values()),
+      mine.rowsOf(mine.weight.values(), mine.bias?.values()),
+    );
     if (zeroRows(rowsA).length > 0) this.pin(other, output);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
       rows: rowsB,
-      stored: this.storedRows(at, node, mine, rowsB),
+      stored: alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0],
       dtype: mine.weight.dtype,
       biasType: mine.bias?.dtype,
       node,

@@ -146,8 +146,11 @@ export function quotientOf(at: RuleNode): Linear | undefined {
   if (weight === undefined || rank === undefined || weight.dims.length > rank) return undefined;
   const dims = [...new Array<number>(rank - weight.dims.length).fill(1), ...weight.dims];
   const count = dims.reduce((n, d) => n * d, 1);
+  // Along these axes c gives the quotient its size; along others it may be spread out or not.
+  const x = at.inShape(1) ?? [];
+  const grown = dims.map((d, i) => (d === 1 || x[i - rank + x.length] === d ? 1 : d));
   return {
-    key: `Div|${dims}`,
+    key: `Div|${rank}|${grown}`,
     weightIndex: 0,
     weight,
     bias: undefined,
