@@ -14,7 +14,16 @@ import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { type OwnMap, ownMap } from "../rules/norms.ts";
 import { fresh, isOne, isZero } from "../rules/params.ts";
-import { isRefused, type Kind, type NodeState, type Param, type Refused, refuse, withoutParam, withParam } from "../rules/types.ts";
+import {
+  isRefused,
+  type Kind,
+  type NodeState,
+  type Param,
+  type Refused,
+  refuse,
+  withoutParam,
+  withParam,
+} from "../rules/types.ts";
 import type { Success } from "./attempt.ts";
 import type { Candidate, Rejected } from "./candidates.ts";
 import type { Draft } from "./draft.ts";

@@ -226,7 +226,8 @@ class Patcher {
     if (!sameNames(outputs, record.outputs)) [change.outputs, any] = [outputs, true];
     if (state.opType !== node.opType) {
       [change.opType, any] = [state.opType, true];
-      change.remove = [...record.attributes.keys()];
+      // Another operator has attributes of its own.
+      if (state.mirrored !== true) change.remove = [...record.attributes.keys()];
     }
     if (Object.keys(set).length > 0) [change.set, any] = [set, true];
     if (any) this.edits.rewriteNodes.push(change as NodeRewrite);

@@ -1,8 +1,8 @@
-/** Shapes of operators that resample, pick or relabel: Resize, Upsample, GridSample, RoiAlign, GatherElements, Compress, CenterCropPad, Einsum. */
+/** Shapes of operators that resample, pick or relabel: Resize, Upsample, GridSample, RoiAlign, MaxRoiPool, MaxUnpool, Col2Im, GatherElements, Compress, CenterCropPad, Einsum. */
 import { decode } from "../onnx/codec.ts";
 import { asFloat64 } from "../onnx/tensor.ts";
 import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
-import { type Dim, derived } from "./dims.ts";
+import { type Dim, derived, divide, type Shape } from "./dims.ts";
 import { type At, broadcastShapes, type Infer, norm, withShape } from "./inference.ts";
 import { einsumLabels } from "./labels.ts";
 import type { GraphNode, GraphValue } from "./view.ts";
@@ -77,6 +77,51 @@ const roiAlign: Infer = (at) => {
   ]);
 };
 
+const maxRoiPool: Infer = (at) => {
+  const [x, rois] = at.shapes;
+  const cells = intsAttr(at.node.record, "pooled_shape") ?? [at.unknown(), at.unknown()];
+  return withShape(at, [rois?.[0] ?? at.unknown(), x?.[1] ?? at.unknown(), ...cells]);
+};
+
+/** The shape that the window of a MaxUnpool implies: the one its indices count in. */
+export function unpooled(node: GraphNode, x: Shape | undefined): Shape | undefined {
+  const kernel = intsAttr(node.record, "kernel_shape");
+  if (x === undefined || kernel === undefined || kernel.length !== x.length - 2) return undefined;
+  const [strides, pads] = [intsAttr(node.record, "strides"), intsAttr(node.record, "pads")];
+  return x.map((d, i) => {
+    if (i < 2) return d;
+    const [stride, cut] = [strides?.[i - 2] ?? 1, (pads?.[i - 2] ?? 0) + (pads?.[i - 2 + kernel.length] ?? 0)];
+    return derived(`unpool${stride},${kernel[i - 2] - cut}`, [d], (n) => (n - 1) * stride + kernel[i - 2] - cut);
+  });
+}
+
+const maxUnpool: Infer = (at) => {
+  const [x] = at.shapes;
+  const given = at.node.inputs[2];
+  if (given === undefined) return withShape(at, unpooled(at.node, x));
+  const sizes = at.facts.elements(given);
+  return withShape(
+    at,
+    x?.map((_, i) => sizes?.[i] ?? at.unknown()),
+  );
+};
+
+const col2Im: Infer = (at) => {
+  const [x] = at.shapes;
+  const [image, block] = [at.facts.elements(at.node.inputs[1]), at.facts.numbers(at.node.inputs[2])];
+  const rank = image?.length ?? at.facts.size(at.node.inputs[1], 0);
+  if (x?.length !== 3 || rank === undefined) return withShape(at, undefined);
+  const channels =
+    block === undefined
+      ? undefined
+      : divide(
+          x[1],
+          block.reduce((n, d) => n * d, 1),
+        );
+  const sizes = Array.from({ length: rank }, (_, i) => image?.[i] ?? at.unknown());
+  return withShape(at, [x[0], channels ?? at.unknown(), ...sizes]);
+};
+
 const compress: Infer = (at) => {
   const x = at.shapes[0];
   if (!at.node.record.attributes.has("axis")) return withShape(at, [at.unknown()]);
@@ -125,6 +170,9 @@ export const sampling: Readonly<Record<string, Infer>> = {
   Upsample: resize,
   GridSample: gridSample,
   RoiAlign: roiAlign,
+  MaxRoiPool: maxRoiPool,
+  MaxUnpool: maxUnpool,
+  Col2Im: col2Im,
   GatherElements: gatherElements,
   Compress: compress,
   CenterCropPad: centerCropPad,

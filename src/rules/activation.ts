@@ -1,17 +1,14 @@
 /**
  * Element-wise operators.
  *   Identity, Dropout (inference), Cast between floats    everything passes; a Cast only towards the wider side
- *   Relu, LeakyRelu, PRelu (constant slope)                f(s·x) = s·f(x) for s ≥ 0; no shift
  *   Abs                                                    |s·x| = |s|·|x|; back only s ≥ 0
  *   ThresholdedRelu(α), Celu(α), Shrink(λ, bias)           uniform s > 0, α' = s·α (back), α/s (forward), all alike
  *   HardSigmoid(α, β), forward                             uniform: α' = s·α; β' = β + α·t
  *   Where                                                  every data branch takes the same map
- * Zero gains pass Relu: max(0·x, 0) = 0 = 0·max(x, 0) for every finite x.
  */
-import { firstFailing, map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
-import { broadcastShapes } from "../graph/inference.ts";
+import { map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
-import { reluAsMax } from "./bounds.ts";
+import { negative } from "./leaky.ts";
 import { floatAttribute } from "./params.ts";
 import { alike, isRefused, type MoveFn, type Refused, type Rule, type RuleNode, refuse, withAttribute } from "./types.ts";
 
@@ -58,29 +55,6 @@ function cast(toInput: boolean): MoveFn {
   };
 }
 const casts = { backScale: cast(true), backShift: cast(true), forwardScale: cast(false), forwardShift: cast(false) };
-
-const negative = (by: Spread): Refused | undefined => {
-  const channel = firstFailing(by, (v) => v >= 0);
-  return channel < 0
-    ? undefined
-    : refuse("sign-blocks", `lets only positive gains pass, and gain ${channel} is ${by.data[channel]}`, {
-        facts: { channel, gain: by.data[channel] },
-      });
-};
-const homogeneous: MoveFn = (at, by) => {
-  const s = by[0] as Spread;
-  if (at.node.opType === "PRelu" && !at.isConstant(1))
-    return refuse("weight-not-constant", "has a slope that is computed at run time");
-  if (by[1] !== undefined) return refuse("operator-blocks", "takes the map on its slope");
-  if (at.node.opType === "PRelu" && slopeGrows(at)) return refuse("broadcast-grows", "has a slope that broadcasts its input");
-  return negative(s) ?? [{ pass: [s] }];
-};
-function slopeGrows(at: RuleNode): boolean {
-  const [x, slope] = [at.inShape(0), at.inShape(1)];
-  if (x === undefined || slope === undefined) return true;
-  const out = broadcastShapes([x, slope], () => -1);
-  return at.version >= 7 && (out === undefined || out.length !== x.length || out.some((d) => d === -1));
-}
 
 const abs: Rule = {
   type: "Abs",
@@ -152,8 +126,6 @@ export const activation: readonly Rule[] = [
   { type: "Cast", ...casts },
   // Of its second input CastLike takes only the type.
   { type: "CastLike", ...casts, ignores: (_at, index) => index === 1 },
-  { type: "Relu", backScale: homogeneous, forwardScale: homogeneous, retyped: { forwardShift: reluAsMax } },
-  ...alike("LeakyRelu PRelu", { backScale: homogeneous, forwardScale: homogeneous }),
   abs,
   ...alike("ThresholdedRelu Celu Shrink", { backScale: thresholded(true), forwardScale: thresholded(false) }),
   { type: "HardSigmoid", forwardScale: hardSigmoid(true), forwardShift: hardSigmoid(false) },

@@ -5,7 +5,7 @@
  *   Mean                  as Sum; a shift of one of n operands counts 1/n, and constants keep out of it
  *   x + z, x − z, Sum     back: s to every operand, t to one of them; forward: equal s in all, t's add up
  *   x · z, x / z          back: s to one operand; a shift never passes
- *   c / x                 is not affine: nothing passes
+ *   c / x                 scale: into c (back c·s, forward c/s, s ≠ 0); a shift never passes
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
  * ONNX 7, 13, 14; before 7 broadcasting was an attribute, so those versions are left alone unless shapes are equal.
  */
@@ -210,10 +210,9 @@ function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]):
   const divide = at.node.opType === "Div";
   if (i !== undefined) {
     const s = by[1 - i] as Spread;
-    if (divide && i === 0) return refuse("operator-blocks", "divides a constant by its input, which is not affine");
     const c = constant(at, i, s.dims.length);
     if (isRefused(c)) return c;
-    if (divide && !nonZero(s)) return refuse("sign-blocks", "divides by a constant that a gain of zero would make infinite");
+    if (divide && !nonZero(s)) return refuse("sign-blocks", "would have a constant divided by a gain of zero");
     return absorb(back(at, i, scaled(c, divide ? invert(s) : s), (at.param(i) as Param).dims));
   }
   let total: Spread | undefined;

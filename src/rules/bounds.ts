@@ -3,16 +3,18 @@
  *
  *   Clip, one bound for the whole tensor, one map:    s·Clip(x; a, b) + t = Clip(s·x + t; s·a + t, s·b + t)     s > 0
  *                                                     the same with the two bounds exchanged                     s < 0
- *   Max, Min with one constant of any shape:          s·Max(x, c) + t = Max(s·x + t, s·c + t)                    s ≥ 0 per channel
+ *   Max, Min with constants of any shape:             s·Max(x, c) + t = Max(s·x + t, s·c + t)                    s ≥ 0 per channel
+ *                                                     s·Max(x, c) = Min(s·x, s·c)                                s < 0 on all
  *
- * Forward with the inverse map, for s > 0. A channel of gain 0 passes Max forward where c ≤ 0 (Min: c ≥ 0): max(0·x, c) = 0 = 0·max(x, 0).
+ * Forward with the inverse map. A channel of gain 0 passes Max forward where c ≤ 0 (Min: c ≥ 0): max(0·x, c) = 0 = 0·max(x, 0).
  *
  * Asked to, a Relu takes a shift and becomes a Max:   Relu(x + t) = Max(x, −t) + t
- * With a gain behind it that is Relu(s·x + t) = s·Max(x, −t/s) + t for s > 0: a normalization before a Relu that nothing before it
+ * With a gain behind it that is Relu(s·x + t) = s·Max(x, −t/s) + t for s > 0, with Min for s < 0: a normalization before a Relu that nothing before it
  * can absorb goes on into what reads the Relu.
  */
 import { map, numberOf, type Spread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
+import { mirrored } from "./mirror.ts";
 import { floatAttribute, fresh, leading, mapped, scaled, shifted, trimmed } from "./params.ts";
 import {
   alike,
@@ -34,28 +36,42 @@ const LOWEST = -3.4028234663852886e38;
 const NAMES = ["min", "max"] as const;
 const NONE = [LOWEST, -LOWEST] as const;
 
-/** Moves the bounds of a Clip; `flips` exchanges them. */
-function clip(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+/** Of bounds that cross, the upper one is all that comes out: which is which matters. */
+const CROSSED = refuse("sign-blocks", "has bounds that cross, which a negative gain would have to exchange");
+
+/** The bounds of a Clip that are attributes. */
+function attributes(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+  const old = NAMES.map((name, i) => at.float(name, NONE[i]));
+  if (flips && !(old[0] <= old[1])) return CROSSED;
   let { state } = at;
-  if (at.version < 11) {
-    const old = NAMES.map((name, i) => at.float(name, NONE[i]));
-    for (const [i, name] of NAMES.entries()) {
-      const from = flips ? 1 - i : i;
-      const next = old[from] === NONE[from] ? NONE[i] : move(old[from]);
-      if (next === old[i]) continue;
-      const changed = floatAttribute(at, state, name, next);
-      if (isRefused(changed)) return changed;
-      state = changed;
-    }
-    return state;
+  for (const [i, name] of NAMES.entries()) {
+    const from = flips ? 1 - i : i;
+    const next = old[from] === NONE[from] ? NONE[i] : move(old[from]);
+    if (next === old[i]) continue;
+    const changed = floatAttribute(at, state, name, next);
+    if (isRefused(changed)) return changed;
+    state = changed;
   }
-  const bounds = [1, 2].map((i) => (at.has(i) ? at.param(i) : undefined));
+  return state;
+}
+
+/** The bounds of a Clip that are operands. */
+function inputs(at: RuleNode, move: (bound: number) => number, flips: boolean): NodeState | Refused {
+  const bounds: (Param | undefined)[] = [];
   for (const i of [1, 2]) {
-    const bound = bounds[flips ? 2 - i : i - 1];
-    if (bound === undefined) {
-      if (at.has(i)) state = withoutParam(state, i);
-    } else if (isRefused(bound)) return bound;
-    else state = withParam(state, i, mapped(bound, move));
+    const bound = at.has(i) ? at.param(i) : undefined;
+    if (bound !== undefined && isRefused(bound)) return bound;
+    bounds.push(bound);
+  }
+  const [low, high] = bounds.map((bound) => (flips ? bound?.values()[0] : undefined));
+  if (low !== undefined && high !== undefined && !(low <= high)) return CROSSED;
+  let { state } = at;
+  for (const i of [0, 1]) {
+    const [from, own] = [bounds[flips ? 1 - i : i], bounds[i]];
+    // Each stays in its place in the file.
+    const place = own === undefined ? {} : { dims: own.dims, source: own.source };
+    if (from !== undefined) state = withParam(state, i + 1, { ...mapped(from, move), ...place });
+    else if (own !== undefined) state = withoutParam(state, i + 1);
   }
   return state;
 }
@@ -70,7 +86,7 @@ const clipped = (scale: boolean, back: boolean): MoveFn => {
       return refuse("axis-blocks", "has one bound for the whole tensor, so only a map that is the same everywhere passes");
     if (scale && !(Math.abs(v) > 0)) return refuse("sign-blocks", "has bounds that a gain of zero would bring together");
     const move = scale ? (b: number) => (back ? b * v : b / v) : (b: number) => (back ? b + v : b - v);
-    const state = clip(at, move, scale && v < 0);
+    const state = (at.version < 11 ? attributes : inputs)(at, move, scale && v < 0);
     return isRefused(state) ? state : [{ pass: [demanded], state }];
   };
 };
@@ -86,7 +102,7 @@ function operands(at: RuleNode): { open: number[]; fixed: number[] } {
 function moved(at: RuleNode, bound: Param, by: Spread, scale: boolean, back: boolean): Param | undefined {
   if (!scale) return shifted(bound, back ? by : map(by, (t) => -t));
   if (back) return scaled(bound, by);
-  if (by.data.every((s) => s > 0))
+  if (by.data.every((s) => s !== 0))
     return scaled(
       bound,
       map(by, (s) => 1 / s),
@@ -114,12 +130,13 @@ const compared = (scale: boolean, back: boolean): MoveFn => {
     const [data] = open;
     const shape = at.inShape(data);
     if (shape?.length !== rank) return refuse("shape-unknown", "changes the rank, or has an operand of unknown rank");
-    if (scale && demanded.data.some((s) => !(s >= 0)))
-      return refuse("sign-blocks", "would become the other of Max and Min under a gain that is not positive");
+    const turns = scale && demanded.data.every((s) => s < 0);
+    if (scale && !turns && demanded.data.some((s) => !(s >= 0)))
+      return refuse("sign-blocks", "would become Max on some channels and Min on others");
     // A constant may be of the map's size along an axis only where the data is.
     if (demanded.dims.some((d, axis) => d !== 1 && shape[axis] !== d))
       return refuse("broadcast-grows", "broadcasts its input along the map");
-    let { state } = at;
+    let state = turns ? (mirrored(at.state) as NodeState) : at.state;
     for (const i of fixed) {
       const bound = at.param(i);
       if (isRefused(bound)) return bound;

@@ -8,11 +8,15 @@ import { convTranspose } from "./convtranspose.ts";
 import { einsum } from "./einsum.ts";
 import { gemm } from "./gemm.ts";
 import { layout } from "./layout.ts";
+import { leakyRelus } from "./leaky.ts";
 import { matmul } from "./matmul.ts";
 import { norms } from "./norms.ts";
+import { powers } from "./powers.ts";
 import { dequantizeLinear } from "./quantized.ts";
+import { ranking } from "./ranking.ts";
 import { recurrent } from "./recurrent.ts";
 import { sampling } from "./sampling.ts";
+import { scattering } from "./scatter.ts";
 import { select } from "./select.ts";
 import type { Rule } from "./types.ts";
 import { window } from "./window.ts";
@@ -31,10 +35,14 @@ const families: readonly (Rule | readonly Rule[])[] = [
   arithmetic,
   activation,
   bounds,
+  leakyRelus,
+  powers,
   layout,
   select,
   window,
   sampling,
+  scattering,
+  ranking,
   { type: "Shape", ignores: () => true },
   { type: "Size", ignores: () => true },
 ];

@@ -53,7 +53,10 @@ export function scaled(param: Param, by: Spread): Param {
 }
 
 /** param + by; `by` has the param's rank. */
-export function shifted(param: Param, by: Spread): Param {
+export const shifted = (param: Param, by: Spread): Param => combined(param, by, (v, t) => v + t);
+
+/** f(param, by), element by element; `by` has the param's rank. */
+export function combined(param: Param, by: Spread, f: (v: number, by: number) => number): Param {
   const grown = param.dims.map((d, i) => Math.max(d, by.dims[i]));
   const { dims } = param;
   return {
@@ -62,8 +65,8 @@ export function shifted(param: Param, by: Spread): Param {
     mixed: true,
     values: after(param.values, (v) => {
       const out = expand(v, dims, grown);
-      const add = expand(by.data, by.dims, grown);
-      for (let i = 0; i < out.length; i++) out[i] += add[i];
+      const other = expand(by.data, by.dims, grown);
+      for (let i = 0; i < out.length; i++) out[i] = f(out[i], other[i]);
       return out;
     }),
   };
@@ -87,7 +90,8 @@ export function trimmed(param: Param, rank: number): Param {
   return dims === param.dims ? param : { ...param, dims };
 }
 
-function expand(values: Float64Array, dims: readonly number[], to: readonly number[]): Float64Array {
+/** Numbers of shape `dims` repeated along the axes on which `to` is longer. */
+export function expand(values: Float64Array, dims: readonly number[], to: readonly number[]): Float64Array {
   let s: Spread = { dims, data: values };
   for (let i = 0; i < to.length; i++) s = stretch(s, i, to[i]);
   return s.data === values && s.data.length === count(to) ? values : s.data;

@@ -3,14 +3,15 @@
  * those axes passes; where zeros are written in, a shift does not.
  *   GridSample         axes 2…; shift only with border or reflection padding (weights sum to 1)
  *   RoiAlign           axes 0 (rois), 2, 3; samples outside the image are 0, so no shift; mode max needs s ≥ 0
+ *   MaxRoiPool         the same, as maxima: cells of no elements are 0
  *   ReverseSequence    the time axis        GatherElements  its axis, and axes of which the indices take a part
  *   Compress           its axis             CenterCropPad   axes that change; shift only where it is known to crop
  *   Trilu              none; no shift
- * ONNX GridSample 16, 20, 22; RoiAlign 10, 16, 22; ReverseSequence 10; GatherElements 11, 13; Compress 9, 11; CenterCropPad 18; Trilu 14.
+ * ONNX GridSample 16, 20, 22; RoiAlign 10, 16, 22; MaxRoiPool 1, 22; ReverseSequence 10; GatherElements 11, 13; Compress 9, 11; CenterCropPad 18; Trilu 14.
  */
 import { axesOf, firstFailing, type Spread } from "../affine/spread.ts";
 import { sameDim } from "../graph/dims.ts";
-import { type Kind, type MoveFn, type Refused, type Rule, type RuleNode, refuse } from "./types.ts";
+import { alike, type Kind, type MoveFn, type Refused, type Rule, type RuleNode, refuse } from "./types.ts";
 
 /** Axes on which the map may not vary; undefined when they cannot be told. */
 type AxesOf = (at: RuleNode, rank: number) => number[] | undefined;
@@ -50,7 +51,8 @@ const roiAlign = passes(
   () => [0, 2, 3],
   (at, kind, s) => {
     if (kind === "shift") return zeros;
-    const channel = at.string("mode", "avg") === "avg" ? -1 : firstFailing(s, (v) => v >= 0);
+    const averages = at.node.opType === "RoiAlign" && at.string("mode", "avg") === "avg";
+    const channel = averages ? -1 : firstFailing(s, (v) => v >= 0);
     return channel < 0
       ? undefined
       : refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would make minima`, {
@@ -82,7 +84,7 @@ const centerCropPad = passes(resized, (at, kind) => {
 
 export const sampling: readonly Rule[] = [
   { type: "GridSample", ...gridSample },
-  { type: "RoiAlign", ...roiAlign },
+  ...alike("RoiAlign MaxRoiPool", roiAlign),
   { type: "GatherElements", ...gatherElements },
   { type: "ReverseSequence", ...passes((at) => [at.int("time_axis", 0)], never) },
   { type: "Compress", ...passes((at, rank) => [positive(at.int("axis", 0), rank)], never) },

@@ -35,6 +35,8 @@ export interface Param {
 /** An operator as the plan has it so far. */
 export interface NodeState {
   readonly opType: string;
+  /** True where the operator became its mirror image (mirror.ts): it keeps its attributes. */
+  readonly mirrored?: boolean;
   /** Changed constant operands by input position. */
   readonly params: ReadonlyMap<number, Param>;
   /** Changed attributes: a number is written with the type the attribute has in the specification. */
@@ -65,6 +67,8 @@ export interface Step {
   readonly pass: readonly (Spread | undefined)[];
   /** The operator after the step, when it changes. */
   readonly state?: NodeState;
+  /** What the rounding of the operator's stored numbers leaves open of the gain of output 0, relative to it. */
+  readonly open?: Spread;
 }
 
 export type Move = readonly Step[] | Refused;

@@ -1,9 +1,12 @@
 /**
  * Operators that combine neighbours of one channel: pools, reductions, Pad, Resize, CumSum.
  *   averages (AveragePool, GlobalAveragePool, ReduceMean)   s always; t when the weights sum to 1
- *   maxima (MaxPool, GlobalMaxPool, ReduceMax, ReduceMin)   s ≥ 0 and any t (padding is −∞)
+ *   maxima (MaxPool, GlobalMaxPool, ReduceMax, ReduceMin)   s ≥ 0 and any t (padding is −∞); gains ≤ 0 turn ReduceMax into
+ *     ReduceMin and back (over no elements at all ∓∞, which the gain turns round as well)
  *   sums (ReduceSum, CumSum)   s; t times the number of terms for ReduceSum
  *   norms (LpPool, GlobalLpPool, ReduceL1, ReduceL2)   |s|, no t; s ≥ 0 where nothing is reduced: there x and |x| are both in use
+ *   ReduceSumSquare   s² forward, √s back, s ≥ 0;  ReduceProd   sⁿ forward, n terms (back, √ⁿ would have its rounding come out
+ *     n times); both only where the power cannot be what keeps them in range (powers.ts), and no t
  *   ReduceLogSumExp   t, no s
  *   Pad   reflect, edge, wrap: everything; constant: the value moves with the map
  *   Resize, Upsample   everything: interpolation weights sum to 1 (except tf_crop_and_resize, which extrapolates)
@@ -12,7 +15,9 @@
 import { axesOf, every, firstFailing, map, numberOf, type Spread, simplify } from "../affine/spread.ts";
 import { sameDim } from "../graph/dims.ts";
 import { resizeScales } from "../graph/infer-sampling.ts";
+import { mirrored, turnsRound } from "./mirror.ts";
 import { floatAttribute, fresh, mapped } from "./params.ts";
+import { cramped } from "./powers.ts";
 import {
   alike,
   isRefused,
@@ -112,16 +117,13 @@ function wholeWeights(at: RuleNode): Refused | undefined {
 }
 
 /** t/n back, n·t forward, n the number of terms. */
-const terms =
+const shared =
   (back: boolean) =>
   (at: RuleNode, t: Spread): Spread | Refused => {
-    const shape = at.inShape(0);
-    const axes = shape && combined(at, shape.length);
-    const sizes = axes?.map((a) => shape?.[a]);
-    if (sizes === undefined || sizes.some((d) => typeof d !== "number"))
-      return refuse("shape-unknown", "sums a number of terms that is not known");
-    const n = (sizes as number[]).reduce((a, b) => a * b, 1);
-    return map(t, (v) => (back ? v / n : v * n));
+    const n = terms(at);
+    return n === undefined
+      ? refuse("shape-unknown", "sums a number of terms that is not known")
+      : map(t, (v) => (back ? v / n : v * n));
   };
 
 const average = {
@@ -130,21 +132,67 @@ const average = {
   backShift: renumber(true, wholeWeights),
   forwardShift: renumber(false, wholeWeights),
 };
+const extreme =
+  (back: boolean): MoveFn =>
+  (at, by) => {
+    const turned = by[0] !== undefined && turnsRound(by[0]) ? mirrored(at.state) : undefined;
+    if (turned === undefined) return renumber(back, nonNegative)(at, by);
+    const moved = renumber(back, free)(at, by);
+    return isRefused(moved) ? moved : moved.map((step) => ({ ...step, state: turned }));
+  };
 const maximum = {
-  backScale: renumber(true, nonNegative),
-  forwardScale: renumber(false, nonNegative),
+  backScale: extreme(true),
+  forwardScale: extreme(false),
   backShift: renumber(true, free),
   forwardShift: renumber(false, free),
 };
 const sum = {
   backScale: renumber(true, free),
   forwardScale: renumber(false, free),
-  backShift: renumber(true, free, terms(true)),
-  forwardShift: renumber(false, free, terms(false)),
+  backShift: renumber(true, free, shared(true)),
+  forwardShift: renumber(false, free, shared(false)),
 };
 const norm = {
   backScale: renumber(true, nonNegative),
   forwardScale: renumber(false, emptied, (_at, s) => map(s, Math.abs)),
+};
+
+/** The number of terms of a sum or product; undefined when it is not known. */
+function terms(at: RuleNode): number | undefined {
+  const shape = at.inShape(0);
+  const axes = shape && combined(at, shape.length);
+  const sizes = axes?.map((a) => shape?.[a]);
+  return sizes?.every((d) => typeof d === "number") ? sizes.reduce((a, b) => a * b, 1) : undefined;
+}
+
+/** Gains as powers, where they leave room for what is raised to them. */
+const raised =
+  (power: (at: RuleNode, v: number) => number) =>
+  (at: RuleNode, s: Spread): Spread | Refused => {
+    const made = map(s, (v) => power(at, v));
+    return cramped(at, made) ?? made;
+  };
+/** A sum of squares over no axes is x² as ONNX says now, x by its older text. */
+const someAxes = (at: RuleNode): Refused | undefined =>
+  combined(at, at.inShape(0)?.length ?? 0)?.length === 0 ? refuse("operator-blocks", "reduces no axis") : undefined;
+const squares = {
+  backScale: renumber(
+    true,
+    (at, s) => someAxes(at) ?? nonNegative(at, s),
+    raised((_at, v) => Math.sqrt(v)),
+  ),
+  forwardScale: renumber(
+    false,
+    someAxes,
+    raised((_at, v) => v * v),
+  ),
+};
+const product = {
+  forwardScale: renumber(
+    false,
+    (at) => (terms(at) === undefined ? refuse("shape-unknown", "multiplies a number of terms that is not known") : undefined),
+    raised((at, v) => v ** (terms(at) as number)),
+  ),
 };
 
 /** How much a Pad adds, or crops, before and after each of its axes. */
@@ -243,6 +291,8 @@ export const window: readonly Rule[] = [
   { type: "ReduceSum", ...sum },
   { type: "CumSum", backScale: renumber(true, free), forwardScale: renumber(false, free) },
   ...alike("LpPool GlobalLpPool ReduceL1 ReduceL2", norm),
+  { type: "ReduceSumSquare", ...squares },
+  { type: "ReduceProd", ...product },
   { type: "ReduceLogSumExp", backShift: renumber(true, free), forwardShift: renumber(false, free) },
   {
     type: "Pad",

@@ -229,4 +229,28 @@ describe("symbolic shapes", () => {
     expect([found.best, found.at, found.class, found.steps, found.hot]).toEqual(["N,3,H,W", "N,3,H,W", "N,H,W", "4", "N,4,H,W"]);
     expect(found.filled.split(",").length).toBe(4);
   });
+
+  it("of what is pooled from regions, put back, or laid into an image", () => {
+    const window = { kernel_shape: [3, 2], strides: [2, 2] };
+    const found = shapes({
+      nodes: [
+        node("MaxUnpool", ["small", "i"], ["implied"], { ...window, pads: [1, 0, 0, 0] }),
+        node("MaxUnpool", ["small", "i", "size"], ["given"], window),
+        node("MaxUnpool", ["x", "i"], ["open"], window),
+        node("MaxRoiPool", ["x", "rois"], ["regions"], { pooled_shape: [2, 3] }),
+        node("Col2Im", ["columns", "image", "block"], ["laid"]),
+      ],
+      initializers: { size: int64([4], [2, 3, 9, 9]), image: int64([2], [5, 6]), block: int64([2], [2, 3]) },
+      inputs: [
+        x,
+        { name: "small", dims: [2, 3, 4, 5] },
+        { name: "i", dtype: "int64", dims: [2, 3, 4, 5] },
+        { name: "rois", dims: ["R", 5] },
+        { name: "columns", dims: ["N", 12, 16] },
+      ],
+      outputs: ["implied", "given", "open", "regions", "laid"].map((name) => ({ name })),
+    });
+    expect([found.implied, found.given, found.regions, found.laid]).toEqual(["2,3,8,10", "2,3,9,9", "R,4,2,3", "N,2,5,6"]);
+    expect(found.open.split(",").length).toBe(4);
+  });
 });

@@ -32,6 +32,8 @@ export class Growing {
   readonly initializers: Record<string, TensorSpec> = {};
   readonly inputs: ValueSpec[] = [];
   readonly values: Value[] = [];
+  /** Integer results, which only outputs and their own builder read. */
+  readonly pointers: Value[] = [];
   readonly read = new Set<string>();
   readonly outputs = new Set<string>();
   /** Initializers the caller may override. */
@@ -148,11 +150,29 @@ export class Growing {
     return made;
   }
 
+  /** A node whose last output counts or points: the others grow on, this one ends here or is read by its builder. */
+  whole(
+    op: string,
+    inputs: readonly string[],
+    [outputs, last]: readonly [readonly (readonly number[])[], readonly number[]],
+    attributes: Readonly<Record<string, AttributeSpec | undefined>> = {},
+  ): Value[] | undefined {
+    const made = this.node(op, inputs, outputs, attributes);
+    if (made === undefined) return undefined;
+    const pointer = { name: this.name("v"), dims: last, float: false };
+    const node = this.nodes[this.nodes.length - 1];
+    this.nodes[this.nodes.length - 1] = { ...node, outputs: [...node.outputs, pointer.name] };
+    this.pointers.push(pointer);
+    return [...made, pointer];
+  }
+
   /** The finished description; what nobody reads is an output. */
   spec(): ModelSpec {
     const made = new Set(this.nodes.flatMap((n) => n.outputs));
     const ends = this.values.filter((v) => made.has(v.name) && (this.outputs.has(v.name) || !this.read.has(v.name)));
     const outputs = ends.map((v): ValueSpec => ({ name: v.name, dtype: this.dtype, ...(this.symbolic ? {} : { dims: v.dims }) }));
+    const pointers = this.pointers.filter((v) => !this.read.has(v.name) || this.chance(0.3));
+    for (const { name, dims } of pointers) outputs.push({ name, dtype: "int64", ...(this.symbolic ? {} : { dims }) });
     return { irVersion: 9, opset: this.opset, nodes: this.nodes, initializers: this.initializers, inputs: this.inputs, outputs };
   }
 }

@@ -2,6 +2,7 @@
 import { f } from "../helpers/build.ts";
 import type { Growing, Value } from "./graphs.ts";
 import { movers } from "./movers.ts";
+import { pickers } from "./pickers.ts";
 
 export type Build = (g: Growing) => boolean;
 
@@ -323,4 +324,5 @@ export const builders: readonly Build[] = [
   ...repeat(1, where),
   ...repeat(1, branch),
   ...movers,
+  ...pickers,
 ];

@@ -26,7 +26,7 @@ function run(m: Model, feeds: ReadonlyMap<string, Value>): { outputs: Map<string
   let largest = 0;
   const watch = (_name: string, value: Value) => {
     if (isTensor(value) && value.dtype.startsWith("float"))
-      for (const v of asFloat64(value)) largest = Math.max(largest, Math.abs(v));
+      for (const v of asFloat64(value)) if (Number.isFinite(v)) largest = Math.max(largest, Math.abs(v));
   };
   const outputs = createSession(m, { mode: "float64" }).run(feeds, { watch });
   return { outputs, largest };

@@ -69,6 +69,31 @@ describe("Clip", () => {
     }
   });
 
+  it("keeps constants in their places in the file, for others too", () => {
+    const spec = behind("Mul", both, number(-2), { ...limits, hi: float32([1], [6]) });
+    const { after } = check(spec, { folds: 1 });
+    expect(after.graph.nodes[1].inputs).toEqual(["c", "lo", "hi"]);
+    const nodes = [...spec.nodes, node("Clip", ["x", "lo", "hi"], ["z"])];
+    check({ ...spec, nodes, outputs: [floats("y"), floats("z")] }, { folds: 1 });
+    const again = [...spec.nodes, node("Mul", ["y", "three"], ["z"])];
+    check(
+      { ...spec, nodes: again, initializers: { ...spec.initializers, three: number(-3) }, outputs: [floats("z")] },
+      { folds: 2 },
+    );
+  });
+
+  it("writes attributes that say no bound where there is none", () => {
+    const { after } = check(behind("Mul", old({ min: f(-2) }), number(-2), {}, { opset: 10 }), { folds: 1 });
+    const bound = (name: string) => after.graph.nodes[1].attributes.get(name)?.f;
+    expect([bound("min"), bound("max")]).toEqual([Math.fround(-3.4028234663852886e38), 4]);
+  });
+
+  it("stops a negative gain where its bounds cross", () => {
+    refuses(behind("Mul", both, number(-2), { lo: number(6), hi: number(-2) }), "sign-blocks");
+    check(behind("Mul", both, number(2), { lo: number(6), hi: number(-2) }), { folds: 1 });
+    refuses(behind("Mul", old({ min: f(6), max: f(-2) }), number(-2), {}, { opset: 10 }), "sign-blocks");
+  });
+
   it("takes neither a gain of zero nor a map per channel", () => {
     refuses(behind("Mul", both, number(0), limits), "sign-blocks");
     refuses(behind("Mul", both, positive, limits), "axis-blocks");
@@ -114,7 +139,17 @@ describe.each(["Max", "Min"])("%s", (op) => {
     for (const make of [behind, ahead]) check(make("Mul", step, number(2), { b: number(-1), d: number(2) }), { folds: 1 });
   });
 
-  it("stops negative gains and several computed operands", () => {
+  it("becomes the other one under gains that are all negative", () => {
+    const b = per([1, -2, 3, 0]);
+    for (const step of [left, right, node(op, ["b", "c", "d"], ["m"])]) {
+      for (const make of [behind, ahead]) {
+        const done = check(make("Mul", step, per([-1, -2, -0.5, -4]), { b, d: number(2) }), { folds: 1 });
+        expect(done.after.graph.nodes.map(({ opType }) => opType)).toContain(op === "Max" ? "Min" : "Max");
+      }
+    }
+  });
+
+  it("stops gains of both signs, and several computed operands", () => {
     refuses(behind("Mul", right, mixed, { b: number(-1) }), "sign-blocks");
     refuses(ahead("Mul", right, mixed, { b: number(-1) }), "sign-blocks");
     const fed = behind("Mul", right, positive, {});
@@ -167,7 +202,12 @@ describe("a Relu that becomes a Max", () => {
     expect(after.graph.nodes.map(({ opType }) => opType)).toEqual(["Conv", "Relu", "Conv"]);
   });
 
-  it("needs gains above zero", () => {
+  it("becomes a Min where all gains are negative", () => {
+    const { after } = check(network({ gain: [-1, -2, -0.5, -4], shift: [1, -3, 2, 0] }), { folds: 1, options });
+    expect(after.graph.nodes.map(({ opType }) => opType)).toEqual(["Min", "Conv"]);
+  });
+
+  it("needs gains of one sign", () => {
     refuses(network({ gain: [1, 0, 0.5, 4], shift: [1, 3, 2, 0] }), "sign-blocks", options);
     refuses(network({ gain: [1, -2, 0.5, 4], shift: [1, -3, 2, 0] }), "sign-blocks", options);
   });

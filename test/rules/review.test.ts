@@ -322,10 +322,9 @@ describe("forms of other opsets", () => {
     const prelu = node("PRelu", ["c", "p"], ["m"]);
     check(follow(prelu, "Mul", GAINS, { p: whole([4, 1, 1], 3) }), { folds: 1 });
     check(follow(prelu, "Mul", GAINS, { p: whole([4, 1, 1], 3) }, { opset: 8 }), { folds: 1 });
-    check(follow(prelu, "Mul", float32([4, 1, 1], [2, -1, 4, 1]), { p: whole([4, 1, 1], 3) }), {
-      folds: 0,
-      refused: "sign-blocks",
-    });
+    const mixed = float32([4, 1, 1], [2, -1, 4, 1]);
+    check(follow(prelu, "Mul", mixed, { p: float32([4, 1, 1], [-3, 2, 0, 1]) }), { folds: 1 });
+    check(follow(prelu, "Mul", mixed, { p: float32([4, 1, 1], [3, -2, 3, 1]) }), { folds: 0, refused: "sign-blocks" });
   });
 });
 

@@ -94,7 +94,36 @@ const subjects: readonly Subject[] = [
   { ...of("MatMul", ["u"], { u: whole([4], 2) }), idle: true },
   of("Slice", ["from", "to", "axes"], slices),
   of("PRelu", ["p"], { p: whole([4, 1, 1], 3) }),
+  of("PRelu", ["p"], { p: float32([4, 1, 1], [0.5, 2, 4, 0.25]) }),
+  of("PRelu", ["p"], { p: float32([1], [0.5]) }),
+  of("LeakyRelu", [], {}, { alpha: f(0.5) }),
   of("Concat", ["q"], { q: whole([4, 2, 4, 4], 6) }, { axis: 1 }),
+  of("TopK", ["k"], { k: int64([1], [4]) }, { axis: 1 }),
+  of("Hardmax", [], {}, { axis: 1 }),
+  of("Hardmax", [], {}, { axis: 2 }, 11),
+  of("ReduceMax", ["axes"], { axes: int64([1], [1]) }),
+  of("ReduceMin", ["axes"], { axes: int64([1], [2]) }, { keepdims: 0 }),
+  of("Clip", ["low", "high"], { low: float32([], [-2]), high: float32([], [3]) }),
+  of("Max", ["low"], { low: float32([], [-2]) }),
+  of("GatherND", ["i"], { i: int64([4, 4, 1], integers(16, 5, 0, 3)) }, { batch_dims: 1 }),
+  of("GatherND", ["i"], { i: int64([4, 4, 2], integers(32, 5, 0, 3)) }),
+  of("ScatterElements", ["i", "q"], { i: int64([4, 4, 4, 4], integers(256, 5, 0, 3)), q: whole([4, 4, 4, 4], 6) }, { axis: 1 }),
+  with2(of("ScatterElements", ["i"], { i: int64([4, 4, 4, 4], integers(256, 5, 0, 3)) }), (x, y) =>
+    node("ScatterElements", [x, "i", x], [y], { axis: 2 }),
+  ),
+  of("ScatterND", ["i", "q"], { i: int64([4, 2], integers(8, 5, 0, 3)), q: whole([4, 4, 4], 6) }),
+  of(
+    "MaxRoiPool",
+    ["r"],
+    { r: float32([4, 5], [0, 0, 0, 3, 3, 1, 1, 0, 2, 2, 3, 0, 1, 2, 3, 2, 1, 1, 3, 3]) },
+    { pooled_shape: [4, 4] },
+  ),
+  of("ReduceSumSquare", ["axes"], { axes: int64([1], [-1]) }),
+  of("ReduceProd", ["axes"], { axes: int64([1], [-1]) }),
+  of("Pow", ["p"], { p: float32([], [2]) }),
+  of("Pow", ["p"], { p: float32([], [-1]) }),
+  of("Reciprocal"),
+  of("Sqrt"),
 ];
 const shapes = [[], [4], [4, 1], [4, 1, 1], [4, 1, 1, 1], [4, 4, 1], [3, 1, 1], [6, 1, 1], [1, 4, 1, 4]];
 
@@ -108,11 +137,12 @@ function* nets({ make, constants, opset }: Subject): Generator<{ label: string; 
       for (const sign of [1, -1]) {
         const values = Array.from({ length: size }, (_, i) => [2, 0.5 * sign, 4, 1, 3 * sign, 8][(i + (size >> 3)) % 6]);
         const initializers = { ...constants, map: float32(dims, values), weight: whole([4, 4, 1, 1], 9) };
-        for (const side of ["before", "after"]) {
-          const nodes =
-            side === "after"
-              ? [node("Conv", ["x", "weight"], ["c"]), make("c", "o"), affine(op, "o", "y")]
-              : [node("Relu", ["x"], ["c"]), affine(op, "c", "o"), make("o", "y")];
+        const sides = {
+          before: [node("Relu", ["x"], ["c"]), affine(op, "c", "o"), make("o", "y")],
+          between: [node("Relu", ["x"], ["c"]), affine(op, "c", "o"), make("o", "m"), node("Conv", ["m", "weight"], ["y"])],
+          after: [node("Conv", ["x", "weight"], ["c"]), make("c", "o"), affine(op, "o", "y")],
+        };
+        for (const [side, nodes] of Object.entries(sides)) {
           const spec = { opset, irVersion: 10, nodes, initializers, inputs: [floats("x", [4, 4, 4, 4])], outputs: [floats("y")] };
           yield { label: `${op} [${dims}] ${sign} ${side}`, spec };
         }

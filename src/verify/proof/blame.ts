@@ -21,12 +21,14 @@ const NONLINEAR = new Set(
 export const isNonlinear = (node: GraphNode): boolean => node.domain === "" && NONLINEAR.has(node.opType);
 
 const FINAL = new Set<string>(["shift-blocks", "sign-blocks", "padding-blocks", "other-reader"]);
+/** What says nothing of whether a map passes. */
+const OPEN = new Set<string>(["shape-unknown", "malformed-graph", "storage-overflow", "storage-precision"]);
 const PRODUCTS = new Set(["MatMul", "Mul", "Gemm", "Einsum", "Div"]);
 
 /** True for a refusal that says the map does not pass, and not only that too little is known. */
 export const isFinal = (node: GraphNode, { refused }: Refused): boolean =>
   node.domain === "" &&
-  ((isNonlinear(node) && refused !== "shape-unknown" && refused !== "malformed-graph") ||
+  ((isNonlinear(node) && !OPEN.has(refused)) ||
     FINAL.has(refused) ||
     (PRODUCTS.has(node.opType) && (refused === "weight-not-constant" || refused === "axis-blocks")));
 

@@ -10,7 +10,7 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
 import type { Outcome } from "./outcome.ts";
-import { type InputMap, noiseOf, type Relation, snap } from "./relation.ts";
+import { type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 
@@ -93,23 +93,39 @@ export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number
 }
 
 /** Operators whose inputs must all carry one gain. */
-const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where"]);
+const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where", "ScatterElements", "ScatterND", "Scatter"]);
 
 /** Maps of several inputs that an operator needs equal and that are equal within their slack become equal. */
-function agree(list: readonly (Spread | undefined)[], maps: readonly (InputMap | undefined)[]): (Spread | undefined)[] {
+function agree(
+  list: readonly (Spread | undefined)[],
+  maps: readonly (InputMap | undefined)[],
+  kind: "scale" | "shift",
+): (Spread | undefined)[] {
   const first = list.findIndex((by) => by !== undefined);
+  const slackOf = (i: number, rank: number) => {
+    const by = maps[i];
+    return by && ofRank(kind === "scale" ? by.slackScale : by.slackShift, rank);
+  };
   return list.map((by, i) => {
-    const lead = list[first] as Spread;
-    const [p, q] = [maps[first], maps[i]];
-    if (by === undefined || i === first || p === undefined || q === undefined || by.dims.length !== lead.dims.length) return by;
-    const slack = combineSpread(p.slackScale, q.slackScale, (x, y) => x + y);
+    if (by === undefined || i === first) return by;
+    const rank = by.dims.length;
+    const [lead, p, q] = [ofRank(list[first] as Spread, rank), slackOf(first, rank), slackOf(i, rank)];
+    if (lead === undefined || p === undefined || q === undefined) return by;
+    // What was computed in two ways differs by the rounding of float64.
     const close = combineSpread(
-      combineSpread(by, lead, (x, y) => Math.abs(x - y)),
-      slack,
+      combineSpread(by, lead, (x, y) => Math.abs(x - y) - NOISE * Math.max(Math.abs(x), Math.abs(y))),
+      combineSpread(p, q, (x, y) => x + y),
       (e, s) => (e <= s ? 1 : 0),
     );
     return close.data.every((v) => v === 1) ? lead : by;
   });
+}
+
+/** A spread over the last axes of a tensor of another rank; undefined where it varies over others. */
+function ofRank(s: Spread, rank: number): Spread | undefined {
+  const more = rank - s.dims.length;
+  if (more >= 0) return { dims: [...new Array<number>(more).fill(1), ...s.dims], data: s.data };
+  return s.dims.slice(0, -more).every((d) => d === 1) ? { dims: s.dims.slice(-more), data: s.data } : undefined;
 }
 
 /** The slack of a map as a map: gains of 1 + δ, or shifts of δ. */
@@ -120,14 +136,22 @@ function slackMap(by: InputMap, kind: "scale" | "shift"): InputMap {
   return { ...by, scale: simplify(scale), shift: uniform(rank, 0) };
 }
 
+/** The maps of an operator's outputs. */
+export interface Carried {
+  readonly scale: readonly (Spread | undefined)[];
+  readonly shift: readonly (Spread | undefined)[];
+  /** What rounding the operator's own numbers leaves open of the gain of output 0. */
+  readonly open?: Spread;
+}
+
 /** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
 export function passThrough(
   draft: Draft,
   node: GraphNode,
   maps: readonly (InputMap | undefined)[],
-): { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } | (Outcome & { ok: false }) {
+): Carried | (Outcome & { ok: false }) {
   const rule = node.domain === "" ? ruleOf(node.opType) : undefined;
-  const carried: { scale: readonly (Spread | undefined)[]; shift: readonly (Spread | undefined)[] } = { scale: [], shift: [] };
+  const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
   for (const kind of ["shift", "scale"] as const) {
     const list = maps.map((by) =>
       by === undefined || (kind === "scale" ? isOne(by.scale) : isZero(by.shift)) ? undefined : simplify(by[kind]),
@@ -135,7 +159,7 @@ export function passThrough(
     if (list.every((by) => by === undefined)) continue;
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
     const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
-    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps) : full);
+    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps, kind) : full);
     if (steps === undefined)
       return {
         ok: false,
@@ -152,6 +176,7 @@ export function passThrough(
     const [step] = steps;
     if (step.state !== undefined) draft.set(node, step.state);
     carried[kind] = step.pass;
+    if (step.open !== undefined) carried.open = step.open;
   }
   return carried;
 }

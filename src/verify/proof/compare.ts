@@ -15,7 +15,7 @@ import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
 import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
-import { type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
+import { alongside, type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
 import { operandsAgree, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -127,14 +127,10 @@ export class Comparison {
       const outputs = inner.outputs.map((relation, i) => {
         if (relation === undefined) return undefined;
         const [scale, shift] = [carried.scale[i], carried.shift[i]];
-        return first
-          ? (uncarry(relation, scale, shift) ?? this.rebased(other.outputs[i], relation, scale, shift))
-          : carry(
-              relation,
-              scale,
-              shift,
-              carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by)),
-            );
+        if (first) return uncarry(relation, scale, shift) ?? this.rebased(other.outputs[i], relation, scale, shift);
+        const slack = carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by));
+        const open = i === 0 ? carried.open : undefined;
+        return carry(relation, scale, shift, open === undefined ? slack : widened(slack, open, this.tolerance.weight));
       });
       if (outputs.some((relation, i) => relation === undefined && inner.outputs[i] !== undefined))
         return failed(`a gain of zero comes out of ${other.label}`);
@@ -176,7 +172,7 @@ export class Comparison {
     if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, maps);
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
-    if (node.opType !== other.opType) return failed(`${node.label} stands for ${other.label}`);
+    if (at.state.opType !== atA.state.opType) return failed(`${node.label} stands for ${other.label}`);
     const attribute = attributeDifference(other, node, { ...at.state.attributes, ...atA.state.attributes });
     if (attribute !== undefined) return this.absorbed(at, atA) ?? failed(`${node.label} has another "${attribute}"`);
     const agreed = operandsAgree(this.a, atA, this.b, at, this.tolerance, slackOf(maps));
@@ -228,14 +224,16 @@ export class Comparison {
     }
     const pieces = this.matchBlocks(at, output, mine, theirs, maps);
     if (pieces !== undefined) return this.beside(pieces, other);
-    const rowsA = theirs.rowsOf(theirs.weight.values(), theirs.bias?.values());
-    const rowsB = mine.rowsOf(mine.weight.values(), mine.bias?.values());
+    const [rowsA, rowsB] = alongside(
+      theirs.rowsOf(theirs.weight.values(), theirs.bias?.values()),
+      mine.rowsOf(mine.weight.values(), mine.bias?.values()),
+    );
     if (zeroRows(rowsA).length > 0) this.pin(other, output);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
       rows: rowsB,
-      stored: this.storedRows(at, node, mine, rowsB),
+      stored: alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0],
       dtype: mine.weight.dtype,
       biasType: mine.bias?.dtype,
       node,
@@ -368,6 +366,13 @@ export class Comparison {
     return slackOf(maps).gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
   }
 }
+
+/** Slack with what the rounding of the operator's own constants adds to it. */
+const widened = (slack: { scale: Spread; shift: Spread }, open: Spread, roundings: number): { scale: Spread; shift: Spread } => {
+  const rank = open.dims.length;
+  const scale = slack.scale.dims.length === rank ? slack.scale : uniform(rank, slack.scale.data[0]);
+  return { ...slack, scale: plus(scale, times(open, uniform(rank, roundings))) };
+};
 
 /** The output's axes, 1 where rows do not vary. */
 const rowDims = (rows: Rows, rank: number): readonly number[] =>

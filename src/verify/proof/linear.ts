@@ -2,8 +2,9 @@
  * Linear operators as rows of coefficients, one row per output channel: what Conv, ConvTranspose, Gemm and MatMul are (norms,
  * Einsum and batches of matrices: producers.ts). Rows of two operators are compared by fit.ts.
  */
+import { expand } from "../../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
-import { batchedOf, diagonalOf, einsumOf, scaledGemmOf } from "./producers.ts";
+import { batchedOf, diagonalOf, einsumOf, quotientOf, scaledGemmOf } from "./producers.ts";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
@@ -57,6 +58,8 @@ export function linearOf(at: RuleNode): Linear | undefined {
       return convolution(at, at.node.opType === "DeformConv" ? 3 : 2);
     case "ConvTranspose":
       return transposed(at);
+    case "Div":
+      return quotientOf(at);
     case "Gemm":
       return gemm(at) ?? scaledGemmOf(at);
     case "MatMul":
@@ -190,6 +193,20 @@ function matmul(at: RuleNode): Linear | undefined {
       : make(at, 0, 2, `left|${cols}|${rank}`, rank - 2, rows, (x) => x);
   }
   return undefined;
+}
+
+/** Two lists of rows over the places of both: where the coefficients of one do not vary, it has the same row again. */
+export function alongside(x: Rows, y: Rows): readonly [Rows, Rows] {
+  if (x.dims === undefined || y.dims === undefined || x.dims.length !== y.dims.length) return [x, y];
+  const dims = x.dims.map((d, i) => Math.max(d, y.dims?.[i] ?? 1));
+  return [over(x, x.dims, dims), over(y, y.dims, dims)];
+}
+
+function over(rows: Rows, own: readonly number[], dims: readonly number[]): Rows {
+  if (own.some((d, i) => d !== 1 && d !== dims[i]) || own.every((d, i) => d === dims[i])) return rows;
+  const spread = (values: Float64Array, width: number) => expand(values, [...own, width], [...dims, width]);
+  const count = dims.reduce((n, d) => n * d, 1);
+  return { ...rows, dims, count, weights: spread(rows.weights, rows.width), bias: spread(rows.bias, 1) };
 }
 
 /** Rows of nothing but zeros: channels that are constant. */

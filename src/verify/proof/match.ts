@@ -5,9 +5,10 @@ import { decode } from "../../onnx/codec.ts";
 import { samePayload } from "../../onnx/pieces.ts";
 import type { AttributeRecord } from "../../onnx/records.ts";
 import type { Tensor } from "../../onnx/tensor.ts";
+import { pairOf } from "../../rules/mirror.ts";
 import type { Side } from "./classes.ts";
 
-/** Operators that differ in name only, given that their shapes or matrices agree. */
+/** Operators that differ in name only, given that their shapes or matrices agree; a gain may turn one of a pair into the other. */
 const FAMILY: Record<string, string> = {
   Reshape: "reshape",
   Flatten: "reshape",
@@ -18,7 +19,7 @@ const FAMILY: Record<string, string> = {
 };
 
 export const familyOf = (node: GraphNode): string =>
-  node.domain === "" ? (FAMILY[node.opType] ?? node.opType) : `${node.domain}:${node.opType}:${node.record.overload}`;
+  node.domain === "" ? (FAMILY[node.opType] ?? pairOf(node.opType)) : `${node.domain}:${node.opType}:${node.record.overload}`;
 
 export const COMMUTATIVE = new Set(["Add", "Mul", "Sum", "Max", "Min", "Mean", "And", "Or", "Xor", "Equal"]);
 

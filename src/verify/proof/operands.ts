@@ -2,7 +2,9 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
+import { sameShape } from "../../graph/dims.ts";
 import { halfUlp } from "../../onnx/dtype.ts";
+import { expand, leading } from "../../rules/params.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
@@ -22,6 +24,19 @@ const BIASES: Record<string, readonly number[]> = {
   Pad: [2],
 };
 
+/** Operators whose operands broadcast: one file may spread a constant out further than the other, to the same effect. */
+const BROADCASTS = new Set(["PRelu", "Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min"]);
+
+/** Two operands over the axes of either. */
+function aligned(p: Param, q: Param): readonly [Param, Param] {
+  const rank = Math.max(p.dims.length, q.dims.length);
+  const [x, y] = [leading(p, rank), leading(q, rank)];
+  const dims = x.dims.map((d, i) => Math.max(d, y.dims[i]));
+  if ([x, y].some((param) => param.dims.some((d, i) => d !== 1 && d !== dims[i]))) return [p, q];
+  const over = (param: Param): Param => ({ ...param, dims, values: () => expand(param.values(), param.dims, dims) });
+  return [over(x), over(y)];
+}
+
 /** Defaults of the float attributes that rules change, by operator where it matters. */
 const FLOATS: Record<string, number> = {
   epsilon: Math.fround(1e-5),
@@ -32,6 +47,7 @@ const FLOATS: Record<string, number> = {
   max: 3.4028234663852886e38,
   lambd: 0.5,
   bias: 0,
+  "LeakyRelu.alpha": Math.fround(0.01),
   "HardSigmoid.alpha": Math.fround(0.2),
   "HardSigmoid.beta": 0.5,
 };
@@ -76,6 +92,7 @@ export function operandsAgree(
   const attribute = attributeMisfit(at, atA, tolerance);
   if (attribute !== undefined) return { reason: `${node.label} has another "${attribute}"` };
   let [worst, coefficients] = [0, 0];
+  const sameSizes = sameShape(a.facts.shape(atA.node.outputs[0]), b.facts.shape(node.outputs[0]));
   const last = Math.max(
     node.inputs.length,
     atA.node.inputs.length,
@@ -102,9 +119,9 @@ export function operandsAgree(
     if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
       return { reason: `operand ${i} of ${node.label} is another constant` };
     const stored = value && b.constants.param(value);
+    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType) && sameSizes;
     const found = compare(
-      p,
-      q,
+      ...(spread ? aligned(p, q) : ([p, q] as const)),
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
       tolerance,
       changed ? slack : NONE,

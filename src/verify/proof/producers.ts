@@ -1,6 +1,7 @@
 /**
  * More operators as rows of coefficients: those whose output is γ ⊙ n(x) + β (norm operators: one coefficient a row), and
- * Einsum with one constant operand (a row per place of the output labels it carries), MatMul with a batch of matrices.
+ * Einsum with one constant operand (a row per place of the output labels it carries), MatMul with a batch of matrices, and
+ * constants over a computed value.
  */
 import { permute, type Spread, stretch } from "../../affine/spread.ts";
 import { einsumLabels } from "../../graph/labels.ts";
@@ -136,6 +137,34 @@ export function batchedOf(at: RuleNode): Linear | undefined {
     };
   }
   return undefined;
+}
+
+/** c / x: one coefficient for each place of c. */
+export function quotientOf(at: RuleNode): Linear | undefined {
+  const rank = at.outShape(0)?.length;
+  const weight = at.isConstant(0) && !at.isConstant(1) ? param(at, 0) : undefined;
+  if (weight === undefined || rank === undefined || weight.dims.length > rank) return undefined;
+  const dims = [...new Array<number>(rank - weight.dims.length).fill(1), ...weight.dims];
+  const count = dims.reduce((n, d) => n * d, 1);
+  // Along these axes c gives the quotient its size; along others it may be spread out or not.
+  const x = at.inShape(1) ?? [];
+  const grown = dims.map((d, i) => (d === 1 || x[i - rank + x.length] === d ? 1 : d));
+  return {
+    key: `Div|${rank}|${grown}`,
+    weightIndex: 0,
+    weight,
+    bias: undefined,
+    rowsOf: (w): Rows => ({
+      axis: -1,
+      dims,
+      count,
+      width: 1,
+      weights: w,
+      bias: new Float64Array(count),
+      weight: weight.source?.name ?? "",
+      biasName: "",
+    }),
+  };
 }
 
 /** Constants up to this size may stand in a key. */

@@ -37,7 +37,7 @@ export const exact = (core: Core, { scale, shift }: Pick<AffineMap, "scale" | "s
 });
 
 /** Relative distance within which two float64 computations of one number lie. */
-const NOISE = 2 ** -46;
+export const NOISE = 2 ** -46;
 
 const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
   const room = combine(slack, size, (s, m) => s * 1.000001 + m * NOISE);
