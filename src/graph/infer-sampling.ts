@@ -91,7 +91,7 @@ export function unpooled(node: GraphNode, x: Shape | undefined): Shape | undefin
   return x.map((d, i) => {
     if (i < 2) return d;
     const [stride, cut] = [strides?.[i - 2] ?? 1, (pads?.[i - 2] ?? 0) + (pads?.[i - 2 + kernel.length] ?? 0)];
-    return derived(`unpool${stride},${kernel[i - 2] - cut}`, [d], (n) => (n - 1) * stride + kernel[i - 2] - cut);
+    return derived(`unpool${stride}+${kernel[i - 2] - cut}`, [d], (n) => (n - 1) * stride + kernel[i - 2] - cut);
   });
 }
 

@@ -91,6 +91,10 @@ describe("the proof tells apart", () => {
     // The same numbers along another axis of the same length.
     expect(outcome(net(prelu, slope(p)), net(prelu, slope(p, [C, 1])))).not.toBe("equal");
     expect(outcome(net(prelu, slope(p)), net(prelu, slope(p, [1, C, 1, 1])))).toBe("equal");
+    // Nor where the sizes are open.
+    const open = (spec: ModelSpec): ModelSpec => ({ ...spec, inputs: [floats("x")] });
+    expect(outcome(open(net(prelu, slope(p))), open(net(prelu, slope(p, [C, 1]))))).not.toBe("equal");
+    expect(outcome(open(net(prelu, slope(p))), open(net(prelu, slope(p, [1, C, 1, 1]))))).toBe("equal");
     const leaky = (alpha: number) => (from: string) => node("LeakyRelu", [from], ["m"], { alpha: f(alpha) });
     const minus = k.map((v) => -Math.abs(v));
     const quarter = minus.map((v) => v / 4);

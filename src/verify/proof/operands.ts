@@ -27,6 +27,12 @@ const BIASES: Record<string, readonly number[]> = {
 /** Operators whose operands broadcast: one file may spread a constant out further than the other, to the same effect. */
 const BROADCASTS = new Set(["PRelu", "Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min"]);
 
+/** Shape without leading ones. */
+function axesText({ dims }: Param): string {
+  const first = dims.findIndex((d) => d !== 1);
+  return first < 0 ? "" : dims.slice(first).join();
+}
+
 /** Two operands over the axes of either. */
 function aligned(p: Param, q: Param): readonly [Param, Param] {
   const rank = Math.max(p.dims.length, q.dims.length);
@@ -119,7 +125,10 @@ export function operandsAgree(
     if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
       return { reason: `operand ${i} of ${node.label} is another constant` };
     const stored = value && b.constants.param(value);
-    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType) && sameSizes;
+    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType);
+    // Equal numbers along other axes, or over more of them, do the same only where the result has one shape for certain.
+    if (spread && !sameSizes && axesText(p) !== axesText(q))
+      return { reason: `operand ${i} of ${node.label} lies along other axes` };
     const found = compare(
       ...(spread ? aligned(p, q) : ([p, q] as const)),
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
