@@ -5,7 +5,7 @@
  * of the region become the merged ones; everything else in it goes.
  */
 import { affine, isIdentity, type Kernel, kernelCost, kernelOf, type LinearMap } from "../affine/linear-map.ts";
-import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
 import { isRefused } from "../rules/types.ts";
 import { refOf } from "./describe.ts";
 import type { Draft } from "./draft.ts";
@@ -111,6 +111,42 @@ class Merger {
     return { merges, unmerged: this.unmerged.reverse(), removed: this.removed, reused: this.reused, orphans: [...this.orphans] };
   }
 
+  /** Read by one node of its own graph, and beyond that only for what makes that node's constants. */
+  private isPrivate({ uses, scope, producer, isOutput, isAnnotated, isBound }: GraphValue): boolean {
+    if (isOutput || isAnnotated || isBound || producer?.scope !== scope) return false;
+    let reader = uses.length === 1 ? uses[0].node : undefined;
+    if (uses.length > 1) {
+      for (const { node } of uses) {
+        if (this.isMade(node)) continue;
+        if (reader !== undefined) return false;
+        reader = node;
+      }
+    }
+    return reader?.scope === scope && (uses.length === 1 || this.servesOnly(uses, reader));
+  }
+
+  /** True of a node whose outputs are constants although it reads a computed value: it measures a type or a shape. */
+  private isMade(node: GraphNode): boolean {
+    return node.outputs.every((value) => value === undefined || this.options.isConstant(value));
+  }
+
+  /** True when all that the constants among the readers lead to is `node`: they go when it gets other ones. */
+  private servesOnly(uses: readonly Use[], node: GraphNode): boolean {
+    const found = new Set<GraphNode>();
+    const open = [...uses];
+    for (let use = open.pop(); use !== undefined; use = open.pop()) {
+      if (use.node === node || found.has(use.node)) continue;
+      if (found.size >= LIMIT || use.node.scope !== node.scope || !this.isMade(use.node)) return false;
+      found.add(use.node);
+      for (const value of use.node.outputs) {
+        if (value === undefined) continue;
+        if (value.isOutput || value.isAnnotated || value.isBound) return false;
+        for (const next of value.uses) open.push(next);
+      }
+    }
+    return true;
+  }
+
   private affine(node: GraphNode): AffineStep | undefined {
     if (!this.steps.has(node)) this.steps.set(node, this.options.affineOf(node));
     return this.steps.get(node);
@@ -132,7 +168,7 @@ class Merger {
     const around: Surroundings = {
       at: (node) => this.draft.at(node),
       affine: (node) => this.affine(node),
-      follow: (value) => isPrivate(value) && this.options.allowed(value.producer as GraphNode),
+      follow: (value) => this.isPrivate(value) && this.options.allowed(value.producer as GraphNode),
       size: (value, axis) => (this.options.isConstant(value) ? undefined : facts.size(value, axis)),
       rank: (value) => facts.rank(value),
     };
@@ -276,12 +312,6 @@ class Merger {
 
 const listed = (nodes: ReadonlySet<GraphNode>): NodeRef[] =>
   [...nodes].sort((a, b) => a.record.index - b.record.index).map(refOf);
-
-/** Read once, by a node of its own graph, and by nobody outside. */
-function isPrivate({ uses, scope, producer, isOutput, isAnnotated, isBound }: GraphValue): boolean {
-  if (uses.length !== 1 || isOutput || isAnnotated || isBound) return false;
-  return uses[0].node.scope === scope && producer?.scope === scope;
-}
 
 /** Shifts of summands that are the tensor itself go to one that has a layer. */
 function gathered(parts: readonly Part[]): Part[] {

@@ -78,7 +78,7 @@ const convTranspose: Infer = (at) => {
   const rank = x?.length ?? w?.length;
   if (rank === undefined) return undefined;
   const { record } = at.node;
-  const out = w === undefined ? at.unknown() : multiply(w[1], intAttr(record, "group", 1));
+  const out = w?.[1] === undefined ? at.unknown() : multiply(w[1], intAttr(record, "group", 1));
   const n = rank - 2;
   const kernel = intsAttr(record, "kernel_shape") ?? numbers(w?.slice(2));
   const given = intsAttr(record, "output_shape");
@@ -425,5 +425,9 @@ export function inferShapes(node: GraphNode, facts: Facts, unknown: () => Dim): 
   if (node.domain !== "") return undefined;
   const infer = rows[node.opType];
   if (infer === undefined) return undefined;
-  return infer({ node, facts, unknown, shapes: node.inputs.map((v) => facts.shape(v)), dtype: facts.of(node.inputs[0]).dtype });
+  const shapes = node.inputs.map((v) => facts.shape(v));
+  // A shape computed from one that has too few axes has holes.
+  return infer({ node, facts, unknown, shapes, dtype: facts.of(node.inputs[0]).dtype })?.map((fact) =>
+    fact?.shape?.includes(undefined as unknown as Dim) ? { ...fact, shape: undefined } : fact,
+  );
 }

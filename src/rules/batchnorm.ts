@@ -22,6 +22,11 @@ function parts(at: RuleNode, by: Spread | undefined): Parts | Refused {
   if (isRefused(beta)) return beta;
   if (gamma.dims.length !== 1)
     return refuse("not-channelwise", "has a parameter for each activation (spatial is 0), not for each channel");
+  for (const i of [2, 3, 4]) {
+    const dims = at.inShape(i);
+    if (dims !== undefined && String(dims) !== String(gamma.dims))
+      return refuse("parameter-shape", `has a parameter of shape [${dims.join(", ")}] for ${gamma.dims[0]} channels`);
+  }
   const vector = by && vectorOn(by, 1, gamma.dims[0]);
   if (vector === undefined) return refuse("axis-blocks", "normalizes channels, but the map lies on another axis");
   return { gamma, beta, vector };

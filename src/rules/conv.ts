@@ -9,7 +9,7 @@
 import { along, type Spread } from "../affine/spread.ts";
 import { fresh, scaled, shifted, vectorOn } from "./params.ts";
 import { absorb, isRefused, type Move, type Param, type Refused, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
-import { scaleWeight, weightOf } from "./weights.ts";
+import { biasOf, filterOf, ownFilterOf, scaleWeight } from "./weights.ts";
 
 const biasIndex = (at: RuleNode): number => (at.node.opType === "DeformConv" ? 3 : 2);
 
@@ -23,13 +23,13 @@ export function channels(by: Spread, size: number, what: string): Float64Array |
 }
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  const w = weightOf(at, 1);
+  const w = filterOf(at);
   if (isRefused(w)) return w;
   const s = channels(by as Spread, w.dims[0], "output channels");
   if (isRefused(s)) return s;
   let { state } = at;
   if (at.has(biasIndex(at))) {
-    const b = at.param(biasIndex(at));
+    const b = biasOf(at, biasIndex(at), s.length);
     if (isRefused(b)) return b;
     state = withParam(state, biasIndex(at), scaled(b, along(1, 0, s)));
   }
@@ -46,13 +46,13 @@ export function addBias(at: RuleNode, index: number, dtype: Param["dtype"], t: F
         fresh(dtype, [t.length], () => t.slice()),
       ),
     );
-  const b = at.param(index);
+  const b = biasOf(at, index, t.length);
   if (isRefused(b)) return b;
   return absorb(withParam(at.state, index, shifted(b, along(1, 0, t))));
 }
 
 function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  const w = weightOf(at, 1);
+  const w = filterOf(at);
   if (isRefused(w)) return w;
   const t = channels(by as Spread, w.dims[0], "output channels");
   return isRefused(t) ? t : addBias(at, biasIndex(at), w.dtype, t);
@@ -70,7 +70,7 @@ function overInputs(s: Float64Array, [out, inner]: readonly number[], rank: numb
 }
 
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = at.param(1);
+  const w = ownFilterOf(at);
   if (isRefused(w)) return w;
   if (by.some((s, i) => s !== undefined && i !== 0))
     return refuse("weight-not-constant", "takes the map on another input than its data");
@@ -95,7 +95,7 @@ export function unpadded(at: RuleNode, kernel: readonly number[]): boolean {
 }
 
 function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = at.param(1);
+  const w = ownFilterOf(at);
   if (isRefused(w)) return w;
   if (by.some((t, i) => t !== undefined && i !== 0))
     return refuse("weight-not-constant", "takes the map on another input than its data");

@@ -10,10 +10,10 @@ import { along, type Spread } from "../affine/spread.ts";
 import { addBias, channels } from "./conv.ts";
 import { scaled } from "./params.ts";
 import { absorb, isRefused, type Move, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
-import { scaleWeight, weightOf } from "./weights.ts";
+import { biasOf, filterOf, ownFilterOf, scaleWeight } from "./weights.ts";
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  const w = weightOf(at, 1);
+  const w = filterOf(at);
   if (isRefused(w)) return w;
   const groups = at.int("group", 1);
   const [inputs, perGroup] = w.dims;
@@ -31,7 +31,7 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   }
   let { state } = at;
   if (at.has(2)) {
-    const b = at.param(2);
+    const b = biasOf(at, 2, s.length);
     if (isRefused(b)) return b;
     state = withParam(state, 2, scaled(b, along(1, 0, s)));
   }
@@ -39,21 +39,21 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
 }
 
 function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  const w = weightOf(at, 1);
+  const w = filterOf(at);
   if (isRefused(w)) return w;
   const t = channels(by as Spread, w.dims[1] * at.int("group", 1), "output channels");
   return isRefused(t) ? t : addBias(at, 2, w.dtype, t);
 }
 
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = at.param(1);
+  const w = ownFilterOf(at);
   if (isRefused(w)) return w;
   const s = channels(by[0] as Spread, w.dims[0], "input channels");
   return isRefused(s) ? s : absorb(withParam(at.state, 1, scaled(w, along(w.dims.length, 0, s))));
 }
 
 function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = at.param(1);
+  const w = ownFilterOf(at);
   if (isRefused(w)) return w;
   const zero = (name: string) => (at.ints(name) ?? []).every((v) => v === 0);
   const once = w.dims.slice(2).every((k) => k === 1) && (at.ints("strides") ?? []).every((v) => v === 1);

@@ -23,12 +23,25 @@ import {
 } from "./types.ts";
 import { scaleWeight, type Weight, weightOf } from "./weights.ts";
 
+const noMatrix = (dims: readonly number[]) =>
+  refuse("parameter-shape", `has a weight of shape [${dims.join(", ")}] that is no matrix`);
+
 const old = refuse("operator-blocks", "is of an opset before 7, where the bias does not broadcast");
+
+/** C as it is stored, when it can be broadcast to the product. */
+function stored(at: RuleNode): Param | Refused {
+  const c = at.param(2);
+  if (isRefused(c)) return c;
+  const features = at.inShape(1)?.[at.int("transB", 0) === 0 ? 1 : 0];
+  const last = c.dims[c.dims.length - 1] ?? 1;
+  if (c.dims.length <= 2 && (last === 1 || typeof features !== "number" || last === features)) return c;
+  return refuse("parameter-shape", `has a bias of shape [${c.dims.join(", ")}] for ${features} features`);
+}
 
 /** C as a rank-2 param (or a fresh zero when absent), and its β. */
 function bias(at: RuleNode, dtype: Param["dtype"]): { c: Param | undefined; beta: number; rank: number } | Refused {
   if (!at.has(2)) return { c: undefined, beta: 1, rank: 1 };
-  const c = at.param(2);
+  const c = stored(at);
   if (isRefused(c)) return c;
   return { c: leading({ ...c, dtype }, 2), beta: at.float("beta", 1), rank: c.dims.length };
 }
@@ -54,6 +67,7 @@ function carrier(at: RuleNode, axis: number): { index: number; param: Weight; at
   const [index, name] = axis === 1 ? [1, "transB"] : [0, "transA"];
   const param = weightOf(at, index);
   if (isRefused(param)) return param;
+  if (param.dims.length !== 2) return noMatrix(param.dims);
   const swapped = at.int(name, 0) !== 0;
   return { index, param, at: (axis === 1) !== swapped ? 1 : 0 };
 }
@@ -72,7 +86,7 @@ function backScale(at: RuleNode, [s]: readonly (Spread | undefined)[]): Move {
   }
   let { state } = at;
   if (at.has(2)) {
-    const c = at.param(2);
+    const c = stored(at);
     if (isRefused(c)) return axes.length === 0 ? byAttributes(at, numberOf(by) as number) : c;
     state = withParam(state, 2, trimmed(scaled(leading(c, 2), by), Math.max(c.dims.length, axis === 1 ? 1 : 2)));
   }
@@ -110,6 +124,7 @@ function inner(at: RuleNode, by: readonly (Spread | undefined)[]): { b: Param; k
     return refuse("weight-not-constant", "takes the map on an operand whose partner is not constant");
   const b = at.param(1);
   if (isRefused(b)) return b;
+  if (b.dims.length !== 2) return noMatrix(b.dims);
   const k = at.int("transB", 0) === 0 ? 0 : 1;
   const vector = vectorOn(by[0], at.int("transA", 0) === 0 ? 1 : 0, b.dims[k]);
   if (vector === undefined)

@@ -2,7 +2,7 @@
 import type { Spread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
 import { scaled } from "./params.ts";
-import { isRefused, type NodeState, type Param, type Refused, type RuleNode, type Step, withParam } from "./types.ts";
+import { isRefused, type NodeState, type Param, type Refused, type RuleNode, refuse, type Step, withParam } from "./types.ts";
 
 export interface Weight {
   readonly index: number;
@@ -21,6 +21,44 @@ export function weightOf(at: RuleNode, index: number): Weight | Refused {
   const shape = at.inShape(index);
   const known = own.refused === "quantized" && value?.producer !== undefined && shape?.every((d) => typeof d === "number");
   return known && dtype !== undefined && isStorageFloat(dtype) ? { index, dims: shape as number[], dtype, own } : own;
+}
+
+/** What keeps a convolution's weight from being one: its axes, its channels, a list of its windows; undefined when nothing does. */
+export function misshapen(at: RuleNode, dims: readonly number[]): Refused | undefined {
+  const rank = at.inShape(0)?.length ?? dims.length;
+  const [groups, axes] = [at.int("group", 1), dims.length - 2];
+  const size = at.inShape(0)?.[1];
+  const inputs = at.node.opType === "ConvTranspose" ? dims[0] : dims[1] * groups;
+  const lists = { kernel_shape: axes, strides: axes, dilations: axes, pads: 2 * axes };
+  const fits =
+    dims.length >= 3 &&
+    dims.length === rank &&
+    groups >= 1 &&
+    dims[0] % groups === 0 &&
+    (typeof size !== "number" || size === inputs) &&
+    Object.entries(lists).every(([name, length]) => (at.ints(name)?.length ?? length) === length);
+  return fits ? undefined : refuse("parameter-shape", `has a weight of shape [${dims.join(", ")}] that does not fit it`);
+}
+
+/** The filter of a convolution. */
+export function filterOf(at: RuleNode): Weight | Refused {
+  const weight = weightOf(at, 1);
+  return isRefused(weight) ? weight : (misshapen(at, weight.dims) ?? weight);
+}
+
+/** The same where its numbers are needed. */
+export function ownFilterOf(at: RuleNode): Param | Refused {
+  const param = at.param(1);
+  return isRefused(param) ? param : (misshapen(at, param.dims) ?? param);
+}
+
+/** The bias at input `index`, one number for each of `size` channels. */
+export function biasOf(at: RuleNode, index: number, size: number): Param | Refused {
+  const bias = at.param(index);
+  if (isRefused(bias) || (bias.dims.length === 1 && bias.dims[0] === size)) return bias;
+  return refuse("parameter-shape", `has a bias of shape [${bias.dims.join(", ")}] where ${size} numbers belong`, {
+    facts: { channels: size, bias: bias.dims },
+  });
 }
 
 /** One step in which the weight takes the factors: in its numbers, or by asking for them where it is dequantized. */

@@ -10,6 +10,7 @@ import { decode } from "../onnx/codec.ts";
 import { dtypeOf, halfUlp, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
+import { measuresOf } from "./measures.ts";
 import { withOffsets } from "./offsets.ts";
 import { randomOf } from "./random.ts";
 
@@ -112,10 +113,14 @@ export function changesBetween(a: GraphView, b: GraphView): Changes {
     if (left > 0) places.set(place, left - 1);
     else for (const value of node.inputs) moved.add(storedRecord(value) as TensorRecord);
   }
-  const folded = storedIn(b).filter(
-    ({ record }) => isFloatRecord(record) && (moved.has(record) || !present.has(contents.id(record))),
-  );
+  const folded = coefficientsIn(b).filter(({ record }) => moved.has(record) || !present.has(contents.id(record)));
   return { view: b, folded, functionOf: (node) => functionOf(node, contents) };
+}
+
+/** Stored floats that rounding may move. */
+function coefficientsIn(view: GraphView): Stored[] {
+  const measures = measuresOf(view);
+  return storedIn(view).filter(({ value, record }) => isFloatRecord(record) && !measures.has(value));
 }
 
 function isFloatRecord(record: TensorRecord | undefined): boolean {
@@ -140,7 +145,7 @@ export function roundingDraw(model: Model, folded: readonly Stored[], seed: numb
 
 /** The model with every stored float moved by a random part of `relative` of its size. */
 export function relativeDraw(model: Model, relative: number, seed: number): Variant {
-  const stored = storedIn(viewOf(model)).filter(({ record }) => isFloatRecord(record));
+  const stored = coefficientsIn(viewOf(model));
   return offset(model, stored, (record, values) => {
     const random = randomOf(seed, "relative", record.name, record.frame.start);
     for (let i = 0; i < values.length; i++) values[i] *= relative * (2 * random.uniform() - 1);

@@ -18,6 +18,7 @@ import { composed } from "./proof/composed.ts";
 import { type Claim, Effects, madeBy } from "./proof/effect.ts";
 import { outputNames, relatedInputs } from "./proof/ends.ts";
 import { FOREIGN, type Misfit, OWN, type Tolerance } from "./proof/fit.ts";
+import { foresee } from "./proof/foresight.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./proof/match.ts";
 import { leadsOn, mergedPair } from "./proof/merged.ts";
 import { normalForm } from "./proof/normal.ts";
@@ -37,14 +38,21 @@ export interface ProveOptions {
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
-  const proof = new Prover(sideOf(x), sideOf(y), tolerance).run();
+  const sides = [sideOf(x), sideOf(y)] as const;
+  const plain = new Prover(...sides, tolerance).run();
+  if (plain.outcome !== "not-decided") return plain;
+  const proof = new Prover(...sides, tolerance, foresee).run();
   if (proof.outcome !== "not-decided") return proof;
   const [first, second] = [normalForm(x), normalForm(y)];
-  if (first === x && second === y) return proof;
-  const normal = new Prover(sideOf(first), sideOf(second), tolerance).run();
+  if (first !== x || second !== y) {
+    const normal = new Prover(sideOf(first), sideOf(second), tolerance, foresee).run();
+    if (normal.outcome !== "not-decided") return normal;
+  }
   // What is still open is said of the files as they are.
-  return normal.outcome === "not-decided" ? proof : normal;
+  return open(proof) < open(plain) ? proof : plain;
 }
+
+const open = ({ regions }: Proof): number => regions.filter((region) => region.outcome === "not-decided").length;
 
 interface Suspect {
   readonly value: GraphValue;
@@ -75,8 +83,10 @@ class Prover {
     private readonly a: Side,
     private readonly b: Side,
     private readonly tolerance: Tolerance,
+    prepare?: (classes: Classes) => void,
   ) {
     this.classes = new Classes(a);
+    prepare?.(this.classes);
     this.comparison = new Comparison(a, b, this.classes, this.related, tolerance);
   }
 

@@ -583,6 +583,25 @@ describe("where graphs are special", () => {
     merged({ ...spec, inputs: [...(spec.inputs ?? []), z], valueInfos: declared.slice(0, -1) });
   });
 
+  it("looks through what reads a value for its type only, to make a constant of the reader", () => {
+    const n = new Net();
+    const first = n.conv("x", [3, 3, 1, 1]);
+    const zero = n.add("CastLike", [n.constant([1], [0]), first]);
+    const bias = n.add("Expand", [zero, "four"]);
+    n.add("Conv", [first, n.constant([4, 3, 1, 1]), bias], {}, "y");
+    const spec: ModelSpec = {
+      opsets: { "": 17 },
+      nodes: n.nodes,
+      initializers: { ...n.initializers, four: { dtype: "int64", dims: [1], values: [4n] } },
+      inputs: [{ name: "x", dtype: "float64", dims: [2, 3, 5, 5] }],
+      outputs: [{ name: "y", dtype: "float64", dims: [2, 4, 5, 5] }],
+    };
+    expect(merged(spec).operators).toEqual({ Conv: 1 });
+    // One that the value's type goes elsewhere from, too, stays.
+    const read: ModelSpec = { ...spec, outputs: [...spec.outputs, { name: bias, dtype: "float64", dims: [4] }] };
+    expect(merged(read).operators.Conv).toBe(2);
+  });
+
   it("makes a bias a node in files of IR 3", () => {
     const net = new Net();
     const spec = net.spec(net.add("Add", [net.conv("x", W, {}, false), net.bn("x", 4)]), { irVersion: 3, opset: 8 });

@@ -29,6 +29,16 @@ const same: Record<string, readonly [ModelSpec, ModelSpec]> = {
     net([node("HardSwish", ["x"], ["y"])]),
     net([node("HardSigmoid", ["x"], ["h"], { alpha: f(1 / 6), beta: f(0.5) }), node("Mul", ["x", "h"], ["y"])]),
   ],
+  "a fused gate": [
+    net([node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]),
+    net([node("QuickGelu", ["x"], ["y"], { alpha: f(1) }, { domain: "com.microsoft" })], {}, microsoft),
+  ],
+  "a fused gate with its factor": [
+    net([node("Mul", ["x", "a"], ["z"]), node("Sigmoid", ["z"], ["s"]), node("Mul", ["x", "s"], ["y"])], {
+      a: float32([], [Math.fround(1.702)]),
+    }),
+    net([node("QuickGelu", ["x"], ["y"], {}, { domain: "com.microsoft" })], {}, microsoft),
+  ],
   "a Pad of zeros and the pads of a Conv": [
     net([node("Pad", ["x", "p"], ["q"]), node("Conv", ["q", "w"], ["y"], { strides: [2, 2], pads: [1, 1, 1, 1] })], {
       p: pads(0, 1),

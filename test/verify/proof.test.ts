@@ -346,6 +346,24 @@ const same: Record<string, readonly [ModelSpec, ModelSpec]> = {
     one("Conv", ["x", "w"], {}, { w }),
     one("Conv", ["x", "w"], { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1, kernel_shape: [1, 1] }, { w }),
   ],
+  "defaults of a Resize spelled out": [
+    one("Resize", ["x", "", "s"], {}, { s: float32([4], [1, 1, 2, 2]) }),
+    one(
+      "Resize",
+      ["x", "", "s"],
+      {
+        mode: "nearest",
+        coordinate_transformation_mode: "half_pixel",
+        nearest_mode: "round_prefer_floor",
+        cubic_coeff_a: f(-0.75),
+        exclude_outside: 0,
+        extrapolation_value: f(0),
+        antialias: 0,
+        keep_aspect_ratio_policy: "stretch",
+      },
+      { s: float32([4], [1, 1, 2, 2]) },
+    ),
+  ],
   "Flatten or Reshape": [
     net([node("Relu", ["x"], ["r"]), node("Flatten", ["r"], ["y"])], {}),
     net([node("Relu", ["x"], ["r"]), node("Reshape", ["r", "t"], ["y"])], { t: int64([2], [0, -1]) }),

@@ -100,7 +100,11 @@ export function suspicionsOf(made: Relation, tensor: string): Suspicion[] {
   const known = blame?.suspicions ?? [];
   const own = memberOf(made);
   const others = core.members.filter(
-    (member) => member !== own && member.scale.dims.length === made.scale.dims.length && !known.some((s) => s.member === member),
+    (member) =>
+      member !== own &&
+      !member.proposed &&
+      member.scale.dims.length === made.scale.dims.length &&
+      !known.some((s) => s.member === member),
   );
   const found = others.flatMap((member) => {
     const scale = difference(made.scale, member.scale, made.slackScale);

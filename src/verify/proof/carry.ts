@@ -5,9 +5,10 @@
 import { combine as combineSpread, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Draft } from "../../fold/draft.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
-import { isRefused } from "../../rules/types.ts";
+import { isRefused, type MoveFn, type Rule } from "../../rules/types.ts";
 import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
 import type { Outcome } from "./outcome.ts";
 import { type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
@@ -144,13 +145,27 @@ export interface Carried {
   readonly open?: Spread;
 }
 
+const through: MoveFn = (_at, by) => [{ pass: [by[0]] }];
+const same: Rule = { type: "Cast", forwardScale: through, forwardShift: through };
+
+/** The law of an operator. Numbers are real numbers here: a Cast to a narrower float, where no fold may move a map, passes it. */
+function ruleIn(draft: Draft, node: GraphNode): Rule | undefined {
+  if (node.domain !== "") return undefined;
+  const casts = node.opType === "Cast" || node.opType === "CastLike";
+  const floats = [node.inputs[0], node.outputs[0]].every((value) => {
+    const dtype = dtypeOf(draft.facts.of(value).dtype);
+    return dtype !== undefined && isStorageFloat(dtype);
+  });
+  return casts && floats ? same : ruleOf(node.opType);
+}
+
 /** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
 export function passThrough(
   draft: Draft,
   node: GraphNode,
   maps: readonly (InputMap | undefined)[],
 ): Carried | (Outcome & { ok: false }) {
-  const rule = node.domain === "" ? ruleOf(node.opType) : undefined;
+  const rule = ruleIn(draft, node);
   const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
   for (const kind of ["shift", "scale"] as const) {
     const list = maps.map((by) =>

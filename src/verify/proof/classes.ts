@@ -32,6 +32,10 @@ export interface AffineMap {
 
 export interface Member extends AffineMap {
   readonly value: GraphValue;
+  /** True for a map that a later operator proposes (foresight.ts): `value` is that operator's, and no value of this class. */
+  readonly proposed?: boolean;
+  /** The maps it was proposed as, of values of this class: what its dead channels are mapped by is known from them alone. */
+  readonly over?: { readonly from: AffineMap; readonly scale: Spread; readonly shift: Spread }[];
 }
 
 export interface Core {
@@ -148,10 +152,10 @@ export class Classes {
     const known = this.known.get(value);
     if (known === undefined || !isOne(known.scale) || !isZero(known.shift)) return false;
     const { core } = known;
-    for (const [i, { value: member, scale, shift, magnitude }] of core.members.entries()) {
+    for (const [i, { value: member, scale, shift, magnitude, proposed }] of core.members.entries()) {
       const made = { scale: simplify(times(scale, s)), shift: simplify(plus(times(scale, t), shift)), magnitude };
-      core.members[i] = { ...made, value: member };
-      this.known.set(member, { ...made, core });
+      core.members[i] = { ...made, value: member, proposed };
+      if (!proposed) this.known.set(member, { ...made, core });
     }
     this.based.add(core);
     return true;

@@ -309,7 +309,7 @@ export class Comparison {
       const fit = fits(rowsA, b, by, tolerance);
       if ("worst" in fit) return { ok: true, outputs: [exact(known.core, m)], worst: fit.worst, coefficients };
       const { matching, ...misfit } = fit;
-      suspicions.push({ core: known.core, member: m, misfit, matching });
+      if (!m.proposed) suspicions.push({ core: known.core, member: m, misfit, matching });
     }
     const likely = bySimilarity(suspicions);
     const fit = solve(rowsA, b, tolerance);

@@ -107,10 +107,15 @@ function make(
   };
 }
 
+/** True of a bias of one number per channel, and where there is none. */
+const isVector = (bias: Param | undefined, size: number): boolean =>
+  bias === undefined || (bias.dims.length === 1 && bias.dims[0] === size);
+
 function convolution(at: RuleNode, biasIndex: number): Linear | undefined {
   const w = param(at, 1);
   if (w === undefined) return undefined;
   const key = `${at.state.opType}|${spatial(at)}|${w.dims.slice(1)}|${at.int("offset_group", 1)}`;
+  if (!isVector(param(at, biasIndex), w.dims[0])) return undefined;
   const made = make(at, 1, biasIndex, key, 1, w.dims[0], (x) => x);
   return made && { ...made, inOrder: true };
 }
@@ -120,6 +125,7 @@ function transposed(at: RuleNode): Linear | undefined {
   if (w === undefined) return undefined;
   const groups = at.int("group", 1);
   const [inputs, perGroup] = w.dims;
+  if (!isVector(param(at, 2), perGroup * groups)) return undefined;
   const taps = w.dims.slice(2).reduce((a, b) => a * b, 1);
   const inner = inputs / groups;
   const key = `ConvTranspose|${spatial(at)}|${w.dims}|${at.ints("output_padding")}|${at.ints("output_shape")}`;

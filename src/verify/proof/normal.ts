@@ -5,6 +5,7 @@
  *   HardSwish(x)                                          x · HardSigmoid(x; 1/6, 1/2)      (its function body in ONNX)
  *   com.microsoft FusedConv, FusedGemm                    activation(Conv(…) + z), activation(Gemm(…))
  *   com.microsoft Gelu(x)                                 x · (1 + erf(x / √2)) · ½
+ *   com.microsoft QuickGelu(x)                            x · Sigmoid(α·x)
  *   ReduceMean over all axes but the first two, kept      GlobalAveragePool
  *   Conv(Pad(x) with zeros)                               Conv(x) with larger pads
  *   Max(x, c); Min(x, c)                                  c + Relu(x − c); c − Relu(c − x)
@@ -134,6 +135,19 @@ const gelu: Rewrite = (node) => {
     make(node, "Add", [name("erf"), name("one")], name("gate")),
     make(node, "Mul", [x, name("gate")], name("twice")),
     make(node, "Mul", [name("twice"), name("half")], outputOf(node)),
+  ];
+};
+
+const quickGelu: Rewrite = (node) => {
+  if (node.domain !== "com.microsoft" || node.opType !== "QuickGelu") return undefined;
+  const [x] = node.record.inputs;
+  const alpha = node.record.attributes.get("alpha")?.f ?? Math.fround(1.702);
+  const [factor, scaled, gate] = ["factor", "scaled", "gate"].map((part) => inner(node, part));
+  const before = [make(node, "Constant", [], factor, { value_float: { f: alpha } }), make(node, "Mul", [x, factor], scaled)];
+  return [
+    ...(alpha === 1 ? [] : before),
+    make(node, "Sigmoid", [alpha === 1 ? x : scaled], gate),
+    make(node, "Mul", [x, gate], outputOf(node)),
   ];
 };
 
@@ -317,6 +331,7 @@ const REWRITES: readonly Rewrite[] = [
   hardSwish,
   fused,
   gelu,
+  quickGelu,
   pooled,
   padded,
   rectified,

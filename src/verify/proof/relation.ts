@@ -2,7 +2,7 @@
  * What a value of the second file is in terms of the first: β = scale ⊙ core + shift, with slack for what rounding leaves
  * open. When a member of the core's class lies within the slack, the relation is that member, exactly.
  */
-import { blocks, combine, every, map, plus, type Spread, sameSpread, times, uniform } from "../../affine/spread.ts";
+import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Blame } from "./blame.ts";
 import type { AffineMap, Core } from "./classes.ts";
 
@@ -122,9 +122,13 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   ) {
     return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
   }
+  const proposed = beta.core.members.find((m) => m.scale === beta.scale && m.shift === beta.shift);
+  const by = proposed?.over?.find(({ from }) => from === alpha);
+  if (by !== undefined)
+    return { scale: simplify(by.scale), shift: simplify(by.shift), slackScale: zero, slackShift: zero, identity: false };
   const lost = combine(alpha.scale, beta.scale, (a, b) => (a === 0 && b !== 0 ? 1 : 0));
   if (!every(lost, (v) => v === 0)) return undefined;
-  const ratio = combine(beta.scale, alpha.scale, (b, a) => (a === 0 ? 1 : b / a));
+  const ratio = ratioOf(beta, alpha);
   const slackScale = combine(beta.slackScale, alpha.scale, (s, a) => (a === 0 ? 0 : s / Math.abs(a)));
   const moved = times(alpha.shift, ratio);
   const shift = combine(beta.shift, moved, (b, m) => b - m);
@@ -148,6 +152,22 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   };
 }
 
+/**
+ * s_β/s_α. A channel that is constant in both has any ratio: the one that needs no shift where the others need none, else the
+ * one all others have, so that the map is as plain as it can be.
+ */
+function ratioOf(beta: Relation, alpha: AffineMap): Spread {
+  const ratio = combine(beta.scale, alpha.scale, (b, a) => (a === 0 ? Number.NaN : b / a));
+  const living = ratio.data.filter((v) => !Number.isNaN(v));
+  if (living.length === ratio.data.length) return ratio;
+  const common = living.length > 0 && living.every((v) => Math.abs(v - living[0]) <= NOISE * Math.abs(v)) ? living[0] : 1;
+  const moved = combine(ratio, alpha.shift, (r, a) => r * a);
+  const left = combine(beta.shift, moved, (b, m) => (Math.abs(b - m) > NOISE * (Math.abs(b) + Math.abs(m)) ? 1 : 0));
+  if (left.data.includes(1)) return map(ratio, (r) => (Number.isNaN(r) ? common : r));
+  const kept = combine(beta.shift, alpha.shift, (b, a) => (a === 0 ? common : b / a));
+  return combine(ratio, kept, (r, k) => (Number.isNaN(r) ? k : r));
+}
+
 /** True when rounding leaves nothing open. */
 export const isExact = ({ slackScale, slackShift }: Relation): boolean =>
   every(slackScale, (v) => v === 0) && every(slackShift, (v) => v === 0);
@@ -166,8 +186,9 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
   const moved = times(beta.shift, scale);
   // Where two large shifts cancel, what is left is as uniform as their rounding allows.
   const noise = map(plus(abs(alpha.shift), abs(moved)), (v) => v * 2 ** -50);
+  const left = combine(alpha.shift, moved, (a, m) => a - m);
   const shift = collapse(
-    combine(alpha.shift, moved, (a, m) => a - m),
+    combine(left, noise, (t, n) => (Math.abs(t) <= n ? 0 : t)),
     noise,
   );
   const zero = uniform(rank, 0);

@@ -1,0 +1,42 @@
+/**
+ * Numbers that only say how large a tensor is, or which part of it is taken: the scales of a Resize, what a shape is computed
+ * from. They are no coefficients: moved by a rounding, 2 becomes 1.9999999, and a row less comes out.
+ */
+import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
+
+/** The first input of an operator that is such a number; all after it are, too. */
+const FROM: Readonly<Record<string, number>> = {
+  Resize: 1,
+  Upsample: 1,
+  Reshape: 1,
+  Expand: 1,
+  Tile: 1,
+  Slice: 1,
+  Split: 1,
+  Squeeze: 1,
+  Unsqueeze: 1,
+  TopK: 1,
+  AffineGrid: 1,
+  CenterCropPad: 1,
+  CastLike: 1,
+  ConstantOfShape: 0,
+  Shape: 0,
+  Size: 0,
+};
+
+/** The values that only measure, by all that is made of them. */
+export function measuresOf(view: GraphView): ReadonlySet<GraphValue> {
+  const found = new Set<GraphValue>();
+  const nodes = new Set<GraphNode>();
+  const measures = ({ node, index }: Use) =>
+    nodes.has(node) || (node.domain === "" && index >= (FROM[node.opType] ?? Number.POSITIVE_INFINITY));
+  const settle = (value: GraphValue) => {
+    if (!value.isOutput && value.readerCount > 0 && value.uses.every(measures)) found.add(value);
+  };
+  for (const node of view.nodes.toReversed()) {
+    for (const value of node.outputs) if (value !== undefined) settle(value);
+    if (node.bodies.length === 0 && node.outputs.every((value) => value === undefined || found.has(value))) nodes.add(node);
+  }
+  for (const scope of view.scopes) for (const value of scope.values.values()) if (value.producer === undefined) settle(value);
+  return found;
+}
