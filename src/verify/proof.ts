@@ -38,18 +38,31 @@ export interface ProveOptions {
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
-  const sides = [sideOf(x), sideOf(y)] as const;
-  const plain = new Prover(...sides, tolerance).run();
-  if (plain.outcome !== "not-decided") return plain;
-  const proof = new Prover(...sides, tolerance, foresee).run();
-  if (proof.outcome !== "not-decided") return proof;
-  const [first, second] = [normalForm(x), normalForm(y)];
-  if (first !== x || second !== y) {
-    const normal = new Prover(sideOf(first), sideOf(second), tolerance, foresee).run();
-    if (normal.outcome !== "not-decided") return normal;
+  const tried: Prover[] = [];
+  for (const look of looks(x, y, tolerance)) {
+    const proof = look.walk();
+    if (proof.outcome === "equal") return proof;
+    tried.push(look);
+  }
+  // Nothing shows them equal: what was found to differ has to show it, on inputs.
+  const proofs: Proof[] = [];
+  for (const look of tried) {
+    const proof = look.settled();
+    if (proof.outcome === "different") return proof;
+    proofs.push(proof);
   }
   // What is still open is said of the files as they are.
-  return open(proof) < open(plain) ? proof : plain;
+  const [plain, foreseen] = proofs;
+  return open(foreseen) < open(plain) ? foreseen : plain;
+}
+
+/** The ways to look at two files, the quickest first. */
+function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
+  const sides = [sideOf(a), sideOf(b)] as const;
+  yield new Prover(...sides, tolerance);
+  yield new Prover(...sides, tolerance, foresee);
+  const [first, second] = [normalForm(a), normalForm(b)];
+  if (first !== a || second !== b) yield new Prover(sideOf(first), sideOf(second), tolerance, foresee);
 }
 
 const open = ({ regions }: Proof): number => regions.filter((region) => region.outcome === "not-decided").length;
@@ -90,7 +103,8 @@ class Prover {
     this.comparison = new Comparison(a, b, this.classes, this.related, tolerance);
   }
 
-  run(): Proof {
+  /** Goes through the second file; nothing that differs is doubted yet. */
+  walk(): Proof {
     for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
@@ -98,7 +112,14 @@ class Prover {
     for (const node of nodes) if (!this.visit(node)) this.accuse(node);
     this.resume([...this.postponed]);
     this.outputs();
-    const regions = this.settled([...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces]);
+    return this.proof(this.regions());
+  }
+
+  private regions(): RegionProof[] {
+    return [...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces];
+  }
+
+  private proof(regions: readonly RegionProof[]): Proof {
     const outcome = regions.some((r) => r.outcome === "different")
       ? "different"
       : regions.some((r) => r.outcome === "not-decided")
@@ -107,8 +128,13 @@ class Prover {
     return { outcome, regions, identicalNodes: this.found.size - regions.length + this.faces.length };
   }
 
+  /** The outcome of a walk once the places that differ have been asked to show it. */
+  settled(): Proof {
+    return this.proof(this.doubted(this.regions()));
+  }
+
   /** Places that differ stay so when one of them can be shown to; else whoever was asked is not decided. */
-  private settled(regions: readonly RegionProof[]): readonly RegionProof[] {
+  private doubted(regions: readonly RegionProof[]): readonly RegionProof[] {
     const different = regions.filter((region) => region.outcome === "different");
     const claims = different.map((region) => this.claims.get(region));
     if (different.length === 0 || claims.includes(undefined)) return regions;
