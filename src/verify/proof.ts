@@ -45,24 +45,34 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
-  const proofs: Proof[] = [];
+  const proofs: { look: Prover; proof: Proof }[] = [];
   for (const look of tried) {
     const proof = look.settled();
     if (proof.outcome === "different") return proof;
-    proofs.push(proof);
+    proofs.push({ look, proof });
   }
   // What is still open is said of the files as they are.
-  const [plain, foreseen] = proofs;
-  return open(foreseen) < open(plain) ? foreseen : plain;
+  const said = proofs.filter(({ look }) => !look.rewritten).map(({ proof }) => proof);
+  return said.reduce((least, proof) => (open(proof) < open(least) ? proof : least));
 }
 
-/** The ways to look at two files, the quickest first. */
+/** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
+  const [first, second] = [normalForm(a), normalForm(b)];
+  const normal = first !== a || second !== b;
+  const rewritten = () => new Prover(sideOf(first), sideOf(second), tolerance, true, foresee);
+  const early = normal && newTypes(first, second) < newTypes(a, b);
+  if (early) yield rewritten();
   const sides = [sideOf(a), sideOf(b)] as const;
   yield new Prover(...sides, tolerance);
-  yield new Prover(...sides, tolerance, foresee);
-  const [first, second] = [normalForm(a), normalForm(b)];
-  if (first !== a || second !== b) yield new Prover(sideOf(first), sideOf(second), tolerance, foresee);
+  yield new Prover(...sides, tolerance, false, foresee);
+  if (normal && !early) yield rewritten();
+}
+
+/** How many types of operators the second file has that the first has not. */
+function newTypes(a: Model, b: Model): number {
+  const [p, q] = [a, b].map(({ graph }) => new Set(graph.nodes.map(({ domain, opType }) => `${domain}:${opType}`)));
+  return [...q].filter((type) => !p.has(type)).length;
 }
 
 const open = ({ regions }: Proof): number => regions.filter((region) => region.outcome === "not-decided").length;
@@ -96,6 +106,8 @@ class Prover {
     private readonly a: Side,
     private readonly b: Side,
     private readonly tolerance: Tolerance,
+    /** The files are in their normal form. */
+    readonly rewritten = false,
     prepare?: (classes: Classes) => void,
   ) {
     this.classes = new Classes(a);
