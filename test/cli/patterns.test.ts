@@ -29,6 +29,7 @@ describe("planOptionsOf", () => {
       skip: undefined,
       partial: false,
       norms: false,
+      reluToMax: false,
       merge: true,
       assumeConstant: false,
     });
