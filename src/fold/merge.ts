@@ -5,7 +5,7 @@
  * of the region become the merged ones; everything else in it goes.
  */
 import { affine, isIdentity, type Kernel, kernelCost, kernelOf, type LinearMap } from "../affine/linear-map.ts";
-import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
+import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";
 import { isRefused } from "../rules/types.ts";
 import { refOf } from "./describe.ts";
 import type { Draft } from "./draft.ts";
@@ -326,10 +326,26 @@ function gathered(parts: readonly Part[]): Part[] {
   return parts.map((part, i) => (i === at ? { ...part, map: affine(part.map, ones, shift) } : part));
 }
 
-/** File position of what makes a summand; −1 where it is there from the start. */
-export const positionOf = ({ host, source }: Part, root: GraphNode): number => {
+const sorted = new WeakMap<Scope, boolean>();
+
+/** Whether each node of a graph stands behind what it reads, as it should in a file. */
+function isSorted(scope: Scope): boolean {
+  const known = sorted.get(scope);
+  if (known !== undefined) return known;
+  const before = (node: GraphNode, { producer }: GraphValue) =>
+    producer === undefined || producer.scope !== scope || producer.record.index < node.record.index;
+  const is = scope.nodes.every((node) => node.inputs.every((value) => value === undefined || before(node, value)));
+  sorted.set(scope, is);
+  return is;
+}
+
+/** Where a node stands in the file; in a file whose nodes are in no order, where it would stand if they were. */
+const placeOf = (node: GraphNode): number => (isSorted(node.scope) ? node.record.index : node.order);
+
+/** The place of what makes a summand; −1 where it is there from the start. */
+const positionOf = ({ host, source }: Part, root: GraphNode): number => {
   const maker = host ?? source.producer;
-  return maker === undefined || maker.scope !== root.scope ? -1 : maker.record.index;
+  return maker === undefined || maker.scope !== root.scope ? -1 : placeOf(maker);
 };
 
 /**
@@ -346,16 +362,14 @@ function order(root: GraphNode, parts: Part[], nodes: ReadonlySet<GraphNode>): G
         1,
       ),
     );
-  const sums = [...nodes]
-    .filter((node) => SUMS.has(node.opType) && node.version >= 7)
-    .sort((a, b) => a.record.index - b.record.index);
+  const sums = [...nodes].filter((node) => SUMS.has(node.opType) && node.version >= 7).sort((a, b) => placeOf(a) - placeOf(b));
   const adds = sums.slice(1 - parts.length);
   if (adds.length !== parts.length - 1 || adds[adds.length - 1] !== root) return undefined;
   let latest = positionOf(parts[0], root);
   for (const [i, node] of adds.entries()) {
     latest = Math.max(latest, positionOf(parts[i + 1], root));
-    if (node.record.index <= latest) return undefined;
-    latest = node.record.index;
+    if (placeOf(node) <= latest) return undefined;
+    latest = placeOf(node);
   }
   return adds;
 }

@@ -772,6 +772,29 @@ describe("random blocks", () => {
   }, 120_000);
 });
 
+it("regions of a file whose nodes are in no order merge like those of one in order", () => {
+  const square = (seed: number): TensorSpec => ({ dtype: "float64", dims: [3, 3], values: integers(9, seed, -3, 3) });
+  const rows = (name: string): ValueSpec => ({ name, dtype: "float64", dims: [2, 3] });
+  const nodes = [
+    node("MatMul", ["x", "u"], ["p"]),
+    node("MatMul", ["z", "v"], ["q"]),
+    node("Add", ["p", "q"], ["r"]),
+    node("MatMul", ["x", "w"], ["s"]),
+    node("Add", ["r", "s"], ["y"]),
+  ];
+  const initializers = { u: square(1), v: square(2), w: square(3) };
+  const merges = [nodes, nodes.toReversed()].map((order) => {
+    const before = model({ nodes: order, initializers, inputs: [rows("x"), rows("z")], outputs: [rows("y")] });
+    const { data, model: after } = folded(before);
+    expect(prove(before, after, { foreign: false }).outcome).toBe("equal");
+    return [data.merges.length, data.after.nodes];
+  });
+  expect(merges).toEqual([
+    [1, 3],
+    [1, 3],
+  ]);
+});
+
 describe("exported models", () => {
   interface Entry {
     readonly name: string;
