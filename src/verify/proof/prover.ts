@@ -1,0 +1,414 @@
+/**
+ * The algebraic proof that two files compute the same function, for every input and every shape.
+ *
+ * Walks the second file in topological order and expresses each value as a diagonal affine map of a value of the first
+ * (`Relation`). Graph inputs are related by name. A constant affine operator composes; any other operator must have a
+ * counterpart in the first file that reads the same cores: the maps of its inputs are pushed through it (the laws of
+ * `rules/`), and what remains must be the counterpart up to a map of the output. For linear operators that map is read off
+ * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
+ * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
+ */
+import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Proof, RegionProof } from "../types.ts";
+import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
+import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
+import { Comparison } from "./compare.ts";
+import { composed } from "./composed.ts";
+import { type Claim, Effects, madeBy } from "./effect.ts";
+import { outputNames, relatedInputs } from "./ends.ts";
+import type { Misfit, Tolerance } from "./fit.ts";
+import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
+import { leadsOn, mergedPair } from "./merged.ts";
+import { failed, type Outcome } from "./outcome.ts";
+import { exact, type Relation, relative } from "./relation.ts";
+
+interface Suspect {
+  readonly value: GraphValue;
+  readonly relation: Relation;
+  readonly suspicions: readonly Suspicion[];
+}
+
+export class Prover {
+  private readonly classes: Classes;
+  private readonly related = new Map<GraphValue, Relation>();
+  /** What each node turned out to be, and what the outputs did. */
+  private readonly found = new Map<GraphNode, RegionProof | "identical">();
+  private readonly faces: RegionProof[] = [];
+  /** What each place that differs says of a value; those without are differences whatever they do. */
+  private readonly claims = new Map<RegionProof, Claim>();
+  /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
+  private readonly doubtful = new Set<GraphValue>();
+  private readonly comparison: Comparison;
+  private readonly impassable = new Set<GraphNode>();
+  /** Linear operators that correspond to none of the first file: a later one may complete them to a region that does. */
+  private readonly postponed = new Set<GraphNode>();
+  /** Those that no later one completed. */
+  private readonly alone = new Set<GraphNode>();
+  /** Each operator of the first file answers for one of the second only once, while others are free. */
+  private readonly used = new Map<GraphNode, GraphNode>();
+
+  constructor(
+    private readonly a: Side,
+    private readonly b: Side,
+    private readonly tolerance: Tolerance,
+    /** The files are in their normal form. */
+    readonly rewritten = false,
+    prepare?: (classes: Classes) => void,
+  ) {
+    this.classes = new Classes(a);
+    prepare?.(this.classes);
+    this.comparison = new Comparison(a, b, this.classes, this.related, tolerance);
+  }
+
+  /** Goes through the second file; nothing that differs is doubted yet. */
+  walk(): Proof {
+    for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
+    const nodes = this.b.view.nodes.filter((node) =>
+      node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
+    );
+    for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    this.resume([...this.postponed]);
+    this.outputs();
+    return this.proof(this.regions());
+  }
+
+  private regions(): RegionProof[] {
+    return [...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces];
+  }
+
+  private proof(regions: readonly RegionProof[]): Proof {
+    const outcome = regions.some((r) => r.outcome === "different")
+      ? "different"
+      : regions.some((r) => r.outcome === "not-decided")
+        ? "not-decided"
+        : "equal";
+    return { outcome, regions, identicalNodes: this.found.size - regions.length + this.faces.length };
+  }
+
+  /** The outcome of a walk once the places that differ have been asked to show it. */
+  settled(): Proof {
+    return this.proof(this.doubted(this.regions()));
+  }
+
+  /** Places that differ stay so when one of them can be shown to; else whoever was asked is not decided. */
+  private doubted(regions: readonly RegionProof[]): readonly RegionProof[] {
+    const different = regions.filter((region) => region.outcome === "different");
+    const claims = different.map((region) => this.claims.get(region));
+    if (different.length === 0 || claims.includes(undefined)) return regions;
+    const effects = new Effects(this.a, this.b, claims as Claim[]);
+    const open = new Map<RegionProof, string>();
+    for (const [i, region] of different.entries()) {
+      const because = effects.weigh(claims[i] as Claim);
+      if (because === undefined) return regions.map((r) => doubted(r, open.get(r)));
+      open.set(region, because);
+    }
+    return regions.map((region) => doubted(region, open.get(region)));
+  }
+
+  /**
+   * A node that could not be matched. Where it reads a value that is not what its counterpart reads, and the map between the
+   * two cannot pass, the other values of that class are tried in its place: if the node then matches, the numbers of the
+   * operator that made the map are what differs.
+   */
+  private accuse(node: GraphNode): void {
+    const before = this.found.get(node) as RegionProof;
+    // The value may also be right for what its operator was taken for, and wrong for what it stands for.
+    const mistaken = node.inputs.some((value) => value !== undefined && isMistaken(this.related.get(value)));
+    if ((!this.impassable.has(node) && !mistaken) || this.isDoubtful(node)) return;
+    const suspects = [...new Set(node.inputs)].flatMap((value): Suspect[] => {
+      const relation = value && this.related.get(value);
+      const suspicions = relation === undefined ? [] : suspicionsOf(relation, (value as GraphValue).name);
+      return suspicions.length === 0 ? [] : [{ value: value as GraphValue, relation: relation as Relation, suspicions }];
+    });
+    const trials = suspects.flatMap((suspect) => suspect.suspicions.map((suspicion) => [{ suspect, suspicion }]));
+    if (suspects.length > 1) trials.push(suspects.map((suspect) => ({ suspect, suspicion: suspect.suspicions[0] })));
+    for (const trial of trials) {
+      for (const { suspect, suspicion } of trial) this.related.set(suspect.value, exact(suspicion.core, suspicion.member));
+      if (this.visit(node)) {
+        for (const { suspect, suspicion } of trial)
+          this.accused(suspect.relation.blame?.node ?? suspect.value.producer ?? node, suspicion, {
+            value: suspect.value,
+            actual: suspect.relation,
+            target: exact(suspicion.core, suspicion.member),
+          });
+        for (const value of node.outputs) if (value !== undefined) this.doubtful.delete(value);
+        return;
+      }
+      for (const { suspect } of trial) this.related.set(suspect.value, suspect.relation);
+    }
+    this.found.set(node, before);
+    this.assume(node);
+  }
+
+  private isDoubtful(node: GraphNode): boolean {
+    return node.inputs.some((value) => value !== undefined && this.doubtful.has(value));
+  }
+
+  /** Outputs of the model are compared by name, those of inner graphs and functions by position. */
+  private outputs(): void {
+    const scopes = new Map(this.a.view.scopes.map((scope) => [scope.path, scope]));
+    for (const scope of this.b.view.scopes) {
+      const other = scopes.get(scope.path);
+      const [mine, theirs] = [outputNames(scope), other === undefined ? [] : outputNames(other)];
+      const missing = scope.kind === "main" ? theirs.filter((name) => !mine.includes(name)) : theirs.slice(mine.length);
+      for (const [i, name] of [...mine, ...missing].entries()) {
+        const twin = scope.kind === "main" ? theirs.find((other) => other === name) : theirs[i];
+        const [x, y] = [twin === undefined ? undefined : other?.resolve(twin), i < mine.length ? scope.resolve(name) : undefined];
+        const region = (outcome: RegionProof["outcome"], reason: string, claim?: Claim): void => {
+          const face = { outcome, nodes: [name], value: name, worstHalfUlps: 0, coefficients: 0, reason };
+          this.faces.push(face);
+          if (claim !== undefined) this.claims.set(face, claim);
+        };
+        if (x === undefined || y === undefined) region("different", `output "${name}" is missing in one of the files`);
+        else if (this.a.constants.has(x) && this.b.constants.has(y)) {
+          if (!sameConstant(this.a, x, this.b, y)) region("different", `output "${name}" is another constant`);
+        } else {
+          const [beta, alpha] = [this.related.get(y), this.classes.of(x)];
+          if (beta === undefined || alpha === undefined) {
+            if (![...this.found.values()].some((r) => r !== "identical" && r.outcome !== "equal"))
+              region("not-decided", `output "${name}" could not be traced to the first file`);
+          } else if (beta.core !== alpha.core) region("not-decided", `output "${name}" is computed from another value`);
+          else if (relative(beta, alpha)?.identity !== true) {
+            if (this.doubtful.has(y))
+              region("not-decided", `output "${name}" differs by a gain or shift, after a place that is not decided`);
+            else this.offset(name, { value: y, actual: beta, target: exact(alpha.core, alpha) }, alpha, region);
+          }
+        }
+      }
+    }
+  }
+
+  /** An output that is another map of the right value: the operator that made it so is named. */
+  private offset(
+    name: string,
+    claim: Claim & { readonly actual: Relation },
+    alpha: AffineMap,
+    region: (outcome: "different", reason: string, claim: Claim) => void,
+  ): void {
+    const { node, suspicions } = claim.actual.blame ?? {};
+    const suspicion = suspicions?.find(({ member }) => member.scale === alpha.scale && member.shift === alpha.shift);
+    if (node === undefined || suspicion === undefined)
+      region("different", `output "${name}" differs from the first file's by a gain or shift beyond rounding`, claim);
+    else
+      this.note(node, "different", {
+        reason: `output "${name}" is off because of ${node.label}`,
+        misfit: suspicion.misfit,
+        claim,
+      });
+  }
+
+  /** Relates the outputs of a node; false when it could not be matched. */
+  private visit(node: GraphNode): boolean {
+    const waiting = node.inputs.flatMap((value) =>
+      value?.producer !== undefined && this.postponed.has(value.producer) ? [value.producer] : [],
+    );
+    if (waiting.length > 0) {
+      const whole = this.region(node);
+      if (whole?.ok === true) return this.together(node, whole, waiting);
+      if (leadsOn(this.b, node)) {
+        this.postponed.add(node);
+        return true;
+      }
+      this.resume(waiting);
+    }
+    if (node.inputs.some((value) => value !== undefined && this.isUnknown(value))) return true;
+    const affine = affineOf(this.b, node);
+    const out = node.outputs[0];
+    const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
+    if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
+    if (affine !== undefined && from !== undefined && out !== undefined) {
+      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
+      return true;
+    }
+    const single = this.counterpart(node);
+    const named = single.ok && this.isNamed(node, single);
+    const region = named ? undefined : this.region(node);
+    const outcome = this.better(single, region);
+    if (outcome.ok) {
+      for (const [i, relation] of outcome.outputs.entries()) {
+        const value = node.outputs[i];
+        if (relation !== undefined && value !== undefined) this.related.set(value, this.traced(node, relation, region));
+      }
+      if (outcome.coefficients > 0) this.note(node, "equal", { worst: outcome.worst, coefficients: outcome.coefficients });
+      else this.found.set(node, "identical");
+      return true;
+    }
+    if (!this.alone.has(node) && leadsOn(this.b, node)) {
+      this.postponed.add(node);
+      return true;
+    }
+    const decided = outcome.misfit !== undefined && !this.isDoubtful(node);
+    // What shapes alone determine is compared where it is read.
+    if (node.outputs.every((value) => value === undefined || knownElements(this.b, value) !== undefined)) {
+      this.found.set(node, "identical");
+      return true;
+    }
+    const actual = decided ? madeBy(node, this.related, this.b.constants) : undefined;
+    if (outcome.impassable === true) this.impassable.add(node);
+    if (!decided) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
+    // Later places are judged on their own: this one counts as if it were right.
+    const meant = outcome.likely ?? outcome.meant;
+    if (meant !== undefined && out !== undefined) this.related.set(out, meant);
+    else this.assume(node);
+    const target = out && this.related.get(out);
+    const claim = actual && target && out && { value: out, actual, target };
+    const { reason, misfit } = outcome;
+    this.note(node, claim === undefined ? "not-decided" : "different", { reason, misfit, claim });
+    return false;
+  }
+
+  /** Neither constant, nor related to the first file, nor determined by shapes. */
+  private isUnknown(value: GraphValue): boolean {
+    return !this.b.constants.has(value) && !this.related.has(value) && knownElements(this.b, value) === undefined;
+  }
+
+  /** The postponed operators a region of the second file is made of, the latest first. */
+  private behind(nodes: readonly GraphNode[]): GraphNode[] {
+    const found = new Set<GraphNode>();
+    const open = [...nodes];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      if (!this.postponed.has(node) || found.has(node)) continue;
+      found.add(node);
+      for (const value of node.inputs) if (value?.producer !== undefined) open.push(value.producer);
+    }
+    return [...found];
+  }
+
+  /** An operator that completes a region of the first file, with those that waited for it. */
+  private together(
+    node: GraphNode,
+    { outputs, worst, coefficients }: Outcome & { ok: true },
+    waiting: readonly GraphNode[],
+  ): true {
+    for (const other of this.behind(waiting)) {
+      this.postponed.delete(other);
+      this.found.set(other, "identical");
+    }
+    const [relation, value] = [outputs[0], node.outputs[0]];
+    if (relation !== undefined && value !== undefined) this.related.set(value, relation);
+    this.note(node, "equal", { worst, coefficients });
+    return true;
+  }
+
+  /** Judges operators on their own that no later one completed to a region. */
+  private resume(nodes: readonly GraphNode[]): void {
+    for (const node of this.behind(nodes).sort((p, q) => p.order - q.order)) {
+      this.postponed.delete(node);
+      this.alone.add(node);
+      if (!this.visit(node)) this.accuse(node);
+    }
+  }
+
+  private accused(node: GraphNode, { misfit, member }: Suspicion, claim: Claim): void {
+    const known = this.found.get(node);
+    if (known !== undefined && known !== "identical" && known.outcome === "different") {
+      // What it was taken to be meant for was a guess; now it is known.
+      const before = this.claims.get(known);
+      if (before?.value === claim.value && "node" in before.actual) this.claims.set(known, { ...before, target: claim.target });
+      return;
+    }
+    this.note(node, "different", { reason: `${node.label} does not give "${member.value.name}"`, misfit, claim });
+  }
+
+  /** A map that is no value of the first file, or not the one that is meant, with where it came from. */
+  private traced(node: GraphNode, relation: Relation, region: Outcome | undefined): Relation {
+    if (region?.ok === false && region.meant !== undefined && region.misfit !== undefined) {
+      const { core } = region.meant;
+      const member = memberOf(region.meant);
+      return member === undefined
+        ? relation
+        : { ...relation, blame: { node, suspicions: [{ core, member, misfit: region.misfit }] } };
+    }
+    if (relation.blame !== undefined || memberOf(relation) !== undefined) return relation;
+    const blame = node.inputs.map((value) => value && this.related.get(value)?.blame).find((b) => b !== undefined);
+    return blame === undefined ? relation : { ...relation, blame };
+  }
+
+  /** True when the relation found does not contradict the first file's value of the same name. */
+  private isNamed(node: GraphNode, { outputs }: Outcome & { ok: true }): boolean {
+    const twin = this.a.view.scopes.find((s) => s.path === node.scope.path)?.values.get(node.outputs[0]?.name ?? "");
+    const known = twin && this.classes.of(twin);
+    return known === undefined || outputs[0]?.core === known.core;
+  }
+
+  private better(single: Outcome, region: Outcome | undefined): Outcome {
+    return region?.ok === true || (!single.ok && region !== undefined && region.misfit !== undefined) ? region : single;
+  }
+
+  private note(
+    node: GraphNode,
+    outcome: RegionProof["outcome"],
+    more: { worst?: number; coefficients?: number; reason?: string; misfit?: Misfit; claim?: Claim },
+  ): void {
+    const value = node.outputs.find((v) => v !== undefined)?.name ?? "";
+    const region: RegionProof = {
+      outcome,
+      nodes: [node.record.name || value],
+      value,
+      worstHalfUlps: more.worst ?? 0,
+      coefficients: more.coefficients ?? 0,
+      ...(more.reason !== undefined ? { reason: more.reason } : {}),
+      ...(more.misfit !== undefined ? { at: more.misfit } : {}),
+    };
+    this.found.set(node, region);
+    if (more.claim !== undefined) this.claims.set(region, more.claim);
+  }
+
+  /** Relates a node's outputs to the first file's values of the same name. */
+  private assume(node: GraphNode): void {
+    const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
+    for (const value of node.outputs) {
+      const twin = value && scope?.values.get(value.name);
+      const known = twin && this.classes.of(twin);
+      if (value !== undefined && known !== undefined) this.related.set(value, exact(known.core, known));
+    }
+  }
+
+  /** A linear region of the second file, this operator its last, that stands for one of the first. */
+  private region(node: GraphNode): Outcome | undefined {
+    const pair = mergedPair(this.a, this.classes, this.b, this.related, node, this.tolerance.foreign);
+    return pair && this.comparison.match(pair.value, pair.rows, pair.stored, this.tolerance);
+  }
+
+  /** The operator of the first file that this one is, and how its outputs relate. */
+  private counterpart(node: GraphNode): Outcome {
+    const candidates = this.candidates(node);
+    let best: Outcome | undefined;
+    for (const other of candidates) {
+      const orders =
+        COMMUTATIVE.has(node.opType) && node.inputs.length === 2
+          ? [
+              [0, 1],
+              [1, 0],
+            ]
+          : [node.inputs.map((_, i) => i)];
+      for (const order of orders) {
+        const outcome = this.comparison.compare(node, other, order);
+        if (outcome.ok) {
+          this.used.set(other, node);
+          return outcome;
+        }
+        // The most telling failure: numbers that differ say more than attributes that do.
+        if (best === undefined || (!best.ok && best.misfit === undefined && outcome.misfit !== undefined)) best = outcome;
+      }
+    }
+    return best ?? failed(`no ${node.opType} of the first file reads what ${node.label} reads`);
+  }
+
+  private candidates(node: GraphNode): GraphNode[] {
+    const family = familyOf(node);
+    const dynamic =
+      node.inputs.find((value) => value !== undefined && this.related.has(value)) ??
+      node.inputs.find((value) => value !== undefined && !this.b.constants.has(value));
+    const core = dynamic && this.related.get(dynamic)?.core;
+    const pool =
+      core === undefined ? this.a.view.nodes.filter((n) => n.outputs[0]?.name === node.outputs[0]?.name) : core.readers;
+    const fitting = pool.filter((n) => familyOf(n) === family && n.scope.path === node.scope.path);
+    const rank = (n: GraphNode) =>
+      (this.used.has(n) ? 2 : 0) + (n.record.name === node.record.name && n.record.name !== "" ? 0 : 1);
+    return fitting.length < 2 ? fitting : fitting.toSorted((x, y) => rank(x) - rank(y));
+  }
+}
+
+const doubted = (region: RegionProof, because: string | undefined): RegionProof =>
+  because === undefined ? region : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${because}` };
