@@ -43,15 +43,19 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
-  const [first, second] = [normalForm(a), normalForm(b)];
-  const normal = first !== a || second !== b;
-  const rewritten = () => new Prover(sideOf(first), sideOf(second), tolerance, true, foresee);
-  const early = normal && newTypes(first, second) < newTypes(a, b);
-  if (early) yield rewritten();
+  const forms = () => [normalForm(a), normalForm(b)] as const;
+  const rewritten = (p: Model, q: Model) => new Prover(sideOf(p), sideOf(q), tolerance, true, foresee);
+  const added = newTypes(a, b);
+  // Only what brings operators that the first file has not can look closer in another form.
+  let normal = added === 0 ? undefined : forms();
+  const early = normal !== undefined && newTypes(...normal) < added;
+  if (normal !== undefined && early) yield rewritten(...normal);
   const sides = [sideOf(a), sideOf(b)] as const;
   yield new Prover(...sides, tolerance);
   yield new Prover(...sides, tolerance, false, foresee);
-  if (normal && !early) yield rewritten();
+  if (early) return;
+  normal ??= forms();
+  if (normal[0] !== a || normal[1] !== b) yield rewritten(...normal);
 }
 
 /** How many types of operators the second file has that the first has not. */
