@@ -102,23 +102,21 @@ function operands(at: RuleNode): { open: number[]; fixed: number[] } {
 function moved(at: RuleNode, bound: Param, by: Spread, scale: boolean, back: boolean): Param | undefined {
   if (!scale) return shifted(bound, back ? by : map(by, (t) => -t));
   if (back) return scaled(bound, by);
-  if (by.data.every((s) => s !== 0))
-    return scaled(
-      bound,
-      map(by, (s) => 1 / s),
-    );
-  // Of a Relu with a shift, a channel that is constant is not what the channel of a Max is.
-  if (at.node.opType === "Relu") return undefined;
-  const met = scaled(
-    bound,
-    map(by, (s) => (s === 0 ? 1 : 0)),
-  ).values();
-  const max = at.state.opType === "Max";
-  if (met.some((c) => (max ? c > 0 : c < 0))) return undefined;
+  if (by.data.some((s) => s === 0) && !vanishes(at, bound, by)) return undefined;
   return scaled(
     bound,
     map(by, (s) => (s === 0 ? 0 : 1 / s)),
   );
+}
+
+/** Whether nothing is left of the constant where the gain is zero. Of a Relu with a shift, a constant channel is not that of a Max. */
+function vanishes(at: RuleNode, bound: Param, by: Spread): boolean {
+  if (at.node.opType === "Relu") return false;
+  const met = scaled(
+    bound,
+    map(by, (s) => (s === 0 ? 1 : 0)),
+  ).values();
+  return !met.some((c) => (at.state.opType === "Max" ? c > 0 : c < 0));
 }
 
 const compared = (scale: boolean, back: boolean): MoveFn => {

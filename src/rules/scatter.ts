@@ -20,6 +20,7 @@ import {
   type Kind,
   type Move,
   type MoveFn,
+  type Param,
   type Refused,
   type Rule,
   type RuleNode,
@@ -100,15 +101,13 @@ function common(at: RuleNode, by: readonly (Spread | undefined)[]): Spread | Ref
 }
 
 /** A constant operand with the map: back it becomes what it has to be behind it, forward what it has to be before it. */
-function operandUnder(at: RuleNode, index: number, kind: Kind, back: boolean, by: Spread): RuleNode["state"] | Refused {
+function operandUnder(at: RuleNode, index: number, kind: Kind, back: boolean, by: Spread): Param | Refused {
   const c = at.param(index);
   if (isRefused(c)) return c;
   if (!back && kind === "scale" && !every(by, (v) => v !== 0))
     return refuse("sign-blocks", "has a constant that would have to be divided by a gain of zero");
   const next = kind === "scale" ? scaled(c, back ? by : map(by, (v) => 1 / v)) : shifted(c, back ? by : negate(by));
-  return next.dims.some((d, a) => d !== c.dims[a])
-    ? refuse("broadcast-grows", "has a constant that the map would widen")
-    : withParam(at.state, index, next);
+  return next.dims.some((d, a) => d !== c.dims[a]) ? refuse("broadcast-grows", "has a constant that the map would widen") : next;
 }
 
 function scatter(kind: Kind, back: boolean): MoveFn {
@@ -128,7 +127,7 @@ function scatter(kind: Kind, back: boolean): MoveFn {
       if (at.isConstant(index)) {
         const next = operandUnder(at, index, kind, back, map);
         if (isRefused(next)) return next;
-        state = { ...state, params: new Map([...state.params, ...next.params]) };
+        state = withParam(state, index, next);
       } else if (back) pass[index] = map;
       else if (by[index] === undefined || !sameSpread(by[index], map))
         return refuse("other-reader", "writes into a value that does not carry the same map", { value: at.node.inputs[index] });

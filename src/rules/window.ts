@@ -167,9 +167,9 @@ function terms(at: RuleNode): number | undefined {
 
 /** Gains as powers, where they leave room for what is raised to them. */
 const raised =
-  (power: (at: RuleNode, v: number) => number) =>
+  (powerAt: (at: RuleNode) => (v: number) => number) =>
   (at: RuleNode, s: Spread): Spread | Refused => {
-    const made = map(s, (v) => power(at, v));
+    const made = map(s, powerAt(at));
     return cramped(at, made) ?? made;
   };
 /** A sum of squares over no axes is x² as ONNX says now, x by its older text. */
@@ -179,19 +179,22 @@ const squares = {
   backScale: renumber(
     true,
     (at, s) => someAxes(at) ?? nonNegative(at, s),
-    raised((_at, v) => Math.sqrt(v)),
+    raised(() => Math.sqrt),
   ),
   forwardScale: renumber(
     false,
     someAxes,
-    raised((_at, v) => v * v),
+    raised(() => (v) => v * v),
   ),
 };
 const product = {
   forwardScale: renumber(
     false,
     (at) => (terms(at) === undefined ? refuse("shape-unknown", "multiplies a number of terms that is not known") : undefined),
-    raised((at, v) => v ** (terms(at) as number)),
+    raised((at) => {
+      const n = terms(at) as number;
+      return (v) => v ** n;
+    }),
   ),
 };
 

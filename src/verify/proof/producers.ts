@@ -72,6 +72,16 @@ export function diagonalOf(at: RuleNode): Linear | undefined {
   };
 }
 
+/** Rows without a bias, one for each place of `dims`; `lay` puts the coefficients of a row side by side. */
+const unbiased =
+  (dims: readonly number[], weight: Param, lay: (w: Float64Array) => Float64Array) =>
+  (w: Float64Array): Rows => {
+    const [weights, count] = [lay(w), dims.reduce((n, d) => n * d, 1)];
+    const width = count === 0 ? 0 : weights.length / count;
+    const bias = new Float64Array(count);
+    return { axis: -1, dims, count, width, weights, bias, weight: weight.source?.name ?? "", biasName: "" };
+  };
+
 /** Einsum with one constant operand: rows are its places on output labels, columns its summed labels. */
 export function einsumOf(at: RuleNode): Linear | undefined {
   if (at.state.opType !== "Einsum") return undefined;
@@ -87,23 +97,13 @@ export function einsumOf(at: RuleNode): Linear | undefined {
   const rows = labels.output.filter((label) => own.includes(label));
   const perm = [...rows, ...own.filter((label) => !rows.includes(label))].map((label) => own.indexOf(label));
   const dims = labels.output.map((label) => (own.includes(label) ? weight.dims[own.indexOf(label)] : 1));
-  const count = dims.reduce((n, d) => n * d, 1);
   const terms = [...labels.operands, labels.output].map((list) => list.join(" "));
   return {
     key: `Einsum|${terms.join(",")}|${constants[0]}|${weight.dims}`,
     weightIndex: constants[0],
     weight,
     bias: undefined,
-    rowsOf: (w): Rows => ({
-      axis: -1,
-      dims,
-      count,
-      width: count === 0 ? 0 : w.length / count,
-      weights: permute({ dims: weight.dims, data: w }, perm).data,
-      bias: new Float64Array(count),
-      weight: weight.source?.name ?? "",
-      biasName: "",
-    }),
+    rowsOf: unbiased(dims, weight, (w) => permute({ dims: weight.dims, data: w }, perm).data),
   };
 }
 
@@ -118,22 +118,12 @@ export function batchedOf(at: RuleNode): Linear | undefined {
     const [axis, other] = index === 1 ? [rank - 1, rank - 2] : [rank - 2, rank - 1];
     const perm = [...Array.from({ length: rank - 2 }, (_, i) => i), axis, other];
     const dims = weight.dims.with(other, 1);
-    const count = dims.reduce((n, d) => n * d, 1);
     return {
       key: `MatMul|${index}|${weight.dims}`,
       weightIndex: index,
       weight,
       bias: undefined,
-      rowsOf: (w): Rows => ({
-        axis: -1,
-        dims,
-        count,
-        width: weight.dims[other],
-        weights: permute({ dims: weight.dims, data: w }, perm).data,
-        bias: new Float64Array(count),
-        weight: weight.source?.name ?? "",
-        biasName: "",
-      }),
+      rowsOf: unbiased(dims, weight, (w) => permute({ dims: weight.dims, data: w }, perm).data),
     };
   }
   return undefined;
@@ -145,7 +135,6 @@ export function quotientOf(at: RuleNode): Linear | undefined {
   const weight = at.isConstant(0) && !at.isConstant(1) ? param(at, 0) : undefined;
   if (weight === undefined || rank === undefined || weight.dims.length > rank) return undefined;
   const dims = [...new Array<number>(rank - weight.dims.length).fill(1), ...weight.dims];
-  const count = dims.reduce((n, d) => n * d, 1);
   // Along these axes c gives the quotient its size; along others it may be spread out or not.
   const x = at.inShape(1) ?? [];
   const grown = dims.map((d, i) => (d === 1 || x[i - rank + x.length] === d ? 1 : d));
@@ -154,16 +143,7 @@ export function quotientOf(at: RuleNode): Linear | undefined {
     weightIndex: 0,
     weight,
     bias: undefined,
-    rowsOf: (w): Rows => ({
-      axis: -1,
-      dims,
-      count,
-      width: 1,
-      weights: w,
-      bias: new Float64Array(count),
-      weight: weight.source?.name ?? "",
-      biasName: "",
-    }),
+    rowsOf: unbiased(dims, weight, (w) => w),
   };
 }
 
