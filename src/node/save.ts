@@ -11,6 +11,7 @@ import { type Piece, pieceParts, piecesLength } from "../onnx/splice.ts";
 import { type ModelEdits, type WriteOptions, type Written, write } from "../onnx/write.ts";
 import { type OutputFile, type WriteFileOptions, writeFiles } from "./atomic.ts";
 import { fileError, fileSource, isBelow, locationParts } from "./files.ts";
+import { tidy } from "./litter.ts";
 
 export interface SaveOptions extends WriteFileOptions {
   /** Path the model was read from; without it the output counts as being in another folder. */
@@ -63,6 +64,7 @@ export function writeBeside(
   options: Omit<WriteOptions, "sideFileName"> = {},
 ): Written {
   const folder = realFolder(outPath);
+  tidy(folder);
   const taken = takenNames(model, outPath);
   const stem = `${basename(outPath)}${(options.external ?? "keep") === "keep" ? ".bnfold" : ""}`;
   for (let i = 1; ; i++) {
@@ -182,6 +184,8 @@ function refuseOverwrite(outPath: string, folder: string, written: Written, mode
  */
 export async function saveModel(model: Model, written: Written, outPath: string, options: SaveOptions = {}): Promise<Saved> {
   const folder = realFolder(outPath);
+  // What a killed run left half done goes before anything is taken for being there.
+  tidy(folder);
   refuseOverwrite(outPath, folder, written, model, options.modelPath);
   const moved = options.modelPath === undefined || realFolder(options.modelPath) !== folder;
   const sideFiles: { path: string; how: "written" | "copied" | "kept" }[] = [];

@@ -137,7 +137,13 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
       await main(process.argv.slice(2));`;
     writeFileSync(script, contents);
     const path = join(work, "m.onnx");
-    expect(spawnSync(process.execPath, [script, "fold", "--no-check", newModel, "-o", path]).signal).toBe("SIGKILL");
+    const dies = () => spawnSync(process.execPath, [script, "fold", "--no-check", newModel, "-o", path]).signal;
+    expect(dies()).toBe("SIGKILL");
+    // The same again does not build on what is taken back.
+    expect(fold(newModel, "-o", path).status).toBe(0);
+    expect(files(work)).toEqual(["m.onnx", "m.onnx.bnfold.data", "w.data"]);
+    for (const name of files(work)) rmSync(join(work, name));
+    expect(dies()).toBe("SIGKILL");
     // Two side files have their names, the model has not.
     expect(files(work).filter((name) => !name.startsWith("."))).toEqual(["m.onnx.bnfold.data", "w.data"]);
     expect(files(work)).toHaveLength(4);
