@@ -24,7 +24,13 @@ type Run = (args: readonly string[]) => Promise<number>;
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
 function requestOf(line: string): Request {
-  const { id, args } = JSON.parse(line) as Partial<Request>;
+  let said: Partial<Request>;
+  try {
+    said = JSON.parse(line);
+  } catch {
+    throw usage(`a request is a line of JSON, got ${JSON.stringify(line.slice(0, 60))}`);
+  }
+  const { id, args } = said;
   if (typeof id !== "number" || !Array.isArray(args) || !args.every((arg) => typeof arg === "string"))
     throw usage("a request is an object with a number `id` and strings `args`");
   if (args[0]?.startsWith("--") === true && args[0] !== "--version") throw usage(`"${args[0]}" is no command`);
