@@ -67,11 +67,16 @@ const entryFields = (into: { key: string; value: string }): Fields => ({ 1: text
 
 type Dim = number | string | undefined;
 
-/** Dimension: dim_value = 1, dim_param = 2. */
+/**
+ * Dimension: dim_value = 1, dim_param = 2. A size of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles
+ * which, so it stays as written. No axis has a negative size: exporters that count sizes as PaddlePaddle does write -1 for
+ * "unknown".
+ */
 function dimension(reader: Reader): Dim {
   const into: { value?: number; param: string } = { param: "" };
   nested(reader, { 1: int64(into as { value: number }, "value"), 2: text(into, "param") });
-  return into.value ?? (into.param === "" ? undefined : into.param);
+  if (into.value !== undefined) return into.value < 0 ? undefined : into.value;
+  return into.param === "" ? undefined : into.param;
 }
 
 /** TypeProto.Tensor: elem_type = 1, shape = 2; TensorShapeProto: dim = 1. */
@@ -83,7 +88,6 @@ function tensorType(reader: Reader, kind: "tensor" | "sparse"): TypeInfo {
     into.shape = dims;
   };
   nested(reader, { 1: int32(into, "elemType"), 2: [WIRE.bytes, shape] });
-  // A dimension of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles which, so it stays as written.
   return { kind, elemType: into.elemType, shape: into.shape };
 }
 
