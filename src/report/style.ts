@@ -16,6 +16,10 @@ export const ansi: Style = (name, text) => {
 export interface TextOptions {
   /** true for ANSI colours, or a function of one's own. Default: plain. */
   readonly color?: boolean | Style;
+  /** Columns there are; lines are wrapped and names shortened to fit. Default: as long as they are. */
+  readonly width?: number;
+  /** Every fold, merge and kept node, however many. Default: lists of up to twenty lines. */
+  readonly verbose?: boolean;
 }
 
 export const styleOf = (options: TextOptions): Style =>

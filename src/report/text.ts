@@ -1,30 +1,26 @@
 /** Report → text for people. */
 import { REASONS } from "../diag/codes.ts";
 import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
+import { columns, labelled, wrap } from "./layout.ts";
 import type { NodeCounts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
 import { type Style, styleOf, type TextOptions } from "./style.ts";
-import { table } from "./table.ts";
-import { verdictLines } from "./verdict-text.ts";
+import { verdictFacts } from "./verdict-text.ts";
 import { brief, byteSize, listed, milliseconds, nodeLabel, plural, printable } from "./words.ts";
 
 export { ansi, plain, type Style, type StyleName, type TextOptions } from "./style.ts";
 export { table } from "./table.ts";
 
-const signed = (n: number): string => (n > 0 ? `+${n}` : String(n));
-
-/** Operators whose number changed, and the total. */
-export function operatorTable(before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>): string {
-  const row = (name: string, a: number, b: number) => [name, String(a), String(b), a === b ? "" : signed(b - a)];
+/** Operators whose number changed, most common first. */
+export function operatorLines(
+  before: Readonly<Record<string, number>>,
+  after: Readonly<Record<string, number>>,
+  width?: number,
+): string[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   const changed = names.filter((name) => (before[name] ?? 0) !== (after[name] ?? 0));
-  const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((n, v) => n + v, 0);
-  const rows = changed.map((name) => row(name, before[name] ?? 0, after[name] ?? 0));
-  return table(
-    ["operator", "before", "after", "change"],
-    [...rows, row("all operators", sum(before), sum(after))],
-    ["l", "r", "r", "r"],
-  );
+  const rows = changed.map((name) => [name, String(before[name] ?? 0), String(after[name] ?? 0)]);
+  return rows.length === 0 ? [] : columns(["operator", "before", "after"], rows, ["l", "r", "r"], width);
 }
 
 /** `BatchNormalization "bn1" → Conv "conv1" through Relu "relu1" (gains 0.2 to 1.7)`. */
@@ -91,60 +87,148 @@ export function normLines({ norm, weight }: Pick<Report, "norm" | "weight">): st
   ];
 }
 
-function section(title: string, lines: readonly string[], style: Style): string[] {
-  return lines.length === 0 ? [] : ["", style("bold", title), ...lines.map((line) => `- ${line}`)];
-}
-
 export function sizeLine(before: number, after: number): string {
   const change = after - before;
   const words = change === 0 ? "the same size" : `${byteSize(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
   return `${byteSize(before)} before, ${byteSize(after)} after (${words})`;
 }
 
-function outputLines(report: Report): string[] {
-  const { input, output, timings } = report;
-  const spent = (Object.entries(timings) as [string, number][]).map(([name, ms]) => `${name.slice(0, -2)} ${milliseconds(ms)}`);
-  const cost = `time: ${spent.join(", ")}; peak memory ${byteSize(report.peakMemoryBytes)}`;
-  if (output === null) return ["nothing was written", cost];
-  const side = output.sideFiles.length === 0 ? "" : `, with ${listed(output.sideFiles.map(({ file }) => printable(file)))}`;
-  return [`wrote ${printable(output.file)}${side}: ${sizeLine(input.bytes, output.bytes)}`, cost];
+/** Lists longer than this are shown on request. */
+const LISTED = 20;
+
+const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((n, v) => n + v, 0);
+
+const isBatchNorm = (entry: Fold | Kept): boolean => entry.kind === "batch-normalization";
+
+/** What was done, in one sentence: the first thing the reader wants to know after the verdict. */
+function deed(report: Report): string {
+  const { batchNormalization: norms, affine, merges, folds, operators, input } = report;
+  const { producer } = input;
+  if (folds.length + merges.length === 0) {
+    if (norms.before + affine.before > 0) return `Nothing can be folded: ${counted(norms, affine)}.`;
+    const by = [producer.name, producer.version].filter((part) => part !== "").join(" ");
+    const exporter = /pytorch/i.test(producer.name) ? ", whose exporter folds Conv + BatchNormalization itself" : "";
+    return `Nothing to do: no BatchNormalization in this file.${by === "" ? "" : ` Written by ${printable(by)}${exporter}.`}`;
+  }
+  const parts = [
+    ...(norms.before > 0
+      ? [`${norms.folded} of ${plural(norms.before, "BatchNormalization", "BatchNormalization")} folded`]
+      : []),
+    ...(affine.folded > 0 ? [`${affine.folded} other affine ${affine.folded === 1 ? "node" : "nodes"} folded`] : []),
+    ...(report.norm === undefined
+      ? []
+      : [`${report.norm.folded} of ${plural(report.norm.before, "other normalization")} emptied`]),
+    ...(report.weight === undefined ? [] : [`${plural(report.weight.folded, "computed weight")} written out`]),
+    ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} merged`] : []),
+  ];
+  return `${parts.join(", ")}: ${sum(operators.before)} -> ${sum(operators.after)} nodes.`;
 }
 
-/** The whole report for a person. BatchNormalization first: that is what the reader came for. */
-export function renderText(report: Report, options: TextOptions = {}): string {
-  const style = styleOf(options);
-  const { input } = report;
-  const opsets = Object.entries(input.opsets).map(([domain, version]) => `${domain} ${version}`);
-  const by = [input.producer.name, input.producer.version].filter((part) => part !== "").join(" ");
-  const isBatchNorm = (entry: Fold | Kept) => entry.kind === "batch-normalization";
+const counted = (norms: NodeCounts, affine: NodeCounts): string =>
+  [
+    ...(norms.before > 0 ? [`${norms.kept} of ${norms.before} BatchNormalization kept`] : []),
+    ...(affine.before > 0 ? [`${affine.kept} of ${plural(affine.before, "other affine node")} kept`] : []),
+  ].join(", ");
+
+const HEADS = { equivalent: "Equivalent.", different: "Different.", undecided: "Undecided.", "not-checked": "Not checked." };
+const COLOURS = { equivalent: "green", different: "red", undecided: "yellow", "not-checked": "yellow" } as const;
+
+/** Normalizations that stay, by reason. */
+function keptCounts(kept: readonly Kept[]): string[] {
+  const counts = new Map<Kept["code"], number>();
+  for (const { code } of kept.filter(isBatchNorm)) counts.set(code, (counts.get(code) ?? 0) + 1);
+  return [...counts].map(([code, n]) => `${n} BatchNormalization [${code}] ${REASONS[code].title}. ${REASONS[code].advice}`);
+}
+
+/** Side files count: a model is what it needs to be loaded. */
+function outputLines(report: Report): [label: string, text: string][] {
+  const { input, output } = report;
+  if (output === null) return [["wrote", "nothing"]];
+  const side = output.sideFiles;
+  const total = output.bytes + side.reduce((n, { bytes }) => n + bytes, 0);
+  const beside = side.length === 0 ? "" : ` + ${listed(side.map(({ file }) => printable(file)))} (keep them together)`;
+  const size = side.length === 0 ? sizeLine(input.bytes, output.bytes) : `${byteSize(total)} with side files`;
+  return [
+    ["size", size],
+    ["wrote", `${printable(output.file)}${beside}`],
+  ];
+}
+
+function tookLine({ timings, peakMemoryBytes }: Report, hidden: boolean): string {
+  const spent = (Object.entries(timings) as [string, number][]).map(([name, ms]) => [name.replace(/Ms$/, ""), ms] as const);
+  const total = spent.reduce((n, [, ms]) => n + ms, 0);
+  const parts = spent.filter(([, ms]) => ms >= total / 20).map(([name, ms]) => `${name} ${milliseconds(ms)}`);
+  const more = hidden ? "; --verbose lists every fold" : "";
+  return `${milliseconds(total)} (${parts.join(", ")}), peak memory ${byteSize(peakMemoryBytes)}${more}`;
+}
+
+interface Section {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+/** What was done and what was left, node by node. */
+function sectionsOf(report: Report): Section[] {
   const byKind = <T extends Fold | Kept>(list: readonly T[]) => [
     ...list.filter(isBatchNorm),
     ...list.filter((entry) => !isBatchNorm(entry)),
   ];
-  const changed = report.folds.length + report.merges.length > 0;
   const foldsOf = (...kinds: Fold["kind"][]) => byKind(report.folds.filter(({ kind }) => kinds.includes(kind)));
   const [removed, emptied, settled] = [foldsOf("batch-normalization", "affine"), foldsOf("norm"), foldsOf("weight")];
   return [
-    `${style("bold", printable(input.file))}  ${byteSize(input.bytes)}, IR ${input.irVersion}, ${printable(listed(opsets))}` +
-      `${by === "" ? "" : `, by ${printable(by)}`}`,
+    { title: "Calls of the model's functions written out", lines: (report.inlined ?? []).map(inlinedLine) },
+    { title: `Folded (${plural(removed.length, "node")})`, lines: removed.map(foldLine) },
+    { title: `Emptied (${plural(emptied.length, "normalization")})`, lines: emptied.map(foldLine) },
+    { title: `Written out (${plural(settled.length, "weight")})`, lines: settled.map(foldLine) },
+    { title: `Merged (${plural(report.merges.length, "region")})`, lines: report.merges.map(mergeLine) },
+    { title: `Linear regions left as they are (${report.unmerged.length})`, lines: report.unmerged.map(unmergedLine) },
+    { title: `Kept (${plural(report.kept.length, "node")})`, lines: keptLines(report.kept) },
+  ].filter(({ lines }) => lines.length > 0);
+}
+
+/** Training mode changes what a network computes: it is said before anything else. */
+function warnings({ kept, input }: Report): string[] {
+  const training = kept.filter(({ code }) => code === "training-mode");
+  if (training.length === 0) return [];
+  return [
+    `! Training mode: ${plural(training.length, "node uses", "nodes use")} the statistics of the batch they are given.`,
+    "  The outputs depend on the batch. These nodes were not folded.",
+    `  Next: bnfold freeze ${printable(input.file)} -o eval.onnx`,
     "",
-    operatorTable(report.operators.before, report.operators.after),
-    "",
-    countLine("BatchNormalization", report.batchNormalization),
-    countLine("other constant affine operators", report.affine),
-    ...section("Calls of the model's functions written out", (report.inlined ?? []).map(inlinedLine), style),
-    ...normLines(report),
-    ...section(`Folded (${plural(removed.length, "node")})`, removed.map(foldLine), style),
-    ...section(`Emptied (${plural(emptied.length, "normalization")})`, emptied.map(foldLine), style),
-    ...section(`Written out (${plural(settled.length, "weight")})`, settled.map(foldLine), style),
-    ...section(`Merged (${plural(report.merges.length, "region")})`, report.merges.map(mergeLine), style),
-    ...section(`Parallel branches left (${plural(report.unmerged.length, "region")})`, report.unmerged.map(unmergedLine), style),
-    ...section(`Kept (${plural(report.kept.length, "node")})`, keptLines(report.kept), style),
-    ...(changed ? [] : ["", "Nothing to fold: the output is the input, byte for byte."]),
-    "",
-    ...verdictLines(report.verdict, style),
-    ...(report.runtime === undefined ? [] : ["", ...runtimeLines(report.runtime)]),
-    "",
+  ];
+}
+
+/** The whole report for a person: the answer, what it rests on, what was written; each fold where they are few. */
+export function renderText(report: Report, options: TextOptions = {}): string {
+  const style = styleOf(options);
+  const { width = Number.POSITIVE_INFINITY, verbose = false } = options;
+  const { verdict, folds, merges, output } = report;
+  const untouched = folds.length + merges.length === 0;
+  const sections = sectionsOf(report);
+  const lengthOf = (list: readonly Section[]) => list.reduce((n, { lines }) => n + lines.length + 2, 0);
+  const hidden = !verbose && lengthOf(sections) > LISTED;
+  const colour = COLOURS[verdict.outcome];
+  const head = untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+  const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
+  const { facts, details } = verdictFacts(verdict, style);
+  const table = operatorLines(report.operators.before, report.operators.after, width - 2);
+  const rows = [
+    ...(hidden ? keptCounts(report.kept).map((line): [string, string] => ["kept", line]) : []),
+    ...(untouched && verdict.outcome === "equivalent" ? [] : facts),
     ...outputLines(report),
+    ["took", tookLine(report, hidden)] as [string, string],
+  ];
+  const fitted = (line: string) => wrap(line, width, "  ");
+  return [
+    ...warnings(report).map((line) => (line === "" ? line : style("yellow", line))),
+    ...[head, ...same].flatMap((line) => wrap(line, width)).map((line) => style(colour, style("bold", line))),
+    ...(table.length === 0 ? [] : ["", ...table.map((line) => `  ${line}`)]),
+    "",
+    ...rows.flatMap(([label, text]) => labelled(label, text, width)),
+    ...(details.length === 0 ? [] : ["", ...details.flatMap((line) => fitted(`- ${line}`))]),
+    ...(hidden
+      ? []
+      : sections.flatMap(({ title, lines }) => ["", style("bold", title), ...lines.flatMap((line) => fitted(`- ${line}`))])),
+    ...(report.runtime === undefined ? [] : ["", ...runtimeLines(report.runtime)]),
   ].join("\n");
 }

@@ -1,5 +1,6 @@
 /** The verdict in words: its summary, then each place that is not equal. */
 import type { Bisection, OutputComparison, Proof, RegionProof, Verdict, Witness } from "../verify/types.ts";
+import { labelled, wrap } from "./layout.ts";
 import type { Style } from "./style.ts";
 import { brief, listed, plural, printable } from "./words.ts";
 
@@ -82,19 +83,42 @@ export function bisectionLines({ outcome, judgedBy, guilty, reference, suspected
   ];
 }
 
-export function verdictLines(verdict: Verdict, style: Style): string[] {
+const LABELS: Readonly<Record<string, string>> = { Proof: "proved", Run: "ran", Also: "also" };
+
+interface Facts {
+  /** The verdict in a sentence. */
+  readonly head: string;
+  /** What it rests on, under one word each. */
+  readonly facts: [label: string, text: string][];
+  /** Places and samples that did not pass, and what is known of where the difference arises. */
+  readonly details: string[];
+}
+
+/** A verdict taken apart for a screen. */
+export function verdictFacts(verdict: Verdict, style: Style): Facts {
   const { outcome, summary, proof, run } = verdict;
   const word = outcome.replace("-", " ");
   const said = summary.toLowerCase().startsWith(word) ? summary : `${word[0].toUpperCase()}${word.slice(1)}: ${summary}`;
   const [head, ...rest] = said.split(/ (?=(?:Proof|Run|Also): )/);
+  const facts = rest.map((line): [string, string] => {
+    const [, name, text] = /^(\w+): ([\s\S]*)$/.exec(line) ?? ["", "", line];
+    return [LABELS[name] ?? "", printable(text)];
+  });
   const details = [
     ...(proof === undefined ? [] : openRegions(proof)),
     ...(run === undefined ? [] : [...attributionLine(run), ...failedOutputs(run)]),
-  ];
+  ].map((line) => style(COLOURS[outcome], printable(line)));
+  const storage = run === undefined ? [] : storageLine(run).map((line): [string, string] => ["", line]);
+  return { head: printable(head), facts: [...facts, ...storage], details };
+}
+
+/** The verdict alone, as `verify` shows it. */
+export function verdictLines(verdict: Verdict, style: Style, width = Number.POSITIVE_INFINITY): string[] {
+  const { head, facts, details } = verdictFacts(verdict, style);
   return [
-    style(COLOURS[outcome], style("bold", printable(head))),
-    ...rest.map((line) => `  ${printable(line)}`),
-    ...(run === undefined ? [] : storageLine(run).map((line) => `  ${line}`)),
-    ...details.map((line) => `  - ${style(COLOURS[outcome], printable(line))}`),
+    ...wrap(head, width).map((line) => style(COLOURS[verdict.outcome], style("bold", line))),
+    "",
+    ...facts.flatMap(([label, text]) => labelled(label, text, width)),
+    ...details.flatMap((line) => wrap(`  - ${line}`, width, "    ")),
   ];
 }
