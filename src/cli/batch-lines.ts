@@ -1,9 +1,9 @@
 /** The report of many models: one line of JSON each, and the table people read. docs/report.md explains the fields. */
 import { readFileSync } from "node:fs";
 import { fileError } from "../node/files.ts";
+import { columns } from "../report/layout.ts";
 import type { Report, Tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
-import { byteSize, milliseconds, plural, printable } from "../report/words.ts";
+import { byteSize, milliseconds, plural } from "../report/words.ts";
 
 export interface Line {
   readonly version: 1;
@@ -59,19 +59,6 @@ export function readLines(path: string): Map<string, Line> {
 const sum = (lines: readonly Line[], of: (report: Report) => number): number =>
   lines.reduce((total, { report }) => total + (report === undefined ? 0 : of(report)), 0);
 
-/** Rows of the table beyond which only the sums are shown. */
-const MOST_ROWS = 40;
-
-const row = (name: string, lines: readonly Line[], verdict: string): string[] => [
-  name,
-  String(sum(lines, (r) => r.batchNormalization.before)),
-  String(sum(lines, (r) => r.batchNormalization.folded)),
-  String(sum(lines, (r) => r.batchNormalization.kept)),
-  byteSize(sum(lines, (r) => r.input.bytes)),
-  verdict,
-  milliseconds(1000 * lines.reduce((total, { seconds }) => total + seconds, 0)),
-];
-
 const outcome = ({ status, report, error }: Line): string =>
   status === "failed"
     ? error === undefined
@@ -79,24 +66,68 @@ const outcome = ({ status, report, error }: Line): string =>
       : "error"
     : (report?.verdict.outcome ?? "done");
 
-/** The summary: a table, and every failure with its reason. */
-export function summary(lines: readonly Line[]): string {
+/** Rows of each kind that are shown unasked. */
+const LISTED = 20;
+
+interface SummaryOptions {
+  /** Columns there are. */
+  readonly width?: number;
+  /** A row for every model, not only for those that need attention. */
+  readonly verbose?: boolean;
+}
+
+const keptIn = ({ report }: Line): number => report?.batchNormalization.kept ?? 0;
+
+/** `other-reader, training-mode (bnfold freeze)`. */
+function reasonsOf({ report }: Line): string {
+  const norms = report?.kept.filter(({ kind }) => kind === "batch-normalization") ?? [];
+  const codes = [...new Set(norms.map(({ code }) => code))];
+  return codes.map((code) => (code === "training-mode" ? `${code} (bnfold freeze)` : code)).join(", ");
+}
+
+/** What needs attention: models that kept a normalization, and models that failed. */
+function attention(lines: readonly Line[]): string[][] {
+  const kept = lines.filter((line) => line.status === "done" && keptIn(line) > 0);
   const failed = lines.filter(({ status }) => status === "failed");
-  const resumed = lines.filter((line) => line.resumed === true).length;
-  const rows = lines.length > MOST_ROWS ? [] : lines.map((line) => row(line.file, [line], outcome(line)));
-  const done = lines.length - failed.length;
-  const failures = failed.map(({ file, error, report }) => {
-    const reason = error?.message ?? report?.verdict.summary ?? "";
-    return `- ${printable(file)}: ${printable(reason)}`;
-  });
   return [
-    table(
-      ["model", "BatchNormalizations", "folded", "kept", "size", "verdict", "time"],
-      [...rows, row(`all ${lines.length}`, lines, "")],
-      ["l", "r", "r", "r", "r", "l", "r"],
-    ),
-    "",
-    `${plural(lines.length, "model")}: ${done} done${resumed > 0 ? ` (${resumed} by an earlier run)` : ""}, ${failed.length} failed`,
-    ...(failures.length === 0 ? [] : ["", `Failed (${plural(failed.length, "model")})`, ...failures]),
+    ...kept.map((line) => [
+      "kept",
+      line.file,
+      `${keptIn(line)} of ${line.report?.batchNormalization.before}  ${reasonsOf(line)}`,
+    ]),
+    ...failed.map((line) => ["failed", line.file, line.error?.message ?? line.report?.verdict.summary ?? ""]),
+  ];
+}
+
+const row = (line: Line): string[] => {
+  const { before = 0, folded = 0, kept = 0 } = line.report?.batchNormalization ?? {};
+  const counts = [before, folded, kept].map(String);
+  return [line.file, ...counts, byteSize(line.report?.input.bytes ?? 0), outcome(line), milliseconds(1000 * line.seconds)];
+};
+
+/** The answer for many models: how many are done, what needs attention; a row for each on request. */
+export function summary(lines: readonly Line[], { width, verbose = false }: SummaryOptions = {}): string {
+  const failed = lines.filter(({ status }) => status === "failed").length;
+  const resumed = lines.filter((line) => line.resumed === true).length;
+  const kept = lines.filter((line) => line.status === "done" && keptIn(line) > 0).length;
+  const done = `${lines.length - failed} of ${plural(lines.length, "model")} done${resumed > 0 ? ` (${resumed} by an earlier run)` : ""}`;
+  const norms = `${sum(lines, (r) => r.batchNormalization.before)} BatchNormalization: ${sum(lines, (r) => r.batchNormalization.folded)} folded, ${sum(lines, keptOf)} kept.`;
+  const rows = attention(lines);
+  const shown = verbose ? rows : rows.slice(0, LISTED);
+  const head = ["model", "BatchNormalization", "folded", "kept", "size", "verdict", "time"];
+  const table = verbose ? columns(head, lines.map(row), ["l", "r", "r", "r", "r", "l", "r"], width) : [];
+  return [
+    `${done}, ${failed} failed, ${kept} kept something. ${norms}`,
+    ...(table.length === 0 ? [] : ["", ...table]),
+    ...(shown.length === 0 ? [] : ["", ...fitted(shown, width)]),
+    ...(shown.length < rows.length ? [`  and ${rows.length - shown.length} more; --verbose lists all`] : []),
   ].join("\n");
+}
+
+const keptOf = (report: Report): number => report.batchNormalization.kept;
+
+/** Rows without a head; on a terminal reasons are cut where it ends. */
+function fitted(rows: readonly string[][], width = Number.POSITIVE_INFINITY): string[] {
+  const lines = columns(["", "", ""], rows, ["l", "l", "l"], Number.POSITIVE_INFINITY).slice(1);
+  return lines.map((line) => `  ${line}`).map((line) => (line.length > width ? `${line.slice(0, width - 3)}...` : line));
 }

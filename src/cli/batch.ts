@@ -12,14 +12,31 @@ import { VERSION } from "../report/version.ts";
 import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
 import { type Line, readLines, summary } from "./batch-lines.ts";
 import { flag, integer, text, usage, type Values } from "./command.ts";
+import { EXIT } from "./fold-one.ts";
 import { Progress } from "./progress.ts";
-import { print } from "./terminal.ts";
+import { givenOutput } from "./target.ts";
+import { print, stdoutWidth } from "./terminal.ts";
 import type { Job } from "./worker.ts";
 
 export const SOME_FAILED = 6;
 
 /** Options that say where and how, not what. */
-const NOT_SETTINGS = new Set(["_", "$0", "model", "output", "o", "report", "json", ...Object.keys(batchOptions)]);
+const NOT_SETTINGS = new Set([
+  "_",
+  "$0",
+  "model",
+  "output",
+  "o",
+  "output-file",
+  "outputFile",
+  "verbose",
+  "v",
+  "quiet",
+  "q",
+  "report",
+  "json",
+  ...Object.keys(batchOptions),
+]);
 
 function settingsOf(values: Values): string {
   const entries = Object.entries(values).filter(([name, value]) => !NOT_SETTINGS.has(name) && value !== undefined);
@@ -29,7 +46,7 @@ function settingsOf(values: Values): string {
 }
 
 function outputFolder(values: Values): string | undefined {
-  const folder = text(values, "output");
+  const folder = givenOutput(values);
   if (flag(values, "in-place")) throw usage("--in-place is for one model", "Give a folder with -o.");
   if (folder === undefined && !flag(values, "dry-run")) throw usage("where to write? -o <folder> or --dry-run");
   const there = folder === undefined ? undefined : statSync(folder, { throwIfNoEntry: false });
@@ -81,9 +98,21 @@ export async function foldMany(values: Values): Promise<number> {
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
   if (report !== undefined) await writeLines(report, lines);
   if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) }));
-  else print([summary(lines), ...(report === undefined ? [] : ["", `report: ${report}`])].join("\n"));
-  return lines.some(({ status }) => status === "failed") ? SOME_FAILED : 0;
+  else if (!flag(values, "quiet"))
+    print(
+      [
+        summary(lines, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
+        ...(report === undefined ? [] : ["", `report: ${report}`]),
+      ].join("\n"),
+    );
+  return exitOf(lines);
 }
+
+/** The code of a run over many models: some failed; or, with --strict, one kept a normalization. */
+export const exitOf = (lines: readonly Line[]): number => {
+  if (lines.some(({ status }) => status === "failed")) return SOME_FAILED;
+  return lines.some(({ code }) => code === EXIT.strict) ? EXIT.strict : EXIT.done;
+};
 
 export function counts(lines: readonly Line[]): {
   models: number;

@@ -5,13 +5,19 @@ import { BnfoldError } from "../diag/error.ts";
 export type Values = ArgumentsCamelCase<Record<string, unknown>>;
 
 export interface Command {
-  /** Positional arguments in order, all required. */
+  /** Positional arguments in order; those without `demandOption` may be left out. */
   readonly positionals: Readonly<Record<string, PositionalOptions>>;
   readonly options: Readonly<Record<string, Options>>;
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** Does the work and returns the exit code. */
   run(values: Values): Promise<number>;
 }
+
+/** How much is said. */
+export const talkOptions: Readonly<Record<string, Options>> = {
+  verbose: { alias: "v", type: "boolean", describe: "List every fold, merge and kept node, however many" },
+  quiet: { alias: "q", type: "boolean", describe: "Print nothing but errors; the exit code says the rest" },
+};
 
 export const usage = (message: string, hint?: string): BnfoldError => new BnfoldError("usage", message, {}, hint);
 

@@ -3,7 +3,7 @@ import { requirePlace, writePieces } from "../node/atomic.ts";
 import { toJson } from "../report/report.ts";
 import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
-import { type Command, flag, text, usage, type Values } from "./command.ts";
+import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
 import { inputOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
@@ -11,7 +11,7 @@ import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
 import { externalOption, targetOf } from "./target.ts";
-import { note, print, stdoutStyle } from "./terminal.ts";
+import { note, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
@@ -30,13 +30,16 @@ async function run(values: Values): Promise<number> {
     const bytes = new TextEncoder().encode(`${toJson(report)}\n`);
     await writePieces(target.report, [{ bytes }], { replaceExisting: true });
   }
-  print(flag(values, "json") ? toJson(report) : renderText(report, { color: stdoutStyle }));
+  if (flag(values, "json")) print(toJson(report));
+  else if (!flag(values, "quiet"))
+    print(renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose: flag(values, "verbose") }));
   return code;
 }
 
 export const command: Command = {
   positionals: {
     model: { type: "string", describe: "ONNX file; or a folder or a pattern (* ** ?): all models there", demandOption: true },
+    "output-file": { type: "string", describe: "The same as -o" },
   },
   options: {
     output: {
@@ -61,6 +64,7 @@ export const command: Command = {
       describe: "Also write the JSON report to this file; for many models one line each",
     },
     json: { type: "boolean", describe: "Print the JSON report instead of text" },
+    ...talkOptions,
     ...batchOptions,
   },
   examples: [

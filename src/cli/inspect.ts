@@ -4,15 +4,16 @@ import { plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
+import { columns } from "../report/layout.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, table, unmergedLine } from "../report/text.ts";
+import { keptLines, mergeLine, normLines, unmergedLine } from "../report/text.ts";
 import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
 import { type Command, flag, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
 import { planOptions, planOptionsOf } from "./plan-options.ts";
-import { print, stdoutStyle } from "./terminal.ts";
+import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 type Action =
   | { readonly action: "fold"; readonly direction: Fold["direction"]; readonly into: readonly NodeRef[] }
@@ -130,7 +131,19 @@ function section(title: string, count: string, entries: readonly string[]): stri
 
 const normRow = ({ node, fold }: Norm): string[] => [nodeLabel(node), actionText(fold)];
 
-function lines(found: Inspection, kept: readonly Kept[]): string[] {
+/** What fold would do, in a sentence. */
+function answer({ batchNormalizations: list, affine, merges }: Inspection, folds: number): string {
+  if (list.length + affine.before + merges.length === 0) return "Nothing to fold: no BatchNormalization in this file.";
+  const more = [
+    ...(affine.before > 0 ? [`${affine.folded} of ${plural(affine.before, "other affine node")}`] : []),
+    ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} to merge`] : []),
+  ];
+  return (
+    [`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")} can be folded`, ...more].join(", ") + "."
+  );
+}
+
+function lines(found: Inspection, kept: readonly Kept[], width?: number): string[] {
   const { model, batchNormalizations: list } = found;
   const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain} ${version}`);
   const by = [model.producer.name, model.producer.version].filter((part) => part !== "").join(" ");
@@ -145,28 +158,51 @@ function lines(found: Inspection, kept: readonly Kept[]): string[] {
   ]);
   const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
   const folds = list.filter((bn) => bn.fold.action === "fold").length;
+  const training = list.filter((bn) => bn.mode === "training").length;
+  const fitted = (head: string[], body: string[][], align: ("l" | "r")[]) =>
+    columns(head, body, align, width && width - 2).map((line) => `  ${line}`);
   return [
+    ...(training === 0
+      ? []
+      : [
+          stdoutStyle(
+            "yellow",
+            `! Training mode: ${plural(training, "BatchNormalization uses", "BatchNormalization use")} the statistics of the batch.`,
+          ),
+          stdoutStyle("yellow", `  Next: bnfold freeze ${printable(model.file)} -o eval.onnx`),
+          "",
+        ]),
+    stdoutStyle("bold", answer(found, folds)),
+    "",
     `${stdoutStyle("bold", printable(model.file))}  ${byteSize(model.bytes)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
       `${by === "" ? "" : `, by ${printable(by)}`}`,
     "",
-    table(
+    ...fitted(
       ["operator", "nodes"],
       [...operators.map(([name, n]) => [name, String(n)]), ["all operators", String(found.nodes)]],
       ["l", "r"],
     ),
     "",
-    `${plural(list.length, "BatchNormalization")}, ${folds} can be folded`,
     ...(rows.length === 0
       ? []
-      : ["", table(["name", "mode", "epsilon", "momentum", "channels", "fold"], rows, ["l", "l", "r", "r", "r", "l"])]),
-    ...(rows.length === 0 ? [] : [""]),
+      : [
+          ...fitted(["BatchNormalization", "mode", "epsilon", "momentum", "channels", "fold"], rows, [
+            "l",
+            "l",
+            "r",
+            "r",
+            "r",
+            "l",
+          ]),
+          "",
+        ]),
     `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
     ...normLines(found),
     ...(found.norms === undefined || found.norms.length === 0
       ? []
-      : ["", table(["normalization or weight", "fold"], found.norms.map(normRow), ["l", "l"])]),
+      : ["", ...fitted(["normalization or weight", "fold"], found.norms.map(normRow), ["l", "l"])]),
     ...section("Parallel branches that can be merged", plural(found.merges.length, "region"), found.merges.map(mergeLine)),
-    ...section("Parallel branches left", plural(found.unmerged.length, "region"), found.unmerged.map(unmergedLine)),
+    ...section("Linear regions left as they are", plural(found.unmerged.length, "region"), found.unmerged.map(unmergedLine)),
     ...section("Kept", plural(kept.length, "node"), keptLines(kept)),
     ...(odd.length === 0 ? [] : [""]),
     ...odd.map((warning) => stdoutStyle("yellow", `Check: ${warning}`)),
@@ -201,7 +237,7 @@ async function run(values: Values): Promise<number> {
     unmerged: data.unmerged,
     ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
   };
-  print(json ? toJson(found) : lines(found, data.kept).join("\n"));
+  print(json ? toJson(found) : lines(found, data.kept, stdoutWidth()).join("\n"));
   return 0;
 }
 

@@ -70,7 +70,10 @@ function root(args: readonly string[]): Parser {
 }
 
 function parserOf(name: string, args: readonly string[], command: Command): Parser {
-  const places = Object.entries(command.positionals).map(([key, { array }]) => `<${key}${array ? ".." : ""}>`);
+  const places = Object.entries(command.positionals).map(([key, { array, demandOption }]) => {
+    const name = `${key}${array ? ".." : ""}`;
+    return demandOption ? `<${name}>` : `[${name}]`;
+  });
   const pattern = ["$0", ...places].join(" ");
   const parser = base(args)
     .usage(`bnfold ${name} ${places.join(" ")} [options]\n\n${COMMANDS[name].describe}`)

@@ -1,10 +1,10 @@
 /** bnfold report merge: the reports of several shards as one. */
 import { existsSync } from "node:fs";
 import { toJson, tool } from "../report/report.ts";
-import { counts, SOME_FAILED, writeLines } from "./batch.ts";
+import { counts, exitOf, writeLines } from "./batch.ts";
 import { type Line, readLines, summary } from "./batch-lines.ts";
 import { type Command, flag, text, texts, usage, type Values } from "./command.ts";
-import { print } from "./terminal.ts";
+import { print, stdoutWidth } from "./terminal.ts";
 
 /** A model that is in several reports counts as what the last one says, but what is done stays done. */
 export function mergeLines(reports: readonly ReadonlyMap<string, Line>[]): Line[] {
@@ -30,8 +30,8 @@ async function run(values: Values): Promise<number> {
     await writeLines(output, lines);
   }
   if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), output: output ?? null, ...counts(lines) }));
-  else print(summary(lines));
-  return lines.some(({ status }) => status === "failed") ? SOME_FAILED : 0;
+  else print(summary(lines, { width: stdoutWidth(), verbose: flag(values, "verbose") }));
+  return exitOf(lines);
 }
 
 export const command: Command = {
@@ -43,6 +43,7 @@ export const command: Command = {
     output: { alias: "o", requiresArg: true, type: "string", describe: "File to write the merged report to" },
     overwrite: { type: "boolean", describe: "Replace it when it exists" },
     json: { type: "boolean", describe: "Print JSON" },
+    verbose: { alias: "v", type: "boolean", describe: "A row for every model" },
   },
   examples: [["bnfold report merge out/*.jsonl -o all.jsonl", "one report of all shards"]],
   run,

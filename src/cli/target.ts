@@ -50,9 +50,23 @@ export function isSameFile(a: string, b: string): boolean {
   return x !== undefined && y !== undefined && x.ino === y.ino && x.dev === y.dev;
 }
 
+/** What -o says, or the second place of the command. */
+export function givenOutput(values: Values): string | undefined {
+  const [option, place] = [text(values, "output"), text(values, "output-file")];
+  if (option !== undefined && place !== undefined)
+    throw usage(`the output is given twice: -o ${option}, and ${place}`, "Leave one of them away.");
+  // The second of two names that a pattern of the shell gave may be a model nobody means to lose.
+  if (place !== undefined && statSync(place, { throwIfNoEntry: false })?.isFile() === true)
+    throw usage(
+      `${place} is there already`,
+      `To replace it: -o ${place}. For many models give a folder, or a pattern in quotes.`,
+    );
+  return option ?? place;
+}
+
 /** The file -o names. In a folder that is there it gets the name of the model, as with cp. */
 function outputOf(model: string, values: Values): string | undefined {
-  const output = text(values, "output");
+  const output = givenOutput(values);
   if (output === undefined) return undefined;
   if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) return join(output, basename(model));
   if (output.endsWith("/") || output.endsWith(sep))

@@ -46,6 +46,10 @@ export function ignoreClosedPipes(): void {
   }
 }
 
+/** Columns of the terminal the result is shown on; undefined where it goes into a file or a pipe, which may be any width. */
+export const stdoutWidth = (): number | undefined =>
+  process.stdout.isTTY ? Math.max(40, process.stdout.columns ?? 80) : undefined;
+
 export function print(text: string): void {
   current.out(`${text}\n`);
 }

@@ -10,7 +10,7 @@ import { givenInputs, inputOptions } from "./inputs.ts";
 import { runtimeOption } from "./ort.ts";
 import { Progress } from "./progress.ts";
 import { secondOpinion } from "./second.ts";
-import { note, print, stdoutStyle } from "./terminal.ts";
+import { note, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 import { judge } from "./witness.ts";
 
 async function run(values: Values): Promise<number> {
@@ -46,7 +46,7 @@ async function run(values: Values): Promise<number> {
       [
         names.join("  ~  "),
         "",
-        ...verdictLines(verdict, stdoutStyle),
+        ...verdictLines(verdict, stdoutStyle, stdoutWidth()),
         ...(bisection === undefined ? [] : ["", ...bisectionLines(bisection)]),
         ...(runtime === undefined ? [] : ["", ...runtimeLines(runtime)]),
         "",

@@ -56,7 +56,7 @@ async function perform({ file, name, output, values, settings, previous }: Job):
   const seconds = () => Math.round(performance.now() - start) / 1000;
   try {
     if (output !== undefined) mkdirSync(dirname(output), { recursive: true });
-    const own = { ...values, model: file, output } as Values;
+    const own = { ...values, model: file, output, "output-file": undefined } as Values;
     const { report, code } = await foldOne(own, file, targetOf(file, own), {
       progress: new Progress(true),
       hash: true,

@@ -4,7 +4,7 @@ import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import { columns, labelled, wrap } from "./layout.ts";
 import type { NodeCounts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
-import { type Style, styleOf, type TextOptions } from "./style.ts";
+import { styleOf, type TextOptions } from "./style.ts";
 import { verdictFacts } from "./verdict-text.ts";
 import { brief, byteSize, listed, milliseconds, nodeLabel, plural, printable } from "./words.ts";
 
@@ -210,11 +210,12 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const colour = COLOURS[verdict.outcome];
   const head = untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
   const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
-  const { facts, details } = verdictFacts(verdict, style);
+  const { head: said, facts, details } = verdictFacts(verdict, style);
+  const checked = said.replace(/^[A-Z][a-z ]+: /, "");
   const table = operatorLines(report.operators.before, report.operators.after, width - 2);
   const rows = [
     ...(hidden ? keptCounts(report.kept).map((line): [string, string] => ["kept", line]) : []),
-    ...(untouched && verdict.outcome === "equivalent" ? [] : facts),
+    ...(untouched && verdict.outcome === "equivalent" ? [] : [["checked", checked] as [string, string], ...facts]),
     ...outputLines(report),
     ["took", tookLine(report, hidden)] as [string, string],
   ];

@@ -19,6 +19,7 @@ import { bnfold, convNet, folder, root, writeModel } from "./bnfold.ts";
 const dir = folder();
 const model = writeModel(join(dir, "model.onnx"), convNet());
 const partly = writeModel(join(dir, "partly.onnx"), convNet({ kept: true }));
+const fixture = (name: string) => join(root, "fixtures/models", name, "model.onnx");
 const bytes = readFileSync(model);
 let count = 0;
 /** A fresh path in a fresh folder, so that leftovers show. */
@@ -34,12 +35,11 @@ describe("bnfold fold", () => {
     const { code, stdout, stderr } = bnfold(["fold", model, "-o", out]);
     expect(stderr).toBe("");
     expect(code).toBe(0);
-    expect(stdout).toContain("| BatchNormalization |      1 |     0 |     -1 |");
-    expect(stdout).toContain("| all operators      |      3 |     2 |     -1 |");
-    expect(stdout).toContain("BatchNormalization: 1 before, 1 folded, 0 kept");
+    expect(stdout).toMatch(/^Equivalent\. 1 of 1 BatchNormalization folded: 3 -> 2 nodes\.$/m);
+    expect(stdout).toMatch(/^ {2}BatchNormalization +1 +0$/m);
     expect(stdout).toContain('- BatchNormalization "norm" -> Conv "conv" (gains');
-    expect(stdout).toMatch(/^Equivalent/m);
-    expect(stdout).toContain(`wrote ${out}: ${bytes.length} B before, ${statSync(out).size} B after`);
+    expect(stdout).toContain(`size     ${bytes.length} B before, ${statSync(out).size} B after`);
+    expect(stdout).toContain(`wrote    ${out}`);
     expect(readdirSync(join(out, ".."))).toEqual(["out.onnx"]);
     expect(bnfold(["verify", model, out]).code).toBe(0);
   });
@@ -74,7 +74,7 @@ describe("bnfold fold", () => {
     const out = output();
     const { code, stdout } = bnfold(["fold", first, "-o", out]);
     expect(code).toBe(0);
-    expect(stdout).toContain("Equivalent: the output is the input, byte for byte.");
+    expect(stdout).toContain(`${out} is the input's bytes.`);
     expect(readFileSync(out).equals(readFileSync(first))).toBe(true);
   });
 
@@ -104,7 +104,7 @@ describe("bnfold fold", () => {
   it("skips the check only when told to, and says so", () => {
     const { code, stdout } = bnfold(["fold", model, "-o", output(), "--no-check"]);
     expect(code).toBe(0);
-    expect(stdout).toContain("Not checked: --no-check was given.");
+    expect(stdout).toMatch(/^Not checked\.[\s\S]* checked +--no-check was given\.$/m);
   });
 
   it("leaves what --skip and --only leave", () => {
@@ -237,11 +237,24 @@ describe("where bnfold fold writes", () => {
     const { code, stdout } = bnfold(["fold", model, "-o", place, "--no-check"]);
     expect(code).toBe(0);
     expect(readdirSync(place)).toEqual(["model.onnx"]);
-    expect(stdout).toContain(`wrote ${join(place, "model.onnx")}`);
+    expect(stdout).toContain(`wrote    ${join(place, "model.onnx")}`);
     const own = bnfold(["fold", model, "-o", dir, "--no-check"]);
     expect([own.code, own.stderr]).toEqual([2, expect.stringContaining("is the model itself")]);
     const none = bnfold(["fold", model, "-o", `${join(place, "none")}/`, "--no-check"]);
     expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("does not exist")]);
+  });
+
+  it("takes the output as its second place", () => {
+    const out = output();
+    const { code, stdout } = bnfold(["fold", model, out, "--no-run"]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`wrote    ${out}`)]);
+  });
+
+  it("says nothing with --quiet, everything with --verbose", () => {
+    const quiet = bnfold(["fold", model, "-o", output(), "-q", "--no-run"]);
+    expect([quiet.code, quiet.stdout, quiet.stderr]).toEqual([0, "", ""]);
+    expect(bnfold(["fold", fixture("fastvit-ts17"), "--dry-run", "--no-check"]).stdout).toMatch(/--verbose lists every fold$/m);
+    expect(bnfold(["fold", fixture("fastvit-ts17"), "--dry-run", "--no-check", "-v"]).stdout).toMatch(/^Folded \(\d+ nodes\)$/m);
   });
 
   it("refuses one file for many models", () => {
@@ -250,7 +263,9 @@ describe("where bnfold fold writes", () => {
     expect([many.code, many.stderr]).toEqual([2, expect.stringContaining("is the name of a model")]);
     expect(bnfold(["fold", join(dir, "*.onnx"), "-o", join(place, "folded.ONNX")]).code).toBe(2);
     const listed = bnfold(["fold", model, partly, "-o", join(place, "folded.onnx")]);
-    expect([listed.code, listed.stderr]).toEqual([2, expect.stringMatching(/unexpected argument .*\n.*give a folder/)]);
+    expect([listed.code, listed.stderr]).toEqual([2, expect.stringContaining("the output is given twice")]);
+    const pair = bnfold(["fold", model, partly]);
+    expect([pair.code, pair.stderr]).toEqual([2, expect.stringMatching(/is there already\n.*-o .*pattern in quotes/)]);
     expect(bnfold(["fold", dir, "-o", model]).stderr).toContain("is a file; many models go to a folder");
     expect(readdirSync(place)).toEqual([]);
   });

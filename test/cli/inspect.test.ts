@@ -21,9 +21,9 @@ describe("bnfold inspect", () => {
   it("lists branches that can be merged and those that are left, with their costs", () => {
     const { stdout } = bnfold(["inspect", fixture("repghost-ts11")]);
     expect(stdout).toMatch(/^Parallel branches that can be merged \(2 regions\)\n- 3 nodes -> Conv ".*" \(.*parameters\)$/m);
-    expect(stdout).toMatch(/^Parallel branches left \(1 region\)\n- Conv ".*" and Conv ".*": one Conv would take 864 /m);
+    expect(stdout).toMatch(/^Linear regions left as they are \(1 region\)\n- Conv ".*" and Conv ".*": one Conv would take 864 /m);
     const apart = bnfold(["inspect", fixture("repghost-ts11"), "--no-merge"]).stdout;
-    expect(apart).not.toContain("Parallel branches");
+    expect(apart).not.toContain("Parallel branches that");
   });
 
   it("gives the reason and the advice for each node that stays", () => {

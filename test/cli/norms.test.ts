@@ -24,9 +24,8 @@ describe("bnfold fold --norms", () => {
   it("empties, writes out, proves and says so", () => {
     expect(code, stdout).toBe(0);
     expect(stdout).toContain(
-      `other normalizations with a gain or shift: ${entry.norms} before, ${entry.norms - entry.normsLeft} emptied, ${entry.normsLeft} kept`,
+      `${entry.norms - entry.normsLeft} of ${entry.norms} other normalizations emptied, ${entry.weights} computed weight written out`,
     );
-    expect(stdout).toContain(`computed weights: ${entry.weights} before, ${entry.weights} written out, 0 kept`);
     expect(stdout).toContain("Emptied (4 normalizations)");
     expect(stdout).toContain("its shift stays, divided by the gain");
     expect(stdout).toContain("Written out (1 weight)");
@@ -78,7 +77,7 @@ describe("bnfold inspect --norms", () => {
     const { code, stdout } = bnfold(["inspect", model, "--norms"]);
     expect(code).toBe(0);
     expect(stdout).toContain("other normalizations with a gain or shift: 5 before, 4 emptied, 1 kept");
-    expect(stdout).toMatch(/\| LayerNormalization "node_layer_norm_1" +\| kept: other-reader/);
+    expect(stdout).toMatch(/^ {2}LayerNormalization "node_layer_norm_1" +kept: other-reader/m);
     const report = JSON.parse(bnfold(["inspect", model, "--norms", "--json"]).stdout);
     expectValid("inspect", report);
     expect(report.norms.map(({ kind, fold }: { kind: string; fold: { action: string } }) => [kind, fold.action])).toEqual(
