@@ -1,7 +1,7 @@
 /** Options of the planner that several commands share. */
 import type { Options } from "yargs";
 import type { PlanOptions } from "../fold/plan.ts";
-import { flag, texts, usage, type Values } from "./command.ts";
+import { flag, text, texts, usage, type Values } from "./command.ts";
 
 export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
@@ -17,6 +17,11 @@ export const planOptions: Readonly<Record<string, Options>> = {
       "Also move gain and shift of other normalizations (Layer, RMS, Group, Instance) into what follows, and write out computed weights",
   },
   "no-merge": { type: "boolean", describe: "Leave parallel linear branches as they are" },
+  "max-bits-lost": {
+    type: "number",
+    requiresArg: true,
+    describe: "Bits of the file's own precision that one fold may cost (4)",
+  },
   "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
 };
 
@@ -36,6 +41,14 @@ export const anyOf = (patterns: readonly string[]): ((name: string) => boolean) 
   return matchers.length === 0 ? undefined : (name) => matchers.some((matches) => matches(name));
 };
 
+function bitsOf(values: Values): number | undefined {
+  const given = text(values, "max-bits-lost");
+  if (given === undefined) return undefined;
+  const bits = Number(given);
+  if (!(bits >= 0)) throw usage(`--max-bits-lost is a number of bits, 0 or more, got "${given}"`);
+  return bits;
+}
+
 export function planOptionsOf(values: Values): PlanOptions {
   return {
     only: anyOf(texts(values, "only")),
@@ -45,5 +58,6 @@ export function planOptionsOf(values: Values): PlanOptions {
     reluToMax: flag(values, "relu-to-max"),
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
+    maxBitsLost: bitsOf(values),
   };
 }

@@ -99,6 +99,10 @@ export const REASONS = {
     title: "A folded constant cannot be stored to the precision of its type",
     advice: "Convert the layer to float32 first, then fold.",
   },
+  "precision-loss": {
+    title: "Folding it would cost more bits of precision than are allowed",
+    advice: "Pass --max-bits-lost with the number of bits it names to fold it anyway.",
+  },
   quantized: {
     title: "The neighbour is quantised",
     advice: "Fold before quantising.",

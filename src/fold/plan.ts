@@ -20,8 +20,10 @@ import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describ
 import { Draft } from "./draft.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import { Ledger } from "./ledger.ts";
+import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
+import { Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
@@ -120,7 +122,11 @@ class Planner {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
-    this.attempts = new Attempts(this.draft, options);
+    const magnitudes = new Magnitudes(view, this.facts, (node) => {
+      const found = this.candidate(node);
+      return found === undefined || "refusal" in found ? undefined : found;
+    });
+    this.attempts = new Attempts(this.draft, options, new Precision(this.draft, magnitudes));
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
@@ -288,7 +294,7 @@ class Planner {
       if (found === undefined || "refusal" in found || !found.proven || this.draft.state(node).opType !== node.opType)
         return undefined;
       const current = currentMap(found, this.draft);
-      if (isRefused(current)) return undefined;
+      if (isRefused(current) || !this.attempts.isAffordable(current)) return undefined;
       known.set(node, current);
       return current;
     };

@@ -43,6 +43,8 @@ export interface Fold {
   /** Smallest and largest gain (scale) over channels. */
   readonly scaleRange: readonly [number, number];
   readonly shiftRange: readonly [number, number];
+  /** Bits of the files' own precision that it can cost, estimated from constants (precision.ts); 0 where it costs none. */
+  readonly bitsLost: number;
   /** Things worth knowing: dead channels, large gains, changed bounds. */
   readonly notes: readonly string[];
 }

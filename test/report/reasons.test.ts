@@ -238,6 +238,12 @@ const CASES: Readonly<Record<RefusalCode, Case>> = {
       },
     }),
   },
+  "precision-loss": {
+    spec: net([node("Sub", ["x", "centre"], ["d"]), node("Conv", ["d", "p"], ["y"])], {
+      initializers: { centre: float32([], [1000]), p: float32([2, 2, 1, 1], [1, 2, 3, 4]) },
+    }),
+    mended: { options: { maxBitsLost: 11 } },
+  },
   quantized: {
     spec: net(
       [
