@@ -60,11 +60,23 @@ function halfUlps(dtype: StorageFloat): Float64Array {
   return table;
 }
 
+/** Half the distance of neighbours of c in a storage type, for a number that stands in the file as c / factor: |factor| · ½ulp(c / factor). */
+function storedHalf(c: number, dtype: StorageFloat, factor = 1): number {
+  // A power of two, which a division may bring just below itself, keeps its own.
+  return factor === 1 || factor === 0 ? halfUlp(c, dtype) : Math.abs(factor) * halfUlp((c / factor) * (1 + 2 ** -51), dtype);
+}
+
+const biasHalf = ({ stored, biasType }: StoredRows, o: number): number =>
+  biasType === undefined ? 0 : storedHalf(stored.bias[o], biasType, stored.factors?.bias);
+
 /** How far B's coefficient i may be off, in a loop: exponents are read from the stored numbers in place. */
 function allowances({ rows, stored, dtype, dequantized }: StoredRows): (i: number) => number {
   const [now, was] = [rows.weights, stored.weights];
   const { unitRoundoff } = STORAGE_FLOATS[dtype];
   if (dequantized) return (i) => unitRoundoff * Math.abs(now[i]);
+  const factor = stored.factors?.weights ?? 1;
+  if (factor !== 1)
+    return (i) => storedHalf(was[i], dtype, factor) * (was[i] === 0 || now[i] === was[i] ? 1 : Math.abs(now[i] / was[i]));
   const table = halfUlps(dtype);
   const high = new Uint32Array(was.buffer, was.byteOffset, 2 * was.length);
   if (now === was) return (i) => table[(high[2 * i + 1] >>> 20) & 0x7ff];
@@ -104,7 +116,7 @@ function checkOf(b: StoredRows, weight: number): Check {
     return { wrong: -1, worst: most };
   };
   const { rows, stored, dtype } = b;
-  if (rows.weights !== stored.weights || b.dequantized) return any;
+  if (rows.weights !== stored.weights || b.dequantized || (stored.factors?.weights ?? 1) !== 1) return any;
   const table = halfUlps(dtype);
   const high = new Uint32Array(stored.weights.buffer, stored.weights.byteOffset, 2 * stored.weights.length);
   // The plain case, which is that of nearly all numbers there are: nothing but the loop.
@@ -173,7 +185,7 @@ function biasFit(
   const expected = k[o] * a.bias[o] + d[o];
   const [now, was] = [b.rows.bias[o], b.stored.bias[o]];
   const sum = Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o])) + terms[o] + Math.abs(now - was);
-  const half = b.biasType === undefined ? 0 : halfUlp(was, b.biasType);
+  const half = biasHalf(b, o);
   const error = Math.abs(now - expected);
   const noise = 4 * 2 ** -53 * sum;
   const allowed = tolerance.foreign
@@ -247,9 +259,8 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
   for (let o = 0; o < a.count; o++) {
     d[o] = rows.bias[o] - k[o] * a.bias[o];
-    const half = b.biasType === undefined ? 0 : halfUlp(b.stored.bias[o], b.biasType);
     slackD[o] =
-      1.01 * half +
+      1.01 * biasHalf(b, o) +
       (b.open?.[o] ?? 0) +
       slackK[o] * Math.abs(a.bias[o]) +
       2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));

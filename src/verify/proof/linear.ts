@@ -20,6 +20,8 @@ export interface Rows {
   /** Σ|terms| of each coefficient and bias, where they were added up: what float64 rounding is measured against. */
   readonly magnitude?: Float64Array;
   readonly biasMagnitude?: Float64Array;
+  /** What the operator multiplies its stored numbers with, where that is not 1: their rounding is multiplied as well. */
+  readonly factors?: { readonly weights: number; readonly bias: number };
   /** Name of the weight, for messages. */
   readonly weight: string;
   readonly biasName: string;
@@ -182,7 +184,7 @@ function gemm(at: RuleNode): Linear | undefined {
     rowsOf: (w, bias) => {
       const full = bias === undefined ? undefined : bias.length === count ? bias.slice() : new Float64Array(count).fill(bias[0]);
       if (full !== undefined && beta !== 1) for (let i = 0; i < count; i++) full[i] *= beta;
-      return found.rowsOf(w, full);
+      return { ...found.rowsOf(w, full), ...(alpha === 1 && beta === 1 ? {} : { factors: { weights: alpha, bias: beta } }) };
     },
   };
 }
