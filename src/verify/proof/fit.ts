@@ -47,6 +47,8 @@ export interface StoredRows {
   readonly dequantized?: boolean;
   /** What each bias may be off because a shift that went into it is not known exactly. */
   readonly open?: Float64Array;
+  /** What each coefficient may be off, relatively, because of computed constants that went into it. */
+  readonly gain?: number;
 }
 
 /** Half-ulps of a storage type by the exponent bits of a double. */
@@ -90,6 +92,7 @@ interface Compared {
   readonly theirs: Float64Array;
   readonly mine: Float64Array;
   readonly magnitude: Float64Array | undefined;
+  readonly open: Float64Array | undefined;
 }
 
 type Check = (
@@ -97,12 +100,14 @@ type Check = (
   range: readonly [from: number, end: number],
   gain: number,
   worst: number,
+  openGain?: number,
 ) => { wrong: number; worst: number };
 
 /** Compares a row: the first coefficient that is off (−1: none), and the largest error in half-ulps so far. */
 function checkOf(b: StoredRows, weight: number): Check {
   const allowance = allowances(b);
-  const any: Check = ({ theirs, mine, magnitude }, [from, end], gain, worst) => {
+  const loose = b.gain ?? 0;
+  const any: Check = ({ theirs, mine, magnitude, open }, [from, end], gain, worst, openGain = 0) => {
     let most = worst;
     for (let i = from; i < end; i++) {
       const expected = gain * theirs[i];
@@ -110,7 +115,12 @@ function checkOf(b: StoredRows, weight: number): Check {
       if (error === 0) continue;
       const half = allowance(i);
       const noise = (magnitude === undefined ? Math.abs(expected) : Math.abs(gain) * magnitude[i]) * 2 ** -50;
-      if (!(error <= weight * half + noise)) return { wrong: i, worst: most };
+      const budget =
+        loose * Math.abs(expected) +
+        openGain * Math.abs(theirs[i]) +
+        (open === undefined ? 0 : Math.abs(gain) * open[i]) +
+        (b.rows.open?.[i] ?? 0);
+      if (!(error <= weight * half + noise + budget)) return { wrong: i, worst: most };
       if (error > most * half) most = error / half;
     }
     return { wrong: -1, worst: most };
@@ -120,9 +130,11 @@ function checkOf(b: StoredRows, weight: number): Check {
   const table = halfUlps(dtype);
   const high = new Uint32Array(stored.weights.buffer, stored.weights.byteOffset, 2 * stored.weights.length);
   // The plain case, which is that of nearly all numbers there are: nothing but the loop.
-  return (compared, range, gain, worst) => {
-    const { theirs, mine, magnitude } = compared;
-    if (magnitude !== undefined) return any(compared, range, gain, worst);
+  const sharp = loose === 0 && b.rows.open === undefined;
+  return (compared, range, gain, worst, openGain = 0) => {
+    const { theirs, mine, magnitude, open } = compared;
+    if (!sharp || openGain > 0 || magnitude !== undefined || open !== undefined)
+      return any(compared, range, gain, worst, openGain);
     let most = worst;
     for (let i = range[0], end = range[1]; i < end; i++) {
       const expected = gain * theirs[i];
@@ -141,6 +153,8 @@ export interface RowMap {
   readonly k: Float64Array;
   readonly d: Float64Array;
   readonly terms: Float64Array;
+  /** What k and d may be off because the first file computes them. */
+  readonly open?: { readonly k: Float64Array; readonly d: Float64Array };
 }
 
 /** Checks B = k ⊙ A + d for given k and d. A misfit says which part of the rows fits. */
@@ -157,7 +171,8 @@ export function fits(
   let matching = 0;
   for (let o = 0; o < a.count; o++) {
     const gain = by.k[o];
-    const { wrong, worst: most } = check({ theirs, mine, magnitude: a.magnitude }, [o * a.width, (o + 1) * a.width], gain, worst);
+    const compared = { theirs, mine, magnitude: a.magnitude, open: a.open };
+    const { wrong, worst: most } = check(compared, [o * a.width, (o + 1) * a.width], gain, worst, by.open?.k[o]);
     worst = most;
     if (wrong >= 0)
       misfit ??= { tensor: b.stored.weight, index: [o, wrong - o * a.width], expected: gain * theirs[wrong], got: mine[wrong] };
@@ -178,7 +193,7 @@ export function fits(
 function biasFit(
   a: Rows,
   b: StoredRows,
-  { k, d, terms }: RowMap,
+  { k, d, terms, open }: RowMap,
   tolerance: Tolerance,
   o: number,
 ): { ok: boolean; expected: number; units: number } {
@@ -188,15 +203,21 @@ function biasFit(
   const half = biasHalf(b, o);
   const error = Math.abs(now - expected);
   const noise = 4 * 2 ** -53 * sum;
+  const budget =
+    openBias(a, b, o, k[o]) + (b.open?.[o] ?? 0) + (open === undefined ? 0 : open.k[o] * Math.abs(a.bias[o]) + open.d[o]);
   const allowed = tolerance.foreign
-    ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half
-    : 1.01 * half + noise + 2 ** -1074 + (b.open?.[o] ?? 0);
+    ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half + budget
+    : 1.01 * half + noise + 2 ** -1074 + budget;
   return {
     ok: error <= allowed,
     expected,
     units: unitsOf(Math.max(0, error - noise - (b.open?.[o] ?? 0)), half, tolerance.foreign ? normOf(b, o) : 0),
   };
 }
+
+/** What computed constants leave open of a row's biases, that of A times its gain. */
+const openBias = (a: Rows, b: StoredRows, o: number, gain: number): number =>
+  Math.abs(gain) * (a.biasOpen?.[o] ?? 0) + (b.rows.biasOpen?.[o] ?? 0);
 
 const unitsOf = (error: number, half: number, norm: number): number =>
   error === 0 || half + norm === 0 ? 0 : error / Math.max(half, norm);
@@ -223,13 +244,19 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   const { rows } = b;
   const [k, d, slackK, slackD] = [0, 0, 0, 0].map(() => new Float64Array(a.count));
   const zeros: number[] = [];
-  const allowance = allowances(b);
+  const half = allowances(b);
+  const allowed = (i: number) => {
+    const w = a.weights[i];
+    // What A's coefficient may be off makes the gain uncertain by as much of itself.
+    const theirs = a.open === undefined || w === 0 ? 0 : (a.open[i] / Math.abs(w)) * Math.abs(rows.weights[i]);
+    return tolerance.weight * half(i) + (b.gain ?? 0) * Math.abs(rows.weights[i]) + theirs + (rows.open?.[i] ?? 0);
+  };
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   let worst = 0;
   let misfit: Misfit | undefined;
   for (let o = 0; o < a.count; o++) {
     const [from, end] = [o * a.width, (o + 1) * a.width];
-    const gain = gainOf(a, rows, { from, end }, (i) => tolerance.weight * allowance(i));
+    const gain = gainOf(a, rows, { from, end }, allowed);
     if (gain === undefined) {
       zeros.push(o);
       continue;
@@ -251,7 +278,7 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
     if (misfit !== undefined) continue;
     for (let i = from; i < end; i++) {
       const error = Math.abs(rows.weights[i] - k[o] * a.weights[i]);
-      if (error > 0) worst = Math.max(worst, error / allowance(i));
+      if (error > 0) worst = Math.max(worst, error / half(i));
     }
   }
   // Nothing but zeros: any gain does. The one all other rows may have keeps the map uniform; else 1 is the plainest.
@@ -262,6 +289,7 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
     slackD[o] =
       1.01 * biasHalf(b, o) +
       (b.open?.[o] ?? 0) +
+      openBias(a, b, o, k[o]) +
       slackK[o] * Math.abs(a.bias[o]) +
       2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
     if (tolerance.foreign)

@@ -217,7 +217,9 @@ export class Prover {
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
-      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
+      const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
+      this.related.set(out, relation);
+      if (found.worst > 0) this.note(node, "equal", found);
       return true;
     }
     const single = this.counterpart(node);
