@@ -91,7 +91,7 @@ function allowances({ rows, stored, dtype, dequantized }: StoredRows): (i: numbe
 interface Compared {
   readonly theirs: Float64Array;
   readonly mine: Float64Array;
-  readonly magnitude: Float64Array | undefined;
+  readonly magnitude: (() => Float64Array) | undefined;
   readonly open: Float64Array | undefined;
 }
 
@@ -114,13 +114,15 @@ function checkOf(b: StoredRows, weight: number): Check {
       const error = Math.abs(mine[i] - expected);
       if (error === 0) continue;
       const half = allowance(i);
-      const noise = (magnitude === undefined ? Math.abs(expected) : Math.abs(gain) * magnitude[i]) * 2 ** -50;
-      const budget =
-        loose * Math.abs(expected) +
-        openGain * Math.abs(theirs[i]) +
-        (open === undefined ? 0 : Math.abs(gain) * open[i]) +
-        (b.rows.open?.[i] ?? 0);
-      if (!(error <= weight * half + noise + budget)) return { wrong: i, worst: most };
+      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) {
+        const noise = magnitude === undefined ? Math.abs(expected) * 2 ** -50 : Math.abs(gain) * magnitude()[i] * 2 ** -50;
+        const budget =
+          loose * Math.abs(expected) +
+          openGain * Math.abs(theirs[i]) +
+          (open === undefined ? 0 : Math.abs(gain) * open[i]) +
+          (b.rows.open?.[i] ?? 0);
+        if (!(error <= weight * half + noise + budget)) return { wrong: i, worst: most };
+      }
       if (error > most * half) most = error / half;
     }
     return { wrong: -1, worst: most };
@@ -133,15 +135,15 @@ function checkOf(b: StoredRows, weight: number): Check {
   const sharp = loose === 0 && b.rows.open === undefined;
   return (compared, range, gain, worst, openGain = 0) => {
     const { theirs, mine, magnitude, open } = compared;
-    if (!sharp || openGain > 0 || magnitude !== undefined || open !== undefined)
-      return any(compared, range, gain, worst, openGain);
+    const plain = sharp && openGain === 0 && magnitude === undefined && open === undefined;
     let most = worst;
     for (let i = range[0], end = range[1]; i < end; i++) {
       const expected = gain * theirs[i];
       const error = Math.abs(mine[i] - expected);
       const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
       if (error <= most * half) continue;
-      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) return { wrong: i, worst: most };
+      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50))
+        return plain ? { wrong: i, worst: most } : any(compared, range, gain, worst, openGain);
       most = error / half;
     }
     return { wrong: -1, worst: most };
@@ -244,19 +246,19 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   const { rows } = b;
   const [k, d, slackK, slackD] = [0, 0, 0, 0].map(() => new Float64Array(a.count));
   const zeros: number[] = [];
-  const half = allowances(b);
-  const allowed = (i: number) => {
+  const allowance = allowances(b);
+  const roomOf: Allowed = (i) => {
     const w = a.weights[i];
     // What A's coefficient may be off makes the gain uncertain by as much of itself.
     const theirs = a.open === undefined || w === 0 ? 0 : (a.open[i] / Math.abs(w)) * Math.abs(rows.weights[i]);
-    return tolerance.weight * half(i) + (b.gain ?? 0) * Math.abs(rows.weights[i]) + theirs + (rows.open?.[i] ?? 0);
+    return tolerance.weight * allowance(i) + (b.gain ?? 0) * Math.abs(rows.weights[i]) + theirs + (rows.open?.[i] ?? 0);
   };
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   let worst = 0;
   let misfit: Misfit | undefined;
   for (let o = 0; o < a.count; o++) {
     const [from, end] = [o * a.width, (o + 1) * a.width];
-    const gain = gainOf(a, rows, { from, end }, allowed);
+    const gain = gainOf(a, rows, { from, end }, roomOf);
     if (gain === undefined) {
       zeros.push(o);
       continue;
@@ -275,11 +277,7 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
     k[o] = low <= 1 && high >= 1 ? 1 : low <= 0 && high >= 0 ? 0 : (low + high) / 2;
     slackK[o] = k[o] === 1 || k[o] === 0 ? 0 : (high - low) / 2;
     [least, most] = [Math.max(least, k[o] - slackK[o]), Math.min(most, k[o] + slackK[o])];
-    if (misfit !== undefined) continue;
-    for (let i = from; i < end; i++) {
-      const error = Math.abs(rows.weights[i] - k[o] * a.weights[i]);
-      if (error > 0) worst = Math.max(worst, error / half(i));
-    }
+    if (misfit === undefined) worst = worstError(a, rows, { from, end }, k[o], allowance, worst);
   }
   // Nothing but zeros: any gain does. The one all other rows may have keeps the map uniform; else 1 is the plainest.
   const common = zeros.length < a.count && least <= most;
@@ -299,6 +297,27 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   return misfit === undefined ? fit : { misfit, likely: fit };
 }
 
+interface Range {
+  readonly from: number;
+  readonly end: number;
+}
+
+/** How far coefficient i may be off. */
+type Allowed = (i: number) => number;
+
+/** The largest error of a row under a gain, in units of `allowance`, or `worst` when that is larger. */
+function worstError(a: Rows, b: Rows, { from, end }: Range, gain: number, allowance: Allowed, worst: number): number {
+  const [x, y] = [a.weights, b.weights];
+  let most = worst;
+  for (let i = from; i < end; i++) {
+    const error = Math.abs(y[i] - gain * x[i]);
+    if (error === 0) continue;
+    const unit = allowance(i);
+    if (error > most * unit) most = error / unit;
+  }
+  return most;
+}
+
 interface Gain {
   readonly low: number;
   readonly high: number;
@@ -309,53 +328,50 @@ interface Gain {
 }
 
 /** The gains under which a row of A becomes that of B; undefined when both are zeros. */
-function gainOf(
-  a: Rows,
-  rows: Rows,
-  { from, end }: { readonly from: number; readonly end: number },
-  allowed: (i: number) => number,
-): Gain | undefined {
-  let [low, high] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+function gainOf(a: Rows, rows: Rows, { from, end }: Range, allowed: Allowed): Gain | undefined {
+  const [x, y] = [a.weights, rows.weights];
+  let low = Number.NEGATIVE_INFINITY;
+  let high = Number.POSITIVE_INFINITY;
   let wrong: number | undefined;
-  for (let i = from; i < end && wrong === undefined; i++) {
-    const [wa, wb] = [a.weights[i], rows.weights[i]];
+  for (let i = from; i < end; i++) {
+    const wa = x[i];
+    const wb = y[i];
     const room = allowed(i) + Math.abs(wb) * 2 ** -50;
     if (wa === 0) {
-      if (Math.abs(wb) > room) wrong = i;
-      continue;
+      if (Math.abs(wb) <= room) continue;
+      wrong = i;
+      break;
     }
-    const [p, q] = [(wb - room) / wa, (wb + room) / wa];
-    const [l, h] = [Math.max(low, Math.min(p, q)), Math.min(high, Math.max(p, q))];
-    if (l > h) wrong = i;
-    else [low, high] = [l, h];
+    const middle = wb / wa;
+    const half = room / Math.abs(wa);
+    if (middle - half > high || middle + half < low) {
+      wrong = i;
+      break;
+    }
+    if (middle - half > low) low = middle - half;
+    if (middle + half < high) high = middle + half;
   }
   if (wrong === undefined) return low === Number.NEGATIVE_INFINITY ? undefined : { low, high, wrong, likely: true };
   return majority(a, rows, { from, end }, allowed, wrong);
 }
 
-/** The gain that the intervals of most coefficients hold, where the most of them overlap; else the nearest one. */
-function majority(
-  a: Rows,
-  rows: Rows,
-  { from, end }: { readonly from: number; readonly end: number },
-  allowed: (i: number) => number,
-  first: number,
-): Gain {
-  const bounds: { readonly at: number; readonly opens: boolean }[] = [];
+/** Places of a row that are tried for what most of it agrees on: where there is such a gain, each gives it with odds of a half. */
+const TRIED = 12;
+
+/** The gain that the intervals of most coefficients hold, where many of them overlap; else the nearest one. */
+function majority(a: Rows, rows: Rows, { from, end }: Range, allowed: Allowed, first: number): Gain {
+  const [lows, highs] = [new Float64Array(end - from), new Float64Array(end - from)];
   let count = 0;
   for (let i = from; i < end; i++) {
-    if (a.weights[i] === 0) continue;
-    const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
-    const [p, q] = [(rows.weights[i] - room) / a.weights[i], (rows.weights[i] + room) / a.weights[i]];
-    bounds.push({ at: Math.min(p, q), opens: true }, { at: Math.max(p, q), opens: false });
-    count++;
+    const [wa, wb] = [a.weights[i], rows.weights[i]];
+    if (wa === 0) continue;
+    const room = allowed(i) + Math.abs(wb) * 2 ** -50;
+    const [p, q] = [(wb - room) / wa, (wb + room) / wa];
+    lows[count] = Math.min(p, q);
+    highs[count++] = Math.max(p, q);
   }
-  bounds.sort((x, y) => x.at - y.at || Number(y.opens) - Number(x.opens));
-  let [open, best, low, high] = [0, 0, 0, 0];
-  for (const [n, { at, opens }] of bounds.entries()) {
-    open += opens ? 1 : -1;
-    if (opens && open > best) [best, low, high] = [open, at, bounds[n + 1].at];
-  }
+  const bounds = { lows: lows.subarray(0, count), highs: highs.subarray(0, count) };
+  const { held, low, high } = sampled(bounds) ?? mostHeld(bounds);
   const gives = (i: number) => {
     const [x, y] = [low * a.weights[i], high * a.weights[i]];
     const room = allowed(i) + Math.abs(rows.weights[i]) * 2 ** -50;
@@ -363,9 +379,50 @@ function majority(
   };
   let wrong = from;
   while (wrong < end && gives(wrong)) wrong++;
-  if (2 * best > count) return { low, high, wrong: wrong < end ? wrong : first, likely: true };
+  if (2 * held > count) return { low, high, wrong: wrong < end ? wrong : first, likely: true };
   const { gain, rest } = nearest(a.weights.subarray(from, end), rows.weights.subarray(from, end));
   return { low: gain - rest, high: gain + rest, wrong: first, likely: rest <= Math.abs(gain) / 4 };
+}
+
+interface Bounds {
+  readonly lows: Float64Array;
+  readonly highs: Float64Array;
+}
+
+/** What intervals have in common, and how many they are. */
+interface Held {
+  readonly held: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The part common to all intervals that hold the middle of one of them, when these are more than half. */
+function sampled({ lows, highs }: Bounds): Held | undefined {
+  const count = lows.length;
+  for (let n = 0; n < TRIED && n < count; n++) {
+    const at = Math.floor(((n + 0.5) * count) / Math.min(TRIED, count));
+    const middle = lows[at] / 2 + highs[at] / 2;
+    let [held, low, high] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    for (let i = 0; i < count; i++) {
+      if (!(lows[i] <= middle && highs[i] >= middle)) continue;
+      held++;
+      if (lows[i] > low) low = lows[i];
+      if (highs[i] < high) high = highs[i];
+    }
+    if (2 * held > count) return { held, low, high };
+  }
+  return undefined;
+}
+
+/** Where the most intervals overlap: lower bounds are taken before upper ones at the same place. */
+function mostHeld({ lows, highs }: Bounds): Held {
+  const [opening, closing] = [lows.toSorted(), highs.toSorted()];
+  let [best, low, high] = [0, 0, 0];
+  for (let i = 0, j = 0; i < opening.length; i++) {
+    while (closing[j] < opening[i]) j++;
+    if (i + 1 - j > best) [best, low, high] = [i + 1 - j, opening[i], Math.min(closing[j], opening[i + 1] ?? closing[j])];
+  }
+  return { held: best, low, high };
 }
 
 /** The gain of least squares, and the size of what it leaves of y, as a gain. */

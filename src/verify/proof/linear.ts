@@ -19,8 +19,11 @@ export interface Rows {
   readonly weights: Float64Array;
   /** One number per row; zeros when there is no bias. */
   readonly bias: Float64Array;
-  /** Σ|terms| of each coefficient and bias, where they were added up: what float64 rounding is measured against. */
-  readonly magnitude?: Float64Array;
+  /**
+   * Σ|terms| of each coefficient and bias, where they were added up: what float64 rounding is measured against. That of the
+   * coefficients is as much work as they are themselves, and asked for only where their own size does not suffice.
+   */
+  readonly magnitude?: () => Float64Array;
   readonly biasMagnitude?: Float64Array;
   /** What each coefficient and bias may be off because the file computes it (budgets.ts). */
   readonly open?: Float64Array;
@@ -165,10 +168,18 @@ function transposed(at: RuleNode): Linear | undefined {
   });
 }
 
+const TILE = 32;
+
 /** [rows, cols] turned so that output features are rows. */
 const turned = (x: Float64Array, rows: number, cols: number): Float64Array => {
   const out = new Float64Array(x.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = x[r * cols + c];
+  // In squares that stay near.
+  for (let top = 0; top < rows; top += TILE) {
+    for (let left = 0; left < cols; left += TILE) {
+      const [bottom, right] = [Math.min(rows, top + TILE), Math.min(cols, left + TILE)];
+      for (let c = left; c < right; c++) for (let r = top; r < bottom; r++) out[c * rows + r] = x[r * cols + c];
+    }
+  }
   return out;
 };
 
