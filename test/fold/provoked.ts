@@ -291,8 +291,9 @@ export const provoked: readonly Provoked[] = [
       { m: float32([1, 1, 1, 1], [1000]), k: float32([], [0.5]), p: float32([C, C, 1, 1], [1, 0.5, -1, 2]) },
       { inputs: [image("x")] },
     ),
+    node: "d",
     message:
-      'Sub "d": backward, it reads the graph input "x"; forward, it takes a shift away from values near 1000, 500 times their deviation, which costs 9.5 bits of precision (the limit is 4).',
+      'Sub "d": backward, it reads the graph input "x"; forward, it takes a shift away from values near 1000, 500 times their deviation, which costs 9.3 bits of precision (the limit is 4).',
   },
   {
     code: "quantized",

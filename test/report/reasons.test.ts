@@ -228,7 +228,7 @@ const CASES: Readonly<Record<RefusalCode, Case>> = {
         w: float16([2, 2, 3, 3], new Array(36).fill(0.002)),
         ...parameters(
           [
-            [0.004, 0.004],
+            [0.0004, 0.0004],
             [0, 0],
             [0, 0],
             [1, 1],
