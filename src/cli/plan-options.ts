@@ -1,5 +1,6 @@
 /** Options of the planner that several commands share. */
 import type { Options } from "yargs";
+import type { MaxGrowth } from "../fold/growth.ts";
 import type { PlanOptions } from "../fold/plan.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 
@@ -21,6 +22,11 @@ export const planOptions: Readonly<Record<string, Options>> = {
     type: "number",
     requiresArg: true,
     describe: "Bits of the file's own precision that one fold may cost (4)",
+  },
+  "max-growth": {
+    type: "string",
+    requiresArg: true,
+    describe: "Bytes, or a part of the file as 10%, by which folding other nodes than normalizations may make it larger (0)",
   },
   "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
 };
@@ -49,6 +55,14 @@ function bitsOf(values: Values): number | undefined {
   return bits;
 }
 
+function growthOf(values: Values): MaxGrowth | undefined {
+  const given = text(values, "max-growth");
+  if (given === undefined) return undefined;
+  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(given) ?? [];
+  if (number === undefined) throw usage(`--max-growth is a number of bytes or a part of the file, as 10%, got "${given}"`);
+  return percent === "%" ? `${Number(number)}%` : Number(number);
+}
+
 export function planOptionsOf(values: Values): PlanOptions {
   return {
     only: anyOf(texts(values, "only")),
@@ -59,5 +73,6 @@ export function planOptionsOf(values: Values): PlanOptions {
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
     maxBitsLost: bitsOf(values),
+    maxGrowth: growthOf(values),
   };
 }

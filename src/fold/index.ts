@@ -1,11 +1,13 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
+import type { Refused } from "../rules/types.ts";
 import { planCalls } from "./calls.ts";
-import { nodeKey } from "./describe.ts";
+import { nodeKey, refOf } from "./describe.ts";
+import { growing, payloadBytes } from "./growth.ts";
 import { patch } from "./patch.ts";
 import type { PlanOptions } from "./plan.ts";
-import type { NodeRef, PlanData } from "./types.ts";
+import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
 export type { PlanOptions } from "./plan.ts";
@@ -25,14 +27,43 @@ export interface FoldResult {
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
 export function plan(model: Model, options: PlanOptions = {}): FoldResult {
+  let held = options.held ?? new Map<string, Refused>();
+  for (let round = 1; ; round++) {
+    const planned = planOnce(model, { ...options, held });
+    const more =
+      round < MAX_PLANS
+        ? growing(model, planned.result.data.folds, planned.result.edits, planned.removed, options.maxGrowth)
+        : [];
+    const news = [...more].filter(([key]) => !held.has(key));
+    if (news.length === 0) return planned.result;
+    held = new Map([...held, ...news]);
+  }
+}
+
+/** Plans made at the most: each leaves out what made the file larger. */
+const MAX_PLANS = 4;
+
+function planOnce(model: Model, options: PlanOptions) {
   const { base, draft, place, told } = planCalls(model, options);
   const { edits, changes } = patch(draft);
+  const dropped = new Set(edits.dropTensors.map((tensor) => ("values" in tensor ? tensor.values.name : tensor.name)));
+  for (const node of edits.dropNodes) for (const name of node.outputs) dropped.add(name);
+  const copied = (change: TensorChange): TensorChange =>
+    change.from === "" || change.from === change.to || dropped.has(change.from)
+      ? change
+      : { ...change, copied: payloadBytes(change) };
+  const tensors = new Map([...changes].map(([node, list]) => [node, list.map(copied)]));
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
-    into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
+    into: fold.into.map((entry, k) => ({ ...entry, tensors: tensors.get(draft.absorbers[i][k]) ?? [] })),
   }));
+  const records = new Map(draft.removed.map((node) => [nodeKey(refOf(node)), node.record]));
+  const keys = new Map(draft.data.folds.map((fold, i) => [i, records.get(nodeKey(fold.node))]));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place };
+  const data = told({ ...draft.data, folds, after });
+  const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
+  const removed = (fold: Fold) => keys.get(places.get(fold) ?? -1);
+  return { result: { data, edits: base === undefined ? edits : { ...edits, base }, place }, removed };
 }
 
 /**

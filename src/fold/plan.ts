@@ -19,6 +19,7 @@ import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
+import type { MaxGrowth } from "./growth.ts";
 import { Ledger } from "./ledger.ts";
 import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
@@ -33,6 +34,10 @@ export interface PlanOptions extends AttemptOptions {
   readonly skip?: (name: string) => boolean;
   /** Nodes (by `nodeKey`) whose folds a check did not accept: they and the merges they host are left alone. */
   readonly unproven?: ReadonlySet<string>;
+  /** Nodes (by `nodeKey`) that are left alone although they could be folded, each with the reason. */
+  readonly held?: ReadonlyMap<string, Refused>;
+  /** Bytes (or a part of the file: "10%") by which folding affine nodes other than normalizations may make the file larger (default 0). */
+  readonly maxGrowth?: MaxGrowth;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
@@ -316,7 +321,8 @@ class Planner {
   private isExcluded(node: GraphNode): boolean {
     const name = node.record.name || node.record.outputs[0];
     const unproven = this.options.unproven?.has(nodeKey(refOf(node))) === true;
-    return unproven || this.options.only?.(name) === false || this.options.skip?.(name) === true;
+    const held = this.options.held?.has(nodeKey(refOf(node))) === true;
+    return unproven || held || this.options.only?.(name) === false || this.options.skip?.(name) === true;
   }
 
   private find(node: GraphNode): Candidate | Rejected | undefined {
@@ -385,6 +391,8 @@ class Planner {
   private excluded(node: GraphNode): Refused | undefined {
     if (this.options.unproven?.has(nodeKey(refOf(node))) === true)
       return refuse("not-proven", "could be folded, but the result was not shown to be equivalent");
+    const held = this.options.held?.get(nodeKey(refOf(node)));
+    if (held !== undefined) return held;
     return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
   }
 

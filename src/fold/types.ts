@@ -28,6 +28,8 @@ export interface TensorChange {
   /** ONNX name of the element type, e.g. "float32". */
   readonly dtype: string;
   readonly dims: readonly number[];
+  /** Bytes of the new constant where others still read the old one. */
+  readonly copied?: number;
 }
 
 /** One node removed (a "norm": emptied), and the operators that took its scale and shift. */

@@ -296,6 +296,17 @@ export const provoked: readonly Provoked[] = [
       'Sub "d": backward, it reads the graph input "x"; forward, it takes a shift away from values near 1000, 500 times their deviation, which costs 9.3 bits of precision (the limit is 4).',
   },
   {
+    code: "would-grow",
+    model: "Neg behind one of two Convs that share a weight",
+    spec: net(
+      [conv("x", "c"), node("Neg", ["c"], ["d"]), node("Relu", ["d"], ["y"]), conv("x", "e"), node("Sigmoid", ["e"], ["z"])],
+      weight,
+      { inputs: [image("x")], outputs: ["y", "z"].map((name) => ({ name, dtype: "float32" })) },
+    ),
+    node: "d",
+    message: 'Neg "d": it could be folded, but new constants would make the file 26 bytes larger.',
+  },
+  {
     code: "quantized",
     model: "Conv with a dequantized weight that has a scale per input channel, a gain per output channel",
     spec: net([node("DequantizeLinear", ["q", "step"], ["w"]), conv("x", "c"), node("Mul", ["c", "k"], ["y"])], {

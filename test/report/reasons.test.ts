@@ -244,6 +244,16 @@ const CASES: Readonly<Record<RefusalCode, Case>> = {
     }),
     mended: { options: { maxBitsLost: 11 } },
   },
+  "would-grow": {
+    spec: net(
+      [conv("x", "c"), node("Neg", ["c"], ["d"]), conv("x", "e"), node("Add", ["d", "e"], ["f"]), node("Relu", ["f"], ["y"])],
+      {
+        initializers: { w: W },
+      },
+    ),
+    options: { merge: false },
+    mended: { options: { merge: false, maxGrowth: 200 } },
+  },
   quantized: {
     spec: net(
       [
