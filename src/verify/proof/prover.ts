@@ -19,7 +19,7 @@ import { type Claim, Effects, madeBy } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
-import { leadsOn, mergedPair } from "./merged.ts";
+import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type Relation, relative } from "./relation.ts";
 
@@ -232,12 +232,15 @@ export class Prover {
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
-      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
+      const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
+      this.related.set(out, relation);
+      if (found.worst > 0) this.note(node, "equal", found);
       return true;
     }
-    const single = this.counterpart(node);
+    const early = this.standsForSum(node) ? this.region(node) : undefined;
+    const single = early?.ok === true ? early : this.counterpart(node);
     const named = single.ok && this.isNamed(node, single);
-    const region = named ? undefined : this.region(node);
+    const region = early ?? (named ? undefined : this.region(node));
     const outcome = this.better(single, region);
     if (outcome.ok) {
       for (const [i, relation] of outcome.outputs.entries()) {
@@ -337,6 +340,13 @@ export class Prover {
     if (relation.blame !== undefined || memberOf(relation) !== undefined) return relation;
     const blame = node.inputs.map((value) => value && this.related.get(value)?.blame).find((b) => b !== undefined);
     return blame === undefined ? relation : { ...relation, blame };
+  }
+
+  /** True when the first file adds up what this layer computes: branches that became one have no counterpart. */
+  private standsForSum(node: GraphNode): boolean {
+    const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
+    const maker = scope?.values.get(node.outputs[0]?.name ?? "")?.producer;
+    return maker !== undefined && isLayer(node) && ["Add", "Sum", "Sub"].includes(maker.opType) && maker.domain === "";
   }
 
   /** True when the relation found does not contradict the first file's value of the same name. */
