@@ -1,5 +1,6 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
-import type { Model } from "../onnx/records.ts";
+import { finish, type Steps } from "../diag/steps.ts";
+import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import type { Refused } from "../rules/types.ts";
 import { planCalls } from "./calls.ts";
@@ -20,22 +21,25 @@ export interface FoldResult {
   readonly edits: ModelEdits;
   /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
   readonly place: (ref: NodeRef) => NodeRef;
+  /** The end of the graph the plan began at: planning again with less needs only this one. */
+  readonly from: 0 | 1;
 }
 
 /**
  * Plans every fold of a model. Nothing is written and no large payload is read that is not needed to decide.
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
-export function plan(model: Model, options: PlanOptions = {}): FoldResult {
+export const plan = (model: Model, options: PlanOptions = {}): FoldResult => finish(planSteps(model, options));
+
+/** The same in steps. */
+export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
   let held = options.held ?? new Map<string, Refused>();
   for (let round = 1; ; round++) {
-    const planned = planOnce(model, { ...options, held });
-    const more =
-      round < MAX_PLANS
-        ? growing(model, planned.result.data.folds, planned.result.edits, planned.removed, options.maxGrowth)
-        : [];
+    const { result, removed } = yield* planOnce(model, { ...options, held });
+    const { data, edits } = result;
+    const more = round < MAX_PLANS ? growing(model, data.folds, edits, removed, options.maxGrowth) : [];
     const news = [...more].filter(([key]) => !held.has(key));
-    if (news.length === 0) return planned.result;
+    if (news.length === 0) return result;
     held = new Map([...held, ...news]);
   }
 }
@@ -43,8 +47,15 @@ export function plan(model: Model, options: PlanOptions = {}): FoldResult {
 /** Plans made at the most: each leaves out what made the file larger. */
 const MAX_PLANS = 4;
 
-function planOnce(model: Model, options: PlanOptions) {
-  const { base, draft, place, told } = planCalls(model, options);
+interface Planned {
+  readonly result: FoldResult;
+  /** The record of a fold's node, where that goes. */
+  readonly removed: (fold: Fold) => NodeRecord | undefined;
+}
+
+function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
+  const { base, draft, place, told } = yield* planCalls(model, options);
+  yield;
   const { edits, changes } = patch(draft);
   const dropped = new Set(edits.dropTensors.map((tensor) => ("values" in tensor ? tensor.values.name : tensor.name)));
   for (const node of edits.dropNodes) for (const name of node.outputs) dropped.add(name);
@@ -62,8 +73,10 @@ function planOnce(model: Model, options: PlanOptions) {
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
   const data = told({ ...draft.data, folds, after });
   const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
-  const removed = (fold: Fold) => keys.get(places.get(fold) ?? -1);
-  return { result: { data, edits: base === undefined ? edits : { ...edits, base }, place }, removed };
+  return {
+    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, from: draft.from },
+    removed: (fold) => keys.get(places.get(fold) ?? -1),
+  };
 }
 
 /**
