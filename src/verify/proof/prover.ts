@@ -8,6 +8,7 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
+import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
@@ -71,9 +72,23 @@ export class Prover {
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
     for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    this.types();
     this.resume([...this.postponed]);
     this.outputs();
     return this.proof(this.regions());
+  }
+
+  /** Operators of the second file whose operands do not go together compute nothing, where all of the first file's do. */
+  private types(): void {
+    if (this.a.view.nodes.some((node) => typeClash(node, this.a.facts) !== undefined)) return;
+    for (const node of this.b.view.nodes) {
+      const clash = typeClash(node, this.b.facts);
+      if (clash === undefined) continue;
+      const reason = `${node.label} has operands of ${clash.join(" and ")}, which ONNX does not allow: no runtime takes the file`;
+      const name = node.record.name || node.record.outputs[0];
+      const value = node.outputs[0]?.name ?? "";
+      this.faces.push({ outcome: "different", nodes: [name], value, worstHalfUlps: 0, coefficients: 0, reason });
+    }
   }
 
   private regions(): RegionProof[] {
