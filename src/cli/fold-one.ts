@@ -73,6 +73,7 @@ async function planAndWrite(
   const watch = new Stopwatch();
   const unchecked = flag(values, "no-check");
   const can = affordable(input.model, values);
+  const assumeConstant = flag(values, "assume-constant");
   // Half of the program, which a fold without a check does not need.
   const checker = unchecked ? undefined : await import("./witness.ts");
   const judgement = {
@@ -81,7 +82,7 @@ async function planAndWrite(
       if (checker === undefined) return { verdict: NOT_CHECKED, proofMs: 0, runMs: 0 };
       second?.reset();
       if (same()) return { verdict: SAME, proofMs: 0, runMs: 0 };
-      return checker.judge(input.model, result, given, true, progress, { ...can, threads });
+      return checker.judge(input.model, result, given, true, progress, { ...can, threads, assumeConstant });
     },
     accepts,
   };

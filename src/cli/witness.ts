@@ -18,6 +18,8 @@ export interface Extent {
   readonly prove?: boolean;
   readonly run?: boolean;
   readonly threads?: number;
+  /** Initializers that are also inputs are constants. */
+  readonly assumeConstant?: boolean;
 }
 
 /** `own`: the second file was made by this program, so its coefficients carry one rounding and no more. */
@@ -29,6 +31,7 @@ export function judge(a: Model, b: Model, given: WitnessOptions, own: boolean, p
     ...given,
     prove: how.prove === false ? false : (first, second) => prove(first, second, { foreign: !own }),
     run: how.run ?? true,
+    assumeConstant: how.assumeConstant,
     storage: true,
     onProgress(name, done, total) {
       if (name !== stage) {

@@ -14,6 +14,15 @@ export interface VerifyOptions extends WitnessOptions {
   readonly foreign?: boolean;
   /** Default true. */
   readonly run?: boolean;
+  /** Initializers that are also inputs are constants: nobody feeds them. Default false. */
+  readonly assumeConstant?: boolean;
+}
+
+/** A model whose initializers cannot be fed. */
+function closed(model: Model): Model {
+  const { graph } = model;
+  const names = new Set([...graph.initializers, ...graph.sparseInitializers.map(({ values }) => values)].map(({ name }) => name));
+  return { ...model, graph: { ...graph, inputs: graph.inputs.filter(({ name }) => !names.has(name)) } };
 }
 
 /**
@@ -21,12 +30,13 @@ export interface VerifyOptions extends WitnessOptions {
  * @throws BnfoldError of kind "usage" when shapes or inputs the user gave do not fit the model.
  */
 export function verifyModels(a: Model, b: Model, options: VerifyOptions = {}): Verdict {
-  const findings = compareFaces(a, b);
+  const [x, y] = options.assumeConstant === true ? [closed(a), closed(b)] : [a, b];
+  const findings = compareFaces(x, y);
   // Files that promise different things are different, whatever they compute.
   if (findings.some((finding) => finding.weight === "different")) return combine(findings, undefined, undefined);
-  const { prove: proof = (x: Model, y: Model) => prove(x, y, { foreign: options.foreign }), onProgress } = options;
+  const { prove: proof = (p: Model, q: Model) => prove(p, q, { foreign: options.foreign }), onProgress } = options;
   onProgress?.("proof", 0, 1);
-  const proven: Proof | undefined = proof === false ? undefined : proof(a, b);
+  const proven: Proof | undefined = proof === false ? undefined : proof(x, y);
   onProgress?.("proof", 1, 1);
   const run: Witness | undefined = options.run === false ? undefined : witness(a, b, { limit: limitOf(proven), ...options });
   return combine(findings, proven, run);
