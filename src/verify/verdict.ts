@@ -18,11 +18,10 @@ function figure(x: number, digits = 3): string {
   return size !== 0 && (size < 1e-3 || size >= 1e4) ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
 }
 
-/** Two numbers with as many digits as tell them apart. */
+/** Two numbers with as many digits as tell them apart, and one more. */
 function figures(x: number, y: number): readonly [string, string] {
   for (let digits = 3; digits < 17; digits++) {
-    const [p, q] = [figure(x, digits), figure(y, digits)];
-    if (p !== q) return [p, q];
+    if (figure(x, digits) !== figure(y, digits)) return [figure(x, digits + 1), figure(y, digits + 1)];
   }
   return [String(x), String(y)];
 }

@@ -33,7 +33,8 @@ const utf8 = new TextDecoder();
 
 const tensorText = (t: Tensor): string => `${t.dtype}[${t.dims}]${Array.from(t.data, String).join(",")}`;
 
-function textOf(a: AttributeRecord): string {
+/** The value of an attribute as text: the same for the same value. */
+export function attributeText(a: AttributeRecord): string {
   if (a.refAttrName !== "") return `@${a.refAttrName}`;
   if (a.t !== undefined) return tensorText(decode(a.t));
   if (a.sparseTensor !== undefined) return tensorText(decodeSparse(a.sparseTensor));
@@ -67,11 +68,12 @@ function meant(side: Side, node: GraphNode, name: string): string | undefined {
   const fn = called(side, node);
   if (fn !== undefined) {
     const standing = given ?? fn.attributeDefaults.get(name);
-    return standing && textOf(standing);
+    return standing && attributeText(standing);
   }
   const standard = meantBy(record.domain, opType, version, name);
   const absent = Array.isArray(standard) ? `[${standard}]` : standard === undefined ? undefined : String(standard);
-  const text = given === undefined ? absent : latestName(opType, name, version, textOf(given));
+  const written = given === undefined ? absent : attributeText(given);
+  const text = written && latestName(opType, name, version, written);
   return record.domain === "" && text?.startsWith("@") !== true ? plain(side, node, name, text) : text;
 }
 
