@@ -1,4 +1,5 @@
 /** Models of one node, for any operator that ONNX's schemas describe: dynamic inputs of unknown shape, dummies for what is required. */
+import { finish } from "../../src/diag/steps.ts";
 import { meantBy } from "../../src/graph/op-versions.ts";
 import { type AttributeKind, allSchemas, type Default, type OperatorSchema } from "../../src/graph/schemas.ts";
 import type { Model } from "../../src/onnx/records.ts";
@@ -101,7 +102,7 @@ export function shownEqual(first: Model, second: Model): boolean {
     () => new Prover(sideOf(a), sideOf(b), FOREIGN, false, foresee),
     () => new Prover(sideOf(normalForm(a)), sideOf(normalForm(b)), FOREIGN, true, foresee),
   ];
-  return looks.some((look) => look().walk().outcome === "equal");
+  return looks.some((look) => finish(look().walk()).outcome === "equal");
 }
 
 /** The default of an attribute, or what a version that lacks it does. */
