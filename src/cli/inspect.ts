@@ -138,9 +138,7 @@ function answer({ batchNormalizations: list, affine, merges }: Inspection, folds
     ...(affine.before > 0 ? [`${affine.folded} of ${plural(affine.before, "other affine node")}`] : []),
     ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} to merge`] : []),
   ];
-  return (
-    [`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")} can be folded`, ...more].join(", ") + "."
-  );
+  return `${[`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")} can be folded`, ...more].join(", ")}.`;
 }
 
 function lines(found: Inspection, kept: readonly Kept[], width?: number): string[] {

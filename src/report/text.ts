@@ -236,7 +236,11 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     ...(details.length === 0 ? [] : ["", ...details.flatMap((line) => fitted(`- ${line}`))]),
     ...(hidden
       ? []
-      : sections.flatMap(({ title, lines }) => ["", style("bold", title), ...lines.flatMap((line) => fitted(`- ${line}`))])),
+      : sections.flatMap(({ title, lines }) => [
+          "",
+          ...wrap(title, width).map((line) => style("bold", line)),
+          ...lines.flatMap((line) => fitted(`- ${line}`)),
+        ])),
     ...(report.runtime === undefined ? [] : ["", ...runtimeLines(report.runtime)]),
   ].join("\n");
 }

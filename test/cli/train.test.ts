@@ -25,8 +25,8 @@ const npy = (path: string, from: number, to: number, order: "C" | "F" = "C") => 
     const columns = Float64Array.from(data, (_, i) => data[2 * (i % (to - from)) + Math.floor(i / (to - from))]);
     const bytes = Buffer.from(formatNpy({ dtype: "float64", dims: [to - from, 2], data: columns }));
     const head = bytes.toString("latin1");
-    expect(head).toContain("'fortran_order':False,");
-    writeFileSync(path, Buffer.from(head.replace("'fortran_order':False,", "'fortran_order':True ,"), "latin1"));
+    expect(head).toContain("'fortran_order': False,");
+    writeFileSync(path, Buffer.from(head.replace("'fortran_order': False,", "'fortran_order': True ,"), "latin1"));
   }
 };
 npy(at("all.npy"), 0, N);

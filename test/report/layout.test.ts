@@ -40,11 +40,7 @@ describe("columns", () => {
 
   it("shortens the widest column of words to the width there is, numbers never", () => {
     const lines = columns(["name", "n"], [["a/very/long/name/of/a/node", "1234"]], ["l", "r"], 20);
-    expect(lines).toEqual(
-      ["name               n", "a/very...f/a/node  1234"].map((line, i) =>
-        i === 0 ? line : "a/ver.../a/node  1234".slice(0, 20),
-      ),
-    );
+    expect(lines).toEqual(["name               n", "a/ver...a/node  1234"]);
     expect(lines.every((line) => line.length <= 20)).toBe(true);
   });
 

@@ -77,9 +77,9 @@ describe("renderText", () => {
     for (const width of [40, 80]) {
       const fitted = renderText(report(parts), { width });
       const words = (text: string) => text.replace(/\S*\.\.\.\S*/g, "").split(/\s+/);
-      expect(
-        fitted.split("\n").filter((line) => line.length > width && line.trim().includes(" ", 3) && !/"[^"]{20,}/.test(line)),
-      ).toEqual([]);
+      // A word that is longer than its room stands alone.
+      const long = (line: string) => line.length > width && !line.split(" ").some((word) => word.length > width - 13);
+      expect(fitted.split("\n").filter(long)).toEqual([]);
       expect(words(shown).filter((word) => !words(fitted).includes(word))).toEqual([]);
     }
   });
