@@ -172,6 +172,8 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const name = args[0];
   // A process that another one of these has started, to fold for it (batch.ts).
   if (name === "--worker" && process.send !== undefined) return (await import("./worker.ts")).work();
+  // A process that answers one caller after the other: what Python's package talks to.
+  if (name === "--serve") return (await import("./serve.ts")).serve(dispatch);
   if (name !== undefined && Object.hasOwn(COMMANDS, name)) return runCommand(name, args.slice(1));
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     if (name === "help" && args[1] !== undefined && Object.hasOwn(COMMANDS, args[1])) return runCommand(args[1], ["--help"]);

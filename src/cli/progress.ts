@@ -4,6 +4,7 @@
  */
 import { performance } from "node:perf_hooks";
 import { milliseconds } from "../report/words.ts";
+import { channel } from "./terminal.ts";
 
 const SLOW_MS = 500;
 const REDRAW_MS = 100;
@@ -14,10 +15,11 @@ export class Progress {
   private startedAt = 0;
   private drawnAt = 0;
   private readonly terminal: boolean;
+  private readonly told = channel().onProgress;
 
   /** `quiet`: says nothing, for work whose progress another one shows. */
   constructor(private readonly quiet = false) {
-    this.terminal = !quiet && process.stderr.isTTY === true;
+    this.terminal = !quiet && this.told === undefined && process.stderr.isTTY === true;
   }
 
   /** Begins a stage, ends the one before. */
@@ -25,6 +27,7 @@ export class Progress {
     this.end();
     this.stage = stage;
     this.startedAt = performance.now();
+    this.told?.(stage, 0, 0);
     this.draw(stage);
   }
 
@@ -32,6 +35,10 @@ export class Progress {
   step(done: number, total: number, part = ""): void {
     const now = performance.now();
     if (now - this.drawnAt < REDRAW_MS || now - this.startedAt < SLOW_MS) return;
+    if (this.told !== undefined) {
+      this.drawnAt = now;
+      this.told(this.stage, done, total);
+    }
     const filled = total > 0 ? Math.min(BAR, Math.floor((BAR * done) / total)) : 0;
     this.draw(`${this.stage} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total} ${part}`);
   }
@@ -41,7 +48,8 @@ export class Progress {
     if (this.stage === "") return 0;
     const spent = performance.now() - this.startedAt;
     if (this.terminal) process.stderr.write("\r\u001b[K");
-    else if (spent > SLOW_MS && !this.quiet) process.stderr.write(`bnfold: ${this.stage}, ${milliseconds(spent)}\n`);
+    else if (spent > SLOW_MS && !this.quiet && this.told === undefined)
+      process.stderr.write(`bnfold: ${this.stage}, ${milliseconds(spent)}\n`);
     this.stage = "";
     return spent;
   }

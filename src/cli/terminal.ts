@@ -8,6 +8,35 @@ import { printable } from "../report/words.ts";
 export const stdoutStyle: Style = (name, text) => styleText(name, text, { stream: process.stdout });
 const stderrStyle: Style = (name, text) => styleText(name, text, { stream: process.stderr });
 
+/** Who is told: the streams of this process, or whoever asks a process that serves (serve.ts). */
+export interface Channel {
+  /** The result. */
+  out(text: string): void;
+  /** Talk: notes and complaints. */
+  err(text: string): void;
+  /** Stages of long work; where it is absent, a terminal is drawn on. */
+  readonly onProgress?: (stage: string, done: number, total: number) => void;
+}
+
+const STREAMS: Channel = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+let current: Channel = STREAMS;
+
+export const channel = (): Channel => current;
+
+/** Does work whose words go to another channel; one such work at a time. */
+export async function speakingTo<T>(other: Channel, work: () => Promise<T>): Promise<T> {
+  current = other;
+  try {
+    return await work();
+  } finally {
+    current = STREAMS;
+  }
+}
+
 /** A reader that closes the pipe early, like `head`, is no error: what is left to write is dropped. */
 export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -18,12 +47,12 @@ export function ignoreClosedPipes(): void {
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  current.out(`${text}\n`);
 }
 
 /** Talk that is neither result nor failure. */
 export function note(line: string): void {
-  process.stderr.write(`bnfold: ${printable(line)}\n`);
+  current.err(`bnfold: ${printable(line)}\n`);
 }
 
 function complain(head: string, lines: readonly string[]): void {
@@ -66,7 +95,7 @@ export function explain(error: unknown): BnfoldError | undefined {
 }
 
 /** For errors that are bnfold's own fault. */
-const INTERNAL = 70;
+export const INTERNAL = 70;
 
 /** Prints a failure and returns the exit code. A stack trace only with BNFOLD_DEBUG=1. */
 export function reportFailure(error: unknown): number {

@@ -244,10 +244,11 @@ class Patcher {
   private drop(value: GraphValue): readonly (GraphValue | undefined)[] {
     if (this.dead.has(value) || value.isOutput || value.isBound || value.isAnnotated) return [];
     if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return [];
-    if (value.initializer !== undefined && value.producer === undefined) {
+    const stored = value.initializer ?? value.sparse;
+    if (stored !== undefined && value.producer === undefined) {
       if (value.isInput) return [];
       this.dead.add(value);
-      this.edits.dropTensors.push(value.initializer);
+      this.edits.dropTensors.push(stored);
       this.forget(value);
       return [];
     }
@@ -285,6 +286,7 @@ class Patcher {
 /** A name that nothing in the written file makes or reads any more. */
 const isGone = (value: GraphValue): boolean =>
   value.initializer === undefined &&
+  value.sparse === undefined &&
   !value.isInput &&
   (value.producer === undefined ? value.uses.length === 0 : value.producer.removed && !value.isOutput);
 

@@ -101,16 +101,17 @@ export function encodeRaw(dtype: DType, data: Tensor["data"]): Uint8Array {
   return new Uint8Array(out.buffer);
 }
 
-/** The entries of a varint field that holds `data`, each as its 64-bit pattern. */
-function varintEntries(dtype: DType, data: Numbers): bigint[] {
+/** The entries of a varint field that holds `data`: whole numbers from 0, or 64-bit patterns (negative ones are sign-extended). */
+function varintEntries(dtype: DType, data: Numbers): (number | bigint)[] {
   const { bits } = dtypeInfo(dtype);
   if (bits >= 8 && !isNarrowFloat(dtype)) {
-    return Array.from(data as ArrayLike<number | bigint>, (v) => (bits === 64 ? big(dtype, v) : BigInt(integer(dtype, v))));
+    const signed = (v: number) => (v < 0 ? BigInt(v) : v);
+    return Array.from(data as ArrayLike<number | bigint>, (v) => (bits === 64 ? big(dtype, v) : signed(integer(dtype, v))));
   }
-  if (bits === 6) return Array.from(data as FloatArray, (v) => BigInt(encodeFloat(dtype as NarrowFloat, v)));
+  if (bits === 6) return Array.from(data as FloatArray, (v) => encodeFloat(dtype as NarrowFloat, v));
   const raw = encodeRaw(dtype, data);
-  if (bits !== 16) return Array.from(raw, BigInt);
-  return Array.from({ length: data.length }, (_, i) => BigInt(raw[2 * i] | (raw[2 * i + 1] << 8)));
+  if (bits !== 16) return Array.from(raw);
+  return Array.from({ length: data.length }, (_, i) => raw[2 * i] | (raw[2 * i + 1] << 8));
 }
 
 /** Numbers as the content of the packed typed field of `dtype`. */
@@ -118,7 +119,7 @@ export function encodePacked(dtype: DType, data: Tensor["data"]): Uint8Array {
   const field = typedField(dtype);
   if (field === F.stringData) throw bad(dtype, "strings cannot be packed");
   if (field === F.floatData || field === F.doubleData) return encodeRaw(dtype, data);
-  return concat(varintEntries(dtype, data as Numbers).map(varint));
+  return concat(varintEntries(dtype, data as Numbers).map((entry) => varint(entry)));
 }
 
 /** The payload in the record's own encoding: the content of its raw_data or external data, or of its typed field, packed. */

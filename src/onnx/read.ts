@@ -403,14 +403,20 @@ interface RawType {
   opaqueType?: object;
 }
 
+/**
+ * A declared size. A dimension of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles which, so it
+ * stays as written. No axis has a negative size: exporters that count sizes as PaddlePaddle does write -1 for "unknown".
+ */
+function dimension({ dimValue, dimParam }: { dimValue?: number; dimParam?: string }): number | string | undefined {
+  if (dimValue !== undefined) return dimValue < 0 ? undefined : dimValue;
+  return dimParam === "" ? undefined : dimParam;
+}
+
 function typeInfo(raw: RawType | undefined): TypeInfo {
   if (raw === undefined) return { kind: "unknown" };
   const tensor = raw.tensorType ?? raw.sparseTensorType;
   if (tensor !== undefined) {
-    // A dimension of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles which, so it stays as written.
-    const shape =
-      tensor.shape?.dim?.map((d) => d.dimValue ?? (d.dimParam === "" ? undefined : d.dimParam)) ??
-      (tensor.shape ? [] : undefined);
+    const shape = tensor.shape?.dim?.map(dimension) ?? (tensor.shape ? [] : undefined);
     return { kind: raw.tensorType ? "tensor" : "sparse", elemType: tensor.elemType ?? 0, shape };
   }
   if (raw.sequenceType) return { kind: "sequence", of: typeInfo(raw.sequenceType.elemType) };

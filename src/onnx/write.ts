@@ -14,7 +14,16 @@ import {
   SMALL_PAYLOAD,
   type Values,
 } from "./payload.ts";
-import type { ExternalData, FunctionRecord, GraphRecord, Model, NodeRecord, TensorRecord, ValueInfoRecord } from "./records.ts";
+import type {
+  ExternalData,
+  FunctionRecord,
+  GraphRecord,
+  Model,
+  NodeRecord,
+  SparseTensorRecord,
+  TensorRecord,
+  ValueInfoRecord,
+} from "./records.ts";
 import { FIELD } from "./schema.ts";
 import { type Edit, type Piece, piecesLength, splice } from "./splice.ts";
 import type { Frame } from "./wire.ts";
@@ -42,7 +51,8 @@ export interface ModelEdits {
   }[];
   /** New initializers, after the last one of their graph, or after its last node. */
   readonly addTensors: readonly { readonly graph: GraphRecord; readonly tensor: NewTensor }[];
-  readonly dropTensors: readonly TensorRecord[];
+  /** Initializers, dense or sparse. */
+  readonly dropTensors: readonly (TensorRecord | SparseTensorRecord)[];
   readonly dropValueInfos: readonly ValueInfoRecord[];
 }
 

@@ -91,6 +91,7 @@ export function judgeDecided(
   changes: Changes,
   sample: Sample,
   seed: number,
+  limit?: number,
 ): Decided | undefined {
   const pairs = decisionPairs(viewA, changes.view, changes.functionOf);
   if (pairs.length === 0) return undefined;
@@ -113,7 +114,7 @@ export function judgeDecided(
   const onlyB = [...new Set([...names, ...insideB])];
   const after = runVariant(plain(b), sample.feeds, { seed, only: onlyB, held: heldB });
   const get = (values: ReadonlyMap<string, Value>, name: string) => values.get(name) as Value;
-  const judge = (nameA: string, nameB: string) => new Judgement(nameB, get(before, nameA), get(after, nameB));
+  const judge = (nameA: string, nameB: string) => new Judgement(nameB, get(before, nameA), get(after, nameB), limit);
   const outputs = names.map((name) => judge(name, name));
   const inner = insideA.map((name, i) => judge(name, insideB[i]));
   const all = [...outputs, ...inner];

@@ -1,6 +1,7 @@
 /** Are two files the same function? Interfaces first, then the algebraic proof, then the float64 run. */
 import type { Model } from "../onnx/records.ts";
 import { compareFaces } from "./faces.ts";
+import { limitOf } from "./judge.ts";
 import { prove } from "./proof.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
@@ -27,7 +28,7 @@ export function verifyModels(a: Model, b: Model, options: VerifyOptions = {}): V
   onProgress?.("proof", 0, 1);
   const proven: Proof | undefined = proof === false ? undefined : proof(a, b);
   onProgress?.("proof", 1, 1);
-  const run: Witness | undefined = options.run === false ? undefined : witness(a, b, options);
+  const run: Witness | undefined = options.run === false ? undefined : witness(a, b, { limit: limitOf(proven), ...options });
   return combine(findings, proven, run);
 }
 

@@ -1,21 +1,24 @@
 /**
  * The law of the float64 witness, for one input and one output:
- *   √(mean (y_a − y_b)²)  ≤  3 · max(p, e)
+ *   √(mean (y_a − y_b)²)  ≤  3 · w · max(p, e)
+ * w: 1; where the proof shows every place equal, the largest error it found in a coefficient, in half-ulps, when that is more than
+ *    one rounding: a right file of a tool that rounds at every step differs by as much more (docs/verification.md).
  * p: root mean square change of y_b over the rounding draws (noise.ts).
  * e: what evaluating in double may differ by. A computed sum of n products is the exact sum for data moved by at most n·2⁻⁵³
  *    relatively (Higham, Accuracy and Stability of Numerical Algorithms, §3.1), so e is the change of the outputs of both
  *    models when all their stored floats and inputs are moved by random parts of n·2⁻⁵³. Only asked for when p does not
- *    suffice: models stored in float64, rewrites that round nothing but add in another order.
+ *    suffice: models stored in float64, rewrites that round nothing but add in another order. At least u times the outputs,
+ *    which are rounded themselves.
  */
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
 import { compareValues, type Difference, leavesOf, rmsDistance } from "./compare.ts";
-import type { OutputComparison } from "./types.ts";
+import type { OutputComparison, Proof } from "./types.ts";
 
 /** Largest ratio that passes (docs/verification.md: the worst correct fold of the study had 2.56). */
 export const MAX_RATIO = 3;
-/** Below this ratio after any draw, further draws are not needed: p would have to fall to half. */
-export const CLEAR_RATIO = 1.5;
+/** Below this part of the limit after any draw, further draws are not needed: p would have to fall to half. */
+const CLEAR = 1 / 2;
 export const DRAWS = 4;
 /**
  * A ratio beyond MAX_RATIO after the first draws may be a small p by chance: such a pair is drawn on to this many before it is
@@ -23,6 +26,13 @@ export const DRAWS = 4;
  */
 export const MOST_DRAWS = 32;
 const HOPELESS = 100;
+
+/** The limit for two files of which `proof` has been found: proof and run are then measured by one rounding. */
+export function limitOf(proof: Proof | undefined): number {
+  if (proof?.outcome !== "equal") return MAX_RATIO;
+  const worst = proof.regions.reduce((most, { worstHalfUlps }) => Math.max(most, worstHalfUlps), 0);
+  return worst <= 1.01 ? MAX_RATIO : Math.min(MAX_RATIO * worst, Number.MAX_VALUE);
+}
 
 /** One pair of results under judgement. */
 export class Judgement {
@@ -37,6 +47,8 @@ export class Judgement {
     readonly name: string,
     readonly before: Value,
     readonly after: Value,
+    /** The largest ratio that passes. */
+    readonly limit = MAX_RATIO,
   ) {
     this.difference = compareValues(before, after);
   }
@@ -49,7 +61,8 @@ export class Judgement {
 
   /** Results of the two models, each after a move by n·2⁻⁵³. */
   addEvaluation(before: Value, after: Value): void {
-    this.evaluation = Math.hypot(rmsDistance(this.before, before), rmsDistance(this.after, after));
+    const { scale } = this.difference;
+    this.evaluation = Math.hypot(rmsDistance(this.before, before), rmsDistance(this.after, after), scale * 2 ** -53);
   }
 
   get rounding(): number {
@@ -63,18 +76,20 @@ export class Judgement {
   }
 
   get ok(): boolean {
-    return this.difference.mismatches === 0 && this.ratio <= MAX_RATIO;
+    return this.difference.mismatches === 0 && this.ratio <= this.limit;
   }
 
   get clear(): boolean {
-    return this.ratio <= CLEAR_RATIO;
+    return this.ratio <= CLEAR * this.limit;
   }
 
   /** True when further draws could change what is decided after `draws` of at least `least`. */
   open(draws: number, least: number): boolean {
     if (draws < least) return !this.clear;
     // The failures after `least` draws all go to the end: stopping at the first pass would favour passing.
-    this.doubtful ||= draws === least && this.difference.mismatches === 0 && this.ratio > MAX_RATIO && this.ratio <= HOPELESS;
+    const { ratio, limit } = this;
+    this.doubtful ||=
+      draws === least && this.difference.mismatches === 0 && ratio > limit && ratio <= (HOPELESS / MAX_RATIO) * limit;
     return this.doubtful && draws < MOST_DRAWS;
   }
 

@@ -51,6 +51,7 @@ export function firstDifference(
   changes: Changes,
   sample: Sample,
   seed: number,
+  limit?: number,
 ): Witness["firstDifference"] {
   const shared = sharedValues(viewA, changes.view);
   const collect = (
@@ -75,7 +76,7 @@ export function firstDifference(
     const after = collect(watching(plain(b)), keep, whole);
     const judged = [...after.keys()].flatMap((name): Judged[] => {
       const [x, y] = [before.get(name), after.get(name)];
-      return x === undefined || y === undefined ? [] : [{ judgement: new Judgement(name, x, y), x, y, draws: [] }];
+      return x === undefined || y === undefined ? [] : [{ judgement: new Judgement(name, x, y, limit), x, y, draws: [] }];
     });
     for (let draw = 1; draw <= DRAWS && changes.folded.length > 0; draw++) {
       const drawn = collect(watching(roundingDraw(b, changes.folded, seed, draw)), keep, whole);

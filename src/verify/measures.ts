@@ -1,6 +1,7 @@
 /**
- * Numbers that only say how large a tensor is, or which part of it is taken: the scales of a Resize, what a shape is computed
- * from. They are no coefficients: moved by a rounding, 2 becomes 1.9999999, and a row less comes out.
+ * Numbers that only say how large a tensor is, or which part of it is taken, or which function it is: the scales of a Resize, what a
+ * shape is computed from, an exponent. They are no coefficients: moved by a rounding, 2 becomes 1.9999999, and a row less comes
+ * out, or no number at all where the base is negative.
  */
 import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
 
@@ -19,6 +20,7 @@ const FROM: Readonly<Record<string, number>> = {
   AffineGrid: 1,
   CenterCropPad: 1,
   CastLike: 1,
+  Pow: 1,
   ConstantOfShape: 0,
   Shape: 0,
   Size: 0,

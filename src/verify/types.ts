@@ -7,7 +7,10 @@ export interface RegionProof {
   readonly nodes: readonly string[];
   /** Value of the first file the region computes. */
   readonly value: string;
-  /** Worst coefficient error, in half units in the last place of the storage type (1.01 is the bound for bnfold's own folds). */
+  /**
+   * Worst coefficient error, in half units in the last place of the storage type (1.01 is the bound for bnfold's own folds). A bias
+   * of another tool's file is measured by what the rounding of its row does to an input of one, when that is more.
+   */
   readonly worstHalfUlps: number;
   /** Number of coefficients compared. */
   readonly coefficients: number;
@@ -33,7 +36,7 @@ export interface OutputComparison {
   readonly rmsDifference: number;
   /** Root-mean-square change that rounding the folded constants alone must make (p). */
   readonly rounding: number;
-  /** rmsDifference / rounding; 0 when both are 0. At most 3 passes. */
+  /** rmsDifference / rounding; 0 when both are 0. At most the run's limit passes. */
   readonly ratio: number;
   /** Root mean square of the output itself, for scale. */
   readonly rms: number;
@@ -55,6 +58,8 @@ export interface SampleRun {
 export interface Witness {
   readonly outcome: "equal" | "different" | "not-run";
   readonly samples: readonly SampleRun[];
+  /** The largest ratio that passes, where it is not 3: three times the worst coefficient of a proof that covers everything. */
+  readonly limit?: number;
   /** Why it was not run, or could only be run in part. */
   readonly reason?: string;
   /** First diverging value in graph order, when different. */

@@ -50,13 +50,14 @@ function runText(run: Witness): string {
   const all = outputsOf(run);
   const worst = all.reduce((most, output) => Math.max(most, output.ratio), 0);
   const samples = count(run.samples.length, "input");
+  const limit = figure(run.limit ?? MAX_RATIO);
   const also = run.reason === undefined ? "" : ` Noted: ${run.reason}.`;
   if (run.outcome === "equal") {
     const kinds = [...new Set(run.samples.map((sample) => sample.kind))].join(", ");
     const distance =
       worst === 0
         ? "without any difference"
-        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (the limit is ${MAX_RATIO})`;
+        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (the limit is ${limit})`;
     return `Run: both models in float64 on ${samples} (${kinds}): ${distance}.${also}`;
   }
   const bad = run.samples.filter((sample) => !sample.ok);
@@ -68,7 +69,7 @@ function runText(run: Witness): string {
       : ` First at "${first.value}" of ${first.node}${channel}: off by up to ${figure(first.maxDifference)}.`;
   return (
     `Run: ${bad.length} of ${samples} give other outputs in float64, ` +
-    `up to ${figure(worst)} times what rounding makes (the limit is ${MAX_RATIO}).` +
+    `up to ${figure(worst)} times what rounding makes (the limit is ${limit}).` +
     `${where}${also}`
   );
 }

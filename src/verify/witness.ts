@@ -11,7 +11,7 @@ import type { Value } from "../ops/define.ts";
 import { rmsDistance } from "./compare.ts";
 import { judgeDecided } from "./decisions.ts";
 import { generateInputs, type Sample, shapesText } from "./inputs.ts";
-import { DRAWS, Judgement } from "./judge.ts";
+import { DRAWS, Judgement, MAX_RATIO } from "./judge.ts";
 import { firstDifference } from "./locate.ts";
 import { type Changes, changesBetween, roundingDraw } from "./noise.ts";
 import { plain, runMoved, runVariant, withStreamsOf } from "./runs.ts";
@@ -35,6 +35,8 @@ export interface WitnessOptions {
   readonly draws?: number;
   /** Also run both in storage precision on the first sample, for information. */
   readonly storage?: boolean;
+  /** The largest ratio that passes (judge.ts). Default 3. */
+  readonly limit?: number;
   /** Told of every sample that both models ran on, with the float64 outputs of each. */
   readonly observe?: Observe;
   readonly onProgress?: OnProgress;
@@ -124,10 +126,12 @@ class Trials {
       };
     });
     const first = wrong === undefined || wrong.error !== undefined ? undefined : this.locate(wrong);
+    const { limit = MAX_RATIO } = this.options;
     const reasons = [...this.notes, ...trials.flatMap((trial) => reasonOf(trial))];
     return {
       outcome: wrong === undefined ? "equal" : "different",
       samples,
+      ...(limit === MAX_RATIO ? {} : { limit }),
       ...(reasons.length === 0 ? {} : { reason: [...new Set(reasons)].join("; ") }),
       ...(first === undefined ? {} : { firstDifference: first }),
     };
@@ -159,7 +163,10 @@ class Trials {
     try {
       const after = runVariant(plain(this.b), sample.feeds, { seed: this.seed });
       this.options.observe?.(sample, before, after);
-      const judgements = this.names.map((name) => new Judgement(name, before.get(name) as Value, after.get(name) as Value));
+      const { limit } = this.options;
+      const judgements = this.names.map(
+        (name) => new Judgement(name, before.get(name) as Value, after.get(name) as Value, limit),
+      );
       return { sample, judgements };
     } catch (error) {
       if (!(error instanceof BnfoldError)) throw error;
@@ -236,7 +243,7 @@ class Trials {
   }
 
   private decide(trial: Trial): void {
-    const decided = judgeDecided(this.a, this.b, this.viewA, this.changes, trial.sample, this.seed);
+    const decided = judgeDecided(this.a, this.b, this.viewA, this.changes, trial.sample, this.seed, this.options.limit);
     if (decided === undefined || !decided.ok) return;
     trial.judgements = decided.outputs;
     this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
@@ -261,7 +268,7 @@ class Trials {
   private locate({ sample }: Trial): Witness["firstDifference"] {
     this.progress("first difference", 0, 1);
     try {
-      return firstDifference(this.a, this.b, this.viewA, this.changes, sample, this.seed);
+      return firstDifference(this.a, this.b, this.viewA, this.changes, sample, this.seed, this.options.limit);
     } catch (error) {
       if (!(error instanceof BnfoldError)) throw error;
       this.notes.push(`the first difference could not be located: ${said(error)}`);

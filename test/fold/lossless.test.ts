@@ -39,7 +39,7 @@ function allowed({ edits }: Folded, before: Model) {
       ...edits.insertNodes.map((i) => outputs(i.node.outputs)),
       ...[...constants, ...bodies].map((n) => outputs(n.outputs)),
     ]),
-    tensorsGone: new Set([...edits.dropTensors.map((t) => t.name), ...holders]),
+    tensorsGone: new Set([...edits.dropTensors.map((t) => ("values" in t ? t.values.name : t.name)), ...holders]),
     tensorsMade: new Set([...edits.addTensors.filter((a) => main(a.graph)).map((a) => a.tensor.name), ...holders]),
     infosGone: new Set(edits.dropValueInfos.map((v) => v.name)),
   };

@@ -24,6 +24,14 @@ export interface TensorSpec {
   };
 }
 
+/** A sparse initializer: linear positions and the numbers there. */
+export interface SparseSpec {
+  readonly dtype: string;
+  readonly dims: readonly number[];
+  readonly indices: readonly number[];
+  readonly values: readonly number[];
+}
+
 export interface ValueSpec {
   readonly name: string;
   /** Default "float32". */
@@ -67,6 +75,7 @@ export interface GraphSpec {
   readonly name?: string;
   readonly nodes: readonly NodeSpec[];
   readonly initializers?: Readonly<Record<string, TensorSpec>>;
+  readonly sparse?: Readonly<Record<string, SparseSpec>>;
   readonly inputs?: readonly ValueSpec[];
   readonly outputs: readonly ValueSpec[];
   readonly valueInfos?: readonly ValueSpec[];
@@ -327,6 +336,15 @@ function nodeProto(spec: NodeSpec): Uint8Array {
   ]);
 }
 
+function sparseProto(name: string, { dtype, dims, indices, values }: SparseSpec): Uint8Array {
+  const [n, positions] = [[values.length], indices.map(BigInt)];
+  return join([
+    bytesField(1, tensorProto(name, { dtype, dims: n, values })),
+    bytesField(2, tensorProto("", { dtype: "int64", dims: n, values: positions })),
+    bytesField(3, join(dims.map((d) => varint(d)))),
+  ]);
+}
+
 function graphProto(spec: GraphSpec): Uint8Array {
   return join([
     ...spec.nodes.map((n) => bytesField(1, nodeProto(n))),
@@ -335,6 +353,7 @@ function graphProto(spec: GraphSpec): Uint8Array {
     ...(spec.inputs ?? []).map((v) => bytesField(11, valueProto(v))),
     ...spec.outputs.map((v) => bytesField(12, valueProto(v))),
     ...(spec.valueInfos ?? []).map((v) => bytesField(13, valueProto(v))),
+    ...Object.entries(spec.sparse ?? {}).map(([name, t]) => bytesField(15, sparseProto(name, t))),
     ...(spec.annotations ?? []).map((name) => bytesField(14, textField(1, name))),
   ]);
 }

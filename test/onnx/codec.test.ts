@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BnfoldError } from "../../src/diag/error.ts";
 import { decode, decodeSparse, encodeField, encodeLike, encodeRaw } from "../../src/onnx/codec.ts";
 import { type DType, dtypeInfo } from "../../src/onnx/dtype.ts";
+import { encodeFloat } from "../../src/onnx/float.ts";
 import { read, readTensor } from "../../src/onnx/read.ts";
 import type { TensorRecord } from "../../src/onnx/records.ts";
 import { memorySource } from "../../src/onnx/source.ts";
@@ -214,6 +215,8 @@ describe("encode", () => {
     bfloat16: fc.double(),
     float8e4m3fn: fc.double(),
     float8e5m2fnuz: fc.double(),
+    float8e4m3fnuz: fc.double(),
+    float8e5m2: fc.double(),
     float8e8m0: fc.double(),
     float4e2m1: fc.double(),
     float6e2m3: fc.double(),
@@ -259,6 +262,41 @@ describe("encode", () => {
           expect(encodeLike(first, now.data)).toEqual(bytes);
         }),
         { numRuns: 60 },
+      );
+    }
+  });
+
+  it("writes every element type into its typed field as protobuf does, packed or not, however long", () => {
+    const fields: Partial<Record<DType, number>> = { int64: 7, uint32: 11, uint64: 11 };
+    for (const [dtype, element] of Object.entries(samples) as [DType, fc.Arbitrary<number | bigint>][]) {
+      const { bits, holder } = dtypeInfo(dtype);
+      if (dtype.startsWith("complex") || dtype === "float32" || dtype === "float64") continue;
+      fc.assert(
+        fc.property(fc.array(element, { minLength: 1, maxLength: 70 }), (list) => {
+          const array =
+            holder === "big"
+              ? (dtype === "int64" ? BigInt64Array : BigUint64Array).from(list as bigint[])
+              : Float64Array.from(list as number[]);
+          const bytes = encodeRaw(dtype, array);
+          // The entries of onnx.proto: whole elements as int32 (sign-extended) or 64 bits, halves as their pattern, narrower ones by the byte.
+          const patterns = bits === 16 ? Array.from(new Uint16Array(bytes.slice().buffer)) : Array.from(bytes);
+          const six = dtype === "float6e2m3" || dtype === "float6e3m2" ? dtype : undefined;
+          const whole = holder !== "float" && bits >= 8 ? list : patterns;
+          const entries = six === undefined ? whole : list.map((v) => encodeFloat(six, Number(v)));
+          const field = fields[dtype] ?? 5;
+          expect(Array.from(encodeField(dtype, array, true)), dtype).toEqual(
+            len(
+              field,
+              entries.flatMap((v) => vi(v)),
+            ),
+          );
+          expect(Array.from(encodeField(dtype, array, false)), dtype).toEqual(entries.flatMap((v) => num(field, v)));
+          for (const packed of [true, false]) {
+            const typed = record(dtype, [list.length], [...encodeField(dtype, array, packed)]);
+            expect(encodeRaw(dtype, decode(typed).data)).toEqual(bytes);
+          }
+        }),
+        { numRuns: 40 },
       );
     }
   });

@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { Model } from "../../src/onnx/records.ts";
 import { asNumbers, type Tensor } from "../../src/onnx/tensor.ts";
 import type { Value } from "../../src/ops/define.ts";
+import { createSession } from "../../src/run/session.ts";
+import { compareFaces } from "../../src/verify/faces.ts";
 import { generateInputs, KINDS, type Sample } from "../../src/verify/inputs.ts";
 import { randomOf } from "../../src/verify/random.ts";
 import { float32, int64, model, node, type ValueSpec } from "../helpers/build.ts";
@@ -213,5 +215,30 @@ describe("values", () => {
       ]),
     });
     expect(both.map((sample) => sample.kind)).toEqual(["given"]);
+  });
+});
+
+describe("sizes of -1", () => {
+  // PaddlePaddle's exporter writes its own word for "unknown" into dim_value.
+  const spec = {
+    nodes: [node("Conv", ["x", "w"], ["c"]), node("Relu", ["c"], ["y"])],
+    initializers: { w: float32([2, 3, 1, 1], [1, 2, 3, 4, 5, 6]) },
+    inputs: [{ name: "x", dims: [-1, 3, -1, -1] }],
+    outputs: [{ name: "y", dims: [-1, 2, -1, -1] }],
+  };
+
+  it("are unknown sizes: the model runs on inputs made up for it, and on given ones", () => {
+    const m = model(spec);
+    expect(m.graph.inputs[0].type.shape).toEqual([undefined, 3, undefined, undefined]);
+    const [sample] = generateInputs(m, { samples: 1 });
+    expect(createSession(m, { mode: "float64" }).run(sample.feeds).get("y")).toMatchObject({ dims: [2, 2, 32, 32] });
+    const shapes = new Map([["x", [1, 3, 5, 7]]]);
+    const [given] = generateInputs(m, { samples: 1, shapes });
+    expect(createSession(m, { mode: "float64" }).run(given.feeds).get("y")).toMatchObject({ dims: [1, 2, 5, 7] });
+  });
+
+  it("are the same as no size between two files", () => {
+    const open = { ...spec, inputs: [{ name: "x", dims: [undefined, 3, undefined, undefined] }] };
+    expect(compareFaces(model(spec), model(open))).toEqual([]);
   });
 });

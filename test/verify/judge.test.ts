@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Tensor } from "../../src/onnx/tensor.ts";
-import { DRAWS, Judgement, MOST_DRAWS } from "../../src/verify/judge.ts";
+import { DRAWS, Judgement, limitOf, MAX_RATIO, MOST_DRAWS } from "../../src/verify/judge.ts";
+import type { Proof, RegionProof } from "../../src/verify/types.ts";
 
 const tensor = (value: number): Tensor => ({ dtype: "float32", dims: [1], data: Float64Array.of(value) });
 
@@ -35,5 +36,47 @@ describe("rounding draws", () => {
     const hopeless = drawn(1000, () => 1);
     expect(hopeless.draws).toBe(DRAWS);
     expect(hopeless.judgement.ok).toBe(false);
+  });
+});
+
+describe("the limit", () => {
+  const region = (worstHalfUlps: number, outcome: RegionProof["outcome"] = "equal"): RegionProof => ({
+    outcome,
+    nodes: ["n"],
+    value: "v",
+    worstHalfUlps,
+    coefficients: 1,
+  });
+  const proof = (outcome: Proof["outcome"], ...regions: RegionProof[]): Proof => ({ outcome, regions, identicalNodes: 0 });
+
+  it("follows the worst coefficient of a proof that covers everything", () => {
+    expect(limitOf(proof("equal", region(0.4), region(3)))).toBe(3 * MAX_RATIO);
+  });
+
+  it("is 3 without such a proof, and for numbers that were rounded once", () => {
+    expect(limitOf(undefined)).toBe(MAX_RATIO);
+    expect(limitOf(proof("not-decided", region(3), region(0, "not-decided")))).toBe(MAX_RATIO);
+    expect(limitOf(proof("different", region(3), region(900, "different")))).toBe(MAX_RATIO);
+    expect(limitOf(proof("equal", region(1.01)))).toBe(MAX_RATIO);
+  });
+
+  it("decides what passes and when drawing ends", () => {
+    const judgement = new Judgement("y", tensor(7), tensor(1), 9);
+    judgement.addDraw(tensor(2));
+    expect(judgement.ratio).toBe(6);
+    expect(judgement.ok).toBe(true);
+    expect(judgement.clear).toBe(false);
+  });
+
+  it("is beyond no difference that the rounding of the outputs themselves explains", () => {
+    const y = 1e6;
+    const judgement = new Judgement("y", tensor(y), tensor(y * (1 + 2 ** -52)));
+    expect(judgement.ok).toBe(false);
+    // What was moved gave the same, by chance.
+    judgement.addEvaluation(judgement.before, judgement.after);
+    expect(judgement.ok).toBe(true);
+    const wrong = new Judgement("y", tensor(y), tensor(y * (1 + 2 ** -50)));
+    wrong.addEvaluation(wrong.before, wrong.after);
+    expect(wrong.ok).toBe(false);
   });
 });

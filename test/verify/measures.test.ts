@@ -59,4 +59,27 @@ describe("measures", () => {
     };
     expect([...measuresOf(viewOf(model(spec)))].map(({ name }) => name)).toEqual(["from"]);
   });
+
+  it.each([1, 3])("an exponent of %d stays whole: no move makes powers of negative numbers undefined", (exponent) => {
+    const power = (first: readonly string[], second: readonly string[]) =>
+      model({
+        nodes: [
+          node("Add", first, ["s"]),
+          node("Add", second, ["t"]),
+          node("Pow", ["t", "p"], ["q"]),
+          node("ReduceMin", ["q", "axes"], ["y"], { keepdims: 1 }),
+        ],
+        initializers: {
+          b: { dtype: "float64", dims: [1, 2, 1, 1], values: [0.1, 1 / 3] },
+          c: { dtype: "float64", dims: [1, 2, 1, 1], values: [-0.7, 0.9] },
+          p: { dtype: "float64", dims: [], values: [exponent] },
+          axes: int64([2], [2, 3]),
+        },
+        inputs: [{ ...image, dtype: "float64" }],
+        outputs: [{ name: "y", dtype: "float64" }],
+        opset: 18,
+      });
+    // The same sum in another order, of which nothing is rounded in the files.
+    expect(witness(power(["x", "b"], ["s", "c"]), power(["x", "c"], ["s", "b"])).outcome).toBe("equal");
+  });
 });

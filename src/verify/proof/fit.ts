@@ -182,8 +182,21 @@ function biasFit(
   return {
     ok: error <= allowed,
     expected,
-    units: half > 0 && !tolerance.foreign ? Math.max(0, error - noise - (b.open?.[o] ?? 0)) / half : 0,
+    units: unitsOf(Math.max(0, error - noise - (b.open?.[o] ?? 0)), half, tolerance.foreign ? normOf(b, o) : 0),
   };
+}
+
+const unitsOf = (error: number, half: number, norm: number): number =>
+  error === 0 || half + norm === 0 ? 0 : error / Math.max(half, norm);
+
+/**
+ * What rounding the weights of a row does to inputs of size one, u·‖w‖. Where terms cancel, a bias is off by any number of its own
+ * half-ulps; this is what its error is seen beside.
+ */
+function normOf({ rows, dtype }: StoredRows, o: number): number {
+  let squares = 0;
+  for (let i = o * rows.width, end = i + rows.width; i < end; i++) squares += rows.weights[i] ** 2;
+  return STORAGE_FLOATS[dtype].unitRoundoff * Math.sqrt(squares);
 }
 
 /** What most coefficients of a row agree on, when some do not. */

@@ -1,0 +1,53 @@
+"""Fold batch normalization into ONNX weights, prove the result equivalent, and leave every other byte alone.
+
+>>> import bnfold
+>>> folded, report = bnfold.fold("model.onnx")
+>>> report.batch_normalization
+NodeCounts(before=20, folded=20, kept=0)
+"""
+
+from .api import (
+    Result,
+    convert_momentum,
+    fold,
+    freeze,
+    inspect,
+    momentum_report,
+    recalibrate,
+    run,
+    verify,
+    verify_report,
+)
+from .engine import Engine
+from .errors import (
+    BnfoldError,
+    EngineError,
+    FileError,
+    KeptError,
+    ModelError,
+    NotEquivalentError,
+    UsageError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BnfoldError",
+    "Engine",
+    "EngineError",
+    "FileError",
+    "KeptError",
+    "ModelError",
+    "NotEquivalentError",
+    "Result",
+    "UsageError",
+    "convert_momentum",
+    "fold",
+    "freeze",
+    "inspect",
+    "momentum_report",
+    "recalibrate",
+    "run",
+    "verify",
+    "verify_report",
+]

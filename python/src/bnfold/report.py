@@ -1,0 +1,839 @@
+"""What bnfold reports, as data. Made by scripts/make_types.py from the schema of the JSON reports; edit that, not this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Optional, Union
+
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Tool:
+    name: Literal["bnfold"]
+    version: str
+
+
+@dataclass(frozen=True)
+class File:
+    file: str
+    """As the caller named it."""
+    bytes: int
+    sha256: Union[str, None]
+    """null where nobody asked; the command line always fills it in."""
+
+
+@dataclass(frozen=True)
+class ModelProducer:
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Model:
+    file: str
+    """As the caller named it."""
+    bytes: int
+    sha256: Union[str, None]
+    """null where nobody asked; the command line always fills it in."""
+    ir_version: int
+    opsets: dict[str, int]
+    """Version per domain."""
+    producer: ModelProducer
+
+
+@dataclass(frozen=True)
+class Output:
+    file: str
+    """As the caller named it."""
+    bytes: int
+    sha256: Union[str, None]
+    """null where nobody asked; the command line always fills it in."""
+    side_files: tuple[File, ...]
+    """Files with external tensor data that belong to the output."""
+
+
+@dataclass(frozen=True)
+class NodeCounts:
+    """before = folded + kept."""
+    before: int
+    folded: int
+    kept: int
+
+
+Operators = dict[str, int]
+
+
+Kind = Literal["batch-normalization", "affine", "norm", "weight"]
+
+
+@dataclass(frozen=True)
+class Node:
+    scope: str
+    """ "" for the main graph, else the path of graphs or functions the node lies in."""
+    index: int
+    """Position in its graph's node list."""
+    op_type: str
+    name: str
+    """May be empty."""
+    output: str
+    """First output."""
+
+
+@dataclass(frozen=True)
+class TensorChange:
+    from_: str
+    """Old tensor; empty when the operator had none."""
+    to: str
+    dtype: str
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FoldIntoItem:
+    node: Node
+    tensors: tuple[TensorChange, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One node removed, and the operators that took its scale and shift."""
+    id: int
+    node: Node
+    kind: Kind
+    direction: Literal["backward", "forward", "both", "merged", "evaluated"]
+    through: tuple[Node, ...]
+    """Operators crossed unchanged on the way."""
+    into: tuple[FoldIntoItem, ...]
+    scale_range: Range
+    """Smallest and largest gain over channels."""
+    shift_range: Range
+    """Smallest and largest shift over channels."""
+    notes: tuple[str, ...]
+
+
+RefusalCode = Literal[
+    "training-mode", "extra-outputs-used", "not-channelwise", "parameter-not-constant", "parameter-is-input",
+    "parameter-not-finite", "parameter-shape", "shape-unknown", "broadcast-grows", "call-stays", "is-graph-output",
+    "other-reader", "captured-by-subgraph", "is-graph-input", "operator-blocks", "sign-blocks", "shift-blocks",
+    "axis-blocks", "padding-blocks", "weight-not-constant", "needs-new-node", "storage-overflow", "storage-precision",
+    "quantized", "excluded-by-user", "not-proven", "malformed-graph"
+]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One node that stays, with the reason."""
+    node: Node
+    kind: Kind
+    code: RefusalCode
+    facts: dict[str, Union[str, float, bool, tuple[float, ...]]]
+    message: str
+    """One sentence a person can act on."""
+    blocker: Optional[Node] = None
+    """The node that blocks, when it is another one."""
+    value: Optional[str] = None
+    """The value at which the way ends."""
+
+
+BeforeAfter = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A region linear in one tensor that became one convolution."""
+    id: int
+    nodes: tuple[Node, ...]
+    into: Node
+    multiply_adds: BeforeAfter
+    parameters: BeforeAfter
+
+
+@dataclass(frozen=True)
+class Inlined:
+    """A model-local function whose calls were written out, because a fold needs what they give it."""
+    function: str
+    """domain:name, with :overload where it has one."""
+    calls: tuple[str, ...]
+    """Paths of the calls: graphs, functions and calls they lie in, and their own name."""
+    dropped: bool
+    """True when nothing calls it any more, so that it is not in the output."""
+
+
+@dataclass(frozen=True)
+class Unmerged:
+    """A linear region left as it is, because one convolution would cost more."""
+    nodes: tuple[Node, ...]
+    reason: str
+    multiply_adds: BeforeAfter
+
+
+@dataclass(frozen=True)
+class RegionProofAt:
+    """Where the worst or first wrong coefficient stands."""
+    tensor: str
+    index: tuple[int, ...]
+    expected: float
+    got: float
+
+
+@dataclass(frozen=True)
+class RegionProof:
+    outcome: Literal["equal", "different", "not-decided"]
+    nodes: tuple[str, ...]
+    value: str
+    worst_half_ulps: float
+    """Worst coefficient error, in half units in the last place of the storage type."""
+    coefficients: int
+    reason: Optional[str] = None
+    at: Optional[RegionProofAt] = None
+    """Where the worst or first wrong coefficient stands."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    outcome: Literal["equal", "different", "not-decided"]
+    regions: tuple[RegionProof, ...]
+    identical_nodes: int
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+    max_difference: float
+    rms_difference: float
+    rounding: float
+    """Root-mean-square change that rounding the folded constants alone must make."""
+    ratio: float
+    """rmsDifference / rounding; at most 3 passes."""
+    rms: float
+    non_finite: int
+    ok: bool
+    storage_error_before: Optional[float] = None
+    """Distance of the original, run in its storage types, from its float64 run: information."""
+    storage_error_after: Optional[float] = None
+    """The same for the folded model."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    kind: str
+    """How the input was made, or the file it came from."""
+    seed: float
+    outputs: tuple[OutputComparison, ...]
+    ok: bool
+
+
+@dataclass(frozen=True)
+class RunFirstDifferenceAgreeingItem:
+    value: str
+    max_difference: float
+
+
+@dataclass(frozen=True)
+class RunFirstDifference:
+    value: str
+    node: str
+    max_difference: float
+    channel: Optional[int] = None
+    sample: Optional[str] = None
+    between: Optional[tuple[str, ...]] = None
+    """Operators between the values that still agree and this one."""
+    agreeing: Optional[tuple[RunFirstDifferenceAgreeingItem, ...]] = None
+
+
+@dataclass(frozen=True)
+class Run:
+    outcome: Literal["equal", "different", "not-run"]
+    samples: tuple[Sample, ...]
+    reason: Optional[str] = None
+    first_difference: Optional[RunFirstDifference] = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Literal["equivalent", "different", "undecided", "not-checked"]
+    summary: str
+    """What was shown and what was not, in words."""
+    proof: Optional[Proof] = None
+    run: Optional[Run] = None
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Largest and root-mean-square distance."""
+    max: float
+    rms: float
+
+
+@dataclass(frozen=True)
+class RuntimeSamplesItemOutputsItem:
+    name: str
+    dtype: str
+    difference: Distance
+    """Between its results for the two models."""
+    mismatches: int
+    """Elements that differ and are no finite floats; or all, when shapes or types differ."""
+    error_before: Distance
+    """Of its result for the first model from that model's float64 run."""
+    error_after: Distance
+    """Of its result for the second model from the same."""
+
+
+@dataclass(frozen=True)
+class RuntimeSamplesItem:
+    kind: str
+    seed: int
+    outputs: tuple[RuntimeSamplesItemOutputsItem, ...]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What another runtime made of both models: information, never part of the verdict."""
+    name: Literal["onnxruntime"]
+    version: str
+    outcome: Literal["run", "not-run"]
+    samples: tuple[RuntimeSamplesItem, ...]
+    notes: tuple[str, ...]
+    """What it could not do, in words."""
+
+
+@dataclass(frozen=True)
+class BisectionGuiltyItem:
+    nodes: tuple[str, ...]
+    operators: tuple[str, ...]
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Whose numbers make the second file different."""
+    outcome: Literal["found", "not-separated"]
+    guilty: tuple[BisectionGuiltyItem, ...]
+    """With the numbers of all of these replaced the files agree; with any one left, they do not."""
+    suspected: int
+    trials: int
+    judged_by: Optional[Literal["run", "proof"]] = None
+    reference: Optional[Literal["first file", "first file folded"]] = None
+    reason: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Timings:
+    read_ms: float
+    plan_ms: float
+    proof_ms: float
+    run_ms: float
+    write_ms: float
+
+
+@dataclass(frozen=True)
+class FoldReportOperators:
+    before: Operators
+    after: Operators
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """Printed by bnfold fold --json and written by --report."""
+    version: Literal[1]
+    tool: Tool
+    input: Model
+    output: Union[Output, None]
+    """null when nothing was written."""
+    batch_normalization: NodeCounts
+    affine: NodeCounts
+    """Other constant affine operators: Mul, Add, Sub, Div, Neg."""
+    operators: FoldReportOperators
+    folds: tuple[Fold, ...]
+    kept: tuple[Kept, ...]
+    merges: tuple[Merge, ...]
+    unmerged: tuple[Unmerged, ...]
+    verdict: Verdict
+    timings: Timings
+    peak_memory_bytes: int
+    inlined: Optional[tuple[Inlined, ...]] = None
+    runtime: Optional[Runtime] = None
+    norm: Optional[NodeCounts] = None
+    """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
+    weight: Optional[NodeCounts] = None
+    """With --norms: weights that constants compute; folded counts those that are written out."""
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """Printed by bnfold verify --json."""
+    version: Literal[1]
+    tool: Tool
+    a: Model
+    b: Model
+    verdict: Verdict
+    verify_ms: float
+    bisection: Optional[Bisection] = None
+    runtime: Optional[Runtime] = None
+
+
+@dataclass(frozen=True)
+class ActionFold:
+    action: Literal["fold"]
+    direction: Literal["backward", "forward", "both", "merged", "evaluated"]
+    into: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class ActionKeep:
+    action: Literal["keep"]
+    code: RefusalCode
+    message: str
+
+
+Action = Union[ActionFold, ActionKeep]
+
+
+@dataclass(frozen=True)
+class BatchNormalizationFacts:
+    node: Node
+    mode: Literal["inference", "training"]
+    epsilon: float
+    momentum: float
+    channels: Union[int, None]
+    """null when the parameters are not constant."""
+    fold: Action
+    """What bnfold fold would do with it."""
+
+
+@dataclass(frozen=True)
+class NormFacts:
+    node: Node
+    kind: Literal["norm", "weight"]
+    fold: Action
+
+
+@dataclass(frozen=True)
+class InspectReport:
+    """Printed by bnfold inspect --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    nodes: int
+    functions: int
+    operators: Operators
+    batch_normalizations: tuple[BatchNormalizationFacts, ...]
+    affine: NodeCounts
+    merges: tuple[Merge, ...]
+    unmerged: tuple[Unmerged, ...]
+    norm: Optional[NodeCounts] = None
+    """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
+    weight: Optional[NodeCounts] = None
+    """With --norms: weights that constants compute; folded counts those that are written out."""
+    norms: Optional[tuple[NormFacts, ...]] = None
+    """With --norms: those normalizations and weights, and what fold would do with each."""
+
+
+@dataclass(frozen=True)
+class TensorSummary:
+    """A tensor in numbers. min, max, mean and rms are over the finite elements; null where there is none."""
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    min: Union[float, None]
+    max: Union[float, None]
+    mean: Union[float, None]
+    rms: Union[float, None]
+    nan: int
+    infinite: int
+    first: tuple[Union[float, str], ...]
+    """The first six elements; integers of 64 bits, NaN and infinities as text."""
+
+
+@dataclass(frozen=True)
+class ProfileNodesItem:
+    name: str
+    operator: str
+    milliseconds: float
+    output_bytes: int
+    held_bytes: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    milliseconds: float
+    multiply_adds: int
+    peak_bytes: int
+    """The most that values took at once, the kernels' own memory not counted."""
+    nodes: tuple[ProfileNodesItem, ...]
+    """In running order."""
+
+
+@dataclass(frozen=True)
+class RunReportRunsItem:
+    name: str
+    """The data set, or how the input was made."""
+    inputs: tuple[TensorSummary, ...]
+    outputs: tuple[TensorSummary, ...]
+    dumped: tuple[TensorSummary, ...]
+    """Inner values asked for with --dump."""
+    run_ms: float
+    profile: Union[Profile, None]
+    """null without --profile."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """Printed by bnfold run --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    mode: Literal["float64", "storage"]
+    seed: int
+    threads: int
+    runs: tuple[RunReportRunsItem, ...]
+    """One for each data set."""
+    saved: tuple[str, ...]
+    """Files written."""
+
+
+Framework = Literal["pytorch", "keras", "onnx", "tensorflow", "caffe", "mxnet"]
+
+
+@dataclass(frozen=True)
+class MomentumSide:
+    framework: Framework
+    momentum: Union[float, None]
+    """null for None."""
+    update: str
+    """The update formula with its numbers."""
+    epsilon: float
+    """The framework's default."""
+    variance: Literal["biased", "unbiased"]
+    """Which variance of a batch enters its running variance."""
+
+
+@dataclass(frozen=True)
+class MomentumReportHalfLife:
+    old_weight: float
+    """Weight of the old value at each update."""
+    half: float
+    """Batches until old statistics weigh one half."""
+    hundredth: float
+    """The same for one hundredth."""
+
+
+@dataclass(frozen=True)
+class MomentumReport:
+    """Printed by bnfold momentum <number> --json."""
+    version: Literal[1]
+    tool: Tool
+    from_: MomentumSide
+    to: MomentumSide
+    half_life: Union[MomentumReportHalfLife, None]
+    """null for None."""
+    notes: tuple[str, ...]
+    """What looks wrong, and what the numbers do not say."""
+
+
+@dataclass(frozen=True)
+class MomentumModelReportLayersItemHalfLife:
+    half: float
+    hundredth: float
+
+
+@dataclass(frozen=True)
+class MomentumModelReportLayersItem:
+    node: Node
+    mode: Literal["inference", "training"]
+    momentum: float
+    converted: Union[float, None]
+    """As the other framework writes it; null when the file's is not between 0 and 1."""
+    half_life: Union[MomentumModelReportLayersItemHalfLife, None]
+    """Batches until old statistics weigh one half, and one hundredth."""
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class MomentumModelReport:
+    """Printed by bnfold momentum <model> --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    output: Union[Output, None]
+    """null when nothing was written."""
+    from_: Framework
+    to: Framework
+    layers: tuple[MomentumModelReportLayersItem, ...]
+    notes: tuple[str, ...]
+    """Warnings, in words."""
+    changes: tuple[str, ...]
+    """What --write changed, in words."""
+
+
+@dataclass(frozen=True)
+class OutputChange:
+    """How far an output of the model moved."""
+    name: str
+    rms: float
+    """Root mean square change."""
+    max: float
+    scale: float
+    """Root mean square of the original output."""
+
+
+@dataclass(frozen=True)
+class FreezeReportFrozenItem:
+    node: Node
+    change: str
+    dropped_outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FreezeReportChange:
+    samples: int
+    """Inputs it was measured on."""
+    outputs: tuple[OutputChange, ...]
+    problem: Optional[str] = None
+    """Why it could not be measured."""
+
+
+@dataclass(frozen=True)
+class FreezeReport:
+    """Printed by bnfold freeze --json."""
+    version: Literal[1]
+    tool: Tool
+    input: Model
+    output: Union[Output, None]
+    """null when nothing was written."""
+    frozen: tuple[FreezeReportFrozenItem, ...]
+    """Nodes that trained."""
+    dropped_graph_outputs: tuple[str, ...]
+    change: FreezeReportChange
+
+
+@dataclass(frozen=True)
+class RecalibrateReportData:
+    samples: int
+    block: int
+
+
+@dataclass(frozen=True)
+class RecalibrateReportLayersItemMeanDrift:
+    """|new mean - old mean| in old standard deviations, over the channels."""
+    rms: float
+    max: float
+
+
+@dataclass(frozen=True)
+class RecalibrateReportLayersItemDeviationRatio:
+    """New over old standard deviation, over the channels."""
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
+class RecalibrateReportLayersItem:
+    node: Node
+    channels: int
+    elements: int
+    """Per channel, in all data."""
+    mean_drift: RecalibrateReportLayersItemMeanDrift
+    """|new mean - old mean| in old standard deviations, over the channels."""
+    deviation_ratio: RecalibrateReportLayersItemDeviationRatio
+    """New over old standard deviation, over the channels."""
+
+
+@dataclass(frozen=True)
+class RecalibrateReportSkippedItem:
+    node: Node
+    reason: str
+
+
+@dataclass(frozen=True)
+class RecalibrateReport:
+    """Printed by bnfold recalibrate --json."""
+    version: Literal[1]
+    tool: Tool
+    input: Model
+    output: Union[Output, None]
+    """null when nothing was written."""
+    data: Union[RecalibrateReportData, None]
+    """null when only moments were given."""
+    order: Literal["layers", "at-once"]
+    variance: Literal["population", "unbiased"]
+    engine: str
+    layers: tuple[RecalibrateReportLayersItem, ...]
+    skipped: tuple[RecalibrateReportSkippedItem, ...]
+    change: tuple[OutputChange, ...]
+    """On the first blocks of the data."""
+
+
+@dataclass(frozen=True)
+class Distribution:
+    min: float
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    max: float
+    mean: float
+
+
+ChannelFlag = Literal[
+    "dead", "constant", "negative-gain", "tiny-variance", "bad-variance", "float16-overflow", "widens-range"
+]
+
+
+@dataclass(frozen=True)
+class ChannelsReportLayersItemDistributions:
+    scale: Distribution
+    bias: Distribution
+    mean: Distribution
+    variance: Distribution
+    gain: Distribution
+
+
+@dataclass(frozen=True)
+class ChannelsReportLayersItemCounts:
+    """Channels with each mark."""
+    dead: int
+    constant: int
+    negative_gain: int
+    tiny_variance: int
+    bad_variance: int
+    float16_overflow: int
+    widens_range: int
+
+
+@dataclass(frozen=True)
+class ChannelsReportLayersItemChannelsItem:
+    scale: float
+    bias: float
+    mean: float
+    variance: float
+    gain: float
+    shift: float
+    flags: tuple[ChannelFlag, ...]
+    weight: Optional[float] = None
+    """Largest weight of the row in front, before folding."""
+    folded: Optional[float] = None
+    """And after."""
+
+
+@dataclass(frozen=True)
+class ChannelsReportLayersItemRange:
+    """Largest over median row of the weight in front, before and after folding."""
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class ChannelsReportLayersItem:
+    node: Node
+    epsilon: float
+    before_relu: bool
+    """A Relu is the only reader."""
+    distributions: ChannelsReportLayersItemDistributions
+    counts: ChannelsReportLayersItemCounts
+    """Channels with each mark."""
+    channels: tuple[ChannelsReportLayersItemChannelsItem, ...]
+    producer: Optional[str] = None
+    """The layer in front whose weight would take the gains."""
+    weights_per_channel: Optional[int] = None
+    """Of that layer."""
+    range: Optional[ChannelsReportLayersItemRange] = None
+    """Largest over median row of the weight in front, before and after folding."""
+
+
+@dataclass(frozen=True)
+class ChannelsReportPruning:
+    channels: int
+    dead: int
+    constant: int
+    removable_weights: int
+    """Weights in the layers in front that make dead or constant channels."""
+    weights: int
+    """Weights of those layers."""
+
+
+@dataclass(frozen=True)
+class ChannelsReport:
+    """Printed by bnfold inspect --channels --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    layers: tuple[ChannelsReportLayersItem, ...]
+    unread: tuple[Node, ...]
+    """Layers whose parameters are computed at run time."""
+    pruning: ChannelsReportPruning
+
+
+@dataclass(frozen=True)
+class BatchLineError:
+    kind: str
+    message: str
+    hint: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class BatchLine:
+    """One line of the report of many models."""
+    version: Literal[1]
+    tool: Tool
+    file: str
+    """Below the folder that was folded."""
+    status: Literal["done", "failed"]
+    code: int
+    """Exit code the model alone would have given."""
+    content: Union[str, None]
+    """SHA-256 over the model and its side files; null when they could not be read."""
+    settings: str
+    """SHA-256 over the version and the options that decide about the result."""
+    seconds: float
+    worker: int
+    """Process that did it."""
+    resumed: Optional[Literal[True]] = None
+    """Taken over from an earlier run."""
+    error: Optional[BatchLineError] = None
+    report: Optional[FoldReport] = None
+
+
+@dataclass(frozen=True)
+class BatchReportFailedItem:
+    file: str
+    message: str
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """Printed by bnfold fold --json of a folder or a pattern."""
+    version: Literal[1]
+    tool: Tool
+    report: Union[str, None]
+    """File with the lines of JSON; null when there is none."""
+    models: int
+    done: int
+    resumed: int
+    """Of those done, by an earlier run."""
+    failed: tuple[BatchReportFailedItem, ...]
+
+
+@dataclass(frozen=True)
+class MergeReportFailedItem:
+    file: str
+    message: str
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """Printed by bnfold report merge --json."""
+    version: Literal[1]
+    tool: Tool
+    output: Union[str, None]
+    """null when nothing was written."""
+    models: int
+    done: int
+    resumed: int
+    """Of those done, by an earlier run."""
+    failed: tuple[MergeReportFailedItem, ...]
