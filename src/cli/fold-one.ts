@@ -1,4 +1,5 @@
 /** One model: read, plan, write to a temporary file, read that back, prove it, and only then give it its name. */
+import type { Gauges } from "../affine/gauge.ts";
 import { LateRefusal, type PlanData, plan, suspects } from "../fold/index.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
@@ -75,13 +76,14 @@ async function planAndWrite(
   const can = affordable(input.model, values);
   // Half of the program, which a fold without a check does not need.
   const checker = unchecked ? undefined : await import("./witness.ts");
+  let gauges: Gauges | undefined;
   const judgement = {
     judge(result: Model, same: () => boolean): Judged {
       progress.end();
       if (checker === undefined) return { verdict: NOT_CHECKED, proofMs: 0, runMs: 0 };
       second?.reset();
       if (same()) return { verdict: SAME, proofMs: 0, runMs: 0 };
-      return checker.judge(input.model, result, given, true, progress, { ...can, threads });
+      return checker.judge(input.model, result, given, true, progress, { ...can, threads, gauges });
     },
     accepts,
   };
@@ -90,7 +92,8 @@ async function planAndWrite(
   for (let round = 0; ; round++) {
     progress.begin("planning");
     const onProgress = (done: number, total: number) => progress.step(done, total);
-    const { data, edits } = plan(input.model, { ...planOptionsOf(values), exactRanges, unproven, onProgress });
+    const { data, edits, gauges: moved } = plan(input.model, { ...planOptionsOf(values), exactRanges, unproven, onProgress });
+    gauges = moved;
     const planMs = watch.lap();
     progress.begin("writing");
     try {

@@ -1,4 +1,5 @@
 /** Runs the verdict for a command: progress, and the time each part takes. */
+import type { Gauges } from "../affine/gauge.ts";
 import type { Model } from "../onnx/records.ts";
 import { verifyModels, type WitnessOptions } from "../verify/index.ts";
 import { prove } from "../verify/proof.ts";
@@ -18,6 +19,8 @@ export interface Extent {
   readonly prove?: boolean;
   readonly run?: boolean;
   readonly threads?: number;
+  /** How the second file's values changed, where it was made here. */
+  readonly gauges?: Gauges;
 }
 
 /** `own`: the second file was made by this program, so its coefficients carry one rounding and no more. */
@@ -27,7 +30,7 @@ export function judge(a: Model, b: Model, given: WitnessOptions, own: boolean, p
   let [stage, proofMs] = ["", 0];
   const verdict = verifyModels(a, b, {
     ...given,
-    prove: how.prove === false ? false : (first, second) => prove(first, second, { foreign: !own }),
+    prove: how.prove === false ? false : (first, second) => prove(first, second, { foreign: !own, gauges: how.gauges }),
     run: how.run ?? true,
     storage: true,
     onProgress(name, done, total) {

@@ -1,4 +1,5 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
+import type { Gauges } from "../affine/gauge.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { planCalls } from "./calls.ts";
@@ -18,6 +19,8 @@ export interface FoldResult {
   readonly edits: ModelEdits;
   /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
   readonly place: (ref: NodeRef) => NodeRef;
+  /** What values of the model were, in terms of what they are in the file that is written: hand it to `prove`. */
+  readonly gauges: Gauges;
 }
 
 /**
@@ -32,7 +35,7 @@ export function plan(model: Model, options: PlanOptions = {}): FoldResult {
     into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
   }));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place };
+  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place, gauges: draft.gauges };
 }
 
 /**

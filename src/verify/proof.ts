@@ -1,9 +1,12 @@
 /**
  * Whether two files compute the same function, for every input and every shape: the second is walked (proof/prover.ts) as it is,
- * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts).
+ * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts). Where the
+ * maker of the second file says how its values changed (proof/certificate.ts), that is checked first.
  */
+import type { Gauges } from "../affine/gauge.ts";
 import type { Model } from "../onnx/records.ts";
 import { alignCalls } from "./proof/calls.ts";
+import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/fit.ts";
 import { foresee } from "./proof/foresight.ts";
@@ -14,6 +17,11 @@ import type { Proof } from "./types.ts";
 export interface ProveOptions {
   /** True (default) when the second file was made by another tool: coefficients may carry its staged rounding. */
   readonly foreign?: boolean;
+  /**
+   * What values of `a` are in terms of those of `b` with the same names, where whoever made `b` can tell. Nothing is taken on trust:
+   * each operator is compared with its counterpart as always, only that the maps need not be inferred first.
+   */
+  readonly gauges?: Gauges;
 }
 
 /**
@@ -23,6 +31,11 @@ export interface ProveOptions {
 export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
+  const { gauges } = options;
+  if (gauges !== undefined && gauges.size > 0) {
+    const proof = new Prover(sideOf(x), sideOf(y), tolerance, false, (classes) => certify(classes, gauges)).walk();
+    if (proof.outcome === "equal") return proof;
+  }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     const proof = look.walk();
