@@ -65,7 +65,10 @@ export class Draft {
   /** Notes the same the other way round: what it is, in terms of what it was. */
   moveTo(value: GraphValue, by: Gauge): void {
     const back = invertGauge(by);
-    if (back !== undefined) return this.move(value, back);
+    if (back !== undefined) {
+      this.move(value, back);
+      return;
+    }
     this.log.push({ value, had: this.moved.has(value), gauge: this.moved.get(value) });
     this.moved.set(value, undefined);
   }

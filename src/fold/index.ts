@@ -35,7 +35,12 @@ export function plan(model: Model, options: PlanOptions = {}): FoldResult {
     into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
   }));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place, gauges: draft.gauges };
+  return {
+    data: told({ ...draft.data, folds, after }),
+    edits: base === undefined ? edits : { ...edits, base },
+    place,
+    gauges: draft.gauges,
+  };
 }
 
 /**

@@ -19,8 +19,7 @@ import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
-import { conflicting } from "./gauge/conflict.ts";
-import { type Conflict, gauged } from "./gauge/index.ts";
+import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import { Ledger } from "./ledger.ts";
 import { mergeRegions } from "./merge.ts";
@@ -61,8 +60,8 @@ export interface PlanDraft {
   readonly absorbers: readonly (readonly GraphNode[])[];
   /** What values of the file were, in terms of what they are in the file that is written: for its check. */
   readonly gauges: Gauges;
-  /** True where candidates were solved for all at once first. */
-  readonly gauged: boolean;
+  /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
+  readonly explains: boolean;
 }
 
 /** This many nodes around one operator are tried together first. */
@@ -84,10 +83,13 @@ type Start = "along" | "against" | "gauges";
 export function planDraft(model: Model, options: PlanOptions = {}): PlanDraft {
   let best = planFrom(model, options, "against");
   for (const start of ["gauges", "along"] as const) {
-    if (best.data.kept.length === 0 || best.gauged) return best;
+    if (best.data.kept.length === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
     const other = planFrom(model, options, start);
-    if (gain(other) > gain(best)) best = other;
+    const more = gain(other) - gain(best);
+    if (more > 0 || (more === 0 && other.explains)) best = other;
+    // What was solved for all at once leaves nothing to the other direction.
+    if (more > 0 && start === "gauges") return best;
   }
   return best;
 }
@@ -177,7 +179,7 @@ class Planner {
     const { folds, absorbers } = this.ledger.told(view);
     const data = {
       folds,
-      kept: [...[...kept].map(([node, reason]) => conflicting(node, reason, this.conflicts)), ...(more?.kept ?? [])],
+      kept: [...[...kept].map(([node, reason]) => this.explained(node, reason)), ...(more?.kept ?? [])],
       merges,
       unmerged,
       before: { ...before, ...more?.counts },
@@ -187,7 +189,8 @@ class Planner {
     const left = affines - ledger.of("affine").length;
     const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
     const gauges = gaugesOf(draft);
-    return { view, draft, removed, orphans, settled, absorbers, data, count, gauges, gauged: this.start === "gauges" };
+    const explains = this.conflicts.size > 0 && !this.solved;
+    return { view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
   }
 
   /** Folds what can go when readers of one value make up for each other. */
@@ -202,11 +205,19 @@ class Planner {
     });
     if (made === undefined) return;
     this.conflicts = made.conflicts;
+    this.solved = made.folds.length > 0;
     for (const [value, gauge] of made.gauges) this.draft.move(value, gauge);
     for (const { found: candidate, success } of made.folds) this.ledger.commit(candidate, success);
   }
 
-  private conflicts: ReadonlyMap<GraphNode, Conflict> = new Map();
+  private solved = false;
+  /** Why nodes stay that cannot go along with others, or whose gauges do not fit. */
+  private conflicts: ReadonlyMap<GraphNode, Refused> = new Map();
+
+  private explained(node: GraphNode, kept: Kept): Kept {
+    const refused = this.conflicts.get(node);
+    return refused === undefined || this.isExcluded(node) ? kept : keptBecause({ ...kept, node, refusal: refused }, refused);
+  }
 
   /**
    * Normalizations by statistics of the data, and computed weights. They come last: an affine node may still go back into a

@@ -14,6 +14,7 @@ import type { Success } from "../attempt.ts";
 import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 import type { Fold } from "../types.ts";
+import { contradiction } from "./conflict.ts";
 import { type Laws, lawsOf, type Mover } from "./laws.ts";
 import { type Found, Search } from "./search.ts";
 import { settleAffine, settleLayer } from "./settle.ts";
@@ -35,17 +36,12 @@ export interface GaugeOptions {
 
 export interface Gauged {
   readonly folds: readonly { readonly found: Candidate; readonly success: Success }[];
-  /** For nodes that stay: those they cannot go with, or what the numbers forbid. */
-  readonly conflicts: ReadonlyMap<GraphNode, Conflict>;
+  /** For nodes that stay because others go, or because the numbers forbid it: why. */
+  readonly conflicts: ReadonlyMap<GraphNode, Refused>;
   readonly gauges: ReadonlyMap<GraphValue, Gauge>;
 }
 
-export interface Conflict {
-  readonly with: readonly GraphNode[];
-  readonly refused?: Refused;
-}
-
-/** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when none goes. */
+/** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when nothing can go. */
 export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
   const laws = lawsOf(view, draft, found, options.may);
   if (!laws.movers.some(({ may }) => may)) return undefined;
@@ -81,7 +77,6 @@ class Solver {
     });
     for (let round = 0; round < ROUNDS; round++) {
       const solved = search.solve(new Set(this.forbidden.keys()));
-      if (solved.gone.size === 0) return undefined;
       const mark = this.draft.mark();
       const gauges = this.gauges(solved);
       const stopped = this.steep(solved, gauges) ?? this.settle(solved, gauges, mark);
@@ -94,7 +89,8 @@ class Solver {
 
   private gauges({ scales, shifts }: Found): Map<GraphValue, Gauge> {
     const made = new Map<GraphValue, Gauge>();
-    const numbers = (names: Spread, values: Float64Array): Spread => simplify({ ...names, data: names.data.map((x) => values[x]) });
+    const numbers = (names: Spread, values: Float64Array): Spread =>
+      simplify({ ...names, data: names.data.map((x) => values[x]) });
     for (const [value, { scale, shift }] of this.laws.wires) {
       const gauge = { scale: numbers(scale, scales), shift: numbers(shift, shifts) };
       if (!isOne(gauge.scale) || !isZero(gauge.shift)) made.set(value, gauge);
@@ -135,11 +131,7 @@ class Solver {
   }
 
   /** Changes what stays; candidates next to an operator that refuses. */
-  private settle(
-    { gone }: Found,
-    gauges: ReadonlyMap<GraphValue, Gauge>,
-    mark: number,
-  ): Map<number, Refused> | undefined {
+  private settle({ gone }: Found, gauges: ReadonlyMap<GraphValue, Gauge>, mark: number): Map<number, Refused> | undefined {
     const stopped = new Map<number, Refused>();
     const stop = (node: GraphNode, refused: Refused) => {
       for (const k of this.nearest(node, gone)) if (!stopped.has(k)) stopped.set(k, refused);
@@ -191,16 +183,18 @@ class Solver {
   private told({ gone, conflicts }: Found, gauges: ReadonlyMap<GraphValue, Gauge>, mark: number): Gauged {
     const changed = new Set(this.draft.since(mark).keys());
     const { movers } = this.laws;
-    const folds = [...gone].sort((p, q) => p - q).map((k) => {
-      const { found } = movers[k];
-      return { found, success: this.success(found, changed, gauges, gone) };
-    });
-    const stay = new Map<GraphNode, Conflict>();
-    for (const [k, core] of conflicts) {
-      const others = [...core].filter((other) => other !== k).map((other) => movers[other].found.node);
-      stay.set(movers[k].found.node, { with: others });
+    const folds = [...gone]
+      .sort((p, q) => p - q)
+      .map((k) => {
+        const { found } = movers[k];
+        return { found, success: this.success(found, changed, gauges, gone) };
+      });
+    const stay = new Map<GraphNode, Refused>();
+    for (const [k, found] of conflicts) {
+      const refused = contradiction(movers, k, found);
+      if (refused !== undefined) stay.set(movers[k].found.node, refused);
     }
-    for (const [k, refused] of this.forbidden) stay.set(movers[k].found.node, { with: [], refused });
+    for (const [k, refused] of this.forbidden) stay.set(movers[k].found.node, refused);
     return { folds, conflicts: stay, gauges };
   }
 
@@ -214,7 +208,7 @@ class Solver {
     const seen = new Set<GraphNode>([node]);
     const visited: GraphNode[] = [];
     const open = [node];
-    for (let i = 0; i < open.length && visited.length < TOLD; i++) {
+    for (let i = 0; i < Math.min(open.length, TOLD); i++) {
       for (const other of neighbours(open[i])) {
         if (seen.has(other)) continue;
         seen.add(other);

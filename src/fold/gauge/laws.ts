@@ -89,7 +89,8 @@ class Builder {
       seen.add(value);
       open.push(value);
     };
-    for (const { node, input } of this.candidates.values()) for (const value of [node.inputs[input], node.outputs[0]]) reach(value);
+    for (const { node, input } of this.candidates.values())
+      for (const value of [node.inputs[input], node.outputs[0]]) reach(value);
     for (let value = open.pop(); value !== undefined; value = open.pop()) {
       const around = value.producer === undefined ? [] : [value.producer];
       if (!this.isFixed(value)) for (const { node } of value.readers()) around.push(node);
@@ -167,7 +168,10 @@ class Builder {
     const wires = node.inputs.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
     const legacy = node.version < 7 && this.draft.at(node).int("broadcast", 0) !== 0;
-    if (y === undefined || rank === undefined || legacy || this.spreadsOut(node, wires, rank)) return this.stop(node);
+    if (y === undefined || rank === undefined || legacy || this.spreadsOut(node, wires, rank)) {
+      this.stop(node);
+      return;
+    }
     const list = wires.map((wire) => wire ?? grounded(rank));
     const { network } = this;
     const [first, ...rest] = list;
@@ -179,7 +183,7 @@ class Builder {
     for (const [k, name] of whole.data.entries()) {
       const terms = parts.flatMap((part, i) => (part[k] === 0 ? [] : [[part[k], node.opType === "Sub" && i === 1 ? 1 : -1]]));
       if (terms.length === 0) whole.data[k] = 0;
-      else network.rows.push({ at: [name, ...terms.map(([x]) => x)], by: [1, ...terms.map(([, by]) => by)], is: 0, labels: [] });
+      else network.rows.push({ at: [name, ...terms.map(([x]) => x)], by: [1, ...terms.map(([, by]) => by)], is: 0, label: -1 });
     }
     this.make(y, { scale: filled(first.scale, gains), shift: whole });
   }
@@ -200,7 +204,10 @@ class Builder {
     const wires = data.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
     const rank = wires.find((wire) => wire !== undefined)?.scale.dims.length as number;
-    if (data.some((value) => value === undefined || this.draft.facts.rank(value) !== rank)) return this.stop(node);
+    if (data.some((value) => value === undefined || this.draft.facts.rank(value) !== rank)) {
+      this.stop(node);
+      return;
+    }
     const { forwardScale, forwardShift } = ruleOf(node.opType) ?? {};
     const known = wires.map((wire) => wire ?? grounded(rank));
     const scales = this.moved(
@@ -208,7 +215,10 @@ class Builder {
       forwardScale,
       known.map(({ scale }) => scale),
     );
-    if (scales === undefined) return this.stop(node);
+    if (scales === undefined) {
+      this.stop(node);
+      return;
+    }
     if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.positive.push(...scale.data);
     const shifts = this.moved(
       node,
@@ -222,7 +232,11 @@ class Builder {
     }
   }
 
-  private moved(node: GraphNode, move: MoveFn | undefined, names: readonly Spread[]): readonly (Spread | undefined)[] | undefined {
+  private moved(
+    node: GraphNode,
+    move: MoveFn | undefined,
+    names: readonly Spread[],
+  ): readonly (Spread | undefined)[] | undefined {
     if (names.every(isGround)) return node.outputs.map((value) => value && ground(this.draft.facts.rank(value) ?? 0));
     const steps = move?.(this.draft.at(node), names);
     if (steps === undefined || isRefused(steps) || steps.length !== 1 || steps[0].state !== undefined) return undefined;
@@ -240,8 +254,10 @@ class Builder {
     const gamma = at.param(1);
     const [x, y] = [node.inputs[input], node.outputs[0]];
     const rank = this.draft.facts.rank(x);
-    if (isRefused(gamma) || gamma.dims.length !== 1 || rank === undefined || rank < 2 || isRefused(at.param(2)))
-      return this.stop(node);
+    if (isRefused(gamma) || gamma.dims.length !== 1 || rank === undefined || rank < 2 || isRefused(at.param(2))) {
+      this.stop(node);
+      return;
+    }
     const port = { axis: 1, size: gamma.dims[0], shifts: true };
     const wire = this.wire(x);
     if (wire !== undefined) this.into(wire, port);
@@ -259,14 +275,17 @@ class Builder {
     const wire = this.wire(x) ?? grounded(scale.dims.length);
     const product = isZero(shift) && !isOne(scale);
     // −x and c − x are left alone, and so is what may stretch its input.
-    if ((!product && !isOne(scale)) || !found.proven || wire.scale.dims.length !== scale.dims.length) return this.stop(node);
+    if ((!product && !isOne(scale)) || !found.proven || wire.scale.dims.length !== scale.dims.length) {
+      this.stop(node);
+      return;
+    }
     this.absorbers.push(node);
     const dims = over(wire.scale, wire.shift, scale, shift);
     let made: Wire;
     if (product) {
       made = { scale: network.scale(dims), shift: network.shift(dims) };
       const by = filled(scale, dims).data;
-      each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0, labels: [] }));
+      each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0, label: -1 }));
     } else made = { scale: filled(wire.scale, dims), shift: network.shift(dims) };
     this.make(y, made);
     this.enter(found, wire, made);
@@ -275,16 +294,14 @@ class Builder {
   /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
     const demand: Demand = { ratios: [], rows: [] };
-    const label = [this.movers.length];
+    const label = this.movers.length;
     const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && !this.keepsNames(found);
     if (may) {
       const dims = over(from.scale, from.shift, to.scale, to.shift, found.scale, found.shift);
       const [s, t] = [filled(found.scale, dims).data, filled(found.shift, dims).data];
       const full = (names: Spread) => filled(names, dims);
       each(full(to.scale), full(from.scale), (x, y, k) => demand.ratios.push({ x, y, by: s[k] }));
-      each(full(to.shift), full(from.shift), (x, y, k) =>
-        demand.rows.push({ at: [x, y], by: [1, -s[k]], is: t[k], labels: label }),
-      );
+      each(full(to.shift), full(from.shift), (x, y, k) => demand.rows.push({ at: [x, y], by: [1, -s[k]], is: t[k], label }));
     }
     this.movers.push({ found, may, demand });
   }
@@ -305,5 +322,4 @@ const ties = ({ domain, opType, bodies }: GraphNode): boolean =>
   domain === "" && bodies.length === 0 && (SUMS.has(opType) || MOVES.has(opType));
 
 /** Dimensions that vary along a port's axis; undefined when the value has no such axis. */
-const place = (rank: number, { axis, size }: Port): number[] =>
-  Array.from({ length: rank }, (_, a) => (a === axis ? size : 1));
+const place = (rank: number, { axis, size }: Port): number[] => Array.from({ length: rank }, (_, a) => (a === axis ? size : 1));

@@ -4,6 +4,7 @@
  * few candidates, the smallest set that meets all conflicts found so far is kept instead and the rest tried, until nothing
  * contradicts it (then no fewer can stay) or it is no smaller than what is known.
  */
+import type { Kind } from "../../rules/types.ts";
 import { hittingSet, packing } from "./cover.ts";
 import type { Mover } from "./laws.ts";
 import { Scales } from "./scales.ts";
@@ -18,10 +19,19 @@ const ROUNDS = 200;
 export interface Found {
   /** Candidates that go. */
   readonly gone: ReadonlySet<number>;
-  /** For each that could go by itself and stays, a set of candidates it cannot go with, itself among them. */
-  readonly conflicts: ReadonlyMap<number, ReadonlySet<number>>;
+  /** Why each that stays cannot go as well. */
+  readonly conflicts: ReadonlyMap<number, Contradiction>;
   readonly scales: Float64Array;
   readonly shifts: Float64Array;
+}
+
+/** Demands that cannot hold at once. */
+export interface Contradiction {
+  /** The candidates that cannot all go. */
+  readonly core: Set<number>;
+  /** What the last of them asks for in vain, and the place among its demands. */
+  readonly kind: Kind;
+  readonly entry: number;
 }
 
 export interface Costs {
@@ -56,14 +66,15 @@ export class Search {
   solve(forbidden: ReadonlySet<number>): Found {
     const marks = this.mark();
     const gone = new Set<number>();
-    const conflicts = new Map<number, ReadonlySet<number>>();
+    const conflicts = new Map<number, Contradiction>();
     for (const part of this.components) {
       const open = part.filter((k) => !forbidden.has(k));
-      const { kept, cores } = this.largest(open);
+      const kept = this.largest(open);
       for (const k of open) if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
       for (const k of kept) {
-        const core = cores.find((c) => c.has(k) && [...c].every((other) => other === k || gone.has(other)));
-        conflicts.set(k, core ?? this.add(k) ?? new Set([k]));
+        const found = this.add(k);
+        if (found === undefined) gone.add(k);
+        else conflicts.set(k, found);
       }
     }
     const found = { gone, conflicts, scales: this.scales.solve(this.costs.scale), shifts: this.shifts.solve() };
@@ -81,30 +92,29 @@ export class Search {
   }
 
   /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
-  private add(k: number): Set<number> | undefined {
+  private add(k: number): Contradiction | undefined {
     const { ratios, rows } = this.movers[k].demand;
     const marks = this.mark();
-    for (const { x, y, by } of ratios) {
+    for (const [entry, { x, y, by }] of ratios.entries()) {
       const core = this.scales.join(x, y, by, k);
-      if (core !== undefined) return this.refused(core, k, marks);
+      if (core === undefined) continue;
+      this.undo(marks);
+      return { core: core.add(k), kind: "scale", entry };
     }
-    for (const row of rows) {
-      const clash = this.shifts.add(row);
-      if (clash !== undefined) return this.refused(clash.core, k, marks);
+    for (const [entry, row] of rows.entries()) {
+      const core = this.shifts.add(row);
+      if (core === undefined) continue;
+      this.undo(marks);
+      return { core: core.add(k), kind: "shift", entry };
     }
     return undefined;
   }
 
-  private refused(core: Set<number>, k: number, marks: readonly [number, number]): Set<number> {
-    this.undo(marks);
-    return core.add(k);
-  }
-
-  /** Candidates of one component that have to stay, and the conflicts that say so. */
-  private largest(part: readonly number[]): { kept: ReadonlySet<number>; cores: Set<number>[] } {
+  /** Candidates of one component that have to stay. */
+  private largest(part: readonly number[]): ReadonlySet<number> {
     const cores: Set<number>[] = [];
     let best = this.rest(part, new Set(), cores);
-    if (packing(cores) >= best.size || part.length > MOST) return { kept: best, cores };
+    if (packing(cores) >= best.size || part.length > MOST) return best;
     this.pairs(part, cores);
     for (let round = 0; round < ROUNDS; round++) {
       const { set } = hittingSet(cores);
@@ -113,7 +123,7 @@ export class Search {
       if (kept.size < best.size) best = kept;
       if (kept.size === set.size) break;
     }
-    return { kept: best, cores };
+    return best;
   }
 
   /** Takes candidates one by one, those of `kept` apart; all that stay. New conflicts join `cores`. */
@@ -122,10 +132,10 @@ export class Search {
     const stay = new Set(kept);
     for (const k of part) {
       if (stay.has(k)) continue;
-      const core = this.add(k);
-      if (core === undefined) continue;
+      const found = this.add(k);
+      if (found === undefined) continue;
       stay.add(k);
-      cores.push(core);
+      cores.push(found.core);
     }
     this.undo(marks);
     return stay;
@@ -140,9 +150,9 @@ export class Search {
       this.add(p);
       for (const q of list.slice(i + 1)) {
         const inner = this.mark();
-        const core = this.add(q);
-        if (core === undefined) this.undo(inner);
-        else if (core.size === 2) cores.push(core);
+        const found = this.add(q);
+        if (found === undefined) this.undo(inner);
+        else if (found.core.size === 2) cores.push(found.core);
       }
       this.undo(marks);
     }

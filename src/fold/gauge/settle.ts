@@ -9,7 +9,7 @@ import { combine, map, negate, type Spread, simplify } from "../../affine/spread
 import type { GraphNode } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero, leading, scaled, shifted, trimmed } from "../../rules/params.ts";
-import { isRefused, type MoveFn, type NodeState, type Refused, type RuleNode, refuse, withParam } from "../../rules/types.ts";
+import { isRefused, type NodeState, type Refused, type RuleNode, refuse, withParam } from "../../rules/types.ts";
 import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 
@@ -17,24 +17,25 @@ const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
 
 /** Changes a layer or a normalization; why it cannot be changed, where it cannot. */
 export function settleLayer(draft: Draft, node: GraphNode, input: Gauge, output: Gauge): Refused | undefined {
-  const rule = ruleOf(node.opType);
   return (
-    take(draft, node, rule?.forwardShift, input.shift, isZero) ??
-    take(draft, node, rule?.forwardScale, input.scale, isOne) ??
-    take(draft, node, rule?.backShift, negate(output.shift), isZero) ??
-    take(draft, node, rule?.backScale, inverse(output.scale), isOne)
+    take(draft, node, "forwardShift", input.shift, isZero) ??
+    take(draft, node, "forwardScale", input.scale, isOne) ??
+    take(draft, node, "backShift", negate(output.shift), isZero) ??
+    take(draft, node, "backScale", inverse(output.scale), isOne)
   );
 }
 
 function take(
   draft: Draft,
   node: GraphNode,
-  move: MoveFn | undefined,
+  move: "forwardShift" | "forwardScale" | "backShift" | "backScale",
   by: Spread,
   isNothing: (by: Spread) => boolean,
 ): Refused | undefined {
   if (isNothing(by)) return undefined;
-  const steps = move?.(draft.at(node), [simplify(by)]) ?? refuse("operator-blocks", "neither absorbs nor passes it");
+  // A product that got a bias is a Gemm by now.
+  const rule = ruleOf(draft.state(node).opType)?.[move];
+  const steps = rule?.(draft.at(node), [simplify(by)]) ?? refuse("operator-blocks", "neither absorbs nor passes it");
   if (isRefused(steps)) return { node, ...steps };
   const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
   if (step === undefined) return refuse("operator-blocks", "does not absorb it", { node });
@@ -69,4 +70,5 @@ export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gau
   }
 }
 
-const changed = (at: RuleNode, index: number, param: Parameters<typeof withParam>[2]): NodeState => withParam(at.state, index, param);
+const changed = (at: RuleNode, index: number, param: Parameters<typeof withParam>[2]): NodeState =>
+  withParam(at.state, index, param);

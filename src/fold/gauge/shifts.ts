@@ -17,22 +17,18 @@ export interface Row {
   readonly at: readonly number[];
   readonly by: readonly number[];
   readonly is: number;
-  /** The candidates that ask for it; none where it holds in any case. */
-  readonly labels: readonly number[];
+  /** The candidate that asks for it; −1 where it holds in any case. */
+  readonly label: number;
 }
 
 interface Held extends Row {
+  /** Rows it was reduced by. */
+  readonly from: readonly Held[];
   readonly pivot: number;
   /** Its coefficient. */
   readonly lead: number;
   /** Σ of absolute terms of `is`. */
   readonly size: number;
-}
-
-/** A contradiction: the candidates that cannot hold at once, and the two numbers that should be one. */
-export interface Clash {
-  readonly core: Set<number>;
-  readonly gap: number;
 }
 
 export class Shifts {
@@ -64,8 +60,8 @@ export class Shifts {
     while (this.rows.length > mark) this.row[(this.rows.pop() as Held).pivot] = -1;
   }
 
-  /** Adds a row; what it contradicts, if it does. */
-  add(row: Row): Clash | undefined {
+  /** Adds a row; the candidates it contradicts, if it does. */
+  add(row: Row): Set<number> | undefined {
     const work = new Map<number, { by: number; size: number }>();
     const put = (x: number, by: number, size: number): void => {
       if (this.zero[x] === 1) return;
@@ -80,7 +76,7 @@ export class Shifts {
     for (const [i, x] of row.at.entries()) put(x, row.by[i], Math.abs(row.by[i]));
     let { is } = row;
     let size = Math.abs(is);
-    let labels: readonly number[] = row.labels;
+    const from: Held[] = [];
     for (let first = this.oldest(work); first !== undefined; first = this.oldest(work)) {
       const term = work.get(first.pivot) as { by: number; size: number };
       work.delete(first.pivot);
@@ -89,14 +85,14 @@ export class Shifts {
         if (x !== first.pivot) put(x, -factor * first.by[i], Math.abs(factor * first.by[i]));
       is -= factor * first.is;
       size += Math.abs(factor) * first.size;
-      labels = union(labels, first.labels);
+      from.push(first);
     }
-    if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : { core: new Set(labels), gap: is };
+    if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : labelsOf(row.label, from);
     const pivot = this.cheapest(work);
     const at = [...work.keys()];
     const by = at.map((x) => (work.get(x) as { by: number }).by);
     this.row[pivot] = this.rows.length;
-    this.rows.push({ at, by, is, size, labels, pivot, lead: (work.get(pivot) as { by: number }).by });
+    this.rows.push({ at, by, is, size, label: row.label, from, pivot, lead: (work.get(pivot) as { by: number }).by });
     return undefined;
   }
 
@@ -137,9 +133,14 @@ export class Shifts {
   }
 }
 
-function union(a: readonly number[], b: readonly number[]): readonly number[] {
-  if (b.length === 0 || a === b) return a;
-  if (a.length === 0) return b;
-  const more = b.filter((x) => !a.includes(x));
-  return more.length === 0 ? a : [...a, ...more];
+/** The candidates a row comes from. */
+function labelsOf(own: number, from: readonly Held[]): Set<number> {
+  const labels = new Set(own < 0 ? [] : [own]);
+  const seen = new Set(from);
+  // A set goes on to what is added to it.
+  for (const row of seen) {
+    if (row.label >= 0) labels.add(row.label);
+    for (const other of row.from) seen.add(other);
+  }
+  return labels;
 }
