@@ -15,10 +15,10 @@ import { basename, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { openModel } from "../src/node/files.ts";
-import { parseNpy } from "../src/node/npy.ts";
 import { useThreads } from "../src/node/threads.ts";
 import { asFloat64, type Tensor } from "../src/onnx/tensor.ts";
 import { isTensor } from "../src/ops/define.ts";
+import { parseNpy } from "../src/run/npy.ts";
 import { createSession } from "../src/run/session.ts";
 
 /** bnfold's float64 time over onnx.reference's float32 time, at most. */

@@ -1,5 +1,5 @@
 /**
- * Builds dist/: the library (dependencies external), the command line (everything bundled, in chunks that load when a
+ * Builds dist/: the library and the command line (each with everything it needs bundled, the latter in chunks that load when a
  * command needs them), type declarations, the report's schema, and the licences of what the bundle holds.
  *
  *   node scripts/build.mjs              everything
@@ -23,20 +23,52 @@ const common = {
   loader: { ".wasm": "binary" },
   metafile: true,
   logLevel: "warning",
+  plugins: [{ name: "without-long", setup: withoutLong }],
 };
+
+/** protobufjs asks for 64-bit integers of a package of their own, which its reader of small messages does without here. */
+function withoutLong({ onResolve, onLoad }) {
+  onResolve({ filter: /^long$/ }, ({ importer }) =>
+    /[\\/]protobufjs[\\/]/.test(importer) ? { path: "long", namespace: "without" } : undefined,
+  );
+  onLoad({ filter: /.*/, namespace: "without" }, () => ({ contents: "module.exports = undefined;", loader: "js" }));
+}
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 
-await build({
+// Each part becomes chunks of its own and the index only names what is in them: a page that uses few loads few.
+const parts = [
+  "onnx/read",
+  "onnx/write",
+  "fold/index",
+  "verify/index",
+  "run/session",
+  "run/npy",
+  "train/index",
+  "report/report",
+  "report/text",
+];
+const library = await build({
   ...common,
-  entryPoints: { index: "src/index.ts", "node/index": "src/node/index.ts" },
+  entryPoints: {
+    ...{ index: "src/index.ts", "node/index": "src/node/index.ts" },
+    ...Object.fromEntries(parts.map((part) => [`parts/${part}`, `src/${part}.ts`])),
+  },
   outdir: "dist",
   chunkNames: "chunks/[name]-[hash]",
-  packages: "external",
   platform: "neutral",
-  external: ["node:*"],
+  mainFields: ["module", "main"],
+  legalComments: "none",
+  external: ["node:*", "onnxruntime-node"],
 });
+
+rmSync(join(dist, "parts"), { recursive: true });
+// Chunks that are imported for nothing: no module here does anything by being loaded, and bundlers warn of such imports.
+for (const file of ["index.js", "node/index.js"]) {
+  const path = join(dist, file);
+  writeFileSync(path, readFileSync(path, "utf8").replace(/^import "\.[^"]*";\n/gm, ""));
+}
 
 const cli = await build({
   ...common,
@@ -51,7 +83,10 @@ const cli = await build({
   // CommonJS packages inside the bundle ask for built-ins through require.
   banner: { js: 'import { createRequire as bnfoldRequire } from "node:module"; const require = bnfoldRequire(import.meta.url);' },
 });
-writeFileSync(join(dist, "third-party-licenses.txt"), licenses(Object.keys(cli.metafile.inputs)));
+writeFileSync(
+  join(dist, "third-party-licenses.txt"),
+  licenses([library, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))),
+);
 
 copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
 
@@ -84,5 +119,5 @@ function licenses(inputs) {
     const text = file !== undefined && existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8").trim() : "";
     return `${name} ${version} (${license})\n\n${text}\n`;
   });
-  return `The command line bundle dist/cli.js holds code of these packages.\n\n${texts.join(`\n${"-".repeat(72)}\n\n`)}`;
+  return `The bundles in dist/ hold code of these packages.\n\n${texts.join(`\n${"-".repeat(72)}\n\n`)}`;
 }

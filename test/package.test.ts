@@ -4,6 +4,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../src/report/version.ts";
@@ -144,9 +146,32 @@ describe("dist", () => {
     expect(types.filter((file) => /from "[^"]*\.ts"/.test(read(file)))).toEqual([]);
   });
 
-  it("has the licence of everything the command line bundles", () => {
+  it("needs no package beside it", () => {
+    expect(manifest.dependencies).toBeUndefined();
+    const outside = ["index.js", "node/index.js"].flatMap((file) => imported(read(`dist/${file}`)));
+    expect(outside).toEqual([]);
+  });
+
+  // What a page loads, in bytes, minified and compressed.
+  it.each([
+    ["read and write", "read, write, memorySource, collect, NO_EDITS", 25_000],
+    ["plan and write", "read, write, memorySource, collect, plan, modelFacts", 150_000],
+    [
+      "everything with proof and run",
+      "read, write, memorySource, collect, plan, prove, verifyModels, createSession, generateInputs",
+      200_000,
+    ],
+  ])("is small in a page: %s", async (_what, names, bound) => {
+    const { outputFiles } = await build({
+      stdin: { contents: `export { ${names} } from "./dist/index.js";`, resolveDir: root },
+      ...{ bundle: true, minify: true, format: "esm", platform: "browser", write: false },
+    });
+    expect(gzipSync(outputFiles[0].contents, { level: 9 }).length).toBeLessThanOrEqual(bound);
+  });
+
+  it("has the licence of everything that is bundled", () => {
     const notices = read("dist/third-party-licenses.txt");
-    for (const name of ["yargs", "markdown-table", "protobufjs"]) expect(notices).toContain(`${name} `);
+    for (const name of ["yargs", "markdown-table", "protobufjs", "fflate"]) expect(notices).toContain(`${name} `);
     for (const block of notices.split("-".repeat(72))) expect(block.trim().split("\n").length).toBeGreaterThan(5);
   });
 });

@@ -79,13 +79,29 @@ function positions(kernel: readonly number[]): number[][] {
   return list;
 }
 
+/** [matrix, taps] → one matrix per tap. `w` may be handed on. */
+function byTap(w: Float64Array, taps: number): Float64Array[] {
+  if (taps === 1) return [w];
+  const out = Array.from({ length: taps }, () => new Float64Array(w.length / taps));
+  for (let tap = 0; tap < taps; tap++) {
+    const to = out[tap];
+    for (let m = 0, k = tap; m < to.length; m++, k += taps) to[m] = w[k];
+  }
+  return out;
+}
+
+/** In place. */
+function absolute(x: Float64Array): Float64Array {
+  for (let i = 0; i < x.length; i++) x[i] = Math.abs(x[i]);
+  return x;
+}
+
 /** A convolution. */
 export function convolution(spec: ConvSpec): LinearMap {
   const [outputs, inner, ...kernel] = spec.dims;
   const n = kernel.length;
   const taps = positions(kernel);
-  const split = (w: Float64Array): Float64Array[] =>
-    taps.map((_, tap) => Float64Array.from({ length: outputs * inner }, (_, m) => w[m * taps.length + tap]));
+  const split = (w: Float64Array): Float64Array[] => byTap(w, taps.length);
   return {
     inputs: inner * spec.groups,
     outputs,
@@ -96,7 +112,7 @@ export function convolution(spec: ConvSpec): LinearMap {
     cost: outputs * inner * taps.length,
     biased: spec.bias !== undefined,
     matrices: () => split(spec.weights()),
-    magnitudes: () => split(spec.weights().map(Math.abs)),
+    magnitudes: () => split(spec.weights()).map(absolute),
     bias: () => spec.bias?.() ?? new Float64Array(outputs),
     biasMagnitude: () => spec.bias?.().map(Math.abs) ?? new Float64Array(outputs),
   };
@@ -126,16 +142,20 @@ export function linearLayer(
 /** s ⊙ map + t, per output channel. */
 export function affine(m: LinearMap, s: Float64Array, t: Float64Array): LinearMap {
   const inner = m.inputs / m.groups;
-  const scaled = (list: Float64Array[], factor: (o: number) => number): Float64Array[] => {
-    for (const matrix of list)
-      for (let o = 0, k = 0; o < m.outputs; o++) for (let i = 0; i < inner; i++) matrix[k++] *= factor(o);
+  const scaled = (list: Float64Array[], factors: Float64Array): Float64Array[] => {
+    for (const matrix of list) {
+      for (let o = 0, k = 0; o < m.outputs; o++) {
+        const factor = factors[o];
+        for (const end = k + inner; k < end; k++) matrix[k] *= factor;
+      }
+    }
     return list;
   };
   return {
     ...m,
     biased: m.biased || t.some((v) => v !== 0),
-    matrices: () => scaled(m.matrices(), (o) => s[o]),
-    magnitudes: () => scaled(m.magnitudes(), (o) => Math.abs(s[o])),
+    matrices: () => scaled(m.matrices(), s),
+    magnitudes: () => scaled(m.magnitudes(), s.map(Math.abs)),
     bias: () => m.bias().map((b, o) => s[o] * b + t[o]),
     biasMagnitude: () => m.biasMagnitude().map((b, o) => Math.abs(s[o]) * b + Math.abs(t[o])),
   };
@@ -143,19 +163,25 @@ export function affine(m: LinearMap, s: Float64Array, t: Float64Array): LinearMa
 
 const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
-/** The matrices of a map for fewer, larger groups: blocks on the diagonal, zeros elsewhere. */
-function regroup(list: Float64Array[], m: LinearMap, groups: number): Float64Array[] {
-  if (groups === m.groups) return list;
-  const [inner, wide] = [m.inputs / m.groups, m.inputs / groups];
-  return list.map((matrix) => {
-    const out = new Float64Array(m.outputs * wide);
-    for (let o = 0; o < m.outputs; o++) {
-      const first = Math.floor(o / (m.outputs / m.groups)) * inner;
-      const base = Math.floor(o / (m.outputs / groups)) * wide;
-      out.set(matrix.subarray(o * inner, (o + 1) * inner), o * wide + first - base);
-    }
-    return out;
-  });
+/**
+ * Adds factor times a matrix of a map to one for fewer, larger groups, [O, I/groups]: blocks on the diagonal. Rows stand `step`
+ * apart, from `from` on.
+ */
+function addBlocks(
+  to: Float64Array,
+  matrix: Float64Array,
+  m: LinearMap,
+  groups: number,
+  factor = 1,
+  from = 0,
+  step = m.inputs / groups,
+): void {
+  const inner = m.inputs / m.groups;
+  const [mine, theirs] = [m.outputs / m.groups, m.outputs / groups];
+  for (let o = 0, k = 0; o < m.outputs; o++) {
+    const first = Math.floor(o / mine) * inner - Math.floor(o / theirs) * (m.inputs / groups);
+    for (let at = from + o * step + first, end = at + inner; at < end; at++, k++) to[at] += factor * matrix[k];
+  }
 }
 
 /** Offsets without repetition, and for each of the list its place among them. */
@@ -183,12 +209,18 @@ export function add(a: LinearMap, b: LinearMap, sign = 1): LinearMap | Misfit {
   const groups = gcd(a.groups, b.groups);
   const { offsets, slots } = distinct([...a.offsets, ...b.offsets]);
   const total = (p: Float64Array[], q: Float64Array[], factor: number): Float64Array[] => {
-    const out = offsets.map(() => new Float64Array((a.outputs * a.inputs) / groups));
-    for (const [tap, matrix] of [...regroup(p, a, groups), ...regroup(q, b, groups)].entries()) {
-      const [to, f] = [out[slots[tap]], tap < p.length ? 1 : factor];
-      for (let i = 0; i < to.length; i++) to[i] += f * matrix[i];
+    const out = new Array<Float64Array | undefined>(offsets.length);
+    for (const [tap, matrix] of [...p, ...q].entries()) {
+      const [map, f] = tap < p.length ? [a, 1] : [b, factor];
+      const slot = slots[tap];
+      // A matrix that is laid out like the sum becomes its first part.
+      if (out[slot] === undefined && f === 1 && map.groups === groups) out[slot] = matrix;
+      else {
+        out[slot] ??= new Float64Array((a.outputs * a.inputs) / groups);
+        addBlocks(out[slot], matrix, map, groups, f);
+      }
     }
-    return out;
+    return out as Float64Array[];
   };
   return {
     ...a,
@@ -222,14 +254,15 @@ function multiply(
   groups: number,
 ): void {
   const [mid, narrow, wide] = [outer.inputs / outer.groups, inner.inputs / inner.groups, inner.inputs / groups];
+  const [far, near, common] = [outer.outputs / outer.groups, inner.outputs / inner.groups, outer.outputs / groups];
   for (let o = 0; o < outer.outputs; o++) {
-    const first = Math.floor(o / (outer.outputs / outer.groups)) * mid;
-    const base = (o - Math.floor(o / (outer.outputs / groups))) * wide;
+    const first = Math.floor(o / far) * mid;
+    const base = (o - Math.floor(o / common)) * wide;
     for (let c = 0; c < mid; c++) {
       const factor = m2[o * mid + c];
       if (factor === 0) continue;
-      const at = base + Math.floor((first + c) / (inner.outputs / inner.groups)) * narrow;
-      for (let i = 0; i < narrow; i++) to[at + i] += factor * m1[(first + c) * narrow + i];
+      let at = base + Math.floor((first + c) / near) * narrow;
+      for (let k = (first + c) * narrow, end = k + narrow; k < end; k++, at++) to[at] += factor * m1[k];
     }
   }
 }
@@ -376,9 +409,9 @@ export function rowsOver(m: LinearMap, { groups, offsets }: Layout, matrices = m
   const inner = m.inputs / groups;
   const out = new Float64Array(m.outputs * offsets.length * inner);
   const at = new Map(offsets.map((offset, i) => [String(offset), i]));
-  for (const [tap, matrix] of regroup(matrices, m, groups).entries()) {
+  for (const [tap, matrix] of matrices.entries()) {
     const slot = at.get(String(m.offsets[tap])) as number;
-    for (let o = 0; o < m.outputs; o++) out.set(matrix.subarray(o * inner, (o + 1) * inner), (o * offsets.length + slot) * inner);
+    addBlocks(out, matrix, m, groups, 1, slot * inner, offsets.length * inner);
   }
   return out;
 }

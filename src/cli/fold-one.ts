@@ -1,6 +1,7 @@
 /** One model: read, plan, write to a temporary file, read that back, prove it, and only then give it its name. */
 import type { Gauges } from "../affine/gauge.ts";
 import { LateRefusal, type PlanData, plan, suspects } from "../fold/index.ts";
+import { peakMemory } from "../node/peak.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { type OutputFacts, type Report, report, type Timings } from "../report/report.ts";
@@ -132,7 +133,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     progress.end();
     const { verdict, proofMs, runMs } = judged;
     const timings: Timings = { readMs, planMs, proofMs, runMs, writeMs };
-    const peakMemoryBytes = process.resourceUsage().maxRSS * 1024;
+    const peakMemoryBytes = peakMemory();
     const written = output && hash ? await hashedOutput(output) : output;
     const whole = report({ input: facts, output: written, plan: data, verdict, runtime, timings, peakMemoryBytes });
     const keptNorms = data.kept.some((entry) => entry.kind === "batch-normalization");

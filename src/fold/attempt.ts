@@ -5,6 +5,7 @@
  */
 import { every, map, times } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
@@ -127,11 +128,12 @@ export class Attempts {
               shift,
               map(scale, (v) => 1 / v),
             );
-      const gamma = this.draft.constants.param(node.inputs[1]);
-      if (isRefused(gamma) || !left.data.every(Number.isFinite))
-        return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
+      if (!left.data.every(Number.isFinite)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
+      // The parameters may be of another type than the data (from opset 15 on); the operands of an Add may not.
+      const dtype = dtypeOf(this.draft.facts.of(node.inputs[0]).dtype);
+      if (dtype === undefined || !isStorageFloat(dtype)) return refuse("shape-unknown", "has an input of unknown element type");
       const constant = trimmed(
-        fresh(gamma.dtype, left.dims, () => left.data.slice()),
+        fresh(dtype, left.dims, () => left.data.slice()),
         1,
       );
       this.draft.set(node, { ...this.draft.state(node), opType: "Add", params: new Map([[1, constant]]) });

@@ -1,6 +1,6 @@
 /** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
 import { map, simplify } from "../affine/spread.ts";
-import { isRefused, type Refused } from "../rules/types.ts";
+import { isRefused, type Refused, refuse } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
 
@@ -8,6 +8,7 @@ import type { Draft } from "./draft.ts";
 export function currentMap(found: Candidate, draft: Draft): Candidate | Refused {
   const state = draft.state(found.node);
   if (state.params.size === 0) return found;
+  if (state.grown === true) return refuse("broadcast-grows", "broadcasts its input along a map that has gone into its constant");
   const at = draft.at(found.node);
   const numbers: Float64Array[] = [];
   if (found.kind === "batch-normalization") {

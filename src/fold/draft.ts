@@ -6,7 +6,9 @@ import { composeGauges, type Gauge, invertGauge } from "../affine/gauge.ts";
 import { floatAttr, intAttr, intsAttr, stringAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import { type NodeState, type Param, type Refused, type RuleNode, refuse } from "../rules/types.ts";
+import { dtypeInfo, dtypeOf } from "../onnx/dtype.ts";
+import { asFloat64 } from "../onnx/tensor.ts";
+import { type Codes, type NodeState, type Param, type Refused, type RuleNode, refuse } from "../rules/types.ts";
 import type { Constants } from "./constants.ts";
 
 /** A change, with what was there before it. */
@@ -126,9 +128,20 @@ class DraftNode implements RuleNode {
     return this.draft.constants.param(this.node.inputs[i], true);
   }
 
+  codes(i: number): Codes | undefined {
+    const changed = this.state.codes?.get(i);
+    const value = this.node.inputs[i];
+    if (changed !== undefined || value === undefined || !this.draft.constants.has(value)) return changed;
+    const { dtype: code, shape } = this.facts.of(value);
+    const dtype = dtypeOf(code);
+    const dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
+    if (dtype === undefined || dims === undefined || dtypeInfo(dtype).bits > 16) return undefined;
+    return { dtype, dims, source: value, values: () => asFloat64(this.draft.constants.tensor(value)) };
+  }
+
   has(i: number): boolean {
     if (this.state.dropped?.includes(i)) return false;
-    return this.node.inputs[i] !== undefined || this.state.params.has(i);
+    return this.node.inputs[i] !== undefined || this.state.params.has(i) || this.state.codes?.has(i) === true;
   }
 
   isConstant(i: number): boolean {

@@ -59,6 +59,8 @@ export class Ledger {
       value.release();
       this.orphans.push(value);
     }
+    // The constant it adds is new: an operand all the same, which whatever crosses the Add has to change.
+    node.inputs.push(undefined);
   }
 
   /** Operators handed on what they had absorbed: `next` says where it is now, the operator itself included if it kept a part. */

@@ -6,9 +6,10 @@
  */
 import { FreshNames } from "../graph/fresh-names.ts";
 import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
+import type { Values } from "../onnx/payload.ts";
 import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from "../onnx/records.ts";
 import type { AttributeValue, ModelEdits, NodeRewrite } from "../onnx/write.ts";
-import type { NodeState, Param } from "../rules/types.ts";
+import type { Codes, NodeState, Param } from "../rules/types.ts";
 import type { PlanDraft } from "./plan.ts";
 import { guarded } from "./range.ts";
 import type { TensorChange } from "./types.ts";
@@ -24,6 +25,17 @@ export interface Patch {
 export function patch(plan: PlanDraft): Patch {
   return new Patcher(plan).run();
 }
+
+/** What an operator is given in the place of a constant it had. */
+type Operand = Param | Codes;
+
+const operandsOf = ({ params, codes }: NodeState): [index: number, operand: Operand][] =>
+  [...params, ...(codes ?? [])].sort(([a], [b]) => a - b);
+
+/** The numbers to write: floats are looked at when they are rounded, codes are exact. */
+const valuesOf = (operand: Operand): Values => ("gain" in operand ? guarded(operand) : operand.values);
+
+const nameOf = (operand: Operand): string | undefined => operand.source?.name ?? ("gain" in operand ? operand.name : undefined);
 
 const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord => "initializers" in record;
 const sameDims = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((d, i) => d === b[i]);
@@ -44,7 +56,7 @@ class Patcher {
   private readonly changes = new Map<GraphNode, TensorChange[]>();
   private readonly settledFor = new Map<GraphNode, TensorChange[]>();
   /** New constants by what they hold: one that several operators of a graph were given is written once. */
-  private readonly common = new Map<Param, { readonly scope: Scope; readonly name: string }>();
+  private readonly common = new Map<Operand, { readonly scope: Scope; readonly name: string }>();
   /** How many changed operands derive from each constant. */
   private readonly wanted = new Map<GraphValue, number>();
   private readonly dead = new Set<GraphValue>();
@@ -57,13 +69,18 @@ class Patcher {
   run(): Patch {
     const changed = [...this.plan.draft.changed()].filter(([node]) => !node.removed).sort(([a], [b]) => a.order - b.order);
     for (const [, state] of changed) {
-      for (const { source } of state.params.values())
+      for (const [, { source }] of operandsOf(state))
         if (source !== undefined) this.wanted.set(source, (this.wanted.get(source) ?? 0) + 1);
     }
     for (const [node, state] of changed) this.mark(node, state);
     for (const [value, param] of this.plan.settled) this.settle(value, param);
     this.sweepAll();
-    for (const [node, state] of changed) if (!node.removed) this.constants(node, state);
+    for (const [node, state] of changed) {
+      if (node.removed) continue;
+      this.constants(node, state);
+      // What the file says of its shape is no longer so.
+      if (state.grown === true) for (const value of node.outputs) if (value !== undefined) this.forget(value);
+    }
     for (const node of this.plan.view.nodes) if (!node.removed) this.rewrite(node);
     for (const [node, list] of this.settledFor) this.changes.set(node, [...list, ...(this.changes.get(node) ?? [])]);
     return { edits: this.edits, changes: this.changes };
@@ -71,7 +88,7 @@ class Patcher {
 
   /** Notes which operands will read another constant, so that what they read before can go. */
   private mark(node: GraphNode, state: NodeState): void {
-    for (const [index, param] of state.params) if (!this.isInPlace(node, index, param)) this.operand(node, index, "");
+    for (const [index, operand] of operandsOf(state)) if (!this.isInPlace(node, index, operand)) this.operand(node, index, "");
     for (const index of state.dropped ?? []) this.operand(node, index, "");
   }
 
@@ -104,7 +121,7 @@ class Patcher {
   /** Writes the changed constants of an operator and notes what its operands are called from now on. */
   private constants(node: GraphNode, state: NodeState): void {
     const list: TensorChange[] = [];
-    for (const [index, param] of [...state.params].sort(([a], [b]) => a - b)) {
+    for (const [index, param] of operandsOf(state)) {
       const to = this.replaced.get(node)?.has(index) ? this.writeNew(node, index, param) : this.writeInPlace(param);
       list.push({ from: param.source?.name ?? "", to, dtype: param.dtype, dims: param.dims });
     }
@@ -118,7 +135,7 @@ class Patcher {
   }
 
   /** True when nobody else reads the constant, so that its bytes may change where they stand. */
-  private isInPlace(node: GraphNode, index: number, param: Param): boolean {
+  private isInPlace(node: GraphNode, index: number, param: Operand): boolean {
     const value = param.source;
     if (value === undefined || node.inputs[index] !== value || this.wanted.get(value) !== 1) return false;
     if (value.uses.length !== 1 || value.isOutput || value.isBound || value.isAnnotated) return false;
@@ -126,12 +143,12 @@ class Patcher {
     return tensor !== undefined && (sameDims(tensor.dims, param.dims) || !value.isInput);
   }
 
-  private writeInPlace(param: Param): string {
+  private writeInPlace(param: Operand): string {
     const value = param.source as GraphValue;
     const tensor = this.tensorOf(value) as TensorRecord;
     const resized = !sameDims(tensor.dims, param.dims);
     if (resized) this.forget(value);
-    this.edits.replaceTensors.push({ tensor, ...(resized ? { dims: param.dims } : {}), values: guarded(param) });
+    this.edits.replaceTensors.push({ tensor, ...(resized ? { dims: param.dims } : {}), values: valuesOf(param) });
     return value.name;
   }
 
@@ -142,10 +159,9 @@ class Patcher {
     return producer?.opType === "Constant" && producer.domain === "" ? producer.record.attributes.get("value")?.t : undefined;
   }
 
-  private writeNew(node: GraphNode, index: number, param: Param): string {
+  private writeNew(node: GraphNode, index: number, param: Operand): string {
     const known = this.common.get(param);
-    const name =
-      known?.scope === node.scope ? known.name : this.names.fresh(param.source?.name ?? param.name ?? this.biasName(node));
+    const name = known?.scope === node.scope ? known.name : this.names.fresh(nameOf(param) ?? this.biasName(node));
     this.operand(node, index, name);
     if (known?.name === name) return name;
     this.addConstant(node, name, param);
@@ -165,17 +181,17 @@ class Patcher {
     return `${weight || node.record.name || node.record.outputs[0]}_bias`;
   }
 
-  private addConstant(node: GraphNode, name: string, param: Param): void {
+  private addConstant(node: GraphNode, name: string, param: Operand): void {
     const { record } = node.scope;
     const like = param.source?.initializer;
     if (isGraph(record) && this.plan.view.model.irVersion >= 4) {
       this.edits.addTensors.push({
         graph: record,
-        tensor: { name, dims: param.dims, dtype: param.dtype, ...(like ? { like } : {}), values: guarded(param) },
+        tensor: { name, dims: param.dims, dtype: param.dtype, ...(like ? { like } : {}), values: valuesOf(param) },
       });
       return;
     }
-    const tensor: AttributeValue = { tensor: { dtype: param.dtype, dims: param.dims, values: guarded(param)() } };
+    const tensor: AttributeValue = { tensor: { dtype: param.dtype, dims: param.dims, values: valuesOf(param)() } };
     this.edits.insertNodes.push({
       into: record,
       before: node.record,

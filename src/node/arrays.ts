@@ -14,10 +14,10 @@ import { type DType, dtypeInfo, dtypeOf, isFloat } from "../onnx/dtype.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
 import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
+import { formatNpy, formatNpz, parseNpy, parseNpz } from "../run/npy.ts";
+import { parseValueProto } from "../run/proto-values.ts";
 import { requiredInputs } from "../verify/shapes.ts";
 import { fileError } from "./files.ts";
-import { formatNpy, formatNpz, parseNpy, parseNpz } from "./npy.ts";
-import { parseValueProto } from "./proto-values.ts";
 
 export interface DataSet {
   readonly name: string;

@@ -38,7 +38,7 @@ export function decode(record: TensorRecord, options: DecodeOptions = {}): Tenso
   if (dtype === "string") return { dtype, dims, data: decodeStrings(record, n) };
   const bytes = rawPayload(record, dtype, n);
   try {
-    return { dtype, dims, data: fromRaw(dtype, n, bytes, options.keepStorage ?? false) };
+    return { dtype, dims, data: decodeRaw(dtype, n, bytes, options.keepStorage ?? false) };
   } catch (error) {
     if (error instanceof RangeError) throw tensorError(record, `its ${n} elements do not fit into memory (${error.message})`);
     throw error;
@@ -208,7 +208,8 @@ function typedArray<T>(type: ArrayType<T>, bytes: Uint8Array, own: boolean): T {
   return new type(copy.buffer, 0, copy.byteLength / width);
 }
 
-function fromRaw(dtype: DType, n: number, bytes: Uint8Array, keepStorage: boolean): Tensor["data"] {
+/** `n` numbers from their raw layout. May share memory with `bytes` where that is the whole of its buffer. */
+export function decodeRaw(dtype: DType, n: number, bytes: Uint8Array, keepStorage = false): Tensor["data"] {
   if (dtype === "float32")
     return keepStorage ? typedArray(Float32Array, bytes, true) : new Float64Array(typedArray(Float32Array, bytes, false));
   if (dtype === "complex64") return new Float64Array(typedArray(Float32Array, bytes, false));

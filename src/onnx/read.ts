@@ -14,7 +14,8 @@ import type {
   TypeInfo,
   ValueInfoRecord,
 } from "./records.ts";
-import { FIELD, messageType } from "./schema.ts";
+import { FIELD } from "./schema.ts";
+import * as small from "./small.ts";
 import { explainForeign } from "./sniff.ts";
 import type { ByteSource, ExternalResolver } from "./source.ts";
 import { Cursor, type Frame, rootFrame, type Span } from "./wire.ts";
@@ -71,14 +72,14 @@ class Reader {
     }
   }
 
-  private small<T>(type: string): T {
+  /** The current field as a message that is decoded whole. */
+  private small<T>(what: string, decode: (bytes: Uint8Array) => T): T {
     const { at } = this;
-    const message = messageType(type);
+    const bytes = at.blob();
     try {
-      return message.toObject(message.decode(at.blob()), { longs: Number, arrays: true }) as T;
+      return decode(bytes);
     } catch (error) {
-      if (error instanceof BnfoldError) throw error;
-      throw new BnfoldError("format", `a ${type} cannot be decoded (${(error as Error).message})`, {
+      throw new BnfoldError("format", `a ${what} cannot be decoded (${(error as Error).message})`, {
         file: at.source.name,
         byte: at.tagAt,
       });
@@ -146,8 +147,8 @@ class Reader {
   }
 
   private opset(into: Map<string, number>): void {
-    const entry = this.small<{ domain?: string; version?: number }>("OperatorSetIdProto");
-    into.set(normalDomain(entry.domain ?? ""), entry.version ?? 0);
+    const { domain, version } = this.small("OperatorSetIdProto", small.opset);
+    into.set(normalDomain(domain), version);
   }
 
   private training(frame: Frame, names: Set<string>): void {
@@ -155,8 +156,8 @@ class Reader {
     const F = FIELD.trainingInfo;
     this.each(frame, (field) => {
       if (field === F.initializationBinding || field === F.updateBinding) {
-        const entry = this.small<{ key?: string; value?: string }>("StringStringEntryProto");
-        names.add(entry.key ?? "").add(entry.value ?? "");
+        const { key, value } = this.small("StringStringEntryProto", small.entry);
+        names.add(key).add(value);
       } else if (field === F.algorithm || field === F.initialization) {
         const graph = this.graph(at.frame(frame));
         for (const node of graph.nodes) for (const input of node.inputs) names.add(input);
@@ -272,7 +273,7 @@ class Reader {
       else if (field === F.sparseTensor)
         sparseTensor = this.once(sparseTensor, "the sparse tensor of an attribute", () => this.sparse(at.frame(frame)));
       else if (field === F.sparseTensors) this.sparse(at.frame(frame));
-      else if (field === F.tp) typeProto = typeInfo(this.small("TypeProto"));
+      else if (field === F.tp) typeProto = this.small("TypeProto", small.typeInfo);
     });
     return { frame, name, type, refAttrName, f, i, s, t, g, sparseTensor, typeProto, floats, ints, strings, tensors, graphs };
   }
@@ -322,8 +323,8 @@ class Reader {
           location = at.int();
           break;
         case F.externalData: {
-          const entry = this.small<{ key?: string; value?: string }>("StringStringEntryProto");
-          external.set(entry.key ?? "", entry.value ?? "");
+          const { key, value } = this.small("StringStringEntryProto", small.entry);
+          external.set(key, value);
           break;
         }
         case F.floatData:
@@ -374,54 +375,11 @@ class Reader {
 
   private valueInfo(parent: Frame): ValueInfoRecord {
     const frame = this.at.frame(parent);
-    const info = this.small<{ name?: string; type?: RawType }>("ValueInfoProto");
-    return { frame, name: info.name ?? "", type: typeInfo(info.type) };
+    return { frame, ...this.small("ValueInfoProto", small.valueInfo) };
   }
 
   private annotation(parent: Frame): AnnotationRecord {
     const frame = this.at.frame(parent);
-    const raw = this.small<{ tensorName?: string; quantParameterTensorNames?: { value?: string }[] }>("TensorAnnotation");
-    return {
-      frame,
-      tensorName: raw.tensorName ?? "",
-      parameters: (raw.quantParameterTensorNames ?? []).map((e) => e.value ?? ""),
-    };
+    return { frame, ...this.small("TensorAnnotation", small.annotation) };
   }
-}
-
-interface RawTensorType {
-  elemType?: number;
-  shape?: { dim?: { dimValue?: number; dimParam?: string }[] };
-}
-
-interface RawType {
-  tensorType?: RawTensorType;
-  sparseTensorType?: RawTensorType;
-  sequenceType?: { elemType?: RawType };
-  optionalType?: { elemType?: RawType };
-  mapType?: { keyType?: number; valueType?: RawType };
-  opaqueType?: object;
-}
-
-/**
- * A declared size. A dimension of 0 may be a real empty axis or, from old exporters, "unknown"; the run settles which, so it
- * stays as written. No axis has a negative size: exporters that count sizes as PaddlePaddle does write -1 for "unknown".
- */
-function dimension({ dimValue, dimParam }: { dimValue?: number; dimParam?: string }): number | string | undefined {
-  if (dimValue !== undefined) return dimValue < 0 ? undefined : dimValue;
-  return dimParam === "" ? undefined : dimParam;
-}
-
-function typeInfo(raw: RawType | undefined): TypeInfo {
-  if (raw === undefined) return { kind: "unknown" };
-  const tensor = raw.tensorType ?? raw.sparseTensorType;
-  if (tensor !== undefined) {
-    const shape = tensor.shape?.dim?.map(dimension) ?? (tensor.shape ? [] : undefined);
-    return { kind: raw.tensorType ? "tensor" : "sparse", elemType: tensor.elemType ?? 0, shape };
-  }
-  if (raw.sequenceType) return { kind: "sequence", of: typeInfo(raw.sequenceType.elemType) };
-  if (raw.optionalType) return { kind: "optional", of: typeInfo(raw.optionalType.elemType) };
-  if (raw.mapType) return { kind: "map", elemType: raw.mapType.keyType, of: typeInfo(raw.mapType.valueType) };
-  if (raw.opaqueType) return { kind: "opaque" };
-  return { kind: "unknown" };
 }

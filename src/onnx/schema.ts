@@ -1,60 +1,7 @@
 /**
- * The ONNX schema (IR 14, ONNX 1.23) by field names and numbers. protobufjs reads small messages (types, opset imports,
- * properties) and writes new ones with it; large messages are walked as spans (`read.ts`) and never rebuilt.
+ * The ONNX schema (IR 14, ONNX 1.23): field numbers of the messages that are walked as spans (`read.ts`) and never rebuilt. The
+ * small ones that are decoded whole have theirs in `small.ts`.
  */
-import protobuf from "protobufjs/light.js";
-
-type FieldRow = readonly [name: string, id: number, type: string, rule?: "repeated" | "packed"];
-
-const rows: Record<string, readonly FieldRow[]> = {
-  StringStringEntryProto: [
-    ["key", 1, "string"],
-    ["value", 2, "string"],
-  ],
-  OperatorSetIdProto: [
-    ["domain", 1, "string"],
-    ["version", 2, "int64"],
-  ],
-  Dimension: [
-    ["dimValue", 1, "int64"],
-    ["dimParam", 2, "string"],
-    ["denotation", 3, "string"],
-  ],
-  TensorShapeProto: [["dim", 1, "Dimension", "repeated"]],
-  TensorTypeProto: [
-    ["elemType", 1, "int32"],
-    ["shape", 2, "TensorShapeProto"],
-  ],
-  SequenceTypeProto: [["elemType", 1, "TypeProto"]],
-  MapTypeProto: [
-    ["keyType", 1, "int32"],
-    ["valueType", 2, "TypeProto"],
-  ],
-  OptionalTypeProto: [["elemType", 1, "TypeProto"]],
-  OpaqueTypeProto: [
-    ["domain", 1, "string"],
-    ["name", 2, "string"],
-  ],
-  TypeProto: [
-    ["tensorType", 1, "TensorTypeProto"],
-    ["sequenceType", 4, "SequenceTypeProto"],
-    ["mapType", 5, "MapTypeProto"],
-    ["optionalType", 9, "OptionalTypeProto"],
-    ["sparseTensorType", 8, "TensorTypeProto"],
-    ["opaqueType", 7, "OpaqueTypeProto"],
-    ["denotation", 6, "string"],
-  ],
-  ValueInfoProto: [
-    ["name", 1, "string"],
-    ["type", 2, "TypeProto"],
-    ["docString", 3, "string"],
-    ["metadataProps", 4, "StringStringEntryProto", "repeated"],
-  ],
-  TensorAnnotation: [
-    ["tensorName", 1, "string"],
-    ["quantParameterTensorNames", 2, "StringStringEntryProto", "repeated"],
-  ],
-};
 
 /** Field numbers of the messages that are walked as spans. */
 export const FIELD = {
@@ -168,22 +115,3 @@ export const ATTRIBUTE_TYPE = {
   typeProto: 13,
   typeProtos: 14,
 } as const;
-
-function build(): protobuf.Namespace {
-  const root = new protobuf.Root().define("onnx");
-  for (const [name, fields] of Object.entries(rows)) {
-    const type = new protobuf.Type(name);
-    for (const [field, id, of, rule] of fields)
-      type.add(new protobuf.Field(field, id, of, rule === undefined ? undefined : "repeated"));
-    root.add(type);
-  }
-  return root;
-}
-
-let namespace: protobuf.Namespace | undefined;
-
-/** A small ONNX message type, by name. */
-export function messageType(name: string): protobuf.Type {
-  namespace ??= build();
-  return namespace.lookupType(name);
-}

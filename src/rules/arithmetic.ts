@@ -4,12 +4,15 @@
  *   x · c, x / c          scale: into c;               shift: t/c and on (back, c ≠ 0), t·c and on (forward)
  *   Mean                  as Sum; a shift of one of n operands counts 1/n, and constants keep out of it
  *   x + z, x − z, Sum     back: s to every operand, t to one of them; forward: equal s in all, t's add up
- *   x · z, x / z          back: s to one operand; a shift never passes
+ *   x · z, x / z          back: s to one operand, where its axes allow; a shift never passes
+ *                         an operand smaller than s, such as the one scale of a dynamically quantised layer, grows to the size
+ *                         of s where a product with a constant makes it: (x · c) becomes x · (c ⊙ s)
  *   c / x                 scale: into c (back c·s, forward c/s, s ≠ 0); a shift never passes
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
  * ONNX 7, 13, 14; before 7 broadcasting was an attribute, so those versions are left alone unless shapes are equal.
  */
 import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times } from "../affine/spread.ts";
+import type { Shape } from "../graph/dims.ts";
 import { leading, scaled, shifted, trimmed } from "./params.ts";
 import {
   absorb,
@@ -170,16 +173,49 @@ function productBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): 
     if (isRefused(c)) return c;
     if (divide && i === 1 && !nonZero(s))
       return refuse("sign-blocks", "divides by a constant that a gain of zero would make infinite");
-    return absorb(back(at, i, scaled(c, divide && i === 1 ? invert(s) : s), (at.param(i) as Param).dims));
+    const taken = back(at, i, scaled(c, divide && i === 1 ? invert(s) : s), (at.param(i) as Param).dims);
+    return absorb(outgrows(at, s) ? { ...taken, grown: true } : taken);
   }
-  const steps: Step[] = [];
-  for (let k = 0; k < at.node.inputs.length; k++) {
-    if (!fits(at, k, s) || (divide && k === 1)) continue;
-    const list = new Array<Spread | undefined>(k + 1).fill(undefined);
-    list[k] = s;
-    steps.push({ pass: list });
+  const state = outgrows(at, s) ? { ...at.state, grown: true } : undefined;
+  const [steps, growing]: [Step[], Step[]] = [[], []];
+  for (let k = 0; k < (divide ? 1 : at.node.inputs.length); k++) {
+    const own = shortened(s, at.inShape(k)?.length);
+    const pass = new Array<Spread | undefined>(k + 1).fill(undefined).with(k, own);
+    if (fits(at, k, own)) steps.push({ pass, state });
+    else if (grows(at, k, own)) growing.push({ pass, state });
   }
-  return steps.length > 0 ? steps : misfit(at, 0);
+  return steps.length + growing.length > 0 ? [...steps, ...growing] : misfit(at, 0);
+}
+
+/** The map over `rank` axes, as far as those before them have one number. */
+function shortened(s: Spread, rank = s.dims.length): Spread {
+  let dims = s.dims;
+  while (dims.length > rank && dims[0] === 1) dims = dims.slice(1);
+  return dims === s.dims ? s : { dims, data: s.data };
+}
+
+/** True when a result that takes the map has more elements than it had. */
+function outgrows(at: RuleNode, s: Spread): boolean {
+  const shape = at.outShape(0);
+  return shape !== undefined && (s.dims.length > shape.length || !coversAll(shape, s));
+}
+
+const coversAll = (shape: Shape, s: Spread): boolean =>
+  s.dims.every((d, i) => d === 1 || shape[shape.length - s.dims.length + i] === d);
+
+/** True when operand `k` is smaller than the map and a product that can become as large as the map, and no larger, makes it. */
+function grows(at: RuleNode, k: number, s: Spread): boolean {
+  const [shape, producer] = [at.inShape(k), at.node.inputs[k]?.producer];
+  if (shape === undefined || producer?.domain !== "" || !["Mul", "Div"].includes(producer.opType) || producer.version < 7)
+    return false;
+  const rank = Math.max(shape.length, s.dims.length);
+  let size = 1;
+  for (let i = 1; i <= rank; i++) {
+    const [d, own] = [s.dims[s.dims.length - i] ?? 1, shape[shape.length - i] ?? 1];
+    if (typeof own !== "number" || (own !== 1 && d !== 1 && own !== d)) return false;
+    size *= Math.max(d, own);
+  }
+  return size === s.data.length;
 }
 
 function productBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {

@@ -11,7 +11,7 @@ import type { RefusalCode } from "../diag/codes.ts";
 import type { Shape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import type { StorageFloat } from "../onnx/dtype.ts";
+import type { DType, StorageFloat } from "../onnx/dtype.ts";
 
 export type Kind = "scale" | "shift";
 
@@ -32,6 +32,15 @@ export interface Param {
   readonly mixed: boolean;
 }
 
+/** A constant operand of whole numbers (or of floats narrower than any storage type), which a fold changes exactly or not at all. */
+export interface Codes {
+  readonly dtype: DType;
+  readonly dims: readonly number[];
+  readonly source: GraphValue | undefined;
+  /** The numbers; not to be overwritten. */
+  values(): Float64Array;
+}
+
 /** An operator as the plan has it so far. */
 export interface NodeState {
   readonly opType: string;
@@ -39,10 +48,14 @@ export interface NodeState {
   readonly mirrored?: boolean;
   /** Changed constant operands by input position. */
   readonly params: ReadonlyMap<number, Param>;
+  /** Changed operands that hold codes, by input position. */
+  readonly codes?: ReadonlyMap<number, Codes>;
   /** Changed attributes: a number is written with the type the attribute has in the specification. */
   readonly attributes: Readonly<Record<string, AttributeChange>>;
   /** A constant Add that follows the operator: the bias of a MatMul. */
   readonly bias: Param | undefined;
+  /** True where the result has more elements than before, which its readers broadcast no longer. */
+  readonly grown?: boolean;
   /** Optional operands the operator no longer has. */
   readonly dropped?: readonly number[];
 }
@@ -87,6 +100,8 @@ export interface RuleNode {
   param(i: number): Param | Refused;
   /** The constant at input `i` as the file has it, to be read only: also one that a DequantizeLinear makes. */
   stored(i: number): Param | Refused;
+  /** The codes at input `i`, as changed so far; undefined when they are not constant. */
+  codes(i: number): Codes | undefined;
   /** True when input `i` is present. */
   has(i: number): boolean;
   isConstant(i: number): boolean;
@@ -140,11 +155,18 @@ export const withParam = (state: NodeState, index: number, param: Param): NodeSt
   ...(state.dropped?.includes(index) ? { dropped: state.dropped.filter((i) => i !== index) } : {}),
 });
 
+/** The state with a changed operand of codes. */
+export const withCodes = (state: NodeState, index: number, codes: Codes): NodeState => ({
+  ...state,
+  codes: new Map(state.codes).set(index, codes),
+});
+
 /** The state without an optional operand. */
 export function withoutParam(state: NodeState, index: number): NodeState {
-  const params = new Map(state.params);
+  const [params, codes] = [new Map(state.params), new Map(state.codes)];
   params.delete(index);
-  return { ...state, params, dropped: [...(state.dropped ?? []).filter((i) => i !== index), index] };
+  codes.delete(index);
+  return { ...state, params, codes, dropped: [...(state.dropped ?? []).filter((i) => i !== index), index] };
 }
 
 export const withAttribute = (state: NodeState, name: string, change: AttributeChange): NodeState => ({

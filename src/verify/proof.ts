@@ -33,7 +33,9 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const { gauges } = options;
   if (gauges !== undefined && gauges.size > 0) {
-    const proof = new Prover(sideOf(x), sideOf(y), tolerance, false, (classes) => certify(classes, gauges)).walk();
+    const proof = new Prover(sideOf(x, tolerance.foreign), sideOf(y, tolerance.foreign), tolerance, false, (classes) =>
+      certify(classes, gauges),
+    ).walk();
     if (proof.outcome === "equal") return proof;
   }
   const tried: Prover[] = [];
@@ -57,13 +59,14 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
   const forms = () => [normalForm(a), normalForm(b)] as const;
-  const rewritten = (p: Model, q: Model) => new Prover(sideOf(p), sideOf(q), tolerance, true, foresee);
+  const rewritten = (p: Model, q: Model) =>
+    new Prover(sideOf(p, tolerance.foreign), sideOf(q, tolerance.foreign), tolerance, true, foresee);
   const added = newTypes(a, b);
   // Only what brings operators that the first file has not can look closer in another form.
   let normal = added === 0 ? undefined : forms();
   const early = normal !== undefined && newTypes(...normal) < added;
   if (normal !== undefined && early) yield rewritten(...normal);
-  const sides = [sideOf(a), sideOf(b)] as const;
+  const sides = [sideOf(a, tolerance.foreign), sideOf(b, tolerance.foreign)] as const;
   yield new Prover(...sides, tolerance);
   yield new Prover(...sides, tolerance, false, foresee);
   if (early) return;

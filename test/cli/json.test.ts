@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { formatNpy } from "../../src/node/npy.ts";
+import { formatNpy } from "../../src/run/npy.ts";
 import { f, node } from "../helpers/build.ts";
 import { expectValid, type validators } from "../report/schema.ts";
 import { numbers, twoLayers } from "../train/nets.ts";

@@ -2,8 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { saveNpy } from "../../src/node/arrays.ts";
-import { parseNpy, parseNpz } from "../../src/node/npy.ts";
 import type { Tensor } from "../../src/onnx/tensor.ts";
+import { parseNpy, parseNpz } from "../../src/run/npy.ts";
 import { float32, modelBytes, node } from "../helpers/build.ts";
 import { bnfold, convNet, folder, writeModel } from "./bnfold.ts";
 

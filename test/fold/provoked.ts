@@ -285,16 +285,15 @@ export const provoked: readonly Provoked[] = [
   },
   {
     code: "quantized",
-    model: "Conv with a dequantized weight that has a zero point, a gain per channel",
-    spec: net([node("DequantizeLinear", ["q", "step", "zero"], ["w"]), conv("x", "c"), node("Mul", ["c", "k"], ["y"])], {
+    model: "Conv with a dequantized weight that has a scale per input channel, a gain per output channel",
+    spec: net([node("DequantizeLinear", ["q", "step"], ["w"]), conv("x", "c"), node("Mul", ["c", "k"], ["y"])], {
       q: { dtype: "int8", dims: [C, C, 1, 1], values: [1, 2, 3, 4] },
-      step: floats([0.5], []),
-      zero: { dtype: "int8", dims: [], values: [3] },
+      step: floats([0.5, 0.25]),
       k: floats([2, 0.5], [C, 1, 1]),
     }),
     blocker: "w",
     message:
-      'Mul "y": backward, DequantizeLinear "w" has one zero point for the whole weight, which is not zero; forward, it makes "y", which is an output of its graph.',
+      'Mul "y": backward, DequantizeLinear "w" has a scale per index of axis 1, but the map lies on axis 0; forward, it makes "y", which is an output of its graph.',
   },
   {
     code: "quantized",

@@ -94,13 +94,15 @@ function check(seed: number, tally: Record<string, number>, options: PlanOptions
   return problems.map((p) => `seed ${seed} (${dtype}): ${p}\n${decisions(data).join("\n")}\n${show(spec)}`);
 }
 
-const WAYS: readonly [name: string, PlanOptions, share: number][] = [
-  ["by default", {}, 1],
-  ["with a Relu that may become a Max", { reluToMax: true }, 0.5],
+/** `open`: the part that may stay not decided. */
+const WAYS: readonly [name: string, PlanOptions, share: number, open: number][] = [
+  ["by default", {}, 1, 0.01],
+  ["with a Relu that may become a Max", { reluToMax: true }, 0.5, 0.01],
+  ["with normalizations that may become Adds", { partial: true }, 0.3, 0.02],
 ];
 
 describe("random graphs", () => {
-  it.each(WAYS)("hold every law, %s", { timeout: 600_000 + count * 500 }, (_name, options, share) => {
+  it.each(WAYS)("hold every law, %s", { timeout: 600_000 + count * 500 }, (_name, options, share, open) => {
     const some = Math.ceil(count * share);
     const tally: Record<string, number> = {};
     const problems: string[] = [];
@@ -120,7 +122,7 @@ describe("random graphs", () => {
     // A right fold is never called different. What the proof cannot follow is rare; what a second run finds, rarer.
     const { "not-decided": undecided = 0, different = 0, more = 0 } = tally;
     expect(different).toBe(0);
-    expect(undecided).toBeLessThanOrEqual(Math.max(5, some / 100));
+    expect(undecided).toBeLessThanOrEqual(Math.max(5, some * open));
     expect(more).toBeLessThanOrEqual(Math.max(2, some / 1000));
     expect(tally.folds).toBeGreaterThan(some / 2);
   });

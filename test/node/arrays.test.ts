@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { zipSync } from "fflate";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadInputs, saveNpy } from "../../src/node/arrays.ts";
-import { formatNpy, parseNpy, parseNpz } from "../../src/node/npy.ts";
-import { parseTensorProto, parseValueProto } from "../../src/node/proto-values.ts";
 import { type Tensor, tensor } from "../../src/onnx/tensor.ts";
+import { formatNpy, parseNpy, parseNpz } from "../../src/run/npy.ts";
+import { parseTensorProto, parseValueProto } from "../../src/run/proto-values.ts";
 import { bytesField, float32, int64, intField, model, node, tensorProto, type ValueSpec } from "../helpers/build.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bnfold-arrays-"));

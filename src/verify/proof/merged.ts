@@ -56,6 +56,9 @@ export function leadsOn(side: Side, node: GraphNode): boolean {
   return reader.scope === node.scope && isLinear(side, reader);
 }
 
+/** Conv, MatMul, Gemm. */
+export const isLayer = ({ domain, opType }: GraphNode): boolean => domain === "" && ["Conv", "MatMul", "Gemm"].includes(opType);
+
 const isLinear = (side: Side, node: GraphNode): boolean =>
   (node.domain === "" && LINEAR.has(node.opType)) || affineOf(side, node) !== undefined;
 
@@ -237,11 +240,15 @@ function laidOut(maps: Maps, { axes, layer, node, foreign }: Place, b: Side, val
   const biased = second.some((map) => map.biased);
   // Slack is allowed where noise is: 2⁻⁵⁰ of a coefficient's magnitude, 4·2⁻⁵³ (for files of other tools 4·u) of a bias's.
   const unit = foreign ? STORAGE_FLOATS[w.dtype].unitRoundoff : 2 ** -53;
-  const magnitude = plus(
-    beside(first, layouts, (map) => map.magnitudes()),
-    beside(slack, layouts, (map) => map.magnitudes()),
-    2 ** 50,
-  );
+  let known: Float64Array | undefined;
+  const magnitude = () => {
+    known ??= plus(
+      beside(first, layouts, (map) => map.magnitudes()),
+      beside(slack, layouts, (map) => map.magnitudes()),
+      2 ** 50,
+    );
+    return known;
+  };
   const biasMagnitude = plus(
     summed(first.map((map) => map.biasMagnitude())),
     summed(slack.map((map) => map.biasMagnitude())),
@@ -257,7 +264,11 @@ function laidOut(maps: Maps, { axes, layer, node, foreign }: Place, b: Side, val
 const nameOf = (param: Param | object | undefined): string =>
   param !== undefined && "source" in param ? ((param as Param).source?.name ?? "") : "";
 
-const plus = (a: Float64Array, b: Float64Array, factor: number): Float64Array => a.map((v, i) => v + factor * b[i]);
+/** a + factor·b, in a. */
+function plus(a: Float64Array, b: Float64Array, factor: number): Float64Array {
+  for (let i = 0; i < a.length; i++) a[i] += factor * b[i];
+  return a;
+}
 
 function summed(list: readonly Float64Array[]): Float64Array {
   const out = new Float64Array(list[0].length);

@@ -8,6 +8,7 @@
  *   com.microsoft QuickGelu(x)                            x · Sigmoid(α·x)
  *   ReduceMean over all axes but the first two, kept      GlobalAveragePool
  *   Conv(Pad(x) with zeros)                               Conv(x) with larger pads
+ *   y · (x · c); y · (x / c)                              (y · x) · c; (y · x) / c
  *   Max(x, c); Min(x, c)                                  c + Relu(x − c); c − Relu(c − x)
  *   Gemm(Reshape(x), W, b) of all axes but the last       Reshape(MatMul(x, W) + b)
  *   Reshape of a Reshape; to the shape that is there      one Reshape; x
@@ -223,7 +224,9 @@ const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.doma
 /** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
   const before = node.inputs[0]?.producer;
-  if (node.domain !== "" || node.opType !== "Gemm" || !isReshape(before) || before.scope !== node.scope) return undefined;
+  // Before opset 7 an Add does not broadcast the bias (before 5 no Reshape takes a shape).
+  if (node.domain !== "" || node.opType !== "Gemm" || node.version < 7) return undefined;
+  if (!isReshape(before) || before.scope !== node.scope) return undefined;
   const [x, flat] = [before.inputs[0], node.inputs[0]].map((value) => facts.shape(value));
   const [weight, bias] = [node.inputs[1], node.inputs[2]];
   const matrix = facts.shape(weight);
@@ -285,6 +288,8 @@ const bared: Rewrite = (node, { facts, constants }) => {
   const grouped = GROUPED.has(node.opType);
   if (node.domain !== "" || (!grouped && node.opType !== "LayerNormalization" && node.opType !== "RMSNormalization"))
     return undefined;
+  // Before opset 7 a Mul does not broadcast a gain along its channels (before 5 no Reshape takes a shape).
+  if (node.version < 7) return undefined;
   const [x, gamma, beta] = node.inputs;
   if (gamma === undefined || !constants.has(gamma) || (beta !== undefined && !constants.has(beta))) return undefined;
   const all = (value: GraphValue, number: number) => asFloat64(constants.tensor(value)).every((v) => v === number);
@@ -325,7 +330,28 @@ const bared: Rewrite = (node, { facts, constants }) => {
   return parts;
 };
 
+/** A constant factor inside a product goes last, so that what it scales is the whole product, however small it was. */
+const factored: Rewrite = (node, { constants }) => {
+  if (node.domain !== "" || node.opType !== "Mul" || node.version < 7 || node.inputs.length !== 2) return undefined;
+  if (node.inputs.some((value) => value === undefined || constants.has(value))) return undefined;
+  for (const k of [0, 1]) {
+    const within = node.inputs[k]?.producer;
+    if (within?.domain !== "" || !["Mul", "Div"].includes(within.opType) || within.version < 7 || within.scope !== node.scope)
+      continue;
+    const at = within.inputs.findIndex((value) => value !== undefined && constants.has(value));
+    if (at < 0 || (within.opType === "Div" && at === 0)) continue;
+    const product = inner(node, "product");
+    const [factor, other] = [within.record.inputs[at], within.record.inputs[1 - at]];
+    return [
+      make(node, "Mul", [node.record.inputs[1 - k], other], product),
+      make(node, within.opType, [product, factor], outputOf(node)),
+    ];
+  }
+  return undefined;
+};
+
 const REWRITES: readonly Rewrite[] = [
+  factored,
   bared,
   plain,
   hardSwish,

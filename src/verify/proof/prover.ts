@@ -8,6 +8,7 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
+import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
@@ -18,7 +19,7 @@ import { type Claim, Effects, madeBy } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
-import { leadsOn, mergedPair } from "./merged.ts";
+import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type Relation, relative } from "./relation.ts";
 
@@ -67,9 +68,23 @@ export class Prover {
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
     for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    this.types();
     this.resume([...this.postponed]);
     this.outputs();
     return this.proof(this.regions());
+  }
+
+  /** Operators of the second file whose operands do not go together compute nothing, where all of the first file's do. */
+  private types(): void {
+    if (this.a.view.nodes.some((node) => typeClash(node, this.a.facts) !== undefined)) return;
+    for (const node of this.b.view.nodes) {
+      const clash = typeClash(node, this.b.facts);
+      if (clash === undefined) continue;
+      const reason = `${node.label} has operands of ${clash.join(" and ")}, which ONNX does not allow: no runtime takes the file`;
+      const name = node.record.name || node.record.outputs[0];
+      const value = node.outputs[0]?.name ?? "";
+      this.faces.push({ outcome: "different", nodes: [name], value, worstHalfUlps: 0, coefficients: 0, reason });
+    }
   }
 
   private regions(): RegionProof[] {
@@ -217,12 +232,15 @@ export class Prover {
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
-      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
+      const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
+      this.related.set(out, relation);
+      if (found.worst > 0) this.note(node, "equal", found);
       return true;
     }
-    const single = this.counterpart(node);
+    const early = this.standsForSum(node) ? this.region(node) : undefined;
+    const single = early?.ok === true ? early : this.counterpart(node);
     const named = single.ok && this.isNamed(node, single);
-    const region = named ? undefined : this.region(node);
+    const region = early ?? (named ? undefined : this.region(node));
     const outcome = this.better(single, region);
     if (outcome.ok) {
       for (const [i, relation] of outcome.outputs.entries()) {
@@ -322,6 +340,13 @@ export class Prover {
     if (relation.blame !== undefined || memberOf(relation) !== undefined) return relation;
     const blame = node.inputs.map((value) => value && this.related.get(value)?.blame).find((b) => b !== undefined);
     return blame === undefined ? relation : { ...relation, blame };
+  }
+
+  /** True when the first file adds up what this layer computes: branches that became one have no counterpart. */
+  private standsForSum(node: GraphNode): boolean {
+    const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
+    const maker = scope?.values.get(node.outputs[0]?.name ?? "")?.producer;
+    return maker !== undefined && isLayer(node) && ["Add", "Sum", "Sub"].includes(maker.opType) && maker.domain === "";
   }
 
   /** True when the relation found does not contradict the first file's value of the same name. */
