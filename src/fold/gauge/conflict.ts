@@ -1,6 +1,6 @@
 /** Why a node stays when candidates were solved for all at once: what it asks for that others which go contradict. */
 import { stretch } from "../../affine/spread.ts";
-import { type Refused, refuse } from "../../rules/types.ts";
+import { type Kind, type Refused, refuse } from "../../rules/types.ts";
 import type { Candidate } from "../candidates.ts";
 import { nameOf } from "../describe.ts";
 import type { Mover } from "./laws.ts";
@@ -15,6 +15,7 @@ export function contradiction(movers: readonly Mover[], k: number, { core, kind,
   const others = [...core].filter((other) => other !== k).map((other) => movers[other].found);
   const [first] = others;
   if (first === undefined) return undefined;
+  if (kind === "name") return undefined;
   const noun = kind === "scale" ? "gains" : "shifts";
   if (others.length > 1) {
     const named = others.slice(0, NAMED).map(({ node }) => nameOf(node));
@@ -37,7 +38,7 @@ export function contradiction(movers: readonly Mover[], k: number, { core, kind,
 }
 
 /** What a node asks of the value it reads, at one place: the gain s, or the shift below it, t/s. */
-function asked({ scale, shift }: Candidate, kind: Contradiction["kind"], entry: number): number | undefined {
+function asked({ scale, shift }: Candidate, kind: Kind, entry: number): number | undefined {
   const dims = scale.dims.map((d, axis) => Math.max(d, shift.dims[axis]));
   let [s, t] = [scale, shift];
   for (const [axis, d] of dims.entries()) [s, t] = [stretch(s, axis, d), stretch(t, axis, d)];

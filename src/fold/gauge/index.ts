@@ -53,6 +53,8 @@ class Solver {
   private readonly carried: Float64Array;
   private readonly shared: Uint8Array;
   private readonly forbidden = new Map<number, Refused>();
+  /** Of them, those that the guard of digits forbids: what an operator refuses is told better by who tries it alone. */
+  private readonly guarded = new Set<number>();
   private readonly byNode: ReadonlyMap<GraphNode, number>;
 
   constructor(
@@ -109,6 +111,7 @@ class Solver {
       const bits = this.bitsLost(node, gauge.shift);
       if (bits === undefined) continue;
       const because = `would cost ${bits} bits of what else reads "${x.name}"`;
+      this.guarded.add(k);
       stopped.set(k, refuse("storage-precision", because, { value: x, facts: { bits } }));
     }
     return stopped.size === 0 ? undefined : stopped;
@@ -194,7 +197,7 @@ class Solver {
       const refused = contradiction(movers, k, found);
       if (refused !== undefined) stay.set(movers[k].found.node, refused);
     }
-    for (const [k, refused] of this.forbidden) stay.set(movers[k].found.node, refused);
+    for (const k of this.guarded) stay.set(movers[k].found.node, this.forbidden.get(k) as Refused);
     return { folds, conflicts: stay, gauges };
   }
 

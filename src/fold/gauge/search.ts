@@ -7,6 +7,7 @@
 import type { Kind } from "../../rules/types.ts";
 import { hittingSet, packing } from "./cover.ts";
 import type { Mover } from "./laws.ts";
+import { Names } from "./names.ts";
 import { Scales } from "./scales.ts";
 import { Shifts } from "./shifts.ts";
 import type { Network } from "./wires.ts";
@@ -30,7 +31,7 @@ export interface Contradiction {
   /** The candidates that cannot all go. */
   readonly core: Set<number>;
   /** What the last of them asks for in vain, and the place among its demands. */
-  readonly kind: Kind;
+  readonly kind: Kind | "name";
   readonly entry: number;
 }
 
@@ -41,9 +42,12 @@ export interface Costs {
   readonly scale: (x: number) => number;
 }
 
+type Marks = readonly [scales: number, shifts: number, names: number];
+
 export class Search {
   private readonly scales: Scales;
   private readonly shifts: Shifts;
+  private readonly names: Names;
 
   constructor(
     network: Network,
@@ -52,6 +56,7 @@ export class Search {
   ) {
     this.scales = new Scales(network.scales);
     this.shifts = new Shifts(network.shifts, costs.shift);
+    this.names = new Names(movers);
     // With everything at ground all of this holds.
     for (const x of network.zeros) this.shifts.ground(x);
     for (const { x, y, by } of network.ratios) this.scales.join(x, y, by, -1);
@@ -82,13 +87,14 @@ export class Search {
     return found;
   }
 
-  private mark(): readonly [number, number] {
-    return [this.scales.mark(), this.shifts.mark()];
+  private mark(): Marks {
+    return [this.scales.mark(), this.shifts.mark(), this.names.mark()];
   }
 
-  private undo([scales, shifts]: readonly [number, number]): void {
+  private undo([scales, shifts, names]: Marks): void {
     this.scales.undo(scales);
     this.shifts.undo(shifts);
+    this.names.undo(names);
   }
 
   /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
@@ -107,7 +113,10 @@ export class Search {
       this.undo(marks);
       return { core: core.add(k), kind: "shift", entry };
     }
-    return undefined;
+    const core = this.names.join(k);
+    if (core === undefined) return undefined;
+    this.undo(marks);
+    return { core, kind: "name", entry: 0 };
   }
 
   /** Candidates of one component that have to stay. */
