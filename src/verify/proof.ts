@@ -4,6 +4,7 @@
  * maker of the second file says how its values changed (proof/certificate.ts), that is checked first.
  */
 import type { Gauges } from "../affine/gauge.ts";
+import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
@@ -15,6 +16,8 @@ import { Prover } from "./proof/prover.ts";
 import type { Proof } from "./types.ts";
 
 export interface ProveOptions {
+  /** Told of each operator of the second file that was looked at; where a first look does not suffice, the count begins anew. */
+  readonly onProgress?: (done: number, total: number) => void;
   /** True (default) when the second file was made by another tool: coefficients may carry its staged rounding. */
   readonly foreign?: boolean;
   /**
@@ -28,25 +31,31 @@ export interface ProveOptions {
  * Proves or refutes that `b` computes what `a` computes.
  * @throws BnfoldError when a file is broken beyond reading.
  */
-export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
+export const prove = (a: Model, b: Model, options: ProveOptions = {}): Proof => finish(proveSteps(a, b, options));
+
+/** The same in steps. */
+export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Steps<Proof> {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const { gauges } = options;
   if (gauges !== undefined && gauges.size > 0) {
-    const proof = new Prover(sideOf(x, tolerance.foreign), sideOf(y, tolerance.foreign), tolerance, false, (classes) =>
-      certify(classes, gauges),
-    ).walk();
+    const sides = [sideOf(x, tolerance.foreign), sideOf(y, tolerance.foreign)] as const;
+    const look = new Prover(...sides, tolerance, false, (classes) => certify(classes, gauges));
+    yield;
+    const proof = yield* look.walk(options.onProgress);
     if (proof.outcome === "equal") return proof;
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
-    const proof = look.walk();
+    yield;
+    const proof = yield* look.walk(options.onProgress);
     if (proof.outcome === "equal") return proof;
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
   const proofs: { look: Prover; proof: Proof }[] = [];
   for (const look of tried) {
+    yield;
     const proof = look.settled();
     if (proof.outcome === "different") return proof;
     proofs.push({ look, proof });

@@ -8,6 +8,8 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
+
+import type { Steps } from "../../diag/steps.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
@@ -62,12 +64,16 @@ export class Prover {
   }
 
   /** Goes through the second file; nothing that differs is doubted yet. */
-  walk(): Proof {
+  *walk(onProgress?: (done: number, total: number) => void): Steps<Proof> {
     for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
-    for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    for (const [i, node] of nodes.entries()) {
+      onProgress?.(i, nodes.length);
+      yield;
+      if (!this.visit(node)) this.accuse(node);
+    }
     this.types();
     this.resume([...this.postponed]);
     this.outputs();
