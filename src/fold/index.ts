@@ -1,11 +1,12 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
 import type { Gauges } from "../affine/gauge.ts";
+import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { planCalls } from "./calls.ts";
 import { nodeKey } from "./describe.ts";
 import { patch } from "./patch.ts";
-import type { PlanOptions } from "./plan.ts";
+import type { PlanOptions, Start } from "./plan.ts";
 import type { NodeRef, PlanData } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
@@ -21,14 +22,20 @@ export interface FoldResult {
   readonly place: (ref: NodeRef) => NodeRef;
   /** What values of the model were, in terms of what they are in the file that is written: hand it to `prove`. */
   readonly gauges: Gauges;
+  /** The end of the graph the plan began at: planning again with less needs only this one. */
+  readonly from: Start;
 }
 
 /**
  * Plans every fold of a model. Nothing is written and no large payload is read that is not needed to decide.
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
-export function plan(model: Model, options: PlanOptions = {}): FoldResult {
-  const { base, draft, place, told } = planCalls(model, options);
+export const plan = (model: Model, options: PlanOptions = {}): FoldResult => finish(planSteps(model, options));
+
+/** The same in steps. */
+export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
+  const { base, draft, place, told } = yield* planCalls(model, options);
+  yield;
   const { edits, changes } = patch(draft);
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
@@ -40,6 +47,7 @@ export function plan(model: Model, options: PlanOptions = {}): FoldResult {
     edits: base === undefined ? edits : { ...edits, base },
     place,
     gauges: draft.gauges,
+    from: draft.from,
   };
 }
 

@@ -10,11 +10,9 @@ import { ruleOf } from "../../src/rules/index.ts";
 import { isRefused } from "../../src/rules/types.ts";
 import { prove } from "../../src/verify/proof.ts";
 import { type AttributeSpec, f, fs, is, model } from "../helpers/build.ts";
-import { elementwise } from "./laws/elementwise.ts";
+import { subjects as ruled } from "./laws/all.ts";
 import { places, scene, specOf } from "./laws/law.ts";
-import { linear } from "./laws/linear.ts";
 import { mapsOf } from "./laws/maps.ts";
-import { moving } from "./laws/moving.ts";
 import { type Case, labelOf, type Subject, subject, versionsOf, x } from "./laws/subject.ts";
 
 type Row = NonNullable<AttributeDefault["value"]>;
@@ -27,7 +25,7 @@ const others: readonly Subject[] = [
   subject("LRN", [1, 13], { inputs: [x(1, 4, 2, 2)], attributes: { size: 3 } }),
   subject("Softmax", [13], { inputs: [x(2, 4)] }),
 ];
-const subjects: readonly Subject[] = [...linear, ...elementwise, ...moving, ...others];
+const subjects: readonly Subject[] = [...ruled, ...others];
 
 /** Other values of attributes that are text. */
 const TEXTS: Readonly<Record<string, readonly string[]>> = {
