@@ -150,6 +150,7 @@ class Folding {
       run: options.run ?? true,
       foreign: false,
       gauges: this.gauges,
+      assumeConstant: options.assumeConstant,
       storage: true,
       onProgress: (stage, done, total) => {
         if (stage !== "proof" && proving) this.clock.to("proofMs");
