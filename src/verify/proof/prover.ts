@@ -134,17 +134,15 @@ export class Prover {
       if (weighed.outcome === "shown") return regions.map((r) => doubted(r, open.get(r)));
     }
     const hidden = new Set(different.filter((region) => open.get(region)?.outcome !== "made-up-for"));
-    const shown = new Set<RegionProof>();
     for (const [region, claim] of others) {
       const { outcome } = claim === undefined ? UNKNOWN : effects.weigh(claim);
       // After a place that is not decided nobody knows what its operator should be given.
       const certain = !this.uncertain.has(region);
-      if (outcome === "unreached" || (outcome === "unknown" && certain)) hidden.add(region);
-      if (outcome === "shown" && certain) shown.add(region);
+      if (outcome === "unreached" || (outcome !== "made-up-for" && certain)) hidden.add(region);
     }
     return regions.map((region) => {
       const made = doubted(region, open.get(region));
-      return shown.has(region) ? { ...made, outcome: "different" } : hidden.has(region) ? { ...made, hidden: true } : made;
+      return hidden.has(region) ? { ...made, hidden: true } : made;
     });
   }
 
