@@ -12,7 +12,8 @@ import { Draft } from "../../../src/fold/draft.ts";
 import { Facts } from "../../../src/graph/facts.ts";
 import { type GraphNode, viewOf } from "../../../src/graph/view.ts";
 import { decode } from "../../../src/onnx/codec.ts";
-import { asFloat64, type Tensor } from "../../../src/onnx/tensor.ts";
+import type { DType } from "../../../src/onnx/dtype.ts";
+import { allocate, asFloat64, type Tensor } from "../../../src/onnx/tensor.ts";
 import {
   isRefused,
   type Kind,
@@ -29,6 +30,13 @@ import { type Case, type Open, type Operand, wholes } from "./subject.ts";
 
 export type Direction = "back" | "forward";
 type Tensors = readonly (Tensor | undefined)[];
+
+/** Numbers in the array of their type, as an executor holds them. */
+function stored(dtype: DType, numbers: Float64Array): Tensor["data"] {
+  const data = allocate(dtype, numbers.length);
+  for (let i = 0; i < numbers.length; i++) data[i] = numbers[i];
+  return data;
+}
 
 const product = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 const isFloat = (t: Tensor | undefined): boolean => t?.dtype.startsWith("float") === true;
@@ -126,6 +134,8 @@ function runAfter({ version, it, at }: Scene, state: NodeState, values: Tensors)
   const operands = [...values];
   for (const i of state.dropped ?? []) operands[i] = undefined;
   for (const [i, param] of state.params) operands[i] = tensor(param);
+  for (const [i, { dtype, dims, values: numbers }] of state.codes ?? [])
+    operands[i] = { dtype, dims, data: stored(dtype, numbers()) };
   const attributes: Record<string, AttributeSpec> =
     state.opType === "Gemm" && at.node.opType !== "Gemm" ? {} : { ...it.attributes };
   for (const [name, change] of Object.entries(state.attributes)) {
