@@ -1,6 +1,6 @@
 /** Runs the verdict for a command: progress, and the time each part takes. */
 import type { Model } from "../onnx/records.ts";
-import { verifyModelsAsync, type WitnessOptions } from "../verify/index.ts";
+import { type VerifyOptions, verifyModelsAsync } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
 import { type Progress, stagesOn } from "./progress.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -13,7 +13,7 @@ export interface Judged {
 }
 
 /** Of two files: which part of the check takes its time is told by its stages. */
-export async function judge(a: Model, b: Model, given: WitnessOptions, progress: Progress): Promise<Judged> {
+export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress): Promise<Judged> {
   const watch = new Stopwatch();
   const threads = startThreads(a);
   const show = stagesOn(progress);
