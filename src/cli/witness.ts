@@ -1,4 +1,6 @@
 /** Runs the verdict for a command: progress, and the time each part takes. */
+
+import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
 import { verifyModels, type WitnessOptions } from "../verify/index.ts";
 import { prove } from "../verify/proof.ts";
@@ -23,13 +25,16 @@ export interface Extent {
 /** `own`: the second file was made by this program, so its coefficients carry one rounding and no more. */
 export function judge(a: Model, b: Model, given: WitnessOptions, own: boolean, progress: Progress, how: Extent = {}): Judged {
   const watch = new Stopwatch();
-  const threads = how.run === false ? undefined : startThreads(a, how.threads);
+  let threads: Threads | undefined;
   let [stage, proofMs] = ["", 0];
   const verdict = verifyModels(a, b, {
     ...given,
     prove: how.prove === false ? false : (first, second) => prove(first, second, { foreign: !own }),
     run: how.run ?? true,
     storage: true,
+    prepare() {
+      threads ??= startThreads(a, how.threads);
+    },
     onProgress(name, done, total) {
       if (name !== stage) {
         stage = name;

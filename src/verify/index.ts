@@ -1,13 +1,12 @@
 /** Are two files the same function? Interfaces first, then the algebraic proof, then the float64 run. */
 import type { Model } from "../onnx/records.ts";
 import { compareFaces } from "./faces.ts";
-import { limitOf } from "./judge.ts";
-import { prove } from "./proof.ts";
+import { prove, sharedOf } from "./proof.ts";
+import { type RunOptions, runOf } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
-import { type WitnessOptions, witness } from "./witness.ts";
 
-export interface VerifyOptions extends WitnessOptions {
+export interface VerifyOptions extends RunOptions {
   /** Default: the proof of proof.ts. With false only the run speaks. */
   readonly prove?: ((a: Model, b: Model) => Proof) | false;
   /** True (default) when the second file was made by another tool, whose rounding may be coarser. */
@@ -28,11 +27,12 @@ export function verifyModels(a: Model, b: Model, options: VerifyOptions = {}): V
   onProgress?.("proof", 0, 1);
   const proven: Proof | undefined = proof === false ? undefined : proof(a, b);
   onProgress?.("proof", 1, 1);
-  const run: Witness | undefined = options.run === false ? undefined : witness(a, b, { limit: limitOf(proven), ...options });
+  const run: Witness | undefined = options.run === false ? undefined : runOf(a, b, proven, proven && sharedOf(proven), options);
   return combine(findings, proven, run);
 }
 
 export { type BisectOptions, bisect } from "./bisect.ts";
 export { generateInputs, type InputOptions, KINDS, type Kind, type Sample } from "./inputs.ts";
 export { type ProveOptions, prove } from "./proof.ts";
+export type { RunOptions } from "./run.ts";
 export { type Observe, type OnProgress, type WitnessOptions, witness } from "./witness.ts";

@@ -3,6 +3,7 @@
  * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts).
  */
 import type { Model } from "../onnx/records.ts";
+import type { Shared } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { sideOf } from "./proof/classes.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/fit.ts";
@@ -26,7 +27,10 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     const proof = look.walk();
-    if (proof.outcome === "equal") return proof;
+    if (proof.outcome === "equal") {
+      shared.set(proof, look.shared());
+      return proof;
+    }
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
@@ -40,6 +44,12 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   const said = proofs.filter(({ look }) => !look.rewritten).map(({ proof }) => proof);
   return said.reduce((least, proof) => (open(proof) < open(least) ? proof : least));
 }
+
+/** What a proof is not itself, but found on the way. */
+const shared = new WeakMap<Proof, Shared>();
+
+/** The values a proof of `equal` found the same in both files; undefined of one made elsewhere. */
+export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {

@@ -39,6 +39,8 @@ export interface WitnessOptions {
   readonly limit?: number;
   /** Told of every sample that both models ran on, with the float64 outputs of each. */
   readonly observe?: Observe;
+  /** Called once before the whole networks are run: what makes long runs quicker is worth its start then. */
+  readonly prepare?: () => void;
   readonly onProgress?: OnProgress;
 }
 
@@ -67,6 +69,7 @@ const isLimit = (error: BnfoldError): boolean => error.kind === "operator" || er
  * @throws BnfoldError of kind "usage" when shapes or inputs the user gave do not fit the model.
  */
 export function witness(a: Model, b: Model, options: WitnessOptions = {}): Witness {
+  options.prepare?.();
   try {
     return new Trials(a, withStreamsOf(a, b), options).witness();
   } catch (error) {
@@ -220,8 +223,9 @@ class Trials {
 
   /** Rounding draws, each for the samples whose verdict it can still change. */
   private draw(trials: readonly Trial[]): void {
-    if (this.changes.folded.length === 0) return;
     const least = this.options.draws ?? DRAWS;
+    // Without a difference there is nothing to measure, and nothing to be found out about the constants.
+    if (trials.every(({ judgements }) => judgements.every((j) => j.clear)) || this.changes.folded.length === 0) return;
     for (let draw = 1; ; draw++) {
       const open = trials.filter((trial) => trial.judgements.map((j) => j.open(draw - 1, least)).includes(true));
       if (open.length === 0) return;
