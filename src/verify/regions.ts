@@ -52,8 +52,9 @@ const LINEAR = new Set(
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
 
-/** How often a region that differs is cut wider. */
+/** How often a region that differs is cut wider, and how often each kind is then made up. */
 const WIDER = 3;
+const AGAIN = 4;
 
 class Unable extends Error {}
 
@@ -115,7 +116,7 @@ export class RegionWitness {
         if (first !== undefined) return first;
         throw new Unable(`what "${target.b.name}" is computed from cannot be cut out`);
       }
-      const run = this.made(region);
+      const run = this.made(region, width > 0);
       if (run.ok) return { run, region };
       first ??= { run, region };
       const before = less.size;
@@ -132,8 +133,11 @@ export class RegionWitness {
     return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ opType }) => CHANCE.has(opType));
   }
 
-  /** A region on made-up values of its cuts. */
-  private made(region: Region): RegionRun {
+  /**
+   * A region on made-up values of its cuts. A `thorough` one has to take back what a narrower one said, and is run on more: what
+   * comes through a Relu is often nothing.
+   */
+  private made(region: Region, thorough: boolean): RegionRun {
     const { seed } = this.options;
     const lists = sizesOf(region, this.sizes);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
@@ -141,10 +145,13 @@ export class RegionWitness {
     let done: RegionRun | undefined;
     for (const tries of lists) {
       const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
-      for (const kind of linear || elements > SMALL ? KINDS.slice(0, 1) : KINDS) {
-        const run = this.firstFit(region, tries, kind, seed);
-        done = done === undefined ? run : joined(done, run);
-        if (!done.ok) return done;
+      const kinds = !thorough && (linear || elements > SMALL) ? KINDS.slice(0, 1) : KINDS;
+      for (let again = 0; again < (thorough ? AGAIN : 1); again++) {
+        for (const kind of kinds) {
+          const run = this.firstFit(region, tries, kind, seed + again);
+          done = done === undefined ? run : joined(done, run);
+          if (!done.ok) return done;
+        }
       }
     }
     return done as RegionRun;
@@ -154,7 +161,7 @@ export class RegionWitness {
     let because = "";
     for (const sizes of tries) {
       try {
-        const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind);
+        const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
         return this.judged(region, [{ kind, seed, values }]);
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
@@ -164,10 +171,10 @@ export class RegionWitness {
     throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
   }
 
-  private madeUp({ a }: Cut, dims: readonly number[], kind: Kind): Tensor {
+  private madeUp({ a }: Cut, dims: readonly number[], kind: Kind, seed: number): Tensor {
     const dtype = dtypeOf(this.dtypes(a));
     if (dtype === undefined || !isFloat(dtype)) throw new Unable(`"${a.name}" is no tensor of floats`);
-    const random = randomOf(this.options.seed, "cut", kind, a.name);
+    const random = randomOf(seed, "cut", kind, a.name);
     const data = new Float64Array(sizeOf(dims));
     const scale = kind === "large" ? 20 : 1;
     for (let i = 0; i < data.length; i++) {

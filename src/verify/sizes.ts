@@ -5,11 +5,15 @@
  * so that every axis is cut where it was, modulo every stride, and there are windows over either border and over none. Axes of
  * a size the file leaves open are taken at several remainders.
  */
+import { BnfoldError } from "../diag/error.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
+import { isTensor, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
 import type { Region } from "./cuts.ts";
+import { generateInputs } from "./inputs.ts";
+import { plain, runVariant } from "./runs.ts";
 import { requiredInputs, resolveShapes, type UserShapes } from "./shapes.ts";
 
 /** Remainders tried at the most, where sizes are open. */
@@ -66,10 +70,29 @@ export class NetworkSizes {
     const inputs = graph.inputs.map((input) => sized.get(input.name) ?? input);
     const view = viewOf({ ...this.model, graph: { ...graph, inputs, outputs: untyped, valueInfos: [] } });
     const facts = factsOf(view);
+    const dims = new Map([...sized].map(([name, { type }]) => [name, type.shape as number[]]));
+    let measured: ReadonlyMap<string, readonly number[]> | undefined;
     return (name) => {
       const shape = facts.shape(view.main.values.get(name));
-      return shape?.every((d) => typeof d === "number") ? (shape as readonly number[]) : undefined;
+      if (shape?.every((d) => typeof d === "number")) return shape as readonly number[];
+      measured ??= this.measure(dims);
+      return measured.get(name);
     };
+  }
+
+  /** Sizes that numbers decide are what a run gives. */
+  private measure(shapes: UserShapes): ReadonlyMap<string, readonly number[]> {
+    const found = new Map<string, readonly number[]>();
+    const watch = (name: string, value: Value) => {
+      if (isTensor(value)) found.set(name, value.dims);
+    };
+    try {
+      const [sample] = generateInputs(this.model, { samples: 1, shapes });
+      runVariant(plain(this.model), sample.feeds, { seed: 1, watch });
+    } catch (error) {
+      if (!(error instanceof BnfoldError)) throw error;
+    }
+    return found;
   }
 }
 
