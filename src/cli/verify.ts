@@ -20,7 +20,7 @@ async function run(values: Values): Promise<number> {
   for (const opened of [a, b]) opened.verifyChecksums(progress);
   const { notes, ...given } = await givenInputs(values, a.model);
   for (const line of notes) note(line);
-  const { verdict, proofMs, runMs } = judge(a.model, b.model, { ...given, observe: second?.observe }, false, progress);
+  const { verdict, proofMs, runMs } = await judge(a.model, b.model, { ...given, observe: second?.observe }, progress);
   const runtime = await second?.of({ model: a.model }, { model: b.model });
   const bisection = flag(values, "bisect")
     ? bisect(a.model, b.model, verdict, { ...given, onProgress: onProgressOf(progress) })

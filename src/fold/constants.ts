@@ -188,6 +188,11 @@ export class Constants {
     return { dtype: name, dims, source: value, gain: 1, smallest: 1, mixed: false, values };
   }
 
+  /** The same constants with other numbers for one that is computed. */
+  replaced(value: GraphValue, tensor: Tensor): Constants {
+    return Object.assign(Object.create(Constants.prototype) as Constants, this, { cache: new Map([[value, tensor]]) });
+  }
+
   /** Why a value is not constant; undefined when it is. */
   blocked(value: GraphValue): Refused | undefined {
     if (this.has(value)) return undefined;

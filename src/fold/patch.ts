@@ -214,6 +214,7 @@ class Patcher {
         name: node.record.name === "" ? "" : this.names.fresh(`${node.record.name}_bias`),
         inputs: [product, name],
         outputs: [output.name],
+        ...(node.version < 7 ? { attributes: { broadcast: { int: 1 } } } : {}),
       },
     });
     this.products.set(node, product);
@@ -262,10 +263,11 @@ class Patcher {
     if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return [];
     const stored = value.initializer ?? value.sparse;
     if (stored !== undefined && value.producer === undefined) {
-      if (value.isInput) return [];
+      if (value.isInput && !this.isListed(value)) return [];
       this.dead.add(value);
       this.edits.dropTensors.push(stored);
       this.forget(value);
+      if (value.isInput) this.edits.dropValueInfos.push(...value.declared.filter((info) => !this.forgotten.has(info)));
       return [];
     }
     const { producer } = value;
@@ -279,6 +281,11 @@ class Patcher {
     this.edits.dropNodes.push(producer.record);
     this.forget(value);
     return producer.inputs;
+  }
+
+  /** True for an initializer of IR 3 or before, which is listed as an input because it has to be: that says nothing of callers. */
+  private isListed({ scope, isBound }: GraphValue): boolean {
+    return scope.kind === "main" && this.plan.view.model.irVersion < 4 && !isBound;
   }
 
   private readonly infos = new Map<Scope, ReadonlySet<ValueInfoRecord>>();

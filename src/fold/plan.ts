@@ -4,6 +4,7 @@
  */
 import { uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
+import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
@@ -39,11 +40,15 @@ export interface PlanOptions extends AttemptOptions {
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
   readonly norms?: boolean;
+  /** The end of the graph the first round begins at: 1 goes against its flow, 0 along it. By default both are tried where something stays. */
+  readonly from?: 0 | 1;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** What the planner hands to the patcher: the graph as it shall be. */
 export interface PlanDraft {
+  /** The end the first round began at. */
+  readonly from: 0 | 1;
   readonly view: GraphView;
   readonly draft: Draft;
   readonly removed: readonly GraphNode[];
@@ -71,19 +76,21 @@ const MAX_ROUNDS = 32;
  * Plans the folds of a model.
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
-export function planDraft(model: Model, options: PlanOptions = {}): PlanDraft {
-  const against = planFrom(model, options, 1);
+export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  if (options.from !== undefined) return yield* planFrom(model, options, options.from);
+  const against = yield* planFrom(model, options, 1);
   const { kept } = against.data;
   if (kept.length === 0 || against.view.nodes.length > MAX_NODES_TWICE) return against;
-  const along = planFrom(model, options, 0);
+  const along = yield* planFrom(model, options, 0);
   return gain(along) > gain(against) ? along : against;
 }
 
 /** A plan whose first round goes along the flow of the graph (0) or against it (1). */
-function planFrom(model: Model, options: PlanOptions, first: 0 | 1): PlanDraft {
+function* planFrom(model: Model, options: PlanOptions, first: 0 | 1): Steps<PlanDraft> {
   const view = viewOf(model);
   checkGraph(view);
-  return new Planner(view, options, first).run();
+  yield;
+  return yield* new Planner(view, options, first).run();
 }
 
 /** Nodes a plan saves. */
@@ -124,7 +131,7 @@ class Planner {
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
-  run(): PlanDraft {
+  *run(): Steps<PlanDraft> {
     const { view } = this;
     const initial = countNodes(view, 0);
     // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
@@ -135,21 +142,21 @@ class Planner {
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
-    let kept = this.settle(found);
+    let kept = yield* this.settle(found);
     const { merges, unmerged, merged } = this.merge(kept);
-    if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));
+    if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
     const open = layerBiases.filter((node) => !node.removed);
-    const biases = this.settleBiases(open, kept);
-    if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    const biases = yield* this.settleBiases(open, kept);
+    if (biases.folded > 0) kept = yield* this.settle([...kept.keys()]);
     if (this.options.reluToMax === true) {
       this.attempts.retypes = true;
-      kept = this.settle([...kept.keys()]);
+      kept = yield* this.settle([...kept.keys()]);
     }
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
-    const more = this.options.norms === true ? this.beyond() : undefined;
+    const more = this.options.norms === true ? yield* this.beyond() : undefined;
     const { folds, absorbers } = this.ledger.told(view);
     const data = {
       folds,
@@ -162,21 +169,22 @@ class Planner {
     const { removed, orphans } = ledger;
     const left = affines - ledger.of("affine").length;
     const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
-    return { view, draft, removed, orphans, settled, absorbers, data, count };
+    return { from: this.first, view, draft, removed, orphans, settled, absorbers, data, count };
   }
 
   /**
    * Normalizations by statistics of the data, and computed weights. They come last: an affine node may still go back into a
    * normalization, and a weight that a fold has changed is written anyway.
    */
-  private beyond() {
+  private *beyond(): Steps<{ kept: Kept[]; counts: { norms: number; weights: number } }> {
     const left = (node: GraphNode) => !node.removed && this.candidate(node) === undefined;
     let kept: Kept[];
     let folds: number;
     // What leaves one of them may come to another that had nothing to give before.
     do {
       folds = this.ledger.length;
-      kept = [...this.settle(this.view.nodes.filter((node) => left(node) && this.norms.applies(node))).values()];
+      const open = this.view.nodes.filter((node) => left(node) && this.norms.applies(node));
+      kept = [...(yield* this.settle(open)).values()];
     } while (this.ledger.length > folds);
     const emptied = this.ledger.of("norm");
     const keys = new Set(emptied.map(nodeKey));
@@ -203,22 +211,23 @@ class Planner {
   }
 
   /** Tries nodes, alone and together, until nothing moves; what is left, each with its reason, in topological order. */
-  private settle(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
+  private *settle(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
     // Many nodes around one operator go fastest together.
-    let kept = this.settleAlone(this.settleTogether(nodes, MANY));
+    let kept = yield* this.settleAlone(yield* this.settleTogether(nodes, MANY));
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const left = this.settleTogether([...kept.keys()], 2);
+      const left = yield* this.settleTogether([...kept.keys()], 2);
       if (left.length === kept.size) break;
-      kept = this.settleAlone(left);
+      kept = yield* this.settleAlone(left);
     }
     return kept;
   }
 
   /** Tries groups of at least `least` nodes; the nodes that are left. */
-  private settleTogether(nodes: readonly GraphNode[], least: number): readonly GraphNode[] {
+  private *settleTogether(nodes: readonly GraphNode[], least: number): Steps<readonly GraphNode[]> {
     const inputOf = (node: GraphNode) => dataInput(node, this.constants);
     let any = false;
     for (const group of groupsOf(nodes, inputOf, least)) {
+      yield;
       const members = group.filter((node) => !node.removed).flatMap((node) => this.movable(node) ?? []);
       const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
       if (success === undefined) continue;
@@ -237,7 +246,7 @@ class Planner {
   }
 
   /** Tries nodes one by one. */
-  private settleAlone(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
+  private *settleAlone(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
     let open = nodes;
     let kept = new Map<GraphNode, Kept>();
     for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
@@ -246,6 +255,7 @@ class Planner {
       // Rounds go against the flow and along it by turns, so that chains resolve from either end: against it first, for then each
       // node of a long chain has the next one to go into.
       for (const [i, node] of ((round + this.first) % 2 === 0 ? open : open.toReversed()).entries()) {
+        yield;
         const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);
         if (reason === undefined) continue;
@@ -265,9 +275,10 @@ class Planner {
    * The Adds that are biases of linear layers, once everything else has had its way with them: one that can go on into the next
    * layer's bias does. One that stays is nothing to report, unless its layer has another bias by now.
    */
-  private settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): { folded: number; kept: number } {
+  private *settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): Steps<{ folded: number; kept: number }> {
     const count = { folded: 0, kept: 0 };
     for (const node of nodes) {
+      yield;
       const reason = this.consider(node, { bias: true });
       if (reason === undefined) count.folded++;
       else if (this.find(node) !== undefined) {

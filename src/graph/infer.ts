@@ -14,6 +14,8 @@ const BOOL = 9;
 const same: Infer = ({ shapes, dtype }) => [{ shape: shapes[0], dtype }];
 
 const elementwise: Infer = (at) => {
+  // Without broadcasting, or with only the second operand laid over the first, the result has the first one's shape.
+  if (at.node.version < 7 && at.shapes[0] !== undefined) return same(at);
   const inputs = at.node.inputs.map((v, i) => (v === undefined ? [] : at.shapes[i]));
   return withShape(at, broadcastShapes(inputs, at.unknown));
 };

@@ -30,6 +30,7 @@ import {
 } from "./types.ts";
 
 const VANISHED: Step[] = [{ pass: [] }];
+const MAPPED_STATISTICS = refuse("extra-outputs-used", "would have its statistics mapped");
 const GROUPED = new Set(["InstanceNormalization", "GroupNormalization"]);
 
 const from = (first: number, rank: number): number[] => Array.from({ length: Math.max(0, rank - first) }, (_, i) => first + i);
@@ -146,8 +147,8 @@ function scaledBy(at: RuleNode, index: number, by: Spread): Param | Refused {
   return isRefused(own) ? own : scaled(param, own);
 }
 
-function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  if (by === undefined) return refuse("extra-outputs-used", "would have its statistics mapped");
+function backScale(at: RuleNode, [by, ...statistics]: readonly (Spread | undefined)[]): Move {
+  if (by === undefined || statistics.some((s) => s !== undefined)) return MAPPED_STATISTICS;
   const scale = scaledBy(at, 1, by);
   if (isRefused(scale)) return scale;
   const state = withParam(at.state, 1, scale);
@@ -156,8 +157,8 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   return isRefused(bias) ? bias : absorb(withParam(state, 2, bias));
 }
 
-function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
-  if (by === undefined) return refuse("extra-outputs-used", "would have its statistics mapped");
+function backShift(at: RuleNode, [by, ...statistics]: readonly (Spread | undefined)[]): Move {
+  if (by === undefined || statistics.some((s) => s !== undefined)) return MAPPED_STATISTICS;
   const param = at.param(at.has(2) ? 2 : 1);
   if (isRefused(param)) return param;
   const own = fitted(at, param, by);

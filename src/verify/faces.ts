@@ -72,13 +72,16 @@ const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
     ...[...attributes.values()].flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(domainsOf)),
   ]);
 
+/** What callers may feed. Before IR 4 every initializer is listed among the inputs, and is none. */
+const inputsOf = (model: Model): readonly ValueInfoRecord[] => (model.irVersion < 4 ? requiredInputs(model) : model.graph.inputs);
+
 export function compareFaces(a: Model, b: Model): Finding[] {
   const required = new Set([...requiredInputs(a), ...requiredInputs(b)].map((input) => input.name));
   const optional = new Set(
     [...a.graph.inputs, ...b.graph.inputs].map((input) => input.name).filter((name) => !required.has(name)),
   );
   const findings = [
-    ...compareLists("input", a.graph.inputs, b.graph.inputs, optional),
+    ...compareLists("input", inputsOf(a), inputsOf(b), optional),
     ...compareLists("output", a.graph.outputs, b.graph.outputs, optional),
   ];
   // Tools import domains that nothing uses.

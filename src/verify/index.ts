@@ -1,8 +1,9 @@
 /** Are two files the same function? Interfaces first, then the algebraic proof, then the float64 run. */
+import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { compareFaces } from "./faces.ts";
-import { prove, sharedOf } from "./proof.ts";
-import { type RunOptions, runOf } from "./run.ts";
+import { proveSteps, sharedOf } from "./proof.ts";
+import { type RunOptions, runSteps } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
 
@@ -19,15 +20,30 @@ export interface VerifyOptions extends RunOptions {
  * The verdict on two models: `b` in place of `a`.
  * @throws BnfoldError of kind "usage" when shapes or inputs the user gave do not fit the model.
  */
-export function verifyModels(a: Model, b: Model, options: VerifyOptions = {}): Verdict {
+export const verifyModels = (a: Model, b: Model, options: VerifyOptions = {}): Verdict => finish(verifySteps(a, b, options));
+
+/** The same, giving way to the event loop at bounded intervals: `signal` calls it off. */
+export const verifyModelsAsync = (a: Model, b: Model, options: VerifyOptions & Pace = {}): Promise<Verdict> =>
+  paced(verifySteps(a, b, options), options);
+
+/** The same in steps (diag/steps.ts). */
+export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): Steps<Verdict> {
   const findings = compareFaces(a, b);
   // Files that promise different things are different, whatever they compute.
   if (findings.some((finding) => finding.weight === "different")) return combine(findings, undefined, undefined);
-  const { prove: proof = (x: Model, y: Model) => prove(x, y, { foreign: options.foreign }), onProgress } = options;
+  const { prove: proof, onProgress } = options;
   onProgress?.("proof", 0, 1);
-  const proven: Proof | undefined = proof === false ? undefined : proof(a, b);
-  onProgress?.("proof", 1, 1);
-  const run: Witness | undefined = options.run === false ? undefined : runOf(a, b, proven, proven && sharedOf(proven), options);
+  let total = 1;
+  const told = (done: number, of: number): void => {
+    total = of;
+    onProgress?.("proof", done, of);
+  };
+  let proven: Proof | undefined;
+  if (proof === undefined) proven = yield* proveSteps(a, b, { foreign: options.foreign, onProgress: told });
+  else if (proof !== false) proven = proof(a, b);
+  onProgress?.("proof", total, total);
+  const run: Witness | undefined =
+    options.run === false ? undefined : yield* runSteps(a, b, proven, proven && sharedOf(proven), options);
   return combine(findings, proven, run);
 }
 

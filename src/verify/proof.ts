@@ -2,6 +2,7 @@
  * Whether two files compute the same function, for every input and every shape: the second is walked (proof/prover.ts) as it is,
  * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts).
  */
+import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import type { Shared } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
@@ -13,6 +14,8 @@ import { Prover } from "./proof/prover.ts";
 import type { Proof } from "./types.ts";
 
 export interface ProveOptions {
+  /** Told of each operator of the second file that was looked at; where a first look does not suffice, the count begins anew. */
+  readonly onProgress?: (done: number, total: number) => void;
   /** True (default) when the second file was made by another tool: coefficients may carry its staged rounding. */
   readonly foreign?: boolean;
 }
@@ -21,12 +24,16 @@ export interface ProveOptions {
  * Proves or refutes that `b` computes what `a` computes.
  * @throws BnfoldError when a file is broken beyond reading.
  */
-export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
+export const prove = (a: Model, b: Model, options: ProveOptions = {}): Proof => finish(proveSteps(a, b, options));
+
+/** The same in steps. */
+export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Steps<Proof> {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
-    const proof = look.walk();
+    yield;
+    const proof = yield* look.walk(options.onProgress);
     if (proof.outcome === "equal") {
       shared.set(proof, look.shared());
       return proof;
@@ -36,6 +43,7 @@ export function prove(a: Model, b: Model, options: ProveOptions = {}): Proof {
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
   const proofs: { look: Prover; proof: Proof }[] = [];
   for (const look of tried) {
+    yield;
     const proof = look.settled();
     if (proof.outcome === "different") return proof;
     proofs.push({ look, proof });
@@ -54,13 +62,14 @@ export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
   const forms = () => [normalForm(a), normalForm(b)] as const;
-  const rewritten = (p: Model, q: Model) => new Prover(sideOf(p), sideOf(q), tolerance, true, foresee);
+  const rewritten = (p: Model, q: Model) =>
+    new Prover(sideOf(p, tolerance.foreign), sideOf(q, tolerance.foreign), tolerance, true, foresee);
   const added = newTypes(a, b);
   // Only what brings operators that the first file has not can look closer in another form.
   let normal = added === 0 ? undefined : forms();
   const early = normal !== undefined && newTypes(...normal) < added;
   if (normal !== undefined && early) yield rewritten(...normal);
-  const sides = [sideOf(a), sideOf(b)] as const;
+  const sides = [sideOf(a, tolerance.foreign), sideOf(b, tolerance.foreign)] as const;
   yield new Prover(...sides, tolerance);
   yield new Prover(...sides, tolerance, false, foresee);
   if (early) return;

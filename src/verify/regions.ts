@@ -7,6 +7,7 @@
  * then run on numbers the first file gives. Only what differs there as well is called different.
  */
 import { BnfoldError } from "../diag/error.ts";
+import type { Steps } from "../diag/steps.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, roundArray } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
@@ -84,12 +85,13 @@ export class RegionWitness {
     this.parts = { a: new Parts(a), b: new Parts(b) };
   }
 
-  run(): RegionsFound {
+  *run(): Steps<RegionsFound> {
     try {
       const targets = this.cuts.targets();
       const [runs, open]: [RegionRun[], Region[]] = [[], []];
       for (const [i, target] of targets.entries()) {
-        this.options.onProgress?.("float64, changed regions", i, targets.length);
+        this.options.onProgress?.("float64", i, targets.length);
+        yield;
         const { run, region } = this.settled(target);
         runs.push(run);
         if (!run.ok) open.push(region);

@@ -4,6 +4,7 @@
  * too, and the part once more on what the first file gives it: it is different if it differs there as well.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { finish, type Steps } from "../diag/steps.ts";
 import type { GraphNode } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
@@ -13,7 +14,7 @@ import { limitOf, MAX_RATIO } from "./judge.ts";
 import { type RegionsFound, RegionWitness } from "./regions.ts";
 import { plain, runVariant } from "./runs.ts";
 import type { Proof, RegionRun, Witness } from "./types.ts";
-import { type WitnessOptions, witness } from "./witness.ts";
+import { type WitnessOptions, witnessSteps } from "./witness.ts";
 
 export interface RunOptions extends WitnessOptions {
   /** Run the whole networks, whatever the proof says. Asked for as well by `samples`, inputs of one's own, or an observer. */
@@ -21,26 +22,35 @@ export interface RunOptions extends WitnessOptions {
 }
 
 /** The run of two files of which `proof` was found; `shared`: the values it found the same. */
-export function runOf(a: Model, b: Model, proof: Proof | undefined, shared: Shared | undefined, options: RunOptions): Witness {
+export const runOf = (...given: Parameters<typeof runSteps>): Witness => finish(runSteps(...given));
+
+/** The same in steps. */
+export function* runSteps(
+  a: Model,
+  b: Model,
+  proof: Proof | undefined,
+  shared: Shared | undefined,
+  options: RunOptions,
+): Steps<Witness> {
   const limit = limitOf(proof);
   const { fullRun = false, samples, fixed, given, observe } = options;
   const asked = fullRun || samples !== undefined || observe !== undefined || (fixed?.size ?? 0) + (given?.length ?? 0) > 0;
-  if (asked || proof?.outcome !== "equal" || shared === undefined) return witness(a, b, { limit, ...options });
+  if (asked || proof?.outcome !== "equal" || shared === undefined) return yield* witnessSteps(a, b, { limit, ...options });
   const regions = new RegionWitness(a, b, shared, {
     seed: options.seed ?? 1,
     shapes: options.shapes,
     limit: limitsOf(proof),
     onProgress: options.onProgress,
   });
-  const found = regions.run();
+  const found = yield* regions.run();
   if (found.outcome === "unable") {
-    const whole = witness(a, b, { limit, ...options, samples: 1, storage: false });
+    const whole = yield* witnessSteps(a, b, { limit, ...options, samples: 1, storage: false });
     const because = `the whole networks were run: ${found.reason}`;
     return { ...whole, reason: whole.reason === undefined ? because : `${because}; ${whole.reason}` };
   }
   if (found.outcome === "equal")
     return { outcome: "equal", samples: [], regions: found.runs, ...(limit === MAX_RATIO ? {} : { limit }) };
-  return weighed(a, b, regions, found, { limit, ...options });
+  return yield* weighed(a, b, regions, found, { limit, ...options });
 }
 
 /** Three times the worst coefficient found in a region: its operators are named like those of the proof. */
@@ -58,15 +68,15 @@ function limitsOf(proof: Proof): (nodes: readonly GraphNode[]) => number {
 }
 
 /** What regions that differ on made-up values come to. */
-function weighed(
+function* weighed(
   a: Model,
   b: Model,
   regions: RegionWitness,
   found: RegionsFound & { outcome: "different" },
   options: RunOptions,
-): Witness {
+): Steps<Witness> {
   const samples: Sample[] = [];
-  const whole = witness(a, b, { ...options, observe: (sample) => samples.push(sample) });
+  const whole = yield* witnessSteps(a, b, { ...options, observe: (sample) => samples.push(sample) });
   if (whole.outcome === "different") return { ...whole, regions: found.runs };
   const runs = new Map(found.runs.map((run) => [run.value, run]));
   let first: { region: Region; run: RegionRun } | undefined;
@@ -75,6 +85,7 @@ function weighed(
     const run = sample === undefined ? undefined : onGiven(a, regions, region, sample, options.seed ?? 1);
     if (run === undefined || !run.ok) first ??= { region, run: run ?? (runs.get(region.target.b.name) as RegionRun) };
     if (run !== undefined) runs.set(region.target.b.name, run);
+    yield;
   }
   const list = [...runs.values()];
   if (first === undefined) {

@@ -3,7 +3,7 @@
  * file's values is a suspect: when all goes on as if its map were that of such a value, and not otherwise, then its
  * coefficients are what differs, and how they differ is known number by number.
  */
-import type { Spread } from "../../affine/spread.ts";
+import { plus, type Spread } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { isRefused, type Refused, type RuleNode } from "../../rules/types.ts";
 import type { Core, Member } from "./classes.ts";
@@ -107,8 +107,9 @@ export function suspicionsOf(made: Relation, tensor: string): Suspicion[] {
       !known.some((s) => s.member === member),
   );
   const found = others.flatMap((member) => {
-    const scale = difference(made.scale, member.scale, made.slackScale);
-    const shift = difference(made.shift, member.shift, made.slackShift);
+    const [openScale, openShift] = [member.open?.scale, member.open?.shift];
+    const scale = difference(made.scale, member.scale, openScale ? plus(made.slackScale, openScale) : made.slackScale);
+    const shift = difference(made.shift, member.shift, openShift ? plus(made.slackShift, openShift) : made.slackShift);
     const first = scale.first ?? shift.first;
     const what = scale.first === undefined ? "shift" : "gain";
     return first === undefined

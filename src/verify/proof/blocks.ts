@@ -36,7 +36,7 @@ export interface Blocks {
 
 /**
  * A's and B's rows in blocks; undefined when they have to be compared at once. `plain`: B's operator as it stands in the file,
- * where maps of its inputs went into `mine`. `open`: what a block's biases may be off.
+ * where maps of its inputs went into `mine`. `open`: what a block's biases may be off, `gain`: its coefficients.
  */
 export function blocksOf(
   theirs: Linear,
@@ -44,6 +44,7 @@ export function blocksOf(
   plain: Linear,
   b: Pick<StoredRows, "node">,
   open: (rows: Rows) => Float64Array | undefined,
+  gain: number,
 ): Blocks | undefined {
   const [first, second, stored] = [rowBlocks(theirs), rowBlocks(mine), rowBlocks(plain)];
   if (first === undefined || second === undefined || stored === undefined || mine.dequantized === true) return undefined;
@@ -60,7 +61,7 @@ export function blocksOf(
     count,
     axis,
     coefficients: count * width + (mine.bias === undefined ? 0 : count),
-    fit({ k, d, terms }, tolerance) {
+    fit({ k, d, terms, open: openMap }, tolerance) {
       let worst = 0;
       for (let from = 0; from < count; from += each) {
         const to = Math.min(count, from + each);
@@ -68,8 +69,20 @@ export function blocksOf(
         // Channels that are constant are a matter of the whole.
         if (zeroRows(a).length > 0) return undefined;
         const was = plain === mine ? rows : part(stored, from, to, z);
-        const own = { rows, stored: was, dtype: mine.weight.dtype, biasType: mine.bias?.dtype, node: b.node, open: open(rows) };
-        const by = { k: k.subarray(from, to), d: d.subarray(from, to), terms: terms.subarray(from, to) };
+        const own = {
+          rows,
+          stored: was,
+          dtype: mine.weight.dtype,
+          biasType: mine.bias?.dtype,
+          node: b.node,
+          open: open(rows),
+          gain,
+        };
+        const of = (x: Float64Array) => x.subarray(from, to);
+        const by = {
+          ...{ k: of(k), d: of(d), terms: of(terms) },
+          ...(openMap === undefined ? {} : { open: { k: of(openMap.k), d: of(openMap.d) } }),
+        };
         const found = fits(a, own, by, tolerance);
         if (!("worst" in found)) return undefined;
         worst = Math.max(worst, found.worst);

@@ -10,21 +10,31 @@ import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type MoveFn, type Rule } from "../../rules/types.ts";
 import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
+import type { Slack } from "./operands.ts";
 import type { Outcome } from "./outcome.ts";
-import { type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
+import { type Budget, type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 
-/** α_out = s·f(β) + t was compared with f(β): the other file's output is (α_out − t)/s. */
-export function uncarry(relation: Relation, scale: Spread | undefined, shift: Spread | undefined): Relation | undefined {
+/** α_out = s·f(β) + t was compared with f(β): the other file's output is (α_out − t)/s. `slack` is what is open of s and t. */
+export function uncarry(
+  relation: Relation,
+  scale: Spread | undefined,
+  shift: Spread | undefined,
+  slack?: { readonly scale: Spread; readonly shift: Spread },
+): Relation | undefined {
   if (scale === undefined && shift === undefined) return relation;
   const rank = relation.scale.dims.length;
   const [s, t] = [scale ?? uniform(rank, 1), shift ?? uniform(rank, 0)];
   if (s.data.some((v) => v === 0)) return undefined;
   const over = (x: Spread) => combineSpread(x, s, (p, q) => p / q);
-  const [k, slackK] = [simplify(over(relation.scale)), abs(over(relation.slackScale))];
+  const k = simplify(over(relation.scale));
+  const spread = (x: Spread) => (x.dims.length === rank ? x : uniform(rank, x.data[0]));
+  const loose = slack && times(abs(k), spread(slack.scale));
+  const slackK = loose === undefined ? abs(over(relation.slackScale)) : plus(abs(over(relation.slackScale)), loose);
   const moved = times(t, k);
-  const open = plus(relation.slackShift, times(slackK, abs(t)));
+  const own = slack === undefined || isZero(t) ? undefined : times(abs(k), spread(slack.shift));
+  const open = plus(plus(relation.slackShift, times(slackK, abs(t))), own ?? uniform(rank, 0));
   return snap({
     ...relation,
     scale: k,
@@ -78,7 +88,7 @@ export function carry(
  * What the maps of an operator's inputs leave open: relative for gains, absolute for shifts. A bound that is divided by a gain
  * has its rounding divided, too.
  */
-export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number; shift: number; grown: number } {
+export function slackOf(maps: readonly (InputMap | undefined)[]): Slack {
   let [gain, shift, grown] = [0, 0, 1];
   for (const by of maps) {
     if (by === undefined || by.identity) continue;
@@ -90,7 +100,18 @@ export function slackOf(maps: readonly (InputMap | undefined)[]): { gain: number
     for (const s of scale.data) if (s !== 0) grown = Math.max(grown, 1 / Math.abs(s));
     for (const slack of slackShift.data) shift = Math.max(shift, slack);
   }
-  return { gain, shift, grown };
+  return { gain, shift, grown, budget: budgetOf(maps) };
+}
+
+/** What computed constants leave open of maps that are known exactly but for that. */
+export function budgetSlack(maps: readonly (InputMap | undefined)[]): Slack {
+  const budget = budgetOf(maps);
+  return { ...budget, grown: 1, budget };
+}
+
+function budgetOf(maps: readonly (InputMap | undefined)[]): Budget {
+  const list = maps.flatMap((by) => by?.budget ?? []);
+  return { gain: Math.max(0, ...list.map(({ gain }) => gain)), shift: Math.max(0, ...list.map(({ shift }) => shift)) };
 }
 
 /** Operators whose inputs must all carry one gain. */

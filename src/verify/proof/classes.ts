@@ -22,12 +22,20 @@ import { isRefused } from "../../rules/types.ts";
 import { factsOf } from "../../run/facts.ts";
 import { runNode } from "../../run/session.ts";
 import { isNonlinear } from "./blame.ts";
+import { Budgets } from "./budgets.ts";
+
+/** What each number of a map may be off, for the file computes it (budgets.ts). */
+export interface Open {
+  readonly scale: Spread;
+  readonly shift: Spread;
+}
 
 /** y = scale ⊙ x + shift; `magnitude` is Σ|terms| that went into each shift, what its rounding is measured against. */
 export interface AffineMap {
   readonly scale: Spread;
   readonly shift: Spread;
   readonly magnitude: Spread;
+  readonly open?: Open;
 }
 
 export interface Member extends AffineMap {
@@ -59,19 +67,31 @@ export const composeMaps = (outer: AffineMap, inner: AffineMap): AffineMap => ({
   scale: times(outer.scale, inner.scale),
   shift: plus(times(outer.scale, inner.shift), outer.shift),
   magnitude: plus(times(abs(outer.scale), inner.magnitude), outer.magnitude),
+  ...openOf(outer, inner),
 });
+
+function openOf(outer: AffineMap, inner: AffineMap): { open?: Open } {
+  if (outer.open === undefined && inner.open === undefined) return {};
+  const none = uniform(outer.scale.dims.length, 0);
+  const [p, q] = [outer.open ?? { scale: none, shift: none }, inner.open ?? { scale: none, shift: none }];
+  const over = (s: Spread, inside: Spread) => plus(times(abs(outer.scale), s), times(p.scale, abs(inside)));
+  return { open: { scale: over(q.scale, inner.scale), shift: plus(over(q.shift, inner.shift), p.shift) } };
+}
 
 /** One file with all that is known of it. */
 export interface Side {
   readonly view: GraphView;
   readonly facts: Facts;
   readonly constants: Constants;
+  /** Asked only where another tool may have evaluated what the file computes. */
+  readonly budgets?: Budgets;
 }
 
-export function sideOf(model: Model): Side {
+export function sideOf(model: Model, foreign = false): Side {
   const view = viewOf(model);
   const facts = factsOf(view);
-  return { view, facts, constants: new Constants(view, facts) };
+  const constants = new Constants(view, facts);
+  return { view, facts, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
 }
 
 /** The affine map an operator is, with the input it maps; undefined when it is something else. */
@@ -85,7 +105,27 @@ export function affineOf(side: Side, node: GraphNode): { input: number; map: Aff
   const found = candidateOf(node, facts, constants);
   if (found === undefined || "refusal" in found || !found.proven) return undefined;
   const { scale, shift } = found;
-  return { input: found.input, map: { scale, shift, magnitude: magnitudeOf(node, scale, shift, constants) } };
+  const magnitude = magnitudeOf(node, scale, shift, constants);
+  return { input: found.input, map: { scale, shift, magnitude, ...openMap(side, node, found) } };
+}
+
+/** What a map may be off because its constants are computed: the sum of what moving each of them does. */
+function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, shift }: Open): { open?: Open } {
+  let open: Open | undefined;
+  for (const value of new Set(node.inputs)) {
+    const by = budgets?.of(value);
+    if (value === undefined || by === undefined) continue;
+    const tensor = constants.tensor(value);
+    const moved = { ...tensor, data: asFloat64(tensor).map((v, i) => v + by[i]) };
+    const found = candidateOf(node, facts, constants.replaced(value, moved));
+    if (found === undefined || "refusal" in found) continue;
+    const off = (x: Spread, y: Spread, more: Spread | undefined) => {
+      const distance = combine(x, y, (p, q) => Math.abs(p - q));
+      return more === undefined ? distance : plus(distance, more);
+    };
+    open = { scale: off(found.scale, scale, open?.scale), shift: off(found.shift, shift, open?.shift) };
+  }
+  return open === undefined ? {} : { open };
 }
 
 /** |β| + |μ·s| for a batch normalization, |t| otherwise. */
@@ -152,8 +192,14 @@ export class Classes {
     const known = this.known.get(value);
     if (known === undefined || !isOne(known.scale) || !isZero(known.shift)) return false;
     const { core } = known;
-    for (const [i, { value: member, scale, shift, magnitude, proposed }] of core.members.entries()) {
-      const made = { scale: simplify(times(scale, s)), shift: simplify(plus(times(scale, t), shift)), magnitude };
+    for (const [i, { value: member, scale, shift, magnitude, open, proposed }] of core.members.entries()) {
+      const moved = open && { scale: times(open.scale, abs(s)), shift: plus(times(open.scale, abs(t)), open.shift) };
+      const made = {
+        scale: simplify(times(scale, s)),
+        shift: simplify(plus(times(scale, t), shift)),
+        magnitude,
+        ...(moved === undefined ? {} : { open: moved }),
+      };
       core.members[i] = { ...made, value: member, proposed };
       if (!proposed) this.known.set(member, { ...made, core });
     }

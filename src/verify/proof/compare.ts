@@ -11,13 +11,13 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { type Blame, bySimilarity, type Suspicion } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
-import { carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
+import { budgetSlack, carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
 import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
-import { alongside, type Linear, linearOf, type Rows, zeroRows } from "./linear.ts";
+import { alongside, type Linear, linearOf, type Rows, rowsWith, zeroRows } from "./linear.ts";
 import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
-import { operandsAgree, sameFloat } from "./operands.ts";
+import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
 
@@ -122,14 +122,18 @@ export class Comparison {
     try {
       const carried = passThrough(draft, target, maps);
       if ("ok" in carried) return carried;
-      const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? [] : maps);
+      const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? budgetSlack(maps) : slackOf(maps));
       if (!inner.ok) return inner;
       const outputs = inner.outputs.map((relation, i) => {
         if (relation === undefined) return undefined;
         const [scale, shift] = [carried.scale[i], carried.shift[i]];
-        if (first) return uncarry(relation, scale, shift) ?? this.rebased(other.outputs[i], relation, scale, shift);
-        const slack = carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by));
         const open = i === 0 ? carried.open : undefined;
+        const slackOut = () => carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by));
+        if (first) {
+          const loose = maps.some((by) => by?.budget !== undefined) ? slackOut() : undefined;
+          return uncarry(relation, scale, shift, loose) ?? this.rebased(other.outputs[i], relation, scale, shift);
+        }
+        const slack = slackOut();
         return carry(relation, scale, shift, open === undefined ? slack : widened(slack, open, this.tolerance.weight));
       });
       if (outputs.some((relation, i) => relation === undefined && inner.outputs[i] !== undefined))
@@ -166,16 +170,16 @@ export class Comparison {
   }
 
   /** The two operators with their constants, B's as changed by the maps pushed into them. */
-  private constantsAgree(at: RuleNode, atA: RuleNode, maps: readonly (InputMap | undefined)[]): Outcome {
+  private constantsAgree(at: RuleNode, atA: RuleNode, slack: Slack): Outcome {
     const [node, other] = [at.node, atA.node];
     const [mine, theirs] = [linearOf(at), linearOf(atA)];
-    if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, maps);
+    if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, slack);
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
     if (at.state.opType !== atA.state.opType) return failed(`${node.label} stands for ${other.label}`);
     const attribute = attributeDifference(other, node, { ...at.state.attributes, ...atA.state.attributes });
     if (attribute !== undefined) return this.absorbed(at, atA) ?? failed(`${node.label} has another "${attribute}"`);
-    const agreed = operandsAgree(this.a, atA, this.b, at, this.tolerance, slackOf(maps));
+    const agreed = operandsAgree(this.a, atA, this.b, at, this.tolerance, slack);
     if ("reason" in agreed) return this.absorbed(at, atA) ?? failed(agreed.reason, agreed.misfit);
     const base = this.same(other);
     return base.ok ? { ...base, ...agreed } : base;
@@ -214,7 +218,7 @@ export class Comparison {
     return undefined;
   }
 
-  private linear(at: RuleNode, other: GraphNode, mine: Linear, theirs: Linear, maps: readonly (InputMap | undefined)[]): Outcome {
+  private linear(at: RuleNode, other: GraphNode, mine: Linear, theirs: Linear, slack: Slack): Outcome {
     const { node } = at;
     const output = other.outputs[0];
     if (output === undefined) return failed("the counterpart has no output");
@@ -222,12 +226,9 @@ export class Comparison {
       if (!sameFloat(x, theirs.numbers?.[name] ?? Number.NaN, this.tolerance))
         return failed(`${node.label} has another "${name}"`);
     }
-    const pieces = this.matchBlocks(at, output, mine, theirs, maps);
+    const pieces = this.matchBlocks(at, output, mine, theirs, slack);
     if (pieces !== undefined) return this.beside(pieces, other);
-    const [rowsA, rowsB] = alongside(
-      theirs.rowsOf(theirs.weight.values(), theirs.bias?.values()),
-      mine.rowsOf(mine.weight.values(), mine.bias?.values()),
-    );
+    const [rowsA, rowsB] = alongside(rowsWith(this.a, theirs), rowsWith(this.b, mine));
     if (zeroRows(rowsA).length > 0) this.pin(other, output);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
@@ -238,9 +239,10 @@ export class Comparison {
       biasType: mine.bias?.dtype,
       node,
       dequantized: mine.dequantized,
-      open: openBias(rowsB, slackOf(maps).shift),
+      open: openBias(rowsB, slack.shift + slack.budget.shift),
+      gain: slack.budget.gain,
     };
-    return this.beside(this.match(output, rowsA, b, this.loosened(maps)), other);
+    return this.beside(this.match(output, rowsA, b, this.loosened(slack)), other);
   }
 
   /** What else the operator gives out does not pass these constants. */
@@ -250,24 +252,20 @@ export class Comparison {
   }
 
   /** A large layer as a member of its counterpart's class, block by block; undefined when it has to be looked at whole. */
-  private matchBlocks(
-    at: RuleNode,
-    value: GraphValue,
-    mine: Linear,
-    theirs: Linear,
-    maps: readonly (InputMap | undefined)[],
-  ): Outcome | undefined {
+  private matchBlocks(at: RuleNode, value: GraphValue, mine: Linear, theirs: Linear, slack: Slack): Outcome | undefined {
     const known = this.classes.of(value);
     const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
     if (known === undefined || plain?.key !== mine.key) return undefined;
     if (this.wholes.has(at.node)) return undefined;
-    const { shift } = slackOf(maps);
-    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift));
+    // Biases that the file computes are few beside the weights that stand in it.
+    if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
+    const shift = slack.shift + slack.budget.shift;
+    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift), slack.budget.gain);
     if (blocks === undefined) return undefined;
     const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
     for (const m of this.candidates(known, at.node)) {
       const by = rowMap(known, m, where);
-      const worst = by && blocks.fit(by, this.loosened(maps));
+      const worst = by && blocks.fit(by, this.loosened(slack));
       if (worst !== undefined) return { ok: true, outputs: [exact(known.core, m)], worst, coefficients: blocks.coefficients };
     }
     this.wholes.add(at.node);
@@ -362,8 +360,8 @@ export class Comparison {
   }
 
   /** Slack of the inputs' gains adds to what a coefficient may be off, in half-ulps: a half-ulp is at least u/2 relative. */
-  private loosened(maps: readonly (InputMap | undefined)[]): Tolerance {
-    return slackOf(maps).gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
+  private loosened({ gain }: Slack): Tolerance {
+    return gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
   }
 }
 
@@ -392,7 +390,10 @@ function rowMap(known: Known, m: Member, where: readonly number[]): RowMap | und
   const by = relative(exact(known.core, m), known);
   if (by === undefined) return undefined;
   const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
-  return k === undefined || d === undefined || terms === undefined ? undefined : { k, d, terms };
+  if (k === undefined || d === undefined || terms === undefined) return undefined;
+  if (by.budget === undefined) return { k, d, terms };
+  const [openK, openD] = [by.slackScale, by.slackShift].map((s) => vector(s, where));
+  return openK === undefined || openD === undefined ? undefined : { k, d, terms, open: { k: openK, d: openD } };
 }
 
 /** A spread over `dims`, one number per place; undefined when it varies elsewhere. */

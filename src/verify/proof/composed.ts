@@ -3,18 +3,25 @@
  * their own rounding: s is proportional to a stored number, so half an ulp of that is at most u·|s|; t is a stored number, or
  * for a batch normalization β − μ·s, whose terms may be far larger than what is left of them.
  */
-import { map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
 import type { AffineMap, Side } from "./classes.ts";
 import type { Tolerance } from "./fit.ts";
-import { noiseOf, type Relation, snap } from "./relation.ts";
+import { NOISE, noiseOf, type Relation, snap } from "./relation.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 
-export function composed(side: Side, node: GraphNode, from: Relation, own: AffineMap, tolerance: Tolerance): Relation {
+export interface Composed {
+  readonly relation: Relation;
+  /** By how many half-ulps of the operator's own numbers the first file's map, which it stands for, differs. */
+  readonly worst: number;
+  readonly coefficients: number;
+}
+
+export function composed(side: Side, node: GraphNode, from: Relation, own: AffineMap, tolerance: Tolerance): Composed {
   const { scale, shift } = own;
   const [slackS, slackT] = storedSlack(side, node, own, tolerance);
   const scaled = times(scale, from.shift);
@@ -29,23 +36,46 @@ export function composed(side: Side, node: GraphNode, from: Relation, own: Affin
     ),
   };
   const { relation, member } = snap(made);
-  if (member) return relation;
-  return { ...relation, blame: from.blame ?? { node, suspicions: suspicionsOf(made, node.label) } };
+  const coefficients = scale.data.length + shift.data.length;
+  if (member) return { relation, worst: distance(made, relation, own, storageOf(side, node)), coefficients };
+  const blame = from.blame ?? { node, suspicions: suspicionsOf(made, node.label) };
+  return { relation: { ...relation, blame }, worst: 0, coefficients };
+}
+
+/** What is no more than float64 leaves open is nothing. */
+function distance(made: Relation, taken: Relation, { magnitude }: AffineMap, type: StorageFloat): number {
+  const off = (x: Spread, y: Spread, size: Spread) => {
+    const error = combine(x, y, (p, q) => (Math.abs(p - q) <= NOISE * Math.abs(q) ? 0 : Math.abs(p - q)));
+    return combine(error, size, (e, s) => (e === 0 || s === 0 ? 0 : e / s)).data.reduce((m, v) => Math.max(m, v), 0);
+  };
+  const terms = combine(abs(made.shift), magnitude, Math.max);
+  return (
+    Math.max(off(made.scale, taken.scale, abs(made.scale)), off(made.shift, taken.shift, terms)) /
+    STORAGE_FLOATS[type].unitRoundoff
+  );
+}
+
+/** The type of an operator's own numbers. */
+function storageOf(side: Side, node: GraphNode): StorageFloat {
+  const dtype = dtypeOf(side.facts.of(node.inputs[node.opType === "BatchNormalization" ? 1 : 0]).dtype);
+  return dtype !== undefined && isStorageFloat(dtype) ? dtype : "float32";
 }
 
 /** What rounding leaves open of an operator's own scale and shift. */
 function storedSlack(
   side: Side,
   node: GraphNode,
-  { scale, shift, magnitude }: AffineMap,
+  { scale, shift, magnitude, open }: AffineMap,
   tolerance: Tolerance,
 ): [Spread, Spread] {
-  const dtype = dtypeOf(side.facts.of(node.inputs[node.opType === "BatchNormalization" ? 1 : 0]).dtype);
-  const type: StorageFloat = dtype !== undefined && isStorageFloat(dtype) ? dtype : "float32";
+  const type = storageOf(side, node);
   const rank = scale.dims.length;
   const none = uniform(rank, 0);
   if (node.opType === "Identity" || node.opType === "Dropout" || node.opType === "Neg") return [none, none];
   const half = (v: number) => tolerance.weight * STORAGE_FLOATS[type].unitRoundoff * Math.abs(v);
-  if (node.opType === "BatchNormalization") return [map(scale, half), plus(map(magnitude, half), map(scale, half))];
-  return [isOne(scale) ? none : map(scale, half), isZero(shift) ? none : map(shift, half)];
+  const [s, t] =
+    node.opType === "BatchNormalization"
+      ? [map(scale, half), plus(map(magnitude, half), map(scale, half))]
+      : [isOne(scale) ? none : map(scale, half), isZero(shift) ? none : map(shift, half)];
+  return open === undefined ? [s, t] : [plus(s, open.scale), plus(t, open.shift)];
 }

@@ -94,10 +94,14 @@ function partError(
   const expected = combine(scaled, full(d), (u, v) => u + v).data;
   const terms = combine(map(scaled, Math.abs), map(full(d), Math.abs), (u, v) => u + v).data;
   let worst = 0;
+  const [openA, openB] = [a.budgets?.of(x), b.budgets?.of(y)];
+  const gains = openA && full(k).data;
   for (let i = 0; i < got.length; i++) {
     const half = halfUlp(got[i], q.dtype);
     const error = Math.abs(got[i] - expected[i]);
-    if (!(error <= 1.01 * half + terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE)))
+    const budget =
+      (openB?.[i] ?? 0) + (openA === undefined ? 0 : openA[i] * Math.abs(gains?.[gains.length === got.length ? i : 0] ?? 0));
+    if (!(error <= 1.01 * half + terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE) + budget))
       return undefined;
     worst = Math.max(worst, error / half);
   }

@@ -47,13 +47,27 @@ export interface StoredRows {
   readonly dequantized?: boolean;
   /** What each bias may be off because a shift that went into it is not known exactly. */
   readonly open?: Float64Array;
+  /** What each coefficient may be off, relatively, because of computed constants that went into it. */
+  readonly gain?: number;
 }
+
+/** Half the distance of neighbours of c in a storage type, for a number that stands in the file as c / factor: |factor| · ½ulp(c / factor). */
+function storedHalf(c: number, dtype: StorageFloat, factor = 1): number {
+  // A power of two, which a division may bring just below itself, keeps its own.
+  return factor === 1 || factor === 0 ? halfUlp(c, dtype) : Math.abs(factor) * halfUlp((c / factor) * (1 + 2 ** -51), dtype);
+}
+
+const biasHalf = ({ stored, biasType }: StoredRows, o: number): number =>
+  biasType === undefined ? 0 : storedHalf(stored.bias[o], biasType, stored.factors?.bias);
 
 /** How far B's coefficient i may be off, in a loop: exponents are read from the stored numbers in place. */
 function allowances({ rows, stored, dtype, dequantized }: StoredRows): (i: number) => number {
   const [now, was] = [rows.weights, stored.weights];
   const { unitRoundoff } = STORAGE_FLOATS[dtype];
   if (dequantized) return (i) => unitRoundoff * Math.abs(now[i]);
+  const factor = stored.factors?.weights ?? 1;
+  if (factor !== 1)
+    return (i) => storedHalf(was[i], dtype, factor) * (was[i] === 0 || now[i] === was[i] ? 1 : Math.abs(now[i] / was[i]));
   const table = halfUlps(dtype);
   const high = new Uint32Array(was.buffer, was.byteOffset, 2 * was.length);
   if (now === was) return (i) => table[(high[2 * i + 1] >>> 20) & 0x7ff];
@@ -67,6 +81,7 @@ interface Compared {
   readonly theirs: Float64Array;
   readonly mine: Float64Array;
   readonly magnitude: (() => Float64Array) | undefined;
+  readonly open: Float64Array | undefined;
 }
 
 type Check = (
@@ -74,12 +89,14 @@ type Check = (
   range: readonly [from: number, end: number],
   gain: number,
   worst: number,
+  openGain?: number,
 ) => { wrong: number; worst: number };
 
 /** Compares a row: the first coefficient that is off (−1: none), and the largest error in half-ulps so far. */
 function checkOf(b: StoredRows, weight: number): Check {
   const allowance = allowances(b);
-  const any: Check = ({ theirs, mine, magnitude }, [from, end], gain, worst) => {
+  const loose = b.gain ?? 0;
+  const any: Check = ({ theirs, mine, magnitude, open }, [from, end], gain, worst, openGain = 0) => {
     let most = worst;
     for (let i = from; i < end; i++) {
       const expected = gain * theirs[i];
@@ -87,20 +104,27 @@ function checkOf(b: StoredRows, weight: number): Check {
       if (error === 0) continue;
       const half = allowance(i);
       if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) {
-        const noise = magnitude === undefined ? 0 : Math.abs(gain) * magnitude()[i] * 2 ** -50;
-        if (!(error <= weight * half + noise)) return { wrong: i, worst: most };
+        const noise = magnitude === undefined ? Math.abs(expected) * 2 ** -50 : Math.abs(gain) * magnitude()[i] * 2 ** -50;
+        const budget =
+          loose * Math.abs(expected) +
+          openGain * Math.abs(theirs[i]) +
+          (open === undefined ? 0 : Math.abs(gain) * open[i]) +
+          (b.rows.open?.[i] ?? 0);
+        if (!(error <= weight * half + noise + budget)) return { wrong: i, worst: most };
       }
       if (error > most * half) most = error / half;
     }
     return { wrong: -1, worst: most };
   };
   const { rows, stored, dtype } = b;
-  if (rows.weights !== stored.weights || b.dequantized) return any;
+  if (rows.weights !== stored.weights || b.dequantized || (stored.factors?.weights ?? 1) !== 1) return any;
   const table = halfUlps(dtype);
   const high = new Uint32Array(stored.weights.buffer, stored.weights.byteOffset, 2 * stored.weights.length);
   // The plain case, which is that of nearly all numbers there are: nothing but the loop.
-  return (compared, range, gain, worst) => {
-    const { theirs, mine, magnitude } = compared;
+  const sharp = loose === 0 && b.rows.open === undefined;
+  return (compared, range, gain, worst, openGain = 0) => {
+    const { theirs, mine, magnitude, open } = compared;
+    const plain = sharp && openGain === 0 && magnitude === undefined && open === undefined;
     let most = worst;
     for (let i = range[0], end = range[1]; i < end; i++) {
       const expected = gain * theirs[i];
@@ -108,7 +132,7 @@ function checkOf(b: StoredRows, weight: number): Check {
       const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
       if (error <= most * half) continue;
       if (!(error <= weight * half + Math.abs(expected) * 2 ** -50))
-        return magnitude === undefined ? { wrong: i, worst: most } : any(compared, range, gain, worst);
+        return plain ? { wrong: i, worst: most } : any(compared, range, gain, worst, openGain);
       most = error / half;
     }
     return { wrong: -1, worst: most };
@@ -120,6 +144,8 @@ export interface RowMap {
   readonly k: Float64Array;
   readonly d: Float64Array;
   readonly terms: Float64Array;
+  /** What k and d may be off because the first file computes them. */
+  readonly open?: { readonly k: Float64Array; readonly d: Float64Array };
 }
 
 /** Checks B = k ⊙ A + d for given k and d. A misfit says which part of the rows fits. */
@@ -136,7 +162,8 @@ export function fits(
   let matching = 0;
   for (let o = 0; o < a.count; o++) {
     const gain = by.k[o];
-    const { wrong, worst: most } = check({ theirs, mine, magnitude: a.magnitude }, [o * a.width, (o + 1) * a.width], gain, worst);
+    const compared = { theirs, mine, magnitude: a.magnitude, open: a.open };
+    const { wrong, worst: most } = check(compared, [o * a.width, (o + 1) * a.width], gain, worst, by.open?.k[o]);
     worst = most;
     if (wrong >= 0)
       misfit ??= { tensor: b.stored.weight, index: [o, wrong - o * a.width], expected: gain * theirs[wrong], got: mine[wrong] };
@@ -157,25 +184,31 @@ export function fits(
 function biasFit(
   a: Rows,
   b: StoredRows,
-  { k, d, terms }: RowMap,
+  { k, d, terms, open }: RowMap,
   tolerance: Tolerance,
   o: number,
 ): { ok: boolean; expected: number; units: number } {
   const expected = k[o] * a.bias[o] + d[o];
   const [now, was] = [b.rows.bias[o], b.stored.bias[o]];
   const sum = Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o])) + terms[o] + Math.abs(now - was);
-  const half = b.biasType === undefined ? 0 : halfUlp(was, b.biasType);
+  const half = biasHalf(b, o);
   const error = Math.abs(now - expected);
   const noise = 4 * 2 ** -53 * sum;
+  const budget =
+    openBias(a, b, o, k[o]) + (b.open?.[o] ?? 0) + (open === undefined ? 0 : open.k[o] * Math.abs(a.bias[o]) + open.d[o]);
   const allowed = tolerance.foreign
-    ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half
-    : 1.01 * half + noise + 2 ** -1074 + (b.open?.[o] ?? 0);
+    ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half + budget
+    : 1.01 * half + noise + 2 ** -1074 + budget;
   return {
     ok: error <= allowed,
     expected,
     units: unitsOf(Math.max(0, error - noise - (b.open?.[o] ?? 0)), half, tolerance.foreign ? normOf(b, o) : 0),
   };
 }
+
+/** What computed constants leave open of a row's biases, that of A times its gain. */
+const openBias = (a: Rows, b: StoredRows, o: number, gain: number): number =>
+  Math.abs(gain) * (a.biasOpen?.[o] ?? 0) + (b.rows.biasOpen?.[o] ?? 0);
 
 const unitsOf = (error: number, half: number, norm: number): number =>
   error === 0 || half + norm === 0 ? 0 : error / Math.max(half, norm);
@@ -203,7 +236,12 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   const [k, d, slackK, slackD] = [0, 0, 0, 0].map(() => new Float64Array(a.count));
   const zeros: number[] = [];
   const allowance = allowances(b);
-  const roomOf: Allowed = (i) => tolerance.weight * allowance(i);
+  const roomOf: Allowed = (i) => {
+    const w = a.weights[i];
+    // What A's coefficient may be off makes the gain uncertain by as much of itself.
+    const theirs = a.open === undefined || w === 0 ? 0 : (a.open[i] / Math.abs(w)) * Math.abs(rows.weights[i]);
+    return tolerance.weight * allowance(i) + (b.gain ?? 0) * Math.abs(rows.weights[i]) + theirs + (rows.open?.[i] ?? 0);
+  };
   let [least, most] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
   let worst = 0;
   let misfit: Misfit | undefined;
@@ -235,10 +273,10 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
   for (let o = 0; o < a.count; o++) {
     d[o] = rows.bias[o] - k[o] * a.bias[o];
-    const half = b.biasType === undefined ? 0 : halfUlp(b.stored.bias[o], b.biasType);
     slackD[o] =
-      1.01 * half +
+      1.01 * biasHalf(b, o) +
       (b.open?.[o] ?? 0) +
+      openBias(a, b, o, k[o]) +
       slackK[o] * Math.abs(a.bias[o]) +
       2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
     if (tolerance.foreign)

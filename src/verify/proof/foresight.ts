@@ -64,10 +64,11 @@ function propose(classes: Classes, draft: Draft, node: GraphNode, index: number,
   }
 }
 
-const plain = ({ scale, shift, magnitude }: AffineMap): AffineMap => ({
+const plain = ({ scale, shift, magnitude, open }: AffineMap): AffineMap => ({
   scale: simplify(scale),
   shift: simplify(shift),
   magnitude,
+  ...(open === undefined ? {} : { open }),
 });
 
 function join(members: Member[], made: Member): void {

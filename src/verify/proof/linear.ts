@@ -4,6 +4,8 @@
  */
 import { expand } from "../../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
+import type { Side } from "./classes.ts";
+import { openParam } from "./operands.ts";
 import { batchedOf, diagonalOf, einsumOf, quotientOf, scaledGemmOf } from "./producers.ts";
 
 export interface Rows {
@@ -23,6 +25,11 @@ export interface Rows {
    */
   readonly magnitude?: () => Float64Array;
   readonly biasMagnitude?: Float64Array;
+  /** What each coefficient and bias may be off because the file computes it (budgets.ts). */
+  readonly open?: Float64Array;
+  readonly biasOpen?: Float64Array;
+  /** What the operator multiplies its stored numbers with, where that is not 1: their rounding is multiplied as well. */
+  readonly factors?: { readonly weights: number; readonly bias: number };
   /** Name of the weight, for messages. */
   readonly weight: string;
   readonly biasName: string;
@@ -52,6 +59,20 @@ const spatial = (at: RuleNode): string => {
     "|",
   );
 };
+
+/** The numbers of an operator as rows, with what is open of them. */
+export function rowsWith(side: Side, linear: Linear): Rows {
+  const rows = linear.rowsOf(linear.weight.values(), linear.bias?.values());
+  const [weight, bias] = [openParam(side, linear.weight), openParam(side, linear.bias)];
+  if (weight === undefined && bias === undefined) return rows;
+  const zeros = (x: Param): Float64Array => new Float64Array(x.values().length);
+  const open = linear.rowsOf((weight ?? linear.weight).values(), linear.bias && (bias?.values() ?? zeros(linear.bias)));
+  return {
+    ...rows,
+    ...(weight === undefined ? {} : { open: open.weights.map(Math.abs) }),
+    ...(bias === undefined ? {} : { biasOpen: open.bias.map(Math.abs) }),
+  };
+}
 
 /** The operator as rows, when it is linear with constant coefficients and a bias per row. */
 export function linearOf(at: RuleNode): Linear | undefined {
@@ -193,7 +214,7 @@ function gemm(at: RuleNode): Linear | undefined {
     rowsOf: (w, bias) => {
       const full = bias === undefined ? undefined : bias.length === count ? bias.slice() : new Float64Array(count).fill(bias[0]);
       if (full !== undefined && beta !== 1) for (let i = 0; i < count; i++) full[i] *= beta;
-      return found.rowsOf(w, full);
+      return { ...found.rowsOf(w, full), ...(alpha === 1 && beta === 1 ? {} : { factors: { weights: alpha, bias: beta } }) };
     },
   };
 }
@@ -223,7 +244,15 @@ function over(rows: Rows, own: readonly number[], dims: readonly number[]): Rows
   if (own.some((d, i) => d !== 1 && d !== dims[i]) || own.every((d, i) => d === dims[i])) return rows;
   const spread = (values: Float64Array, width: number) => expand(values, [...own, width], [...dims, width]);
   const count = dims.reduce((n, d) => n * d, 1);
-  return { ...rows, dims, count, weights: spread(rows.weights, rows.width), bias: spread(rows.bias, 1) };
+  return {
+    ...rows,
+    dims,
+    count,
+    weights: spread(rows.weights, rows.width),
+    bias: spread(rows.bias, 1),
+    ...(rows.open === undefined ? {} : { open: spread(rows.open, rows.width) }),
+    ...(rows.biasOpen === undefined ? {} : { biasOpen: spread(rows.biasOpen, 1) }),
+  };
 }
 
 /** Rows of nothing but zeros: channels that are constant. */

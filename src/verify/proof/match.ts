@@ -1,5 +1,6 @@
 /** When two operators of two files are the same operator: type, version-independent attributes, constant operands. */
 import { type Dim, type Shape, sameShape } from "../../graph/dims.ts";
+import { attributeDefault } from "../../graph/op-defaults.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { decode } from "../../onnx/codec.ts";
 import { samePayload } from "../../onnx/pieces.ts";
@@ -22,70 +23,6 @@ export const familyOf = (node: GraphNode): string =>
   node.domain === "" ? (FAMILY[node.opType] ?? pairOf(node.opType)) : `${node.domain}:${node.opType}:${node.record.overload}`;
 
 export const COMMUTATIVE = new Set(["Add", "Mul", "Sum", "Max", "Min", "Mean", "And", "Or", "Xor", "Equal"]);
-
-/** Defaults of the specification, so that an attribute spelled out equals one left out; "Operator.name" where operators differ. */
-const DEFAULTS: Record<string, number | string> = {
-  auto_pad: "NOTSET",
-  group: 1,
-  ceil_mode: 0,
-  count_include_pad: 0,
-  storage_order: 0,
-  transA: 0,
-  transB: 0,
-  keepdims: 1,
-  "Gemm.alpha": 1,
-  "Gemm.beta": 1,
-  "LeakyRelu.alpha": Math.fround(0.01),
-  "Elu.alpha": 1,
-  "ThresholdedRelu.alpha": 1,
-  "HardSigmoid.alpha": Math.fround(0.2),
-  "HardSigmoid.beta": 0.5,
-  noop_with_empty_axes: 0,
-  allowzero: 0,
-  "Pad.mode": "constant",
-  epsilon: Math.fround(1e-5),
-  momentum: Math.fround(0.9),
-  select_last_index: 0,
-  saturate: 1,
-  stash_type: 1,
-  input_forget: 0,
-  layout: 0,
-  direction: "forward",
-  linear_before_reset: 0,
-  "Resize.mode": "nearest",
-  "Upsample.mode": "nearest",
-  "Resize.coordinate_transformation_mode": "half_pixel",
-  nearest_mode: "round_prefer_floor",
-  cubic_coeff_a: -0.75,
-  exclude_outside: 0,
-  extrapolation_value: 0,
-  antialias: 0,
-  keep_aspect_ratio_policy: "stretch",
-  "DepthToSpace.mode": "DCR",
-  "Gather.axis": 0,
-  "GatherElements.axis": 0,
-  "ScatterElements.axis": 0,
-  "ArgMax.axis": 0,
-  "ArgMin.axis": 0,
-  "Flatten.axis": 1,
-  "OneHot.axis": -1,
-  "LayerNormalization.axis": -1,
-  "RMSNormalization.axis": -1,
-  "Gelu.approximate": "none",
-  "ScatterND.reduction": "none",
-  "ScatterElements.reduction": "none",
-  "LpPool.p": 2,
-  "GlobalLpPool.p": 2,
-  "LpNormalization.p": 2,
-  batch_dims: 0,
-  largest: 1,
-  sorted: 1,
-  upper: 1,
-  fmod: 0,
-  exclusive: 0,
-  reverse: 0,
-  center_point_box: 0,
-};
 
 /** Attributes that carry no meaning for the numbers. */
 const IGNORED = new Set(["consumed_inputs", "doc_string"]);
@@ -111,8 +48,10 @@ function isDefault(node: GraphNode, name: string, text: string): boolean {
   if (node.domain !== "") return false;
   if (name === "pads" || name === "output_padding") return /^\[(0,?)*\]$/.test(text);
   if (name === "strides" || name === "dilations") return /^\[(1,?)*\]$/.test(text);
-  const value = DEFAULTS[`${node.opType}.${name}`] ?? DEFAULTS[name];
-  return value !== undefined && String(value) === text;
+  const value = attributeDefault(node.opType, name, node.version);
+  if (value === undefined) return false;
+  const plain = value.kind === "string" ? value.text : value.text.split(",").map(Number).join();
+  return text === (value.list ? `[${plain}]` : plain);
 }
 
 /** The first attribute in which two nodes differ; undefined when none does. Subgraphs are compared by whoever walks them. */

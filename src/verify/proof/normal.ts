@@ -224,7 +224,9 @@ const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.doma
 /** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
   const before = node.inputs[0]?.producer;
-  if (node.domain !== "" || node.opType !== "Gemm" || !isReshape(before) || before.scope !== node.scope) return undefined;
+  // Before opset 7 an Add does not broadcast the bias (before 5 no Reshape takes a shape).
+  if (node.domain !== "" || node.opType !== "Gemm" || node.version < 7) return undefined;
+  if (!isReshape(before) || before.scope !== node.scope) return undefined;
   const [x, flat] = [before.inputs[0], node.inputs[0]].map((value) => facts.shape(value));
   const [weight, bias] = [node.inputs[1], node.inputs[2]];
   const matrix = facts.shape(weight);
@@ -286,6 +288,8 @@ const bared: Rewrite = (node, { facts, constants }) => {
   const grouped = GROUPED.has(node.opType);
   if (node.domain !== "" || (!grouped && node.opType !== "LayerNormalization" && node.opType !== "RMSNormalization"))
     return undefined;
+  // Before opset 7 a Mul does not broadcast a gain along its channels (before 5 no Reshape takes a shape).
+  if (node.version < 7) return undefined;
   const [x, gamma, beta] = node.inputs;
   if (gamma === undefined || !constants.has(gamma) || (beta !== undefined && !constants.has(beta))) return undefined;
   const all = (value: GraphValue, number: number) => asFloat64(constants.tensor(value)).every((v) => v === number);

@@ -4,12 +4,14 @@
  */
 import { sameShape } from "../../graph/dims.ts";
 import { halfUlp } from "../../onnx/dtype.ts";
+import { asFloat64 } from "../../onnx/tensor.ts";
 import { expand, leading } from "../../rules/params.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import { sameConstant } from "./match.ts";
+import type { Budget } from "./relation.ts";
 
 export type Agreement =
   | { readonly worst: number; readonly coefficients: number }
@@ -81,9 +83,11 @@ export interface Slack {
   readonly gain: number;
   readonly shift: number;
   readonly grown: number;
+  /** The part that computed constants make, the shift before the gain. */
+  readonly budget: Budget;
 }
 
-const NONE: Slack = { gain: 0, shift: 0, grown: 1 };
+export const NONE: Slack = { gain: 0, shift: 0, grown: 1, budget: { gain: 0, shift: 0 } };
 
 /** @param slack What the maps pushed into the operators left open: it is open in the operands they moved, too. */
 export function operandsAgree(
@@ -129,11 +133,16 @@ export function operandsAgree(
     // Equal numbers along other axes, or over more of them, do the same only where the result has one shape for certain.
     if (spread && !sameSizes && axesText(p) !== axesText(q))
       return { reason: `operand ${i} of ${node.label} lies along other axes` };
+    const [openB, openA] = [openParam(b, p), openParam(a, q)];
     const found = compare(
       ...(spread ? aligned(p, q) : ([p, q] as const)),
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
       tolerance,
       changed ? slack : NONE,
+      [
+        spread && openB !== undefined ? aligned(openB, q)[0] : openB,
+        spread && openA !== undefined ? aligned(openA, p)[0] : openA,
+      ],
     );
     if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size` };
     if ("index" in found)
@@ -147,6 +156,25 @@ export function operandsAgree(
   return { worst, coefficients };
 }
 
+/** What each number of an operand may be off because the file computes it, as an operand; undefined where nothing is open. */
+export function openParam({ budgets, constants }: Side, param: Param | undefined): Param | undefined {
+  const own = budgets?.of(param?.source);
+  if (param?.source === undefined || own === undefined) return undefined;
+  const tensor = constants.tensor(param.source);
+  const was = asFloat64(tensor);
+  const sameDims = tensor.dims.join() === param.dims.join();
+  const values = () => {
+    const now = param.values();
+    // A gain multiplies what is open, too.
+    const least = param.mixed ? Math.max(1, param.gain) : 0;
+    if (sameDims)
+      return now.map((v, i) => own[i] * (was[i] === 0 ? Math.max(1, param.gain) : Math.max(least, Math.abs(v / was[i]))));
+    const relative = own.reduce((most, e, i) => (was[i] === 0 ? most : Math.max(most, e / Math.abs(was[i]))), 0);
+    return now.map((v) => relative * Math.abs(v));
+  };
+  return { ...param, values };
+}
+
 /** Two operands, absent ones as zeros; `raw` are the second file's stored numbers, whose rounding counts. */
 function compare(
   p: Param | undefined,
@@ -154,19 +182,21 @@ function compare(
   raw: Float64Array | undefined,
   tolerance: Tolerance,
   slack: Slack,
+  budgets: readonly (Param | undefined)[],
 ): { worst: number; count: number } | { index: number[]; expected: number; got: number } | undefined {
   const some = (p ?? q) as Param;
   const zeros = () => new Float64Array(some.dims.reduce((n, d) => n * d, 1));
   const [x, y] = [p?.values() ?? zeros(), q?.values() ?? zeros()];
   const stored = raw === undefined || raw.length !== x.length ? x : raw;
   if (x.length !== y.length) return undefined;
+  const [mine, theirs] = budgets.map((open) => open?.values());
   let worst = 0;
   for (let k = 0; k < x.length; k++) {
     const half = halfUlp(stored[k], some.dtype);
     // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
     const least = p?.mixed === true ? Math.max(1, p.gain, slack.grown) : 0;
     const grown = stored[k] === 0 ? half : half * Math.max(least, Math.abs(x[k] / stored[k]));
-    const open = slack.gain * Math.abs(y[k]) + slack.shift;
+    const open = slack.gain * Math.abs(y[k]) + slack.shift + (mine?.[k] ?? 0) + (theirs?.[k] ?? 0);
     const noise =
       2 ** -46 * (Math.abs(y[k]) + (p?.mixed === true || q?.mixed === true ? Math.abs(stored[k]) + Math.abs(x[k]) : 0));
     const error = Math.abs(x[k] - y[k]);

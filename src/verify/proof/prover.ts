@@ -8,6 +8,8 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
+
+import type { Steps } from "../../diag/steps.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
@@ -62,12 +64,16 @@ export class Prover {
   }
 
   /** Goes through the second file; nothing that differs is doubted yet. */
-  walk(): Proof {
+  *walk(onProgress?: (done: number, total: number) => void): Steps<Proof> {
     for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
-    for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    for (const [i, node] of nodes.entries()) {
+      onProgress?.(i, nodes.length);
+      yield;
+      if (!this.visit(node)) this.accuse(node);
+    }
     this.types();
     this.resume([...this.postponed]);
     this.outputs();
@@ -249,7 +255,9 @@ export class Prover {
     const from = affine && this.related.get(node.inputs[affine.input] as GraphValue);
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
-      this.related.set(out, composed(this.b, node, from, affine.map, this.tolerance));
+      const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
+      this.related.set(out, relation);
+      if (found.worst > 0) this.note(node, "equal", found);
       return true;
     }
     const early = this.standsForSum(node) ? this.region(node) : undefined;

@@ -3,8 +3,8 @@
  * open. When a member of the core's class lies within the slack, the relation is that member, exactly.
  */
 import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, times, uniform } from "../../affine/spread.ts";
-import type { Blame } from "./blame.ts";
-import type { AffineMap, Core } from "./classes.ts";
+import { type Blame, memberOf } from "./blame.ts";
+import type { AffineMap, Core, Open } from "./classes.ts";
 
 export interface Relation {
   readonly core: Core;
@@ -24,6 +24,13 @@ export interface InputMap {
   readonly slackScale: Spread;
   readonly slackShift: Spread;
   readonly identity: boolean;
+  /** What computed constants leave open, at most: relative to the gain, and of a shift before the gain. */
+  readonly budget?: Budget;
+}
+
+export interface Budget {
+  readonly gain: number;
+  readonly shift: number;
 }
 
 const abs = (s: Spread): Spread => map(s, Math.abs);
@@ -62,14 +69,16 @@ export function snap(relation: Relation): { relation: Relation; member: boolean 
   const found = core.members.filter(
     (m) =>
       m.scale.dims.length === rank &&
-      within(scale, m.scale, relation.slackScale, abs(m.scale)) &&
-      within(shift, m.shift, relation.slackShift, plus(m.magnitude, abs(m.shift))),
+      within(scale, m.scale, opened(relation.slackScale, m.open?.scale), abs(m.scale)) &&
+      within(shift, m.shift, opened(relation.slackShift, m.open?.shift), plus(m.magnitude, abs(m.shift))),
   );
   if (found.length === 0) return { relation, member: false };
   const off = (m: AffineMap) => apart(scale, m.scale) + apart(shift, m.shift);
   const nearest = found.reduce((best, m) => (off(m) < off(best) ? m : best));
   return { relation: exact(core, nearest), member: true };
 }
+
+const opened = (slack: Spread, open: Spread | undefined): Spread => (open === undefined ? slack : plus(slack, open));
 
 const apart = (x: Spread, y: Spread): number =>
   combine(x, y, (p, q) => Math.abs(p - q)).data.reduce((most, v) => Math.max(most, v), 0);
@@ -117,8 +126,8 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   if (sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift))
     return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
   if (
-    within(beta.scale, alpha.scale, beta.slackScale, abs(alpha.scale)) &&
-    within(beta.shift, alpha.shift, beta.slackShift, plus(alpha.magnitude, abs(alpha.shift)))
+    within(beta.scale, alpha.scale, opened(beta.slackScale, alpha.open?.scale), abs(alpha.scale)) &&
+    within(beta.shift, alpha.shift, opened(beta.slackShift, alpha.open?.shift), plus(alpha.magnitude, abs(alpha.shift)))
   ) {
     return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
   }
@@ -129,11 +138,15 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   const lost = combine(alpha.scale, beta.scale, (a, b) => (a === 0 && b !== 0 ? 1 : 0));
   if (!every(lost, (v) => v === 0)) return undefined;
   const ratio = ratioOf(beta, alpha);
-  const slackScale = combine(beta.slackScale, alpha.scale, (s, a) => (a === 0 ? 0 : s / Math.abs(a)));
+  const open = openQuotient(ratio, memberOf(beta)?.open, alpha);
+  const slackScale = opened(
+    combine(beta.slackScale, alpha.scale, (s, a) => (a === 0 ? 0 : s / Math.abs(a))),
+    open?.scale,
+  );
   const moved = times(alpha.shift, ratio);
   const shift = combine(beta.shift, moved, (b, m) => b - m);
   const noise = map(plus(abs(beta.shift), abs(moved)), (v) => v * NOISE);
-  const slackShift = plus(plus(beta.slackShift, times(slackScale, abs(alpha.shift))), noise);
+  const slackShift = opened(plus(plus(beta.slackShift, times(slackScale, abs(alpha.shift))), noise), open?.shift);
   // A shift that may be nothing is nothing: relations are kept as plain as the numbers allow.
   const plain = collapse(
     combine(shift, slackShift, (t, s) => (Math.abs(t) <= s ? 0 : t)),
@@ -149,7 +162,31 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
     slackScale,
     slackShift,
     identity: every(plainScale, (v) => v === 1) && every(plain, (v) => v === 0),
+    ...budgetOf(open, ratio),
   };
+}
+
+/**
+ * What computed constants leave open of k = s/s' and t − k·t', where s and t are those of one map, s' and t' of another: by first
+ * order (δs + |k|·δs')/|s'| and δt + |k|·δt' (what k leaves open of k·t' is counted where k is).
+ */
+function openQuotient(k: Spread, over: Open | undefined, under: AffineMap): Open | undefined {
+  if (over === undefined && under.open === undefined) return undefined;
+  const none = uniform(k.dims.length, 0);
+  const [p, q] = [over ?? { scale: none, shift: none }, under.open ?? { scale: none, shift: none }];
+  const sum = plus(p.scale, times(abs(k), q.scale));
+  return {
+    scale: combine(sum, under.scale, (e, s) => (s === 0 ? 0 : e / Math.abs(s))),
+    shift: plus(p.shift, times(abs(k), q.shift)),
+  };
+}
+
+/** The largest of it, relative to the gains. */
+function budgetOf(open: Open | undefined, k: Spread): { budget?: Budget } {
+  if (open === undefined) return {};
+  const largest = (s: Spread) =>
+    combine(s, k, (e, by) => (by === 0 ? 0 : e / Math.abs(by))).data.reduce((m, v) => Math.max(m, v), 0);
+  return { budget: { gain: largest(open.scale), shift: largest(open.shift) } };
 }
 
 /**
@@ -192,11 +229,13 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
     noise,
   );
   const zero = uniform(rank, 0);
+  const open = openQuotient(scale, alpha.open, { ...beta, magnitude: zero, open: memberOf(beta)?.open });
   return {
     scale,
     shift,
-    slackScale: zero,
-    slackShift: zero,
+    slackScale: open?.scale ?? zero,
+    slackShift: open === undefined ? zero : plus(open.shift, times(open.scale, abs(beta.shift))),
+    ...budgetOf(open, scale),
     identity: every(scale, (v) => v === 1) && every(shift, (v) => v === 0),
   };
 }
