@@ -2,7 +2,7 @@
 
 import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
-import { verifyModelsAsync, type WitnessOptions } from "../verify/index.ts";
+import { type VerifyOptions, verifyModelsAsync } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
 import { type Progress, stagesOn } from "./progress.ts";
 import { Stopwatch } from "./stopwatch.ts";
@@ -15,7 +15,7 @@ export interface Judged {
 }
 
 /** Of two files: which part of the check takes its time is told by its stages. */
-export async function judge(a: Model, b: Model, given: WitnessOptions, progress: Progress): Promise<Judged> {
+export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress): Promise<Judged> {
   const watch = new Stopwatch();
   let threads: Threads | undefined;
   const show = stagesOn(progress);

@@ -99,6 +99,14 @@ export const REASONS = {
     title: "A folded constant cannot be stored to the precision of its type",
     advice: "Convert the layer to float32 first, then fold.",
   },
+  "precision-loss": {
+    title: "Folding it would cost more bits of precision than are allowed",
+    advice: "Pass --max-bits-lost with the number of bits it names to fold it anyway.",
+  },
+  "would-grow": {
+    title: "Folding it would make the file larger, and it is no normalization",
+    advice: "Pass --max-growth with the bytes it names (or a part of the file, as 10%) to fold it anyway.",
+  },
   quantized: {
     title: "The neighbour is quantised",
     advice: "Fold before quantising.",

@@ -147,6 +147,7 @@ class Folding {
       ...(options.prove === false ? { prove: false } : {}),
       run: options.run ?? true,
       foreign: false,
+      assumeConstant: options.assumeConstant,
       storage: true,
       onProgress: (stage, done, total) => {
         if (stage !== "proof" && proving) this.clock.to("proofMs");

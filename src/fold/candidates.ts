@@ -15,6 +15,7 @@ import { laidOver } from "../rules/legacy.ts";
 import { isInference, readExtraOutput } from "../rules/mode.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
 import type { Constants } from "./constants.ts";
+import type { Magnitude } from "./magnitudes.ts";
 import type { AffineKind } from "./types.ts";
 
 export interface Candidate {
@@ -27,6 +28,8 @@ export interface Candidate {
   /** False when the input's size along the map is not proven: then only a producer of proven size may absorb it. */
   readonly proven: boolean;
   readonly notes: readonly string[];
+  /** What the statistics of a batch normalization say of its output: mean β, deviation |γ|. */
+  readonly statistics?: Magnitude;
 }
 
 export interface Rejected {
@@ -162,7 +165,17 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
       : [];
   const dead = scale.filter((s) => s === 0).length;
   if (dead > 0) notes.push(`${dead} of ${scale.length} channels have gain 0 and become constant`);
-  return { node, kind: "batch-normalization", input: 0, scale: spread(scale), shift: spread(shift), proven: true, notes };
+  const statistics = { mean: spread(beta), deviation: spread(gamma.map(Math.abs)) };
+  return {
+    node,
+    kind: "batch-normalization",
+    input: 0,
+    scale: spread(scale),
+    shift: spread(shift),
+    proven: true,
+    notes,
+    statistics,
+  };
 }
 
 function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {

@@ -1,12 +1,14 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
 import { finish, type Steps } from "../diag/steps.ts";
-import type { Model } from "../onnx/records.ts";
+import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
+import type { Refused } from "../rules/types.ts";
 import { planCalls } from "./calls.ts";
-import { nodeKey } from "./describe.ts";
+import { nodeKey, refOf } from "./describe.ts";
+import { growing, payloadBytes } from "./growth.ts";
 import { patch } from "./patch.ts";
 import type { PlanOptions } from "./plan.ts";
-import type { NodeRef, PlanData } from "./types.ts";
+import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
 export type { PlanOptions } from "./plan.ts";
@@ -31,19 +33,49 @@ export const plan = (model: Model, options: PlanOptions = {}): FoldResult => fin
 
 /** The same in steps. */
 export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
+  let held = options.held ?? new Map<string, Refused>();
+  for (let round = 1; ; round++) {
+    const { result, removed } = yield* planOnce(model, { ...options, held });
+    const { data, edits } = result;
+    const more = round < MAX_PLANS ? growing(model, data.folds, edits, removed, options.maxGrowth) : [];
+    const news = [...more].filter(([key]) => !held.has(key));
+    if (news.length === 0) return result;
+    held = new Map([...held, ...news]);
+  }
+}
+
+/** Plans made at the most: each leaves out what made the file larger. */
+const MAX_PLANS = 4;
+
+interface Planned {
+  readonly result: FoldResult;
+  /** The record of a fold's node, where that goes. */
+  readonly removed: (fold: Fold) => NodeRecord | undefined;
+}
+
+function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
   const { base, draft, place, told } = yield* planCalls(model, options);
   yield;
   const { edits, changes } = patch(draft);
+  const dropped = new Set(edits.dropTensors.map((tensor) => ("values" in tensor ? tensor.values.name : tensor.name)));
+  for (const node of edits.dropNodes) for (const name of node.outputs) dropped.add(name);
+  const copied = (change: TensorChange): TensorChange =>
+    change.from === "" || change.from === change.to || dropped.has(change.from)
+      ? change
+      : { ...change, copied: payloadBytes(change) };
+  const tensors = new Map([...changes].map(([node, list]) => [node, list.map(copied)]));
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
-    into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
+    into: fold.into.map((entry, k) => ({ ...entry, tensors: tensors.get(draft.absorbers[i][k]) ?? [] })),
   }));
+  const records = new Map(draft.removed.map((node) => [nodeKey(refOf(node)), node.record]));
+  const keys = new Map(draft.data.folds.map((fold, i) => [i, records.get(nodeKey(fold.node))]));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
+  const data = told({ ...draft.data, folds, after });
+  const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
   return {
-    data: told({ ...draft.data, folds, after }),
-    edits: base === undefined ? edits : { ...edits, base },
-    place,
-    from: draft.from,
+    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, from: draft.from },
+    removed: (fold) => keys.get(places.get(fold) ?? -1),
   };
 }
 

@@ -20,9 +20,12 @@ import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
+import type { MaxGrowth } from "./growth.ts";
 import { Ledger } from "./ledger.ts";
+import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
+import { Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
@@ -32,6 +35,10 @@ export interface PlanOptions extends AttemptOptions {
   readonly skip?: (name: string) => boolean;
   /** Nodes (by `nodeKey`) whose folds a check did not accept: they and the merges they host are left alone. */
   readonly unproven?: ReadonlySet<string>;
+  /** Nodes (by `nodeKey`) that are left alone although they could be folded, each with the reason. */
+  readonly held?: ReadonlyMap<string, Refused>;
+  /** Bytes (or a part of the file: "10%") by which folding affine nodes other than normalizations may make the file larger (default 0). */
+  readonly maxGrowth?: MaxGrowth;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
@@ -127,7 +134,11 @@ class Planner {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
-    this.attempts = new Attempts(this.draft, options);
+    const magnitudes = new Magnitudes(view, this.facts, (node) => {
+      const found = this.candidate(node);
+      return found === undefined || "refusal" in found ? undefined : found;
+    });
+    this.attempts = new Attempts(this.draft, options, new Precision(this.draft, magnitudes));
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
@@ -299,7 +310,7 @@ class Planner {
       if (found === undefined || "refusal" in found || !found.proven || this.draft.state(node).opType !== node.opType)
         return undefined;
       const current = currentMap(found, this.draft);
-      if (isRefused(current)) return undefined;
+      if (isRefused(current) || !this.attempts.isAffordable(current)) return undefined;
       known.set(node, current);
       return current;
     };
@@ -321,7 +332,8 @@ class Planner {
   private isExcluded(node: GraphNode): boolean {
     const name = node.record.name || node.record.outputs[0];
     const unproven = this.options.unproven?.has(nodeKey(refOf(node))) === true;
-    return unproven || this.options.only?.(name) === false || this.options.skip?.(name) === true;
+    const held = this.options.held?.has(nodeKey(refOf(node))) === true;
+    return unproven || held || this.options.only?.(name) === false || this.options.skip?.(name) === true;
   }
 
   private find(node: GraphNode): Candidate | Rejected | undefined {
@@ -390,6 +402,8 @@ class Planner {
   private excluded(node: GraphNode): Refused | undefined {
     if (this.options.unproven?.has(nodeKey(refOf(node))) === true)
       return refuse("not-proven", "could be folded, but the result was not shown to be equivalent");
+    const held = this.options.held?.get(nodeKey(refOf(node)));
+    if (held !== undefined) return held;
     return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
   }
 

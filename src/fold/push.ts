@@ -18,6 +18,8 @@ export type Direction = "backward" | "forward";
 export interface Pushed {
   /** Operators crossed or changed, in the order they were met. */
   readonly visited: readonly GraphNode[];
+  /** Values that hold something else now. */
+  readonly changed: Iterable<GraphValue>;
 }
 
 /** A map on a value that a reader asks for, or on a value that is told to its readers. */
@@ -63,7 +65,7 @@ export class Push {
       const refused = this.direction === "backward" ? this.ask(work, value, by, node, index) : this.tell(work, value, by);
       if (refused !== undefined) return refused;
     }
-    return this.walk(work) ?? { visited: work.visited };
+    return this.walk(work) ?? { visited: work.visited, changed: work.demands.keys() };
   }
 
   private isIdentity(by: Spread): boolean {
@@ -137,6 +139,7 @@ export class Push {
       refused = this.take(copy, node, step) ?? this.walk(copy);
       if (refused === undefined) {
         work.visited = copy.visited;
+        work.demands = copy.demands;
         return undefined;
       }
       this.draft.undo(mark);

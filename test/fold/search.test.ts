@@ -25,7 +25,7 @@ function* graphs() {
         .map((item) => ({ item, key: random.uniform() }))
         .sort((a, b) => a.key - b.key)
         .map(({ item }) => item);
-    yield { seed, spec, data: plan(model(spec)).data, shuffled };
+    yield { seed, spec, data: plan(model(spec), FREE).data, shuffled };
   }
 }
 
@@ -43,6 +43,9 @@ function renamed(spec: ModelSpec): ModelSpec {
   };
 }
 
+/** What is searched is the fewest nodes, whatever they cost in bytes. */
+const FREE = { maxGrowth: Number.POSITIVE_INFINITY };
+
 describe("the search", () => {
   it("ends with as many nodes whatever their order and names", { timeout: 300_000 }, () => {
     const worse: string[] = [];
@@ -55,7 +58,7 @@ describe("the search", () => {
         ...(plain ? [renamed(spec), renamed({ ...spec, nodes: shuffled(spec.nodes) })] : []),
       ];
       for (const other of others) {
-        const found = size(plan(model(other)).data);
+        const found = size(plan(model(other), FREE).data);
         if (found !== size(data)) worse.push(`seed ${seed}: ${size(data)} nodes, in another order ${found}`);
       }
     }
@@ -71,8 +74,8 @@ describe("the search", () => {
       tried++;
       for (let i = 0; i < 3; i++) {
         const order = shuffled(names).slice(0, 3);
-        const before = order.reduce((m, name) => folded(m, { only: (n) => n === name }).model, model(spec));
-        const found = size(plan(before).data);
+        const before = order.reduce((m, name) => folded(m, { ...FREE, only: (n) => n === name }).model, model(spec));
+        const found = size(plan(before, FREE).data);
         if (found < size(data)) worse.push(`seed ${seed}: ${size(data)} nodes, with ${order} first ${found}`);
       }
     }

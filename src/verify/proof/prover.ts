@@ -17,7 +17,7 @@ import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
 import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
-import { type Claim, Effects, madeBy } from "./effect.ts";
+import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
@@ -41,6 +41,10 @@ export class Prover {
   private readonly claims = new Map<RegionProof, Claim>();
   /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
   private readonly doubtful = new Set<GraphValue>();
+  /** What places that are not decided say for certain: that a number is another one, whatever comes of it. */
+  private readonly contradictions = new Map<RegionProof, Claim | undefined>();
+  /** Those after a place that is not decided: what their operators should be given was not shown. */
+  private readonly uncertain = new Set<RegionProof>();
   private readonly comparison: Comparison;
   private readonly impassable = new Set<GraphNode>();
   /** Linear operators that correspond to none of the first file: a later one may complete them to a region that does. */
@@ -115,15 +119,30 @@ export class Prover {
   private doubted(regions: readonly RegionProof[]): readonly RegionProof[] {
     const different = regions.filter((region) => region.outcome === "different");
     const claims = different.map((region) => this.claims.get(region));
-    if (different.length === 0 || claims.includes(undefined)) return regions;
-    const effects = new Effects(this.a, this.b, claims as Claim[]);
-    const open = new Map<RegionProof, string>();
+    if (claims.includes(undefined)) return regions;
+    const others = [...this.contradictions].filter(([region]) => regions.includes(region));
+    if (different.length + others.length === 0) return regions;
+    const effects = new Effects(
+      this.a,
+      this.b,
+      [...claims, ...others.map(([, claim]) => claim)].filter((c) => c !== undefined),
+    );
+    const open = new Map<RegionProof, Weighed>();
     for (const [i, region] of different.entries()) {
-      const because = effects.weigh(claims[i] as Claim);
-      if (because === undefined) return regions.map((r) => doubted(r, open.get(r)));
-      open.set(region, because);
+      const weighed = effects.weigh(claims[i] as Claim);
+      open.set(region, weighed);
+      if (weighed.outcome === "shown") return regions.map((r) => doubted(r, open.get(r)));
     }
-    return regions.map((region) => doubted(region, open.get(region)));
+    const hidden = new Set(different.filter((region) => open.get(region)?.outcome !== "made-up-for"));
+    for (const [region, claim] of others) {
+      const outcome = claim === undefined ? "unknown" : effects.weigh(claim).outcome;
+      // After a place that is not decided nobody knows what its operator should be given.
+      if (outcome === "unreached" || (outcome === "unknown" && !this.uncertain.has(region))) hidden.add(region);
+    }
+    return regions.map((region) => {
+      const made = doubted(region, open.get(region));
+      return hidden.has(region) ? { ...made, hidden: true } : made;
+    });
   }
 
   /**
@@ -284,17 +303,30 @@ export class Prover {
       this.found.set(node, "identical");
       return true;
     }
-    const actual = decided ? madeBy(node, this.related, this.b.constants) : undefined;
+    const instead = outcome.instead;
+    const contradicts = !decided && (instead !== undefined || (outcome.misfit !== undefined && !this.comparison.isLinear(node)));
+    const actual = decided || contradicts ? madeBy(node, this.related, this.b.constants) : undefined;
+    const uncertain = this.isDoubtful(node);
     if (outcome.impassable === true) this.impassable.add(node);
     if (!decided) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     // Later places are judged on their own: this one counts as if it were right.
     const meant = outcome.likely ?? outcome.meant;
     if (meant !== undefined && out !== undefined) this.related.set(out, meant);
     else this.assume(node);
+    if (out !== undefined && instead !== undefined && !this.related.has(out)) this.related.set(out, instead);
     const target = out && this.related.get(out);
     const claim = actual && target && out && { value: out, actual, target };
     const { reason, misfit } = outcome;
-    this.note(node, claim === undefined ? "not-decided" : "different", { reason, misfit, claim });
+    this.note(node, !decided || claim === undefined ? "not-decided" : "different", {
+      reason,
+      misfit,
+      ...(decided ? { claim } : {}),
+    });
+    if (contradicts || (decided && claim === undefined)) {
+      const region = this.found.get(node) as RegionProof;
+      this.contradictions.set(region, claim);
+      if (uncertain) this.uncertain.add(region);
+    }
     return false;
   }
 
@@ -458,5 +490,7 @@ export class Prover {
   }
 }
 
-const doubted = (region: RegionProof, because: string | undefined): RegionProof =>
-  because === undefined ? region : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${because}` };
+const doubted = (region: RegionProof, weighed: Weighed | undefined): RegionProof =>
+  weighed?.because === undefined
+    ? region
+    : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${weighed.because}` };
