@@ -18,7 +18,7 @@ export interface RegionProof {
   readonly reason?: string;
   /**
    * True of a place that is not decided although one thing is certain: an operator does the same to the same values with other
-   * numbers, and no input tried shows what comes of it. A run that agrees says nothing of such a place.
+   * numbers, and nothing was found to make up for it. A run that agrees says nothing of such a place.
    */
   readonly hidden?: boolean;
   /** Where the worst or first wrong coefficient stands. */

@@ -150,13 +150,15 @@ export function attributeDifferences(
 export const attributeDifference = (...args: Parameters<typeof attributeDifferences>): string | undefined =>
   attributeDifferences(...args)[0];
 
-/** Attributes that say one thing in two ways. */
-const ALTERNATIVES = new Set(["auto_pad", "pads"]);
+/** True where the pads of a node follow from sizes. */
+const isAuto = (node: GraphNode): boolean => !["", "NOTSET"].includes(stringAttr(node.record, "auto_pad", "NOTSET"));
 
 /** True when attributes that differ mean something else for certain, and are not only written in a way nobody here understands. */
 export function isTelling(a: Side, x: GraphNode, b: Side, y: GraphNode, names: readonly string[]): boolean {
   const ranked = a.facts.rank(x.inputs[0]) !== undefined && b.facts.rank(y.inputs[0]) !== undefined;
-  return names.some((name) => !ALTERNATIVES.has(name) && (ranked || (name !== "axis" && name !== "axes")));
+  // The same pads can be given by numbers and by a rule.
+  const ruled = isAuto(x) !== isAuto(y);
+  return names.some((name) => (name === "pads" || name === "auto_pad" ? !ruled : ranked || (name !== "axis" && name !== "axes")));
 }
 
 /** Why two nodes of one type do not mean the same before their attributes and operands are looked at; undefined when they do. */

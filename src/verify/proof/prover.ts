@@ -135,9 +135,10 @@ export class Prover {
     }
     const hidden = new Set(different.filter((region) => open.get(region)?.outcome !== "made-up-for"));
     for (const [region, claim] of others) {
-      const outcome = claim === undefined ? "unknown" : effects.weigh(claim).outcome;
+      const { outcome } = claim === undefined ? UNKNOWN : effects.weigh(claim);
       // After a place that is not decided nobody knows what its operator should be given.
-      if (outcome === "unreached" || (outcome === "unknown" && !this.uncertain.has(region))) hidden.add(region);
+      const certain = !this.uncertain.has(region);
+      if (outcome === "unreached" || (outcome !== "made-up-for" && certain)) hidden.add(region);
     }
     return regions.map((region) => {
       const made = doubted(region, open.get(region));
@@ -489,6 +490,8 @@ export class Prover {
     return fitting.length < 2 ? fitting : fitting.toSorted((x, y) => rank(x) - rank(y));
   }
 }
+
+const UNKNOWN: Weighed = { outcome: "unknown" };
 
 const doubted = (region: RegionProof, weighed: Weighed | undefined): RegionProof =>
   weighed?.because === undefined
