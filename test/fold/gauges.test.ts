@@ -165,6 +165,16 @@ describe("what no reader can make up for", () => {
     beside((net) => net.add("Add", ["r", net.conv(net.add("AveragePool", ["c"], "p", pool), "d")], "y"));
   });
 
+  it("a product by one, for a shift", () => {
+    const net = new Net();
+    net.initializers.k = float32([1], [1]);
+    net.initializers.t = float32([1], [0.5]);
+    const shifted = net.add("Add", [net.add("Abs", ["x"], "a"), "t"], "s");
+    net.add("Reciprocal", [net.add("Mul", [shifted, "k"], "m")], "y");
+    const done = check(net.spec(["y"]), { folds: 1, ...close });
+    expect(operators(done)).toEqual(["Abs", "Add", "Reciprocal"]);
+  });
+
   it("a negative gain before a Relu of which others read the input", () => {
     const net = new Net();
     net.conv("x", "c");

@@ -16,7 +16,7 @@
 import { type Spread, uniform } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero } from "../../rules/params.ts";
+import { isOne } from "../../rules/params.ts";
 import { isRefused, type MoveFn } from "../../rules/types.ts";
 import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
@@ -273,7 +273,8 @@ class Builder {
     const [x, y] = [node.inputs[input], node.outputs[0]];
     const { network } = this;
     const wire = this.wire(x) ?? grounded(scale.dims.length);
-    const product = isZero(shift) && !isOne(scale);
+    // By what it is, not by its numbers: x · 1 takes no shift.
+    const product = node.opType === "Mul" || node.opType === "Div";
     // −x and c − x are left alone, and so is what may stretch its input.
     if ((!product && !isOne(scale)) || !found.proven || wire.scale.dims.length !== scale.dims.length) {
       this.stop(node);

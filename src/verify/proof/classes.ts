@@ -13,6 +13,7 @@ import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
+import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
 import { isTensor } from "../../ops/define.ts";
@@ -106,7 +107,20 @@ export function affineOf(side: Side, node: GraphNode): { input: number; map: Aff
   if (found === undefined || "refusal" in found || !found.proven) return undefined;
   const { scale, shift } = found;
   const magnitude = magnitudeOf(node, scale, shift, constants);
-  return { input: found.input, map: { scale, shift, magnitude, ...openMap(side, node, found) } };
+  const open = openMap(side, node, found);
+  return { input: found.input, map: { scale, shift, magnitude, ...withTerms(side, node, magnitude, open) } };
+}
+
+/**
+ * Other tools compute β − μ·s in the type that is stored: it may be off by roundings of its terms, as their biases may be (fit.ts). Where no
+ * bias takes it, because a shift of another value makes up for it, that is all that is known of it.
+ */
+function withTerms({ budgets, facts }: Side, node: GraphNode, magnitude: Spread, { open }: { open?: Open }): { open?: Open } {
+  const dtype = node.opType === "BatchNormalization" ? dtypeOf(facts.of(node.inputs[1]).dtype) : undefined;
+  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype)) return open === undefined ? {} : { open };
+  const terms = map(magnitude, (m) => 4 * STORAGE_FLOATS[dtype].unitRoundoff * m);
+  if (open !== undefined) return { open: { ...open, shift: plus(open.shift, terms) } };
+  return { open: { scale: uniform(magnitude.dims.length, 0), shift: terms } };
 }
 
 /** What a map may be off because its constants are computed: the sum of what moving each of them does. */
