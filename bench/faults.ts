@@ -12,8 +12,10 @@ import { isTensor } from "../src/ops/define.ts";
 import { createSession } from "../src/run/session.ts";
 import { generateInputs } from "../src/verify/inputs.ts";
 import { prove } from "../src/verify/proof.ts";
+import type { RegionsFound } from "../src/verify/regions.ts";
 import { witness } from "../src/verify/witness.ts";
-import { faultsOf } from "../test/verify/faults/cases.ts";
+import { blindRegions } from "../test/verify/faults/blind.ts";
+import { faultsOf, foldOf } from "../test/verify/faults/cases.ts";
 import { hardFolds } from "../test/verify/faults/hard.ts";
 import { Net, SHAPES, type Stored } from "../test/verify/faults/nets.ts";
 import { structuralFaults } from "../test/verify/faults/structural.ts";
@@ -26,7 +28,8 @@ const TOLERANCES = [
 const COLUMNS = [
   "proof, own",
   "proof, any tool",
-  "float64 run",
+  "float64, regions",
+  "float64, whole",
   ...TOLERANCES.map(([r, a]) => `${r.toExponential(0)} / ${a.toExponential(0)}`),
 ];
 
@@ -49,11 +52,12 @@ function close(x: Outputs, y: Outputs, rtol: number, atol: number): boolean {
 }
 
 /** What each column says of a pair: true where it finds a difference. */
-function verdicts(original: Model, other: Model, before: Outputs): boolean[] {
+function verdicts(original: Model, other: Model, before: Outputs, regions: RegionsFound): boolean[] {
   const after = outputs(other, original);
   return [
     prove(original, other, { foreign: false }).outcome === "different",
     prove(original, other).outcome === "different",
+    regions.outcome === "different",
     witness(original, other, { samples: 3 }).outcome === "different",
     ...TOLERANCES.map(([rtol, atol]) => !close(before, after, rtol, atol)),
   ];
@@ -89,9 +93,10 @@ for (const [label, list] of groups) {
     const faults = faultsOf(original);
     if (faults.length === 0) continue;
     const before = outputs(original, original);
+    const right = foldOf(original).model;
     for (const fault of faults) {
       const inside = fault.weightUlps <= 1 && fault.biasUlps <= 1;
-      const found = verdicts(original, fault.wrong, before);
+      const found = verdicts(original, fault.wrong, before, blindRegions(original, fault.wrong, right));
       count(inside ? `${label}: inside one ulp` : label, found);
       if (inside) continue;
       const row = kinds.get(fault.kind) ?? { label: fault.kind, cases: 0, found: COLUMNS.map(() => 0) };
@@ -105,9 +110,9 @@ for (const [label, list] of groups) {
 }
 for (const dtype of ["float32", "float16"] as const) {
   for (const { original, wrong } of structuralFaults(dtype))
-    count(`structure, ${dtype}`, verdicts(original, wrong, outputs(original, original)));
+    count(`structure, ${dtype}`, verdicts(original, wrong, outputs(original, original), blindRegions(original, wrong)));
   for (const { original, folded, foreign } of hardFolds(dtype)) {
-    const found = verdicts(original, folded, outputs(original, original));
+    const found = verdicts(original, folded, outputs(original, original), blindRegions(original, folded, folded));
     // A file of another tool is not held to one rounding.
     count(`good but hard, ${dtype}: false alarms`, foreign ? found.with(0, found[1]) : found);
   }

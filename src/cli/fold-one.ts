@@ -1,6 +1,8 @@
 /** One model on disk: the fold of src/engine, with its output in a temporary file that gets its name when it was accepted. */
+
 import { foldChecked } from "../engine/fold.ts";
 import { peakMemory } from "../node/peak.ts";
+import type { Threads } from "../node/threads.ts";
 import { type OutputFacts, type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
@@ -45,10 +47,14 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const reading = watch.lap();
     const can = affordable(input.model, values);
     const check = !flag(values, "no-check");
-    const threads = check && can.run ? (await import("./threads.ts")).startThreads(input.model, options.threads) : undefined;
+    const { startThreads } = await import("./threads.ts");
+    let threads: Threads | undefined;
+    const prepare = () => {
+      threads ??= startThreads(input.model, options.threads);
+    };
     const made = await foldChecked(input.model, {
       ...planOptionsOf(values),
-      ...{ check, prove: can.prove, run: can.run, inputs: given, file: facts, onProgress: stagesOn(progress) },
+      ...{ check, prove: can.prove, run: can.run, inputs: { ...given, prepare }, file: facts, onProgress: stagesOn(progress) },
       sink: (edits, judge) => {
         second?.reset();
         return produce(input.model, input.facts.file, edits, target, judge);

@@ -5,7 +5,7 @@ import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
-import { inputOptions } from "./inputs.ts";
+import { runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
@@ -56,7 +56,7 @@ export const command: Command = {
     ...planOptions,
     external: externalOption,
     "max-memory": memoryOption,
-    ...inputOptions,
+    ...runOptions,
     runtime: runtimeOption,
     report: {
       requiresArg: true,

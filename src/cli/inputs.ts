@@ -1,7 +1,7 @@
 /** --input, --shape, --samples, --seed: what a person says about a model's inputs. */
 import type { Options } from "yargs";
 import type { Model } from "../onnx/records.ts";
-import type { WitnessOptions } from "../verify/index.ts";
+import type { RunOptions } from "../verify/index.ts";
 import { integer, texts, usage, type Values } from "./command.ts";
 
 /** What one sample needs. */
@@ -22,11 +22,21 @@ export const sampleOptions: Readonly<Record<string, Options>> = {
 };
 
 export const inputOptions: Readonly<Record<string, Options>> = {
-  samples: { requiresArg: true, describe: "Number of generated inputs for the float64 run (default 4)" },
+  samples: { requiresArg: true, describe: "Number of generated inputs (default 4)" },
   ...sampleOptions,
 };
 
-export type GivenInputs = Pick<WitnessOptions, "samples" | "seed" | "shapes" | "fixed" | "given"> & {
+/** What to run of two files. */
+export const runOptions: Readonly<Record<string, Options>> = {
+  "full-run": {
+    type: "boolean",
+    describe: "Run the whole models in float64 on 4 generated inputs, not only what differs, although the proof shows it equal",
+  },
+  ...inputOptions,
+  samples: { requiresArg: true, describe: "The same on this number of generated inputs" },
+};
+
+export type GivenInputs = Pick<RunOptions, "samples" | "seed" | "shapes" | "fixed" | "given" | "fullRun"> & {
   readonly notes: readonly string[];
 };
 
@@ -51,5 +61,12 @@ export async function givenInputs(values: Values, model: Model): Promise<GivenIn
   const shapes = new Map(texts(values, "shape").map((written) => shapeOf(written, names)));
   const inputs = texts(values, "input");
   const loaded = inputs.length === 0 ? { notes: [] } : (await import("../node/arrays.ts")).loadInputs(model, inputs);
-  return { samples: integer(values, "samples", 1, 10_000), seed: integer(values, "seed", 0, 2 ** 32 - 1), shapes, ...loaded };
+  const fullRun = values["full-run"] === true;
+  return {
+    fullRun,
+    samples: integer(values, "samples", 1, 10_000),
+    seed: integer(values, "seed", 0, 2 ** 32 - 1),
+    shapes,
+    ...loaded,
+  };
 }

@@ -6,7 +6,7 @@ import { milliseconds, printable } from "../report/words.ts";
 import { bisect } from "../verify/index.ts";
 import { type Command, flag, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
-import { givenInputs, inputOptions } from "./inputs.ts";
+import { givenInputs, runOptions } from "./inputs.ts";
 import { runtimeOption } from "./ort.ts";
 import { Progress } from "./progress.ts";
 import { secondOpinion } from "./second.ts";
@@ -70,7 +70,7 @@ export const command: Command = {
     b: { type: "string", describe: "The file to compare with it", demandOption: true },
   },
   options: {
-    ...inputOptions,
+    ...runOptions,
     "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
     runtime: runtimeOption,

@@ -1,4 +1,6 @@
 /** Runs the verdict for a command: progress, and the time each part takes. */
+
+import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
 import { type VerifyOptions, verifyModelsAsync } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
@@ -15,12 +17,15 @@ export interface Judged {
 /** Of two files: which part of the check takes its time is told by its stages. */
 export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress): Promise<Judged> {
   const watch = new Stopwatch();
-  const threads = startThreads(a);
+  let threads: Threads | undefined;
   const show = stagesOn(progress);
   let proofMs: number | undefined;
   const verdict = await verifyModelsAsync(a, b, {
     ...given,
     storage: true,
+    prepare() {
+      threads ??= startThreads(a);
+    },
     onProgress(stage, done, total) {
       if (stage !== "proof") proofMs ??= watch.lap();
       show(stage, done, total);
@@ -28,7 +33,7 @@ export async function judge(a: Model, b: Model, given: VerifyOptions, progress: 
   });
   progress.end();
   // They hold nothing the process waits for.
-  void threads.stop();
+  void threads?.stop();
   const rest = watch.lap();
   return { verdict, proofMs: proofMs ?? rest, runMs: proofMs === undefined ? 0 : rest };
 }

@@ -12,7 +12,7 @@ import { type ByteSource, isSameRange } from "../onnx/source.ts";
 import { piecesLength } from "../onnx/splice.ts";
 import { isEmpty, type ModelEdits, type WriteOptions, type Written, write } from "../onnx/write.ts";
 import { type FileFacts, modelFacts, type OutputFacts, type Report, report, type Timings } from "../report/report.ts";
-import type { WitnessOptions } from "../verify/index.ts";
+import type { RunOptions } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
 import { previewOf } from "./preview.ts";
 
@@ -35,7 +35,7 @@ export interface FoldCheckedOptions extends Omit<PlanOptions, "onProgress" | "un
   readonly prove?: boolean;
   readonly run?: boolean;
   /** The run's inputs. */
-  readonly inputs?: Omit<WitnessOptions, "onProgress">;
+  readonly inputs?: Omit<RunOptions, "onProgress">;
   /** Where the output goes. Default: to the pieces of the result, `written`. */
   readonly sink?: Sink;
   /** For the default sink: where payloads of external data go. The fresh side file is called "folded.data" by default. */

@@ -88,3 +88,15 @@ export function halfUlp(value: number, type: StorageFloat): number {
   const exponent = ((words[1] >>> 20) & 0x7ff) - 1023;
   return exponent === 1024 ? 0 : Math.max(2 ** exponent * unitRoundoff, minSubnormal / 2);
 }
+
+const tables = new Map<StorageFloat, Float64Array>();
+
+/** Half-ulps of a storage type by the exponent bits of a double: for loops. */
+export function halfUlps(dtype: StorageFloat): Float64Array {
+  let table = tables.get(dtype);
+  if (table === undefined) {
+    table = Float64Array.from({ length: 2048 }, (_, e) => halfUlp(e === 0 ? 0 : 2 ** Math.min(e - 1023, 1023), dtype));
+    tables.set(dtype, table);
+  }
+  return table;
+}

@@ -3,13 +3,12 @@ import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { compareFaces } from "./faces.ts";
-import { limitOf } from "./judge.ts";
-import { proveSteps } from "./proof.ts";
+import { proveSteps, sharedOf } from "./proof.ts";
+import { type RunOptions, runSteps } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
-import { type WitnessOptions, witnessSteps } from "./witness.ts";
 
-export interface VerifyOptions extends WitnessOptions {
+export interface VerifyOptions extends RunOptions {
   /** Default: the proof of proof.ts. With false only the run speaks. */
   readonly prove?: ((a: Model, b: Model) => Proof) | false;
   /** True (default) when the second file was made by another tool, whose rounding may be coarser. */
@@ -58,11 +57,12 @@ export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): S
   else if (proof !== false) proven = proof(x, y);
   onProgress?.("proof", total, total);
   const run: Witness | undefined =
-    options.run === false ? undefined : yield* witnessSteps(a, b, { limit: limitOf(proven), ...options });
+    options.run === false ? undefined : yield* runSteps(a, b, proven, proven && sharedOf(proven), options);
   return combine(findings, proven, run);
 }
 
 export { type BisectOptions, bisect } from "./bisect.ts";
 export { generateInputs, type InputOptions, KINDS, type Kind, type Sample } from "./inputs.ts";
 export { type ProveOptions, prove } from "./proof.ts";
+export type { RunOptions } from "./run.ts";
 export { type Observe, type OnProgress, type WitnessOptions, witness } from "./witness.ts";

@@ -8,6 +8,7 @@ import type { Model } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { isContinuous } from "./compare.ts";
+import { readsOf } from "./cuts.ts";
 import type { Sample } from "./inputs.ts";
 import { DRAWS, Judgement, MAX_RATIO } from "./judge.ts";
 import { type Changes, roundingDraw, type Variant } from "./noise.ts";
@@ -129,14 +130,6 @@ function reaching(guilty: GraphNode, shared: ReadonlyMap<string, GraphNode>, jud
     between: names.map((node) => node.record.name || node.record.outputs[0]),
     agreeing: [...agreeing].map(([value, maxDifference]) => ({ value, maxDifference })),
   };
-}
-
-/** Every value of the main graph a node reads, those its inner graphs capture included. */
-function readsOf(node: GraphNode): GraphValue[] {
-  const inner = node.bodies.flatMap((body) => body.nodes.flatMap(readsOf));
-  return [...node.inputs, ...inner].filter(
-    (value) => value !== undefined && (node.bodies.length === 0 || value.scope === node.scope),
-  ) as GraphValue[];
 }
 
 interface Judged {

@@ -7,7 +7,7 @@
  */
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
-import { dtypeOf, halfUlp, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
+import { dtypeOf, halfUlps, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { measuresOf } from "./measures.ts";
@@ -137,9 +137,10 @@ export interface Variant {
 /** The second model after rounding draw number `draw`: the same for the same seed, whatever else is run. */
 export function roundingDraw(model: Model, folded: readonly Stored[], seed: number, draw: number): Variant {
   return offset(model, folded, (record, values) => {
-    const type = dtypeOf(record.dataType) as StorageFloat;
+    const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
     const random = randomOf(seed, "draw", draw, record.name, record.frame.start);
-    for (let i = 0; i < values.length; i++) values[i] = (2 * random.uniform() - 1) * halfUlp(values[i], type);
+    const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+    for (let i = 0; i < values.length; i++) values[i] = random.signed() * table[(high[2 * i + 1] >>> 20) & 0x7ff];
   });
 }
 

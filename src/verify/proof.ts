@@ -6,6 +6,7 @@
 import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
+import type { Shared } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
@@ -49,7 +50,10 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   for (const look of looks(x, y, tolerance)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return proof;
+    if (proof.outcome === "equal") {
+      shared.set(proof, look.shared());
+      return proof;
+    }
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
@@ -64,6 +68,12 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   const said = proofs.filter(({ look }) => !look.rewritten).map(({ proof }) => proof);
   return said.reduce((least, proof) => (open(proof) < open(least) ? proof : least));
 }
+
+/** What a proof is not itself, but found on the way. */
+const shared = new WeakMap<Proof, Shared>();
+
+/** The values a proof of `equal` found the same in both files; undefined of one made elsewhere. */
+export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {

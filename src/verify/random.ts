@@ -3,6 +3,7 @@
  *   words    xoshiro128** (Blackman and Vigna, Scrambled linear pseudorandom number generators, 2018); its state is the
  *            output of a Weyl sequence through the finalizer of MurmurHash3
  *   uniform  (a·2²¹ + b) / 2⁵³, a of 32 and b of 21 bits
+ *   rough    (u₁ + … + u₄ − 2)·√3, u of 16 bits
  *   normal   (u₁ + … + u₁₂) − 6: mean 0, variance 1, at most 6 (Irwin–Hall). Additions only: Math.log and Math.cos may differ
  *            in their last bit between engines
  */
@@ -13,6 +14,10 @@ export interface Random {
   below(n: number): number;
   /** Standard normal. */
   normal(): number;
+  /** In [−1, 1), from one word: for many numbers of which only the size matters. */
+  signed(): number;
+  /** Mean 0, variance 1, at most 2√3, bell-shaped, from two words: the same for values. */
+  rough(): number;
 }
 
 /** FNV-1a over UTF-16 units. */
@@ -53,6 +58,11 @@ export function randomOf(...path: readonly (string | number)[]): Random {
   return {
     uniform,
     below: (n) => Math.floor(uniform() * n),
+    signed: () => word() / 2 ** 31 - 1,
+    rough() {
+      const [p, q] = [word(), word()];
+      return (((p & 0xffff) + (p >>> 16) + (q & 0xffff) + (q >>> 16)) / 2 ** 16 - 2) * Math.sqrt(3);
+    },
     normal() {
       let sum = -6;
       for (let i = 0; i < 12; i++) sum += uniform();

@@ -60,9 +60,32 @@ export interface SampleRun {
   readonly ok: boolean;
 }
 
+/** A part of the network that differs between the files, run on its own in float64, on the same made-up numbers in both. */
+export interface RegionRun {
+  /** The second file's value it computes. */
+  readonly value: string;
+  /** Operators of it in the first and in the second file. */
+  readonly operators: readonly [number, number];
+  /** Shapes of what it was given. */
+  readonly sizes: readonly string[];
+  /** Kinds of numbers it was given: "normal", "large", "negative"; "given" for values the first file gives. */
+  readonly inputs: readonly string[];
+  readonly maxDifference: number;
+  readonly rmsDifference: number;
+  /** What rounding the folded constants of this region alone must make. */
+  readonly rounding: number;
+  readonly ratio: number;
+  readonly ok: boolean;
+  /** What does not agree, where it is no distance. */
+  readonly problem?: string;
+}
+
 export interface Witness {
   readonly outcome: "equal" | "different" | "not-run";
+  /** Runs of the whole network; none where regions were run instead. */
   readonly samples: readonly SampleRun[];
+  /** Runs of what differs, each part on its own. */
+  readonly regions?: readonly RegionRun[];
   /** The largest ratio that passes, where it is not 3: three times the worst coefficient of a proof that covers everything. */
   readonly limit?: number;
   /** Why it was not run, or could only be run in part. */

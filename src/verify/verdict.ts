@@ -7,7 +7,7 @@
  */
 import type { Finding } from "./faces.ts";
 import { MAX_RATIO } from "./judge.ts";
-import type { OutputComparison, Proof, RegionProof, Verdict, Witness } from "./types.ts";
+import type { OutputComparison, Proof, RegionProof, RegionRun, Verdict, Witness } from "./types.ts";
 
 const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
 
@@ -58,10 +58,29 @@ function proofText(proof: Proof): string {
   return `Proof: not decided for ${count(undecided, "place")} of ${regions.length}${reason}${after}; ${of("equal").length} shown equal.${placeText(hidden[0])}`;
 }
 
+/** Regions are only spoken of alone where all of them agree. */
+function regionsText(regions: readonly RegionRun[], limit = MAX_RATIO): string {
+  if (regions.length === 0) return "Run: nothing to run: no operator of the two files differs.";
+  const worst = regions.reduce((most, { ratio }) => Math.max(most, ratio), 0);
+  const shapes = [...new Set(regions.flatMap(({ sizes }) => sizes))];
+  const size = (shape: string) => shape.split("×").reduce((n, d) => n * Number(d), 1);
+  const largest = shapes.reduce((most, shape) => (size(shape) > size(most) ? shape : most), shapes[0] ?? "");
+  const kinds = [...new Set(regions.flatMap(({ inputs }) => inputs))].join(", ");
+  const distance =
+    worst === 0
+      ? "without any difference"
+      : `the largest difference is ${figure(worst)} times what rounding the constants of its region alone makes (the limit is ${figure(limit)})`;
+  return (
+    `Run: ${count(regions.length, "changed region")} in float64, each on its own between values both files share, ` +
+    `on made-up inputs (${kinds}) of up to ${largest}: ${distance}.`
+  );
+}
+
 const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);
 
 function runText(run: Witness): string {
   if (run.outcome === "not-run") return `Run: not made: ${run.reason ?? "no reason is known"}.`;
+  if (run.samples.length === 0 && run.regions !== undefined) return regionsText(run.regions, run.limit);
   const all = outputsOf(run);
   const worst = all.reduce((most, output) => Math.max(most, output.ratio), 0);
   const samples = count(run.samples.length, "input");
@@ -117,7 +136,7 @@ export function combine(findings: readonly Finding[], proof: Proof | undefined, 
     outcome = "equivalent";
     lines.push(
       run?.outcome === "equal"
-        ? "Equivalent: proven on the constants, and confirmed by running both."
+        ? "Equivalent: proven on the constants, and confirmed by a run."
         : "Equivalent, by the proof alone: proven on the constants of the two files, for every input. It was not confirmed by a run" +
             `${run === undefined ? "" : ", which could not be made"}.`,
     );

@@ -40,6 +40,8 @@ export interface WitnessOptions {
   readonly limit?: number;
   /** Told of every sample that both models ran on, with the float64 outputs of each. */
   readonly observe?: Observe;
+  /** Called once before the whole networks are run: what makes long runs quicker is worth its start then. */
+  readonly prepare?: () => void;
   readonly onProgress?: OnProgress;
 }
 
@@ -71,6 +73,7 @@ export const witness = (a: Model, b: Model, options: WitnessOptions = {}): Witne
 
 /** The same in steps. */
 export function* witnessSteps(a: Model, b: Model, options: WitnessOptions = {}): Steps<Witness> {
+  options.prepare?.();
   try {
     return yield* new Trials(a, withStreamsOf(a, b), options).witness();
   } catch (error) {
@@ -225,8 +228,9 @@ class Trials {
 
   /** Rounding draws, each for the samples whose verdict it can still change. */
   private *draw(trials: readonly Trial[]): Steps<void> {
-    if (this.changes.folded.length === 0) return;
     const least = this.options.draws ?? DRAWS;
+    // Without a difference there is nothing to measure, and nothing to be found out about the constants.
+    if (trials.every(({ judgements }) => judgements.every((j) => j.clear)) || this.changes.folded.length === 0) return;
     for (let draw = 1; ; draw++) {
       const open = trials.filter((trial) => trial.judgements.map((j) => j.open(draw - 1, least)).includes(true));
       if (open.length === 0) return;

@@ -89,6 +89,8 @@ class TensorChange:
     to: str
     dtype: str
     dims: tuple[int, ...]
+    copied: Optional[int] = None
+    """Bytes of the new constant, where others still read the old one; absent where nobody does."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Fold:
     """Smallest and largest gain over channels."""
     shift_range: Range
     """Smallest and largest shift over channels."""
+    bits_lost: float
+    """Bits of the file's own precision that the fold can cost, estimated from constants; 0 where it costs none."""
     notes: tuple[str, ...]
 
 
@@ -119,7 +123,7 @@ RefusalCode = Literal[
     "parameter-not-finite", "parameter-shape", "shape-unknown", "broadcast-grows", "call-stays", "is-graph-output",
     "other-reader", "captured-by-subgraph", "is-graph-input", "operator-blocks", "sign-blocks", "shift-blocks",
     "axis-blocks", "padding-blocks", "weight-not-constant", "needs-new-node", "storage-overflow", "storage-precision",
-    "quantized", "excluded-by-user", "not-proven", "malformed-graph"
+    "precision-loss", "would-grow", "quantized", "excluded-by-user", "not-proven", "malformed-graph"
 ]
 
 
@@ -188,6 +192,10 @@ class RegionProof:
     """Worst coefficient error, in half units in the last place of the storage type."""
     coefficients: int
     reason: Optional[str] = None
+    hidden: Optional[bool] = None
+    """True of a place that is not decided where an operator has other numbers than its counterpart for certain, and no
+     input tried shows what comes of it.
+    """
     at: Optional[RegionProofAt] = None
     """Where the worst or first wrong coefficient stands."""
 
@@ -229,6 +237,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class RegionRun:
+    value: str
+    """The value of the folded model that the region computes."""
+    operators: tuple[int, ...]
+    """How many operators of the original and of the folded model it is made of."""
+    sizes: tuple[str, ...]
+    """Shapes of what it was given, such as 1×64×3×3."""
+    inputs: tuple[str, ...]
+    """Kinds of made-up numbers it was given; given: values the original computes."""
+    max_difference: float
+    rms_difference: float
+    rounding: float
+    """Root-mean-square change that rounding the folded constants of the region alone must make."""
+    ratio: float
+    ok: bool
+    problem: Optional[str] = None
+    """What does not agree, where it is no distance."""
+
+
+@dataclass(frozen=True)
 class RunFirstDifferenceAgreeingItem:
     value: str
     max_difference: float
@@ -250,6 +278,9 @@ class RunFirstDifference:
 class Run:
     outcome: Literal["equal", "different", "not-run"]
     samples: tuple[Sample, ...]
+    """Runs of the whole models; none where only what differs was run (regions)."""
+    regions: Optional[tuple[RegionRun, ...]] = None
+    """Runs of the parts that differ, each on its own."""
     reason: Optional[str] = None
     first_difference: Optional[RunFirstDifference] = None
 
@@ -349,6 +380,8 @@ class FoldReport:
     affine: NodeCounts
     """Other constant affine operators: Mul, Add, Sub, Div, Neg."""
     operators: FoldReportOperators
+    bits_lost: float
+    """Bits of the file's own precision that the costliest fold can cost, estimated from constants."""
     folds: tuple[Fold, ...]
     kept: tuple[Kept, ...]
     merges: tuple[Merge, ...]

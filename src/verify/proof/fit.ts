@@ -8,7 +8,7 @@
  * they are what differs, and k is what the others say.
  */
 import type { GraphNode } from "../../graph/view.ts";
-import { halfUlp, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
+import { halfUlp, halfUlps, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import type { Rows } from "./linear.ts";
 
 export interface Tolerance {
@@ -49,17 +49,6 @@ export interface StoredRows {
   readonly open?: Float64Array;
   /** What each coefficient may be off, relatively, because of computed constants that went into it. */
   readonly gain?: number;
-}
-
-/** Half-ulps of a storage type by the exponent bits of a double. */
-const tables = new Map<StorageFloat, Float64Array>();
-function halfUlps(dtype: StorageFloat): Float64Array {
-  let table = tables.get(dtype);
-  if (table === undefined) {
-    table = Float64Array.from({ length: 2048 }, (_, e) => halfUlp(e === 0 ? 0 : 2 ** Math.min(e - 1023, 1023), dtype));
-    tables.set(dtype, table);
-  }
-  return table;
 }
 
 /** Half the distance of neighbours of c in a storage type, for a number that stands in the file as c / factor: |factor| · ½ulp(c / factor). */

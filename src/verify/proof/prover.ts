@@ -181,6 +181,23 @@ export class Prover {
     this.assume(node);
   }
 
+  /** Names of values of the main graphs that were found the same: this file's → the first's. One of its name, if there is. */
+  shared(): Map<string, string> {
+    const found = new Map<string, string>();
+    for (const [value, relation] of this.related) {
+      if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
+      const same = relation.core.members.filter(
+        (m) => m.proposed !== true && m.value.scope === this.a.view.main && relative(relation, m)?.identity === true,
+      );
+      const best =
+        same.find((m) => m.value.name === value.name) ??
+        same.find((m) => m.value.producer?.opType === value.producer?.opType) ??
+        same[0];
+      if (best !== undefined) found.set(value.name, best.value.name);
+    }
+    return found;
+  }
+
   private isDoubtful(node: GraphNode): boolean {
     return node.inputs.some((value) => value !== undefined && this.doubtful.has(value));
   }

@@ -1,0 +1,375 @@
+/**
+ * The witness by regions (cuts.ts): each part of the network that differs is run on its own in float64, both files on the same random
+ * numbers in the place of what they share, at small sizes (sizes.ts). What a region makes is judged by the law of judge.ts, p being
+ * drawn from the constants of that region alone: nothing dilutes a fault on its way to the outputs.
+ *
+ * A region that differs is cut wider, in case its cuts can only be what made-up numbers are not (never negative after a Relu), and
+ * then run on numbers the first file gives. Only what differs there as well is called different.
+ */
+import { BnfoldError } from "../diag/error.ts";
+import type { Steps } from "../diag/steps.ts";
+import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
+import { decode, roundArray } from "../onnx/codec.ts";
+import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
+import type { Model, TensorRecord } from "../onnx/records.ts";
+import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
+import type { Value } from "../ops/define.ts";
+import { factsOf } from "../run/facts.ts";
+import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
+import { DRAWS, Judgement } from "./judge.ts";
+import { measuresOf } from "./measures.ts";
+import { roundingDraw, type Stored, storedRecord } from "./noise.ts";
+import { type Random, randomOf } from "./random.ts";
+import { type Feeds, runMoved, runVariant } from "./runs.ts";
+import type { UserShapes } from "./shapes.ts";
+import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
+import type { RegionRun } from "./types.ts";
+
+export interface RegionOptions {
+  readonly seed: number;
+  /** Largest ratio that passes, for a region with these nodes of the second file. */
+  readonly limit: (nodes: readonly GraphNode[]) => number;
+  readonly shapes?: UserShapes;
+  readonly onProgress?: (stage: string, done: number, total: number) => void;
+}
+
+/** What came of it: every region agrees; some do not; or some could not be run, and why. */
+export type RegionsFound =
+  | { readonly outcome: "equal"; readonly runs: readonly RegionRun[] }
+  | { readonly outcome: "different"; readonly runs: readonly RegionRun[]; readonly open: readonly Region[] }
+  | { readonly outcome: "unable"; readonly reason: string };
+
+/** Made-up numbers for the cuts. Linear regions show all they are on the first kind. */
+const KINDS = ["normal", "large", "negative"] as const;
+type Kind = (typeof KINDS)[number];
+
+const LINEAR = new Set(
+  (
+    "Conv ConvTranspose Gemm MatMul BatchNormalization Add Sub Sum Neg Identity Dropout Mul Div Concat Split Slice Reshape Transpose " +
+    "Flatten Squeeze Unsqueeze Pad AveragePool GlobalAveragePool ReduceMean Constant Shape Gather Expand Cast"
+  ).split(" "),
+);
+
+/** Inputs of more numbers are made of the first kind alone. */
+const SMALL = 1 << 15;
+
+/** How often a region that differs is cut wider, and how often each kind is then made up. */
+const WIDER = 3;
+const AGAIN = 4;
+
+class Unable extends Error {}
+
+/** The sizes do not fit the region. */
+class Unfit extends Error {}
+
+export class RegionWitness {
+  private readonly views: { readonly a: GraphView; readonly b: GraphView };
+  private readonly cuts: Cuts;
+  private readonly sizes: NetworkSizes;
+  private readonly measures: ReadonlySet<GraphValue>;
+  private readonly parts: { readonly a: Parts; readonly b: Parts };
+  private readonly dtypes: (value: GraphValue) => number;
+
+  constructor(
+    a: Model,
+    b: Model,
+    shared: Shared,
+    private readonly options: RegionOptions,
+  ) {
+    this.views = { a: viewOf(a), b: viewOf(b) };
+    const facts = factsOf(this.views.a);
+    this.dtypes = (value) => facts.of(value).dtype;
+    this.cuts = new Cuts(this.views.a, this.views.b, shared, this.dtypes);
+    this.sizes = new NetworkSizes(a, options.shapes);
+    this.measures = measuresOf(this.views.b);
+    this.parts = { a: new Parts(a), b: new Parts(b) };
+  }
+
+  *run(): Steps<RegionsFound> {
+    try {
+      const targets = this.cuts.targets();
+      const [runs, open]: [RegionRun[], Region[]] = [[], []];
+      for (const [i, target] of targets.entries()) {
+        this.options.onProgress?.("float64", i, targets.length);
+        yield;
+        const { run, region } = this.settled(target);
+        runs.push(run);
+        if (!run.ok) open.push(region);
+      }
+      return open.length === 0 ? { outcome: "equal", runs } : { outcome: "different", runs, open };
+    } catch (error) {
+      if (error instanceof Unable) return { outcome: "unable", reason: error.message };
+      throw error;
+    }
+  }
+
+  /** A region on given values of its cuts, by the first file's names. */
+  onValues(region: Region, values: ReadonlyMap<string, Value>): RegionRun {
+    return this.judged(region, [{ kind: "given", seed: this.options.seed, values: (cut) => values.get(cut.a.name) as Value }]);
+  }
+
+  /** The region of a cut; where it differs, a wider one that does not, if there is. */
+  private settled(target: Cut): { run: RegionRun; region: Region } {
+    const less = new Set<GraphValue>();
+    let first: { run: RegionRun; region: Region } | undefined;
+    for (let width = 0; width <= WIDER; width++) {
+      const region = this.cuts.region(target, less);
+      if (region === undefined || !this.canRun(region)) {
+        if (first !== undefined) return first;
+        throw new Unable(`what "${target.b.name}" is computed from cannot be cut out`);
+      }
+      const run = this.made(region, width > 0);
+      if (run.ok) return { run, region };
+      first ??= { run, region };
+      const before = less.size;
+      for (const { b } of region.inputs) if (b.producer !== undefined) less.add(b);
+      if (less.size === before) break;
+    }
+    return first as { run: RegionRun; region: Region };
+  }
+
+  /** Changed graphs inside nodes, changed functions and chance are the business of a whole run. */
+  private canRun({ nodesA, nodesB, changed }: Region): boolean {
+    const called = new Set(this.views.b.model.functions.map(({ domain, name }) => `${domain}:${name}`));
+    const whole = (node: GraphNode) => node.bodies.length > 0 || called.has(`${node.record.domain}:${node.opType}`);
+    return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ opType }) => CHANCE.has(opType));
+  }
+
+  /**
+   * A region on made-up values of its cuts. A `thorough` one has to take back what a narrower one said, and is run on more: what
+   * comes through a Relu is often nothing.
+   */
+  private made(region: Region, thorough: boolean): RegionRun {
+    const { seed } = this.options;
+    const lists = sizesOf(region, this.sizes);
+    if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
+    const linear = [...region.nodesA, ...region.nodesB].every(({ domain, opType }) => domain === "" && LINEAR.has(opType));
+    let done: RegionRun | undefined;
+    for (const tries of lists) {
+      const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
+      const kinds = !thorough && (linear || elements > SMALL) ? KINDS.slice(0, 1) : KINDS;
+      for (let again = 0; again < (thorough ? AGAIN : 1); again++) {
+        for (const kind of kinds) {
+          const run = this.firstFit(region, tries, kind, seed + again);
+          done = done === undefined ? run : joined(done, run);
+          if (!done.ok) return done;
+        }
+      }
+    }
+    return done as RegionRun;
+  }
+
+  private firstFit(region: Region, tries: readonly RegionSizes[], kind: Kind, seed: number): RegionRun {
+    let because = "";
+    for (const sizes of tries) {
+      try {
+        const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
+        return this.judged(region, [{ kind, seed, values }]);
+      } catch (error) {
+        if (!(error instanceof Unfit)) throw error;
+        because = error.message;
+      }
+    }
+    throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
+  }
+
+  private madeUp({ a }: Cut, dims: readonly number[], kind: Kind, seed: number): Tensor {
+    const dtype = dtypeOf(this.dtypes(a));
+    if (dtype === undefined || !isFloat(dtype)) throw new Unable(`"${a.name}" is no tensor of floats`);
+    const random = randomOf(seed, "cut", kind, a.name);
+    const data = new Float64Array(sizeOf(dims));
+    const scale = kind === "large" ? 20 : 1;
+    for (let i = 0; i < data.length; i++) {
+      const x = scale * random.rough();
+      data[i] = kind === "negative" ? -Math.abs(x) : x;
+    }
+    return { dtype, dims, data: roundArray(dtype, data) };
+  }
+
+  private judged(region: Region, inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[]): RegionRun {
+    const { target } = region;
+    const [{ kind, seed, values }] = inputs;
+    const [feedsA, feedsB] = [new Map<string, Value>(), new Map<string, Value>()];
+    for (const cut of region.inputs) {
+      const value = values(cut);
+      feedsA.set(cut.a.name, value);
+      feedsB.set(cut.b.name, value);
+    }
+    const a = this.parts.a.cut(region.nodesA, feedsA, target.a.name);
+    const b = this.parts.b.cut(region.nodesB, feedsB, target.b.name);
+    const runA = (): Value => runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value;
+    const folded = this.foldedIn(region);
+    const stored = new Decoded(folded);
+    const runB = (): Value => runVariant({ model: b, constants: stored.constants }, feedsB, { seed }).get(target.b.name) as Value;
+    const before = fitting(runA);
+    const after = fitting(runB);
+    const judgement = new Judgement(target.b.name, before, after, this.options.limit(region.nodesB));
+    if (judgement.difference.rms > 0 && judgement.difference.mismatches === 0 && folded.length > 0) {
+      for (let draw = 1; judgement.open(draw - 1, DRAWS); draw++) {
+        const inner = stored.inner.length === 0 ? undefined : roundingDraw(b, folded, seed, draw);
+        const drawn =
+          inner === undefined
+            ? stored.drawn(seed, draw, runB)
+            : (runVariant(inner, feedsB, { seed }).get(target.b.name) as Value);
+        judgement.addDraw(drawn);
+      }
+    }
+    if (!judgement.ok && judgement.difference.mismatches === 0) {
+      const moved = (model: Model, feeds: Feeds, name: string) =>
+        runMoved(model, { kind, seed, feeds }, { seed }).get(name) as Value;
+      judgement.addEvaluation(moved(a, feedsA, target.a.name), moved(b, feedsB, target.b.name));
+    }
+    return {
+      value: target.b.name,
+      operators: [region.nodesA.length, region.nodesB.length],
+      sizes: [...new Set([...feedsB.values()].flatMap((value) => ("kind" in value ? [] : [value.dims.join("×")])))],
+      inputs: [kind],
+      maxDifference: judgement.difference.max,
+      rmsDifference: judgement.difference.rms,
+      rounding: judgement.rounding,
+      ratio: judgement.ratio,
+      ok: judgement.ok,
+      ...(judgement.difference.problem === undefined ? {} : { problem: judgement.difference.problem }),
+    };
+  }
+
+  /** Float constants that what is changed of a region reads, through operators on constants as well. */
+  private foldedIn({ nodesB, changed }: Region): Stored[] {
+    const found = new Map<TensorRecord, Stored>();
+    const behind = new Set<GraphNode>();
+    const inside = new Set(nodesB);
+    const open = [...changed];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      if (behind.has(node)) continue;
+      behind.add(node);
+      for (const value of readsOf(node)) {
+        const record = storedRecord(value);
+        const dtype = record && dtypeOf(record.dataType);
+        if (record !== undefined && dtype !== undefined && isStorageFloat(dtype) && !this.measures.has(value))
+          found.set(record, { value, record });
+        const maker = value.producer;
+        if (maker !== undefined && inside.has(maker) && maker.inputs.every((input) => input?.initializer !== undefined))
+          open.push(maker);
+      }
+    }
+    return [...found.values()];
+  }
+}
+
+const CHANCE = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"]);
+
+/** Errors of a model that does not fit its inputs say that these sizes were the wrong ones. */
+function fitting(run: () => Value): Value {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof BnfoldError) throw new Unfit(error.message);
+    throw error;
+  }
+}
+
+/** The worst of two runs of one region. */
+function joined(p: RegionRun, q: RegionRun): RegionRun {
+  const worst = q.ok && (!p.ok || p.ratio >= q.ratio) ? p : q;
+  const both = <T>(x: readonly T[], y: readonly T[]) => [...new Set([...x, ...y])];
+  return { ...worst, sizes: both(p.sizes, q.sizes), inputs: both(p.inputs, q.inputs) };
+}
+
+/** A model by name, to cut graphs out of. */
+class Parts {
+  private readonly stored = new Map<string, TensorRecord>();
+
+  constructor(private readonly model: Model) {
+    for (const record of model.graph.initializers) this.stored.set(record.name, record);
+  }
+
+  /** The model of some nodes, with given values as its inputs. */
+  cut(nodes: readonly GraphNode[], feeds: Feeds, output: string): Model {
+    const { graph } = this.model;
+    const { frame } = graph;
+    const unknown = (name: string) => ({ frame, name, type: { kind: "unknown" as const } });
+    const read = new Set(nodes.flatMap((node) => readsOf(node).map(({ name }) => name)));
+    const initializers = [...read].flatMap((name) => this.stored.get(name) ?? []);
+    const sparseInitializers = graph.sparseInitializers.filter(({ values }) => read.has(values.name));
+    return {
+      ...this.model,
+      graph: {
+        ...graph,
+        nodes: nodes.map(({ record }) => record),
+        inputs: [...feeds.keys()].map(unknown),
+        outputs: [unknown(output)],
+        initializers,
+        sparseInitializers,
+        valueInfos: [],
+      },
+    };
+  }
+}
+
+/**
+ * Folded constants decoded once, for the run and for its draws, which move them in place and back; those that a session cannot
+ * replace stand apart.
+ */
+class Decoded {
+  readonly constants = new Map<string, Tensor>();
+  readonly inner: readonly Stored[];
+  private readonly main: readonly Stored[];
+
+  constructor(folded: readonly Stored[]) {
+    this.main = folded.filter(({ value }) => value.scope.kind === "main" && value.initializer !== undefined);
+    this.inner = folded.filter((entry) => !this.main.includes(entry));
+    for (const { value, record } of this.main) {
+      const tensor = decode(record, { keepStorage: true });
+      this.constants.set(value.name, { ...tensor, data: asFloat64(tensor) });
+    }
+  }
+
+  /** What `run` gives with the constants moved by a draw. */
+  drawn<T>(seed: number, draw: number, run: () => T): T {
+    const moved = this.main.map(({ value, record }) => {
+      const tensor = this.constants.get(value.name) as Tensor;
+      return new Moved(tensor, record, randomOf(seed, "region", draw, record.name, record.frame.start));
+    });
+    try {
+      return run();
+    } finally {
+      for (const one of moved) one.undo();
+    }
+  }
+}
+
+/** Rows of at least this many numbers are moved at one in `SPARSE` places. */
+const WIDE = 64;
+const SPARSE = 8;
+
+/**
+ * A constant to which was added, in place, what rounding may do to it. In long rows one number of each eight is moved, by √8
+ * times as much: sums over a row then vary by the same, at an eighth of the cost.
+ */
+class Moved {
+  private readonly at: Uint32Array;
+  private readonly before: Float64Array;
+  private readonly values: Float64Array;
+
+  constructor({ dims, data }: Tensor, record: TensorRecord, random: Random) {
+    const values = data as Float64Array;
+    const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
+    const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+    const step = dims.length > 1 && sizeOf(dims.slice(1)) >= WIDE ? SPARSE : 1;
+    const size = Math.sqrt(step);
+    const count = Math.ceil(values.length / step);
+    this.values = values;
+    this.at = new Uint32Array(count);
+    this.before = new Float64Array(count);
+    for (let k = 0; k < count; k++) {
+      const at = Math.min(values.length - 1, k * step + (step === 1 ? 0 : random.below(step)));
+      this.at[k] = at;
+      this.before[k] = values[at];
+      values[at] += size * random.signed() * table[(high[2 * at + 1] >>> 20) & 0x7ff];
+    }
+  }
+
+  undo(): void {
+    for (let k = this.at.length - 1; k >= 0; k--) this.values[this.at[k]] = this.before[k];
+  }
+}
