@@ -12,6 +12,7 @@ const ROOMS = [
   "verify",
   "train",
   "report",
+  "engine",
   "index.ts",
   "node",
   "cli",

@@ -7,5 +7,11 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: "forks",
+    coverage: {
+      provider: "v8",
+      include: ["src/**/*.ts"],
+      exclude: ["src/kernels/assembly/**"],
+      reporter: ["text", "json-summary"],
+    },
   },
 });

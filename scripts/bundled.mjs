@@ -20,7 +20,7 @@ export async function runBundled(entry) {
       sourcemap: "inline",
       // Under a name of its own: a script may import createRequire itself.
       banner: {
-        js: 'import { createRequire as bundledRequire } from "node:module"; const require = bundledRequire(import.meta.url);',
+        js: 'import { createRequire as bundledRequire } from "node:module"; const require = bundledRequire(import.meta.url); const __filename = import.meta.filename;',
       },
       logLevel: "warning",
     });

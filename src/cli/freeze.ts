@@ -1,6 +1,7 @@
 /** bnfold freeze: a model exported in training mode gets inference semantics, and the change of its numbers is shown. */
 import { BnfoldError } from "../diag/error.ts";
 import type { Model } from "../onnx/records.ts";
+import { isEmpty } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
 import { nodeLabel, plural, printable } from "../report/words.ts";
 import { createSession } from "../run/session.ts";
@@ -71,15 +72,15 @@ async function run(values: Values): Promise<number> {
     const given = await givenInputs(values, input.model);
     for (const line of given.notes) note(line);
     const facts = flag(values, "json") ? await hashed(input.facts) : input.facts;
-    const judge = {
-      judge: (result: Model, same: () => boolean): Measured | undefined => {
-        if (same()) return undefined;
-        progress.begin("measuring");
-        return measure(input.model, result, given);
-      },
-      accepts: () => true,
+    let judged: Measured | undefined;
+    const judge = async (result: Model): Promise<boolean> => {
+      // Without edits the output is the input, byte for byte.
+      if (isEmpty(edits)) return true;
+      progress.begin("measuring");
+      judged = measure(input.model, result, given);
+      return true;
     };
-    const { judged, output } = await produce(input.model, file, edits, target, judge);
+    const output = await produce(input.model, file, edits, target, judge);
     progress.end();
     if (flag(values, "json")) {
       const change = judged ?? { samples: 0, outputs: [] };

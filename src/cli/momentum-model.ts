@@ -185,9 +185,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
     const json = flag(values, "json");
     const facts = json ? await hashed(input.facts) : input.facts;
     const output =
-      changed === undefined || target === undefined
-        ? undefined
-        : (await produce(model, file, changed.edits, target, acceptAll)).output;
+      changed === undefined || target === undefined ? undefined : await produce(model, file, changed.edits, target, acceptAll);
     if (json) {
       const made = output === undefined ? null : await hashed(output);
       const changes = changed?.lines ?? [];

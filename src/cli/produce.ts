@@ -1,51 +1,42 @@
 /** Edits → a checked file. The temporary file is read back and judged; it gets its name only when the judge accepts. */
+import { lstatSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import type { Judge } from "../engine/fold.ts";
+import { previewOf } from "../engine/preview.ts";
 import type { Temporary } from "../node/atomic.ts";
-import { externalResolver, fileSource } from "../node/files.ts";
+import { externalResolver, type FileSource, fileSource } from "../node/files.ts";
 import { saveModel, writeBeside } from "../node/save.ts";
 import { read } from "../onnx/read.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ByteSource } from "../onnx/source.ts";
-import type { ModelEdits } from "../onnx/write.ts";
+import { pieceBytes } from "../onnx/splice.ts";
+import { madeOf } from "../onnx/spliced.ts";
+import type { ModelEdits, Written } from "../onnx/write.ts";
 import type { OutputFacts } from "../report/report.ts";
 import { sizeOfFile } from "./files.ts";
-import { preview, rehearse } from "./preview.ts";
 import type { Target } from "./target.ts";
-
-export interface Produced<T> {
-  readonly judged: T;
-  /** Absent when nothing was written: a dry run, or the judge declined. */
-  readonly output: OutputFacts | undefined;
-}
-
-interface Judge<T> {
-  /** Decides about the model as it would be written; `same` compares its bytes with the input's. */
-  judge(result: Model, same: () => boolean): T;
-  accepts(judged: T): boolean;
-}
 
 /** Undoes a write that the judge declined. */
 class Declined extends Error {}
 
-export async function produce<T>(
+/** Writes the model with its edits made where it belongs; undefined when nothing was written: a dry run, or the judge declined. */
+export async function produce(
   model: Model,
   modelPath: string,
   edits: ModelEdits,
   target: Target,
-  judge: Judge<T>,
-): Promise<Produced<T>> {
+  judge: Judge,
+): Promise<OutputFacts | undefined> {
   const written = writeBeside(model, edits, target.path, { external: target.external, sideFileLimit: target.sideFileLimit });
   if (target.dryRun) {
     rehearse(written);
-    const result = preview(model, written, target.path);
-    return { judged: judge.judge(result, () => sameBytes(result.files.main, model.files.main)), output: undefined };
+    await judge(previewOf(model, written, target.path));
+    return undefined;
   }
-  let judged: { value: T } | undefined;
-  const beforeRename = (files: readonly Temporary[]) => {
-    const opened = openTemporary(target.path, files);
+  const beforeRename = async (files: readonly Temporary[]) => {
+    const opened = openTemporary(model, target.path, files);
     try {
-      judged = { value: judge.judge(opened.model, () => sameBytes(opened.model.files.main, model.files.main)) };
-      if (!judge.accepts(judged.value)) throw new Declined("not accepted");
+      if (!(await judge(opened.model))) throw new Declined("not accepted");
     } finally {
       opened.close();
     }
@@ -53,26 +44,32 @@ export async function produce<T>(
   try {
     const saved = await saveModel(model, written, target.path, { replaceExisting: true, modelPath, beforeRename });
     const side = saved.sideFiles.map(({ path }) => ({ file: path, bytes: sizeOfFile(path), sha256: null }));
-    return {
-      judged: (judged as { value: T }).value,
-      output: { file: target.path, bytes: saved.bytes, sha256: null, sideFiles: side },
-    };
+    return { file: target.path, bytes: saved.bytes, sha256: null, sideFiles: side };
   } catch (error) {
-    if (error instanceof Declined && judged !== undefined) return { judged: judged.value, output: undefined };
+    if (error instanceof Declined) return undefined;
     throw error;
   }
 }
 
-/** The model at `path` while its files still have temporary names; files that are not written anew are where they were. */
-function openTemporary(path: string, files: readonly Temporary[]): { model: Model; close(): void } {
+/** Makes every payload once, so that what would fail while writing fails now. */
+function rehearse(written: Written): void {
+  for (const piece of [...written.main, ...written.sideFiles.flatMap(({ pieces }) => pieces)])
+    if ("make" in piece) pieceBytes(piece);
+}
+
+/**
+ * The model at `path` while its files still have temporary names; files that are not written anew are where they were. What they
+ * took over from the input they say, so that a comparison with it does not read that.
+ */
+function openTemporary(input: Model, path: string, files: readonly Temporary[]): { model: Model; close(): void } {
   const folder = dirname(path);
   const open: { close(): void }[] = [];
-  const temporary = new Map<string, string>();
-  for (const file of files) temporary.set(relative(folder, file.path).replaceAll("\\", "/"), file.temporary);
+  const temporary = new Map<string, Temporary>();
+  for (const file of files) temporary.set(relative(folder, file.path).replaceAll("\\", "/"), file);
   const there = externalResolver(path);
   open.push(there);
-  const source = (file: string, name: string) => {
-    const opened = fileSource(file, name);
+  const source = (file: Temporary, name: string) => {
+    const opened = madeOf(fileSource(file.temporary, name), file.pieces);
     open.push(opened);
     return opened;
   };
@@ -80,7 +77,7 @@ function openTemporary(path: string, files: readonly Temporary[]): { model: Mode
   const external = (location: string): ByteSource => {
     const key = join(location).replaceAll("\\", "/");
     const file = temporary.get(key);
-    if (file === undefined) return there(location);
+    if (file === undefined) return inputs(input, location, there(location) as FileSource);
     let found = fresh.get(key);
     if (found === undefined) {
       found = source(file, location);
@@ -93,19 +90,17 @@ function openTemporary(path: string, files: readonly Temporary[]): { model: Mode
   };
   try {
     const main = files[files.length - 1];
-    return { model: read(source(main.temporary, path), { external }), close };
+    return { model: read(source(main, path), { external }), close };
   } catch (error) {
     close();
     throw error;
   }
 }
 
-function sameBytes(a: ByteSource, b: ByteSource): boolean {
-  if (a.size !== b.size) return false;
-  const step = 1 << 20;
-  for (let at = 0; at < a.size; at += step) {
-    const end = Math.min(a.size, at + step);
-    if (Buffer.compare(a.read(at, end), b.read(at, end)) !== 0) return false;
-  }
-  return true;
+/** A side file that is kept: where it is the input's own, the input's source of it. */
+function inputs(input: Model, location: string, there: FileSource): ByteSource {
+  const own = input.files.external(location) as Partial<FileSource> & ByteSource;
+  if (own.path === undefined) return there;
+  const [p, q] = [own.path, there.path].map((path) => lstatSync(path, { bigint: true }));
+  return p.dev === q.dev && p.ino === q.ino && p.ino !== 0n ? own : there;
 }

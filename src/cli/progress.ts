@@ -61,3 +61,13 @@ export class Progress {
     process.stderr.write(`\r\u001b[K${line.slice(0, width - 1)}`);
   }
 }
+
+/** Stages told one by one, on a display of stages. */
+export function stagesOn(progress: Progress): (stage: string, done: number, total: number) => void {
+  let current = "";
+  return (stage, done, total) => {
+    if (stage !== current) progress.begin(stage);
+    current = stage;
+    progress.step(done, total);
+  };
+}

@@ -190,9 +190,7 @@ async function runWhole(values: Values, job: Job, target: ReturnType<typeof targ
   progress.end();
   const facts = flag(values, "json") ? await hashed(input.facts) : input.facts;
   const output =
-    target === undefined
-      ? undefined
-      : (await produce(input.model, input.facts.file, recalibration.edits(), target, acceptAll)).output;
+    target === undefined ? undefined : await produce(input.model, input.facts.file, recalibration.edits(), target, acceptAll);
   const drift = recalibration.drift();
   const variance = recalibration.unbiased ? "unbiased" : "population";
   if (flag(values, "json")) {

@@ -20,7 +20,8 @@ async function run(values: Values): Promise<number> {
   for (const opened of [a, b]) opened.verifyChecksums(progress);
   const { notes, ...given } = await givenInputs(values, a.model);
   for (const line of notes) note(line);
-  const { verdict, proofMs, runMs } = judge(a.model, b.model, { ...given, observe: second?.observe }, false, progress);
+  const options = { ...given, assumeConstant: flag(values, "assume-constant"), observe: second?.observe };
+  const { verdict, proofMs, runMs } = await judge(a.model, b.model, options, progress);
   const runtime = await second?.of({ model: a.model }, { model: b.model });
   const bisection = flag(values, "bisect")
     ? bisect(a.model, b.model, verdict, { ...given, onProgress: onProgressOf(progress) })
@@ -70,6 +71,7 @@ export const command: Command = {
   },
   options: {
     ...inputOptions,
+    "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
     runtime: runtimeOption,
     json: { type: "boolean", describe: "Print JSON" },

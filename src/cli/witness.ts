@@ -1,9 +1,8 @@
 /** Runs the verdict for a command: progress, and the time each part takes. */
 import type { Model } from "../onnx/records.ts";
-import { verifyModels, type WitnessOptions } from "../verify/index.ts";
-import { prove } from "../verify/proof.ts";
+import { type VerifyOptions, verifyModelsAsync } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
-import type { Progress } from "./progress.ts";
+import { type Progress, stagesOn } from "./progress.ts";
 import { Stopwatch } from "./stopwatch.ts";
 import { startThreads } from "./threads.ts";
 
@@ -13,34 +12,23 @@ export interface Judged {
   readonly runMs: number;
 }
 
-/** What to do of it, and with how many threads. */
-export interface Extent {
-  readonly prove?: boolean;
-  readonly run?: boolean;
-  readonly threads?: number;
-}
-
-/** `own`: the second file was made by this program, so its coefficients carry one rounding and no more. */
-export function judge(a: Model, b: Model, given: WitnessOptions, own: boolean, progress: Progress, how: Extent = {}): Judged {
+/** Of two files: which part of the check takes its time is told by its stages. */
+export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress): Promise<Judged> {
   const watch = new Stopwatch();
-  const threads = how.run === false ? undefined : startThreads(a, how.threads);
-  let [stage, proofMs] = ["", 0];
-  const verdict = verifyModels(a, b, {
+  const threads = startThreads(a);
+  const show = stagesOn(progress);
+  let proofMs: number | undefined;
+  const verdict = await verifyModelsAsync(a, b, {
     ...given,
-    prove: how.prove === false ? false : (first, second) => prove(first, second, { foreign: !own }),
-    run: how.run ?? true,
     storage: true,
-    onProgress(name, done, total) {
-      if (name !== stage) {
-        stage = name;
-        progress.begin(name);
-      }
-      progress.step(done, total);
-      if (name === "proof" && done === total) proofMs = watch.lap();
+    onProgress(stage, done, total) {
+      if (stage !== "proof") proofMs ??= watch.lap();
+      show(stage, done, total);
     },
   });
   progress.end();
   // They hold nothing the process waits for.
-  void threads?.stop();
-  return { verdict, proofMs, runMs: watch.lap() };
+  void threads.stop();
+  const rest = watch.lap();
+  return { verdict, proofMs: proofMs ?? rest, runMs: proofMs === undefined ? 0 : rest };
 }

@@ -85,7 +85,10 @@ export function work(): Promise<number> {
     // The one who gave the work decides what an interrupt means; a terminal sends it to all.
     process.on("SIGINT", () => undefined);
     process.on("message", (job: Job) => {
-      void perform(job).then((line) => process.send?.(JSON.parse(JSON.stringify(line, finite))));
+      void perform(job).then((line) => {
+        // Nobody listens any more when the one who gave the work was interrupted.
+        if (process.connected) process.send?.(JSON.parse(JSON.stringify(line, finite)), undefined, undefined, () => undefined);
+      });
     });
   });
 }

@@ -53,7 +53,7 @@ export const REASONS = {
   },
   "other-reader": {
     title: "The value that would change has another reader",
-    advice: "Nothing to do without duplicating the producer.",
+    advice: "None of its other readers was found to make up for the change. Before a Relu, --relu-to-max may let it go forward.",
   },
   "captured-by-subgraph": {
     title: "The value that would change is read inside a subgraph",
@@ -98,6 +98,14 @@ export const REASONS = {
   "storage-precision": {
     title: "A folded constant cannot be stored to the precision of its type",
     advice: "Convert the layer to float32 first, then fold.",
+  },
+  "precision-loss": {
+    title: "Folding it would cost more bits of precision than are allowed",
+    advice: "Pass --max-bits-lost with the number of bits it names to fold it anyway.",
+  },
+  "would-grow": {
+    title: "Folding it would make the file larger, and it is no normalization",
+    advice: "Pass --max-growth with the bytes it names (or a part of the file, as 10%) to fold it anyway.",
   },
   quantized: {
     title: "The neighbour is quantised",

@@ -11,8 +11,10 @@ import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../r
 import type { Candidate } from "./candidates.ts";
 import type { Attempt } from "./describe.ts";
 import type { Draft } from "./draft.ts";
+import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
 import { type Ask, type Direction, Push, type Pushed, untouchable } from "./push.ts";
-import { checkRange } from "./range.ts";
+import { checkRange, type Sight } from "./range.ts";
+import { biasAt, weightAxis } from "./roles.ts";
 import type { Fold } from "./types.ts";
 
 type Moves = readonly (readonly [Kind, Direction])[];
@@ -58,6 +60,8 @@ export interface AttemptOptions {
   readonly partial?: boolean;
   /** Reads every changed constant to check its range; otherwise large float32 weights under ordinary gains are checked when written. */
   readonly exactRanges?: boolean;
+  /** Bits of the files' own precision that one fold may cost (precision.ts; default 4). */
+  readonly maxBitsLost?: number;
 }
 
 export interface Success {
@@ -68,6 +72,8 @@ export interface Success {
   readonly stays?: boolean;
   /** What else there is to say of it. */
   readonly notes?: readonly string[];
+  /** Bits of the files' own precision it costs at most. */
+  readonly bits?: number;
 }
 
 const isMixed = ({ scale, shift }: Candidate): boolean => !isOne(scale) && !isZero(shift);
@@ -79,7 +85,17 @@ export class Attempts {
   constructor(
     private readonly draft: Draft,
     private readonly options: AttemptOptions,
+    private readonly precision: Precision,
   ) {}
+
+  /** True when a map may go wherever it is taken, as far as precision goes: into a merged layer as well. */
+  isAffordable(found: Candidate): boolean {
+    return this.precision.costs(found) <= this.limit;
+  }
+
+  private get limit(): number {
+    return this.options.maxBitsLost ?? MAX_BITS_LOST;
+  }
 
   /** Moves the map away, or says what stops each direction; a refusal leaves no trace in the draft. */
   attempt(found: Candidate): Attempt | Success {
@@ -147,15 +163,22 @@ export class Attempts {
 
   private way(members: readonly Candidate[], { direction, moves }: Way, mark: number): Refused | Success {
     const visited = new Set<GraphNode>();
+    const crossed = new Set<GraphValue>();
     for (const [kind, to] of moves) {
       if (to === "forward" && !members.every(({ proven }) => proven))
         return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
       const pushed = this.move(members, kind, to, moves);
       if (isRefused(pushed)) return pushed;
       for (const node of pushed.visited) visited.add(node);
+      for (const value of pushed.changed) crossed.add(value);
     }
     const touched = this.draft.since(mark);
-    return this.checkTouched(members, touched) ?? { direction, visited: [...visited], touched: new Set(touched.keys()) };
+    const refused = this.checkTouched(members, touched);
+    if (refused !== undefined) return refused;
+    const loss = this.precision.lossOf(members, moves, touched);
+    if (loss.bits > this.limit) return tooMuch(loss, this.limit);
+    this.precision.moved(crossed);
+    return { direction, visited: [...visited], touched: new Set(touched.keys()), bits: loss.bits };
   }
 
   /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
@@ -207,11 +230,12 @@ export class Attempts {
     for (const [node, before] of touched) {
       const state = this.draft.state(node);
       if (state.bias !== undefined && before?.bias === undefined) inserted++;
-      const params = state.bias === undefined ? [...state.params.values()] : [...state.params.values(), state.bias];
-      for (const param of params) {
-        const refused = checkRange(param, this.options.exactRanges ?? false);
+      for (const [index, param] of state.params) {
+        const refused = checkRange(param, this.options.exactRanges ?? false, this.sight(node, index));
         if (refused !== undefined) return { node, ...refused };
       }
+      const refused = state.bias && checkRange(state.bias, true, { axis: 0, limit: this.limit });
+      if (refused !== undefined) return { node, ...refused };
     }
     const allowed = members.filter(({ kind }) => kind === "batch-normalization").length;
     return inserted > allowed
@@ -224,4 +248,23 @@ export class Attempts {
         )
       : undefined;
   }
+
+  /** By what the numbers of an operand are judged: a layer's weight row by row, each beside its bias. */
+  private sight(node: GraphNode, index: number): Sight {
+    const axis = weightAxis(this.draft.at(node), index);
+    if (axis === undefined) return { axis: 0, limit: this.limit };
+    const bias = biasAt(this.draft, node);
+    return { axis, limit: this.limit, ...(isRefused(bias) ? {} : { beside: bias }) };
+  }
+}
+
+/** A loss with one digit behind the point, rounded up: the limit that lets it pass. */
+export const figure = (bits: number): number => Math.ceil(bits * 10) / 10;
+
+function tooMuch({ bits, because, node }: Loss, limit: number): Refused {
+  const lost = figure(bits);
+  return refuse("precision-loss", `${because}, which costs ${lost} bits of precision (the limit is ${limit})`, {
+    ...(node === undefined ? {} : { node }),
+    facts: { bits: lost, limit },
+  });
 }

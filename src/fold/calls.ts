@@ -6,6 +6,7 @@
  * that no fold needs stay calls, byte for byte; if the rest then folds less (a body tells a shape), all are written out. Functions that call others
  * are looked at first in the same way: a fold that a body allows is made there once, not in each copy of it.
  */
+import type { Steps } from "../diag/steps.ts";
 import { allNodes, expandedSize, Functions, functionLabel, reachable } from "../graph/functions.ts";
 import { type Inlined, inline, type Root, type Site } from "../graph/inline.ts";
 import { type Objection, objections } from "../graph/objections.ts";
@@ -31,11 +32,11 @@ export interface Settled {
  * Plans the folds of a model, calls of its functions written out where a fold needs it.
  * @throws BnfoldError of kind "model" when the graph is broken, or a function calls itself.
  */
-export function planCalls(model: Model, options: PlanOptions): Settled {
+export function* planCalls(model: Model, options: PlanOptions): Steps<Settled> {
   const functions = new Functions(model.functions);
   const called = model.functions.length === 0 ? new Set<FunctionRecord>() : reachable(model, functions);
   const size = called.size === 0 ? 0 : expandedSize(model, functions)(model.graph.nodes);
-  const plain = planDraft(model, options);
+  const plain = yield* planDraft(model, options);
   if (called.size === 0) return { base: undefined, draft: plain, place: (ref) => ref, told: (data) => data };
   if (size > MAX_NODES) {
     const because = `calls functions that come to ${size} nodes when they are written out, more than ${MAX_NODES}`;
@@ -47,7 +48,7 @@ export function planCalls(model: Model, options: PlanOptions): Settled {
       told: (data) => ({ ...data, kept: data.kept.map((kept) => boundary(kept, reasons)) }),
     };
   }
-  return new Calls(model, functions, options, plain).settle(
+  return yield* new Calls(model, functions, options, plain).settle(
     [...called].some((fn) => [...allNodes(fn.nodes)].some(isCall(functions))),
   );
 }
@@ -86,11 +87,11 @@ class Calls {
     this.objection = objections(model, functions);
   }
 
-  settle(nested: boolean): Settled {
+  *settle(nested: boolean): Steps<Settled> {
     const plain: Planned = { inlined: undefined, draft: this.plain, deeds: deedsOf(this.plain.data, undefined) };
-    const inBodies = nested ? this.settleFrom(plain, (root) => root.isFunction, new Set()) : plain;
+    const inBodies = nested ? yield* this.settleFrom(plain, (root) => root.isFunction, new Set()) : plain;
     const done = new Set((inBodies.inlined?.sites ?? []).map(keyOf));
-    const { inlined, draft } = this.settleFrom(inBodies, (root) => !root.isFunction, done);
+    const { inlined, draft } = yield* this.settleFrom(inBodies, (root) => !root.isFunction, done);
     const told = <T extends PlanData>(data: T): T => {
       const own = inlined === undefined ? data : toldOf(data, inlined);
       return { ...own, kept: own.kept.map((kept) => boundary(kept, this.reasons, this.seen)) };
@@ -99,11 +100,11 @@ class Calls {
   }
 
   /** The best plan with calls of some roots written out, besides those that are `done`. */
-  private settleFrom(base: Planned, roots: (root: Root) => boolean, done: ReadonlySet<string>): Planned {
+  private *settleFrom(base: Planned, roots: (root: Root) => boolean, done: ReadonlySet<string>): Steps<Planned> {
     const inPlace = new Set(base.deeds.map(({ key }) => key));
     const choose = (wanted: (site: Site) => boolean) =>
       this.plan((site, root) => done.has(keyOf(site)) || (roots(root) && wanted(site) && this.may(site, root)));
-    const all = choose(() => true);
+    const all = yield* choose(() => true);
     let best = all;
     this.look(all);
     if (covers(base, all)) return base;
@@ -113,7 +114,7 @@ class Calls {
       round < 2 && best.inlined?.sites.some((site) => !needed.has(keyOf(site)) && !done.has(keyOf(site)));
       round++
     ) {
-      const fewer = choose((site) => needed.has(keyOf(site)));
+      const fewer = yield* choose((site) => needed.has(keyOf(site)));
       if (!covers(fewer, best)) break;
       best = fewer;
       needed = neededFor(best, inPlace);
@@ -138,10 +139,10 @@ class Calls {
     return because === undefined;
   }
 
-  private plan(choose: (site: Site, root: Root) => boolean): Planned {
+  private *plan(choose: (site: Site, root: Root) => boolean): Steps<Planned> {
     const inlined = inline(this.model, this.functions, choose);
     if (inlined.sites.length === 0) return { inlined: undefined, draft: this.plain, deeds: deedsOf(this.plain.data, undefined) };
-    const draft = planDraft(inlined.model, optionsFor(this.options, inlined));
+    const draft = yield* planDraft(inlined.model, optionsFor(this.options, inlined));
     return { inlined, draft, deeds: deedsOf(draft.data, inlined) };
   }
 }

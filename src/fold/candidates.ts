@@ -11,9 +11,11 @@ import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, UNDETERMINED } from "../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
+import { laidOver } from "../rules/legacy.ts";
 import { isInference, readExtraOutput } from "../rules/mode.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
 import type { Constants } from "./constants.ts";
+import type { Magnitude } from "./magnitudes.ts";
 import type { AffineKind } from "./types.ts";
 
 export interface Candidate {
@@ -26,6 +28,8 @@ export interface Candidate {
   /** False when the input's size along the map is not proven: then only a producer of proven size may absorb it. */
   readonly proven: boolean;
   readonly notes: readonly string[];
+  /** What the statistics of a batch normalization say of its output: mean β, deviation |γ|. */
+  readonly statistics?: Magnitude;
 }
 
 export interface Rejected {
@@ -161,7 +165,17 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
       : [];
   const dead = scale.filter((s) => s === 0).length;
   if (dead > 0) notes.push(`${dead} of ${scale.length} channels have gain 0 and become constant`);
-  return { node, kind: "batch-normalization", input: 0, scale: spread(scale), shift: spread(shift), proven: true, notes };
+  const statistics = { mean: spread(beta), deviation: spread(gamma.map(Math.abs)) };
+  return {
+    node,
+    kind: "batch-normalization",
+    input: 0,
+    scale: spread(scale),
+    shift: spread(shift),
+    proven: true,
+    notes,
+    statistics,
+  };
 }
 
 function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
@@ -179,7 +193,7 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
   }
   if (inputs.length !== 2 || inputs[0] === undefined || inputs[1] === undefined) return undefined;
   const input = dataInput(node, constants);
-  if (input === undefined || (opType === "Div" && input === 1) || legacy(node)) return undefined;
+  if (input === undefined || (opType === "Div" && input === 1)) return undefined;
   const [c, x] = [inputs[1 - input] as GraphValue, inputs[input] as GraphValue];
   const constantType = dtypeOf(facts.of(c).dtype);
   if (constantType === undefined || !isStorageFloat(constantType)) return undefined;
@@ -191,7 +205,10 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
   if (!isSmall(facts, c)) return undefined;
   const constant = constants.tensor(c);
   if (constant.data.length > MAX_NUMBERS) return undefined;
-  const spread = operand(asFloat64(constant), constant.dims, rank) as Spread;
+  const dims = laidOver(binary(node), constant.dims, rank);
+  // Before opset 7 the first operand has the shape of the result.
+  if (dims === undefined || (input === 1 && node.version < 7 && constant.dims.length !== rank)) return undefined;
+  const spread = operand(asFloat64(constant), dims, rank) as Spread;
   const shape = facts.shape(x);
   const grows = spread.dims.findIndex((d, axis) => d !== 1 && typeof shape?.[axis] === "number" && shape[axis] !== d);
   if (grows >= 0)
@@ -199,21 +216,18 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
       ...none,
       refusal: refuse("broadcast-grows", `broadcasts axis ${grows} of its input from ${shape?.[grows]} to ${spread.dims[grows]}`),
     };
-  const wide = constant.dims.findIndex((d, i) => d !== 1 && shape?.[i + rank - constant.dims.length] === 1);
-  if (wide >= 0)
-    return { ...none, refusal: refuse("broadcast-grows", `broadcasts its input to ${constant.dims[wide]} along one axis`) };
+  const wide = dims.findIndex((d, i) => d !== 1 && shape?.[i] === 1);
+  if (wide >= 0) return { ...none, refusal: refuse("broadcast-grows", `broadcasts its input to ${dims[wide]} along one axis`) };
   // A constant that is the same everywhere still stretches an axis that may turn out to be 1.
-  const open = constant.dims.findIndex(
-    (d, i) => d !== 1 && shape?.[i + rank - constant.dims.length] !== d && spread.dims[i + rank - constant.dims.length] === 1,
-  );
+  const open = dims.findIndex((d, i) => d !== 1 && shape?.[i] !== d && spread.dims[i] === 1);
   if (open >= 0)
     return {
       ...none,
-      refusal: refuse("shape-unknown", `may broadcast its input to ${constant.dims[open]} along an axis of unknown size`, {
+      refusal: refuse("shape-unknown", `may broadcast its input to ${dims[open]} along an axis of unknown size`, {
         value: x,
       }),
     };
-  const proven = constant.dims.every((d, i) => d === 1 || shape?.[i + rank - constant.dims.length] === d);
+  const proven = dims.every((d, i) => d === 1 || shape?.[i] === d);
   const [scale, shift] = mapOf(opType, 1 - input, spread);
   if (!scale.data.every(Number.isFinite) || !shift.data.every(Number.isFinite)) {
     return {
@@ -231,7 +245,7 @@ const MAX_NUMBERS = 2 ** 17;
 const isSmall = (facts: Facts, c: GraphValue): boolean =>
   (facts.shape(c)?.reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1) ?? 0) <= MAX_NUMBERS;
 
-const legacy = (node: GraphNode): boolean => node.version < 7 && intAttr(node.record, "broadcast", 0) !== 0;
+const binary = ({ version, record }: GraphNode) => ({ version, int: (name: string, or: number) => intAttr(record, name, or) });
 
 function mapOf(opType: string, constantAt: number, c: Spread): [scale: Spread, shift: Spread] {
   const rank = c.dims.length;

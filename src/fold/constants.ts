@@ -14,7 +14,7 @@ import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
 import { setStream } from "../rules/stream.ts";
-import { type Param, type Refused, refuse } from "../rules/types.ts";
+import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
 import { runNode } from "../run/session.ts";
 
 const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]);
@@ -170,6 +170,17 @@ export class Constants {
     if (because !== undefined) return because;
     if (!readOnly && this.dequantized.has(value))
       return refuse("quantized", `has a quantised constant "${value.name}"`, { value });
+    // One constant is one param: what is changed alike is known to be equal.
+    const known = this.params.get(value);
+    if (known !== undefined) return known;
+    const param = this.paramOf(value);
+    if (!isRefused(param)) this.params.set(value, param);
+    return param;
+  }
+
+  private readonly params = new Map<GraphValue, Param>();
+
+  private paramOf(value: GraphValue): Param | Refused {
     const { dtype, shape } = this.facts.of(value);
     const name: DType | undefined = dtypeOf(dtype) ?? (this.computed.has(value) ? this.tensor(value).dtype : undefined);
     let dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;

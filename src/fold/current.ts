@@ -1,5 +1,6 @@
 /** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
 import { map, simplify } from "../affine/spread.ts";
+import { laidOver } from "../rules/legacy.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
@@ -33,7 +34,7 @@ function operandMap(found: Candidate, draft: Draft): Pick<Candidate, "scale" | "
   const param = draft.state(found.node).params.get(index);
   if (param === undefined) return found;
   const rank = found.scale.dims.length;
-  const dims = [...new Array<number>(rank - param.dims.length).fill(1), ...param.dims];
+  const dims = laidOver(draft.at(found.node), param.dims, rank) as number[];
   const c = simplify({ dims, data: param.values() });
   const { opType } = found.node;
   if (opType === "Mul") return { scale: c, shift: found.shift };

@@ -73,6 +73,7 @@ const CONCRETE = new Set([
   "padding-blocks",
   "storage-overflow",
   "storage-precision",
+  "precision-loss",
   "axis-blocks",
   "sign-blocks",
   "weight-not-constant",
@@ -85,7 +86,9 @@ export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refu
   const { node, kind } = found;
   const single = "refused" in attempt;
   const { backward, forward } = single ? { backward: attempt, forward: attempt } : attempt;
-  const main = VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward;
+  // A way that is open but for what it costs is the one to tell of.
+  const costs = [backward, forward].find(({ refused }) => refused === "precision-loss");
+  const main = costs ?? (VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward);
   const sentence = single
     ? `${nameOf(node)}: ${clause(attempt, node)}.`
     : `${nameOf(node)}: backward, ${clause(backward, node)}; forward, ${clause(forward, node)}.`;

@@ -1,11 +1,15 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
-import type { Model } from "../onnx/records.ts";
+import type { Gauges } from "../affine/gauge.ts";
+import { finish, type Steps } from "../diag/steps.ts";
+import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
+import type { Refused } from "../rules/types.ts";
 import { planCalls } from "./calls.ts";
-import { nodeKey } from "./describe.ts";
+import { nodeKey, refOf } from "./describe.ts";
+import { growing, payloadBytes } from "./growth.ts";
 import { patch } from "./patch.ts";
-import type { PlanOptions } from "./plan.ts";
-import type { NodeRef, PlanData } from "./types.ts";
+import type { PlanOptions, Start } from "./plan.ts";
+import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
 export type { PlanOptions } from "./plan.ts";
@@ -18,21 +22,64 @@ export interface FoldResult {
   readonly edits: ModelEdits;
   /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
   readonly place: (ref: NodeRef) => NodeRef;
+  /** What values of the model were, in terms of what they are in the file that is written: hand it to `prove`. */
+  readonly gauges: Gauges;
+  /** The end of the graph the plan began at: planning again with less needs only this one. */
+  readonly from: Start;
 }
 
 /**
  * Plans every fold of a model. Nothing is written and no large payload is read that is not needed to decide.
  * @throws BnfoldError of kind "model" when the graph is broken, "file" when external data is missing.
  */
-export function plan(model: Model, options: PlanOptions = {}): FoldResult {
-  const { base, draft, place, told } = planCalls(model, options);
+export const plan = (model: Model, options: PlanOptions = {}): FoldResult => finish(planSteps(model, options));
+
+/** The same in steps. */
+export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
+  let held = options.held ?? new Map<string, Refused>();
+  for (let round = 1; ; round++) {
+    const { result, removed } = yield* planOnce(model, { ...options, held });
+    const { data, edits } = result;
+    const more = round < MAX_PLANS ? growing(model, data.folds, edits, removed, options.maxGrowth) : [];
+    const news = [...more].filter(([key]) => !held.has(key));
+    if (news.length === 0) return result;
+    held = new Map([...held, ...news]);
+  }
+}
+
+/** Plans made at the most: each leaves out what made the file larger. */
+const MAX_PLANS = 4;
+
+interface Planned {
+  readonly result: FoldResult;
+  /** The record of a fold's node, where that goes. */
+  readonly removed: (fold: Fold) => NodeRecord | undefined;
+}
+
+function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
+  const { base, draft, place, told } = yield* planCalls(model, options);
+  yield;
   const { edits, changes } = patch(draft);
+  const dropped = new Set(edits.dropTensors.map((tensor) => ("values" in tensor ? tensor.values.name : tensor.name)));
+  for (const node of edits.dropNodes) for (const name of node.outputs) dropped.add(name);
+  const copied = (change: TensorChange): TensorChange =>
+    change.from === "" || change.from === change.to || dropped.has(change.from)
+      ? change
+      : { ...change, copied: payloadBytes(change) };
+  const tensors = new Map([...changes].map(([node, list]) => [node, list.map(copied)]));
   const folds = draft.data.folds.map((fold, i) => ({
     ...fold,
-    into: fold.into.map((entry, k) => ({ ...entry, tensors: changes.get(draft.absorbers[i][k]) ?? [] })),
+    into: fold.into.map((entry, k) => ({ ...entry, tensors: tensors.get(draft.absorbers[i][k]) ?? [] })),
   }));
+  const records = new Map(draft.removed.map((node) => [nodeKey(refOf(node)), node.record]));
+  const keys = new Map(draft.data.folds.map((fold, i) => [i, records.get(nodeKey(fold.node))]));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  return { data: told({ ...draft.data, folds, after }), edits: base === undefined ? edits : { ...edits, base }, place };
+  const data = told({ ...draft.data, folds, after });
+  const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
+  return {
+    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, gauges: draft.gauges, from: draft.from },
+    removed: (fold) => keys.get(places.get(fold) ?? -1),
+  };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What a plan has done so far: each fold with the operators that absorbed it, and the nodes and constants that are gone. */
 import { numberOf, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
-import type { Success } from "./attempt.ts";
+import { figure, type Success } from "./attempt.ts";
 import { bypass } from "./bypass.ts";
 import type { Candidate } from "./candidates.ts";
 import { nodeKey, refOf } from "./describe.ts";
@@ -31,7 +31,7 @@ export class Ledger {
   }
 
   /** Enters a fold; the graph stays as it is. */
-  enter({ node, kind, scale, shift, notes }: Found, { direction, visited, touched, notes: more = [] }: Success): void {
+  enter({ node, kind, scale, shift, notes }: Found, { direction, visited, touched, bits = 0, notes: more = [] }: Success): void {
     const fold = {
       node: refOf(node),
       kind,
@@ -39,6 +39,7 @@ export class Ledger {
       through: visited.filter((other) => !touched.has(other)).map(refOf),
       scaleRange: rangeOf(scale),
       shiftRange: rangeOf(shift),
+      bitsLost: figure(bits),
       notes: [...notes, ...more],
     };
     this.entries.push({ fold, absorbers: visited.filter((other) => touched.has(other)) });
@@ -80,8 +81,8 @@ export class Ledger {
     const into = (nodes: readonly GraphNode[]) => nodes.map((node) => ({ node: refOf(node), tensors: [] }));
     return {
       // The order of the fields is that of a report.
-      folds: entries.map(({ fold: { scaleRange, shiftRange, notes, ...fold }, absorbers }, i) => {
-        return { id: i + 1, ...fold, into: into(absorbers), scaleRange, shiftRange, notes };
+      folds: entries.map(({ fold: { scaleRange, shiftRange, bitsLost, notes, ...fold }, absorbers }, i) => {
+        return { id: i + 1, ...fold, into: into(absorbers), scaleRange, shiftRange, bitsLost, notes };
       }),
       absorbers: entries.map(({ absorbers }) => absorbers),
     };

@@ -40,6 +40,33 @@ const nameOf = (operand: Operand): string | undefined => operand.source?.name ??
 const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord => "initializers" in record;
 const sameDims = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((d, i) => d === b[i]);
 
+/** An operand that is to become another. */
+interface Wanted {
+  readonly node: GraphNode;
+  readonly index: number;
+  readonly operand: Operand;
+}
+
+/** A new constant that may have more readers. */
+interface Common {
+  readonly scope: Scope;
+  readonly name: string;
+  readonly operand: Operand;
+}
+
+/** New constants up to this size are compared by their numbers. */
+const SMALL = 4096;
+
+/** The same constant changed in the same way is one function, known before any number is computed; small new ones go by their numbers. */
+const keyOf = ({ source, dims, values }: Operand): Operand["values"] | string =>
+  source === undefined && dims.reduce((n, d) => n * d, 1) <= SMALL ? values().join() : values;
+
+const isSame = (a: Operand, b: Operand): boolean =>
+  a.dtype === b.dtype && sameDims(a.dims, b.dims) && (a.values === b.values || (a.source === undefined && keyOf(a) === keyOf(b)));
+
+const isWanted = ({ node, index, operand }: Wanted, value: GraphValue, first: Wanted): boolean =>
+  node.inputs[index] === value && isSame(operand, first.operand);
+
 class Patcher {
   private readonly edits: Mutable<ModelEdits> = {
     dropNodes: [],
@@ -56,9 +83,12 @@ class Patcher {
   private readonly changes = new Map<GraphNode, TensorChange[]>();
   private readonly settledFor = new Map<GraphNode, TensorChange[]>();
   /** New constants by what they hold: one that several operators of a graph were given is written once. */
-  private readonly common = new Map<Operand, { readonly scope: Scope; readonly name: string }>();
-  /** How many changed operands derive from each constant. */
-  private readonly wanted = new Map<GraphValue, number>();
+  private readonly common = new Map<Operand["values"] | string, Common[]>();
+  /** The changed operands that derive from each constant. */
+  private readonly wanted = new Map<GraphValue, Wanted[]>();
+  /** Constants of which all readers want the same, and those of them that are rewritten already. */
+  private readonly shared = new Set<GraphValue>();
+  private readonly rewritten = new Set<GraphValue>();
   private readonly dead = new Set<GraphValue>();
   private readonly forgotten = new Set<ValueInfoRecord>();
 
@@ -68,10 +98,15 @@ class Patcher {
 
   run(): Patch {
     const changed = [...this.plan.draft.changed()].filter(([node]) => !node.removed).sort(([a], [b]) => a.order - b.order);
-    for (const [, state] of changed) {
-      for (const [, { source }] of operandsOf(state))
-        if (source !== undefined) this.wanted.set(source, (this.wanted.get(source) ?? 0) + 1);
+    for (const [node, state] of changed) {
+      for (const [index, operand] of operandsOf(state)) {
+        const { source } = operand;
+        if (source === undefined) continue;
+        const list = this.wanted.get(source) ?? [];
+        if (list.push({ node, index, operand }) === 1) this.wanted.set(source, list);
+      }
     }
+    for (const [value, list] of this.wanted) if (list.every((other) => isWanted(other, value, list[0]))) this.shared.add(value);
     for (const [node, state] of changed) this.mark(node, state);
     for (const [value, param] of this.plan.settled) this.settle(value, param);
     this.sweepAll();
@@ -134,17 +169,20 @@ class Patcher {
     this.replaced.set(node, operands.set(index, name));
   }
 
-  /** True when nobody else reads the constant, so that its bytes may change where they stand. */
+  /** True when all who read the constant want the same in its place, so that its bytes may change where they stand. */
   private isInPlace(node: GraphNode, index: number, param: Operand): boolean {
     const value = param.source;
-    if (value === undefined || node.inputs[index] !== value || this.wanted.get(value) !== 1) return false;
-    if (value.uses.length !== 1 || value.isOutput || value.isBound || value.isAnnotated) return false;
+    if (value === undefined || node.inputs[index] !== value || !this.shared.has(value)) return false;
+    if (value.uses.length !== this.wanted.get(value)?.length) return false;
+    if (value.isOutput || value.isBound || value.isAnnotated) return false;
     const tensor = this.tensorOf(value);
     return tensor !== undefined && (sameDims(tensor.dims, param.dims) || !value.isInput);
   }
 
   private writeInPlace(param: Operand): string {
     const value = param.source as GraphValue;
+    if (this.rewritten.has(value)) return value.name;
+    this.rewritten.add(value);
     const tensor = this.tensorOf(value) as TensorRecord;
     const resized = !sameDims(tensor.dims, param.dims);
     if (resized) this.forget(value);
@@ -160,12 +198,14 @@ class Patcher {
   }
 
   private writeNew(node: GraphNode, index: number, param: Operand): string {
-    const known = this.common.get(param);
-    const name = known?.scope === node.scope ? known.name : this.names.fresh(nameOf(param) ?? this.biasName(node));
+    const key = keyOf(param);
+    const list = this.common.get(key) ?? [];
+    const known = list.find((other) => other.scope === node.scope && isSame(other.operand, param));
+    const name = known?.name ?? this.names.fresh(nameOf(param) ?? this.biasName(node));
     this.operand(node, index, name);
-    if (known?.name === name) return name;
+    if (known !== undefined) return name;
     this.addConstant(node, name, param);
-    if (this.hasInitializers(node.scope)) this.common.set(param, { scope: node.scope, name });
+    if (this.hasInitializers(node.scope)) this.common.set(key, [...list, { scope: node.scope, name, operand: param }]);
     return name;
   }
 
@@ -214,6 +254,7 @@ class Patcher {
         name: node.record.name === "" ? "" : this.names.fresh(`${node.record.name}_bias`),
         inputs: [product, name],
         outputs: [output.name],
+        ...(node.version < 7 ? { attributes: { broadcast: { int: 1 } } } : {}),
       },
     });
     this.products.set(node, product);
@@ -262,10 +303,11 @@ class Patcher {
     if (value.uses.some((use) => !use.node.removed && !this.replaced.get(use.node)?.has(use.index))) return [];
     const stored = value.initializer ?? value.sparse;
     if (stored !== undefined && value.producer === undefined) {
-      if (value.isInput) return [];
+      if (value.isInput && !this.isListed(value)) return [];
       this.dead.add(value);
       this.edits.dropTensors.push(stored);
       this.forget(value);
+      if (value.isInput) this.edits.dropValueInfos.push(...value.declared.filter((info) => !this.forgotten.has(info)));
       return [];
     }
     const { producer } = value;
@@ -279,6 +321,11 @@ class Patcher {
     this.edits.dropNodes.push(producer.record);
     this.forget(value);
     return producer.inputs;
+  }
+
+  /** True for an initializer of IR 3 or before, which is listed as an input because it has to be: that says nothing of callers. */
+  private isListed({ scope, isBound }: GraphValue): boolean {
+    return scope.kind === "main" && this.plan.view.model.irVersion < 4 && !isBound;
   }
 
   private readonly infos = new Map<Scope, ReadonlySet<ValueInfoRecord>>();

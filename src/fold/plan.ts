@@ -2,8 +2,10 @@
  * Finds the folds of a model. Every constant affine node y = s ⊙ x + t is tried, in topological order and again until
  * nothing moves (attempt.ts has the ways out of one node); then parallel linear branches merge, and what that opened is tried.
  */
+import type { Gauge, Gauges } from "../affine/gauge.ts";
 import { uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
+import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
@@ -18,10 +20,14 @@ import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
+import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
+import type { MaxGrowth } from "./growth.ts";
 import { Ledger } from "./ledger.ts";
+import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
+import { Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
@@ -31,6 +37,10 @@ export interface PlanOptions extends AttemptOptions {
   readonly skip?: (name: string) => boolean;
   /** Nodes (by `nodeKey`) whose folds a check did not accept: they and the merges they host are left alone. */
   readonly unproven?: ReadonlySet<string>;
+  /** Nodes (by `nodeKey`) that are left alone although they could be folded, each with the reason. */
+  readonly held?: ReadonlyMap<string, Refused>;
+  /** Bytes (or a part of the file: "10%") by which folding affine nodes other than normalizations may make the file larger (default 0). */
+  readonly maxGrowth?: MaxGrowth;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
@@ -39,11 +49,15 @@ export interface PlanOptions extends AttemptOptions {
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
   readonly norms?: boolean;
+  /** Where the work begins: against the flow of the graph, along it, or with all candidates at once. By default all are tried where something stays. */
+  readonly from?: Start;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** What the planner hands to the patcher: the graph as it shall be. */
 export interface PlanDraft {
+  /** The end the first round began at. */
+  readonly from: Start;
   readonly view: GraphView;
   readonly draft: Draft;
   readonly removed: readonly GraphNode[];
@@ -56,6 +70,10 @@ export interface PlanDraft {
   readonly count: (inserted: readonly string[]) => Counts;
   /** For each fold, the operators that absorbed it. */
   readonly absorbers: readonly (readonly GraphNode[])[];
+  /** What values of the file were, in terms of what they are in the file that is written: for its check. */
+  readonly gauges: Gauges;
+  /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
+  readonly explains: boolean;
 }
 
 /** This many nodes around one operator are tried together first. */
@@ -67,23 +85,33 @@ const MAX_NODES_TWICE = 4096;
 /** Rounds over the open candidates; each further round only follows progress. */
 const MAX_ROUNDS = 32;
 
+/** Where the work of a plan begins: along the flow of the graph, against it, or with all candidates at once. */
+export type Start = "along" | "against" | "gauges";
+
 /**
  * Plans the folds of a model.
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
-export function planDraft(model: Model, options: PlanOptions = {}): PlanDraft {
-  const against = planFrom(model, options, 1);
-  const { kept } = against.data;
-  if (kept.length === 0 || against.view.nodes.length > MAX_NODES_TWICE) return against;
-  const along = planFrom(model, options, 0);
-  return gain(along) > gain(against) ? along : against;
+export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  if (options.from !== undefined) return yield* planFrom(model, options, options.from);
+  let best = yield* planFrom(model, options, "against");
+  for (const start of ["gauges", "along"] as const) {
+    if (best.data.kept.length === 0) return best;
+    if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
+    const other = yield* planFrom(model, options, start);
+    const more = gain(other) - gain(best);
+    if (more > 0 || (more === 0 && other.explains)) best = other;
+    // What was solved for all at once leaves nothing to the other direction.
+    if (more > 0 && start === "gauges") return best;
+  }
+  return best;
 }
 
-/** A plan whose first round goes along the flow of the graph (0) or against it (1). */
-function planFrom(model: Model, options: PlanOptions, first: 0 | 1): PlanDraft {
+function* planFrom(model: Model, options: PlanOptions, start: Start): Steps<PlanDraft> {
   const view = viewOf(model);
   checkGraph(view);
-  return new Planner(view, options, first).run();
+  yield;
+  return yield* new Planner(view, options, start).run();
 }
 
 /** Nodes a plan saves. */
@@ -97,6 +125,17 @@ function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, Gra
     return host === undefined ? node : last(host);
   };
   return new Map([...hosts.keys()].map((node) => [node, [last(node)]]));
+}
+
+/** By graph and name; what a merge has made anew has no counterpart. */
+function gaugesOf(draft: Draft): Gauges {
+  const made = new Map<string, Map<string, Gauge>>();
+  for (const [value, gauge] of draft.gauges()) {
+    if (gauge === undefined || value.producer === undefined || value.producer.removed) continue;
+    const list = made.get(value.scope.path) ?? new Map<string, Gauge>();
+    made.set(value.scope.path, list.set(value.name, gauge));
+  }
+  return made;
 }
 
 const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
@@ -115,16 +154,20 @@ class Planner {
   constructor(
     private readonly view: GraphView,
     private readonly options: PlanOptions,
-    private readonly first: 0 | 1,
+    private readonly start: Start,
   ) {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
-    this.attempts = new Attempts(this.draft, options);
+    const magnitudes = new Magnitudes(view, this.facts, (node) => {
+      const found = this.candidate(node);
+      return found === undefined || "refusal" in found ? undefined : found;
+    });
+    this.attempts = new Attempts(this.draft, options, new Precision(this.draft, magnitudes));
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
-  run(): PlanDraft {
+  *run(): Steps<PlanDraft> {
     const { view } = this;
     const initial = countNodes(view, 0);
     // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
@@ -135,25 +178,26 @@ class Planner {
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
-    let kept = this.settle(found);
+    if (this.start === "gauges") this.solve([...found, ...layerBiases]);
+    let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
-    if (merged.size > 0) kept = this.settle([...kept.keys()].filter((node) => !node.removed));
+    if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
     const open = layerBiases.filter((node) => !node.removed);
-    const biases = this.settleBiases(open, kept);
-    if (biases.folded > 0) kept = this.settle([...kept.keys()]);
+    const biases = yield* this.settleBiases(open, kept);
+    if (biases.folded > 0) kept = yield* this.settle([...kept.keys()]);
     if (this.options.reluToMax === true) {
       this.attempts.retypes = true;
-      kept = this.settle([...kept.keys()]);
+      kept = yield* this.settle([...kept.keys()]);
     }
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
-    const more = this.options.norms === true ? this.beyond() : undefined;
+    const more = this.options.norms === true ? yield* this.beyond() : undefined;
     const { folds, absorbers } = this.ledger.told(view);
     const data = {
       folds,
-      kept: [...kept.values(), ...(more?.kept ?? [])],
+      kept: [...[...kept].map(([node, reason]) => this.explained(node, reason)), ...(more?.kept ?? [])],
       merges,
       unmerged,
       before: { ...before, ...more?.counts },
@@ -162,21 +206,50 @@ class Planner {
     const { removed, orphans } = ledger;
     const left = affines - ledger.of("affine").length;
     const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
-    return { view, draft, removed, orphans, settled, absorbers, data, count };
+    const gauges = gaugesOf(draft);
+    const explains = this.conflicts.size > 0 && !this.solved;
+    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
+  }
+
+  /** Folds what can go when readers of one value make up for each other. */
+  private solve(nodes: readonly GraphNode[]): void {
+    const found = nodes.flatMap((node): Candidate[] => {
+      const candidate = this.isConstant(node) ? undefined : this.candidate(node);
+      return candidate === undefined || "refusal" in candidate ? [] : [candidate];
+    });
+    const made = gauged(this.view, this.draft, found, {
+      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate),
+      check: (touched) => this.attempts.checkTouched([], touched),
+    });
+    if (made === undefined) return;
+    this.conflicts = made.conflicts;
+    this.solved = made.folds.length > 0;
+    for (const [value, gauge] of made.gauges) this.draft.move(value, gauge);
+    for (const { found: candidate, success } of made.folds) this.ledger.commit(candidate, success);
+  }
+
+  private solved = false;
+  /** Why nodes stay that cannot go along with others, or whose gauges do not fit. */
+  private conflicts: ReadonlyMap<GraphNode, Refused> = new Map();
+
+  private explained(node: GraphNode, kept: Kept): Kept {
+    const refused = this.conflicts.get(node);
+    return refused === undefined || this.isExcluded(node) ? kept : keptBecause({ ...kept, node, refusal: refused }, refused);
   }
 
   /**
    * Normalizations by statistics of the data, and computed weights. They come last: an affine node may still go back into a
    * normalization, and a weight that a fold has changed is written anyway.
    */
-  private beyond() {
+  private *beyond(): Steps<{ kept: Kept[]; counts: { norms: number; weights: number } }> {
     const left = (node: GraphNode) => !node.removed && this.candidate(node) === undefined;
     let kept: Kept[];
     let folds: number;
     // What leaves one of them may come to another that had nothing to give before.
     do {
       folds = this.ledger.length;
-      kept = [...this.settle(this.view.nodes.filter((node) => left(node) && this.norms.applies(node))).values()];
+      const open = this.view.nodes.filter((node) => left(node) && this.norms.applies(node));
+      kept = [...(yield* this.settle(open)).values()];
     } while (this.ledger.length > folds);
     const emptied = this.ledger.of("norm");
     const keys = new Set(emptied.map(nodeKey));
@@ -203,22 +276,23 @@ class Planner {
   }
 
   /** Tries nodes, alone and together, until nothing moves; what is left, each with its reason, in topological order. */
-  private settle(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
+  private *settle(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
     // Many nodes around one operator go fastest together.
-    let kept = this.settleAlone(this.settleTogether(nodes, MANY));
+    let kept = yield* this.settleAlone(yield* this.settleTogether(nodes, MANY));
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const left = this.settleTogether([...kept.keys()], 2);
+      const left = yield* this.settleTogether([...kept.keys()], 2);
       if (left.length === kept.size) break;
-      kept = this.settleAlone(left);
+      kept = yield* this.settleAlone(left);
     }
     return kept;
   }
 
   /** Tries groups of at least `least` nodes; the nodes that are left. */
-  private settleTogether(nodes: readonly GraphNode[], least: number): readonly GraphNode[] {
+  private *settleTogether(nodes: readonly GraphNode[], least: number): Steps<readonly GraphNode[]> {
     const inputOf = (node: GraphNode) => dataInput(node, this.constants);
     let any = false;
     for (const group of groupsOf(nodes, inputOf, least)) {
+      yield;
       const members = group.filter((node) => !node.removed).flatMap((node) => this.movable(node) ?? []);
       const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
       if (success === undefined) continue;
@@ -237,7 +311,7 @@ class Planner {
   }
 
   /** Tries nodes one by one. */
-  private settleAlone(nodes: readonly GraphNode[]): Map<GraphNode, Kept> {
+  private *settleAlone(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
     let open = nodes;
     let kept = new Map<GraphNode, Kept>();
     for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
@@ -245,7 +319,8 @@ class Planner {
       const reasons = new Map<GraphNode, Kept>();
       // Rounds go against the flow and along it by turns, so that chains resolve from either end: against it first, for then each
       // node of a long chain has the next one to go into.
-      for (const [i, node] of ((round + this.first) % 2 === 0 ? open : open.toReversed()).entries()) {
+      for (const [i, node] of ((round + (this.start === "along" ? 0 : 1)) % 2 === 0 ? open : open.toReversed()).entries()) {
+        yield;
         const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);
         if (reason === undefined) continue;
@@ -265,9 +340,10 @@ class Planner {
    * The Adds that are biases of linear layers, once everything else has had its way with them: one that can go on into the next
    * layer's bias does. One that stays is nothing to report, unless its layer has another bias by now.
    */
-  private settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): { folded: number; kept: number } {
+  private *settleBiases(nodes: readonly GraphNode[], kept: Map<GraphNode, Kept>): Steps<{ folded: number; kept: number }> {
     const count = { folded: 0, kept: 0 };
     for (const node of nodes) {
+      yield;
       const reason = this.consider(node, { bias: true });
       if (reason === undefined) count.folded++;
       else if (this.find(node) !== undefined) {
@@ -288,7 +364,7 @@ class Planner {
       if (found === undefined || "refusal" in found || !found.proven || this.draft.state(node).opType !== node.opType)
         return undefined;
       const current = currentMap(found, this.draft);
-      if (isRefused(current)) return undefined;
+      if (isRefused(current) || !this.attempts.isAffordable(current)) return undefined;
       known.set(node, current);
       return current;
     };
@@ -310,7 +386,8 @@ class Planner {
   private isExcluded(node: GraphNode): boolean {
     const name = node.record.name || node.record.outputs[0];
     const unproven = this.options.unproven?.has(nodeKey(refOf(node))) === true;
-    return unproven || this.options.only?.(name) === false || this.options.skip?.(name) === true;
+    const held = this.options.held?.has(nodeKey(refOf(node))) === true;
+    return unproven || held || this.options.only?.(name) === false || this.options.skip?.(name) === true;
   }
 
   private find(node: GraphNode): Candidate | Rejected | undefined {
@@ -379,6 +456,8 @@ class Planner {
   private excluded(node: GraphNode): Refused | undefined {
     if (this.options.unproven?.has(nodeKey(refOf(node))) === true)
       return refuse("not-proven", "could be folded, but the result was not shown to be equivalent");
+    const held = this.options.held?.get(nodeKey(refOf(node)));
+    if (held !== undefined) return held;
     return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
   }
 

@@ -1,7 +1,12 @@
 /**
  * Whether folded constants fit their storage type. A value that was finite must stay finite; a row (everything that belongs
- * to one position of the first axis) must not lose more to underflow than rounding costs anyway:
- *   ‖round(w) − w‖₂ ≤ 4·u·‖w‖₂ per row, u the unit roundoff of the type.
+ * to one output) must not lose more than `limit` bits to underflow. With u the unit roundoff of the type,
+ *   bits = log2(‖round(w) − w‖₂ / (u · what hides it)), the largest of
+ *     ‖w‖₂                    the row's own rounding
+ *     |b|                     that of its bias, for inputs of size one
+ *     2⁻²⁴ · max_o ‖w_o‖₂     other rows: what lies so far below them is below their rounding even when it is amplified 2²⁴ times
+ *     the smallest normal     of its outputs, which are stored in this type too (2⁻⁸ of it where inputs come near the largest
+ *                             number of the type, in float16)
  * Numbers whose magnitude lies between the smallest normal and the largest number of the type, and zeros, keep both by
  * themselves (|round(w) − w| ≤ u·|w|); only where others occur are the rows added up.
  */
@@ -18,14 +23,33 @@ const SAFE_GAIN = 2 ** 20;
 const SMALL = 4096;
 /** Elements computed at a time: what they take stays in a processor's own cache. */
 const STEP = 1 << 16;
+/** Rows this far below the largest of their layer are not seen beside it. */
+const FAR_BELOW = 2 ** -24;
 
 const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
+
+/** How the numbers of a constant are judged. */
+export interface Sight {
+  /** Bits a row may lose. */
+  readonly limit: number;
+  /** The axis along which each position is a row. */
+  readonly axis: number;
+  /** Size of what is added to each row's output: one number for each, or for all. */
+  readonly beside?: Float64Array;
+}
+
+/** What a fold may cost where nothing else is said. */
+const PLAIN: Sight = { limit: 4, axis: 0 };
+
+/** How constants are judged when they are written, where that was settled when they were planned. */
+const sights = new WeakMap<Param["values"], Sight>();
 
 /**
  * Checks a changed constant; undefined when it fits. A large float32 or float64 weight under ordinary gains is not read here:
  * `guarded` looks at the numbers when they are written.
  */
-export function checkRange(param: Param, exact: boolean): Refused | undefined {
+export function checkRange(param: Param, exact: boolean, sight: Sight = PLAIN): Refused | undefined {
+  sights.set(param.values, sight);
   const wide = param.dtype === "float32" || param.dtype === "float64";
   const tame = param.gain <= SAFE_GAIN && param.smallest >= 1 / SAFE_GAIN && Number.isFinite(param.gain);
   if (!exact && wide && tame && !param.mixed && count(param.dims) > SMALL) return undefined;
@@ -33,25 +57,36 @@ export function checkRange(param: Param, exact: boolean): Refused | undefined {
 }
 
 /** The same check on the numbers themselves. */
-export function checkStored(dtype: Param["dtype"], dims: readonly number[], values: Float64Array): Refused | undefined {
-  const rows = new Rows(dtype, dims);
+export function checkStored(
+  dtype: Param["dtype"],
+  dims: readonly number[],
+  values: Float64Array,
+  sight: Sight = PLAIN,
+): Refused | undefined {
+  const rows = new Rows(dtype, dims, sight);
   return rows.add(values) ?? rows.end();
 }
 
 /** Adds up rows as their numbers come. */
 class Rows {
-  private readonly width: number;
+  /** Elements in a row of the constant that belong together, and how many rows there are. */
+  private readonly inner: number;
+  private readonly count: number;
+  private readonly norms: Float64Array;
+  private readonly losses: Float64Array;
   private row = 0;
   private left: number;
-  private norm = 0;
-  private lost = 0;
 
   constructor(
     private readonly dtype: Param["dtype"],
     dims: readonly number[],
+    private readonly sight: Sight,
   ) {
-    this.width = dims.length === 0 ? 1 : count(dims.slice(1));
-    this.left = this.width;
+    const { axis } = sight;
+    this.inner = count(dims.slice(axis + 1));
+    this.count = dims[axis] ?? 1;
+    [this.norms, this.losses] = [new Float64Array(this.count), new Float64Array(this.count)];
+    this.left = this.inner;
   }
 
   add(values: Float64Array): Refused | undefined {
@@ -60,6 +95,7 @@ class Rows {
     for (let i = 0; i < values.length; ) {
       const end = Math.min(values.length, i + this.left);
       this.left -= end - i;
+      let [norm, lost] = [0, 0];
       for (; i < end; i++) {
         const [v, w] = [values[i], stored[i]];
         if (!Number.isFinite(w) && Number.isFinite(v)) {
@@ -67,31 +103,43 @@ class Rows {
           return refuse("storage-overflow", because, { facts: { row: this.row, value: v, largest: max } });
         }
         if (!Number.isFinite(v)) return refuse("storage-overflow", `would hold ${v}`, { facts: { row: this.row } });
-        this.norm += v * v;
-        this.lost += (v - w) * (v - w);
+        norm += v * v;
+        lost += (v - w) * (v - w);
       }
+      this.norms[this.row] += norm;
+      this.losses[this.row] += lost;
       if (this.left > 0) break;
-      const refused = this.end();
-      if (refused !== undefined) return refused;
+      this.row = (this.row + 1) % this.count;
+      this.left = this.inner;
     }
     return undefined;
   }
 
-  /** Closes a row. */
+  /** When all numbers have come: the first row that loses more than it may. */
   end(): Refused | undefined {
-    const { row, norm, lost } = this;
-    [this.row, this.left, this.norm, this.lost] = [row + 1, this.width, 0, 0];
-    if (!(lost > (4 * STORAGE_FLOATS[this.dtype].unitRoundoff) ** 2 * norm)) return undefined;
-    return refuse("storage-precision", `would lose the smallest numbers of row ${row} to ${this.dtype} underflow`, {
-      facts: { row, norm: Math.sqrt(norm), lost: Math.sqrt(lost) },
-    });
+    const { unitRoundoff, minNormal } = STORAGE_FLOATS[this.dtype];
+    const { limit, beside } = this.sight;
+    const others = FAR_BELOW * Math.sqrt(this.norms.reduce((most, norm) => Math.max(most, norm), 0));
+    const floor = Math.max(others, this.dtype === "float16" ? minNormal * 2 ** -8 : minNormal);
+    for (let row = 0; row < this.count; row++) {
+      const [norm, lost] = [Math.sqrt(this.norms[row]), Math.sqrt(this.losses[row])];
+      if (!(lost > 2 ** limit * unitRoundoff * norm)) continue;
+      const hides = Math.max(norm, floor, Math.abs(beside?.[beside.length === this.count ? row : 0] ?? 0));
+      const bits = Math.log2(lost / (unitRoundoff * hides));
+      if (bits <= limit) continue;
+      return refuse("storage-precision", `would lose the smallest numbers of row ${row} to ${this.dtype} underflow`, {
+        facts: { row, norm, lost, bits: Math.round(bits * 10) / 10, limit },
+      });
+    }
+    return undefined;
   }
 }
 
 function check(param: Param): Refused | undefined {
   const stream = streamOf(param.values);
-  if (stream === undefined) return checkStored(param.dtype, param.dims, param.values());
-  const rows = new Rows(param.dtype, param.dims);
+  const sight = sights.get(param.values) ?? PLAIN;
+  if (stream === undefined) return checkStored(param.dtype, param.dims, param.values(), sight);
+  const rows = new Rows(param.dtype, param.dims, sight);
   const piece = new Float64Array(Math.min(STEP, stream.length));
   for (let at = 0; at < stream.length; at += STEP) {
     const part = piece.subarray(0, Math.min(STEP, stream.length - at));
@@ -99,7 +147,7 @@ function check(param: Param): Refused | undefined {
     const refused = rows.add(part);
     if (refused !== undefined) return refused;
   }
-  return undefined;
+  return rows.end();
 }
 
 /** A constant turned out not to fit its type while it was being written: plan again with `exactRanges`. */
@@ -115,7 +163,7 @@ function insist(refused: Refused | undefined): void {
 export function guarded(param: Param): Values {
   const whole = () => {
     const values = param.values();
-    insist(checkStored(param.dtype, param.dims, values));
+    insist(checkStored(param.dtype, param.dims, values, sights.get(param.values)));
     return values;
   };
   const stream = streamOf(param.values);

@@ -1,6 +1,7 @@
 /** Rewrites a linear region: the layers that stay get the merged coefficients, read their tensor, and are added up. */
 
 import { type Kernel, type LinearMap, weightsOf } from "../affine/linear-map.ts";
+import { sameShape } from "../graph/dims.ts";
 import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";
 import type { AttributeChange, NodeState, Param } from "../rules/types.ts";
@@ -148,7 +149,11 @@ function rewire(found: Found, draft: Draft, view: GraphView): GraphValue[] {
     for (const value of node.inputs.splice(2)) value?.release();
     read(node, 0, sum);
     read(node, 1, values[i + 1]);
+    const both = [sum, values[i + 1]].map((value) => draft.facts.shape(value));
     sum = make(node, i === adds.length - 1 ? output : fresh(node, found, draft, view));
+    // Of operands that do not broadcast the sum has the shape, so that it may merge again.
+    if (i < adds.length - 1 && sameShape(both[0], both[1]))
+      draft.facts.set(sum, { dtype: draft.facts.of(output).dtype, shape: both[0] });
   }
   return orphans;
 }

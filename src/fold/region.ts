@@ -81,6 +81,8 @@ export function nodesOf(expression: Expression): Set<GraphNode> {
   return nodes;
 }
 
+const SUMS = new Set(["Add", "Sub", "Sum"]);
+
 /** A Sum of more operands is left alone. */
 const MAX_PARTS = 1024;
 
@@ -132,7 +134,8 @@ export class Reader {
       const inner = node.inputs[0] && this.value(node.inputs[0], depth);
       return inner && this.onto(node, inner, inner.terms);
     }
-    return opType === node.opType && ["Add", "Sub", "Sum"].includes(opType) ? this.sum(node, depth) : undefined;
+    // A sum that an earlier merge made of another counts as what it is now.
+    return SUMS.has(opType) && SUMS.has(node.opType) ? this.sum(node, depth) : undefined;
   }
 
   private onto(node: GraphNode, inner: Expression, terms: readonly Term[]): Expression | undefined {
@@ -193,11 +196,11 @@ export class Reader {
       size -= sizes[at];
     }
     if (parts.some((part) => part === undefined || part.outputs !== parts[0]?.outputs)) return undefined;
-    return sumOf(node, parts as Expression[]);
+    return sumOf(node, this.around.at(node).state.opType, parts as Expression[]);
   }
 }
 
-function sumOf(node: GraphNode, parts: readonly Expression[]): Expression {
+function sumOf(node: GraphNode, opType: string, parts: readonly Expression[]): Expression {
   const terms: Term[] = [...parts[0].terms];
   const misfits = parts.flatMap((part) => part.misfits);
   /** The first term of each tensor. */
@@ -205,7 +208,7 @@ function sumOf(node: GraphNode, parts: readonly Expression[]): Expression {
   for (const [i, { source }] of terms.entries()) if (!places.has(source)) places.set(source, i);
   for (const [i, part] of parts.entries()) {
     if (i === 0) continue;
-    const sign = node.opType === "Sub" ? -1 : 1;
+    const sign = opType === "Sub" ? -1 : 1;
     for (const term of part.terms) {
       const at = places.get(term.source);
       const joined = at === undefined ? undefined : add(terms[at].map, term.map, sign);

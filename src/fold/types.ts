@@ -28,6 +28,8 @@ export interface TensorChange {
   /** ONNX name of the element type, e.g. "float32". */
   readonly dtype: string;
   readonly dims: readonly number[];
+  /** Bytes of the new constant where others still read the old one. */
+  readonly copied?: number;
 }
 
 /** One node removed (a "norm": emptied), and the operators that took its scale and shift. */
@@ -43,6 +45,8 @@ export interface Fold {
   /** Smallest and largest gain (scale) over channels. */
   readonly scaleRange: readonly [number, number];
   readonly shiftRange: readonly [number, number];
+  /** Bits of the files' own precision that it can cost, estimated from constants (precision.ts); 0 where it costs none. */
+  readonly bitsLost: number;
   /** Things worth knowing: dead channels, large gains, changed bounds. */
   readonly notes: readonly string[];
 }

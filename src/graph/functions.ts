@@ -1,7 +1,7 @@
 /** Model-local functions: which one a node calls, and whether they end. */
 import { BnfoldError } from "../diag/error.ts";
 import type { AttributeRecord, FunctionRecord, Model, NodeRecord } from "../onnx/records.ts";
-import { isStandard } from "./op-versions.ts";
+import { isStandard } from "./schemas.ts";
 
 /** "domain:name" or "domain:name:overload". */
 export const functionLabel = ({ domain, name, overload }: Pick<FunctionRecord, "domain" | "name" | "overload">): string =>

@@ -1,73 +1,190 @@
 /**
- * In which opsets each standard operator was defined again; "+": it computes what the definition before it does, and at most
- * takes more element types. An operator means the same in two opsets v ≤ w when every definition in (v, w] is such a one, and
- * in two opsets v > w when there is none in (w, v]. Made by fixtures/scripts/operator_versions.py from ONNX 1.23.
+ * What operators mean in their operator set. Two nodes of one type in different operator sets mean the same when no version
+ * between changed what the operator computes (CHANGES), their attributes agree, each left out standing for the default of its
+ * own version (schemas.ts) or, in a version that does not know it, for what that version does (IMPLIED), and their operands
+ * do, whether a version takes them as attributes or as inputs (`movedFrom`). Read from ONNX's change logs, every pair of
+ * neighbouring versions of every operator.
  */
-const TABLE = `
-Abs 1 6 13+, Acos 7 22+, Acosh 9 22+, Add 1 6 7 13+ 14+, AffineGrid 20, And 1 7, ArgMax 1 11 12 13, ArgMin 1 11 12 13,
-Asin 7 22+, Asinh 9 22+, Atan 7 22+, Atanh 9 22+, Attention 23 24 25, AveragePool 1 7 10 11 19 22+, BatchNormalization 1 6 7 9 14 15+,
-Bernoulli 15 22+, BitCast 26, BitShift 11 28, BitwiseAnd 18, BitwiseNot 18, BitwiseOr 18, BitwiseXor 18, BlackmanWindow 17,
-Cast 1 6 9 13 19 21+ 23+ 24 25+ 28+, CastLike 15 19 21+ 23+ 24 25+, CausalConvWithState 27, Ceil 1 6 13, Celu 12 28+,
-CenterCropPad 18, Clip 1 6 11 12+ 13+, Col2Im 18, Compress 9 11+ 28+, Concat 1 4 11+ 13+, ConcatFromSequence 11,
-Constant 1 9+ 11 12 13+ 19+ 21+ 23+ 24+ 25+, ConstantOfShape 9 20+ 21+ 23+ 24+ 25+, Conv 1 11+ 22+, ConvInteger 10,
-ConvTranspose 1 11+ 22+, Cos 7 22+, Cosh 9 22+, CumProd 26, CumSum 11 14+, DFT 17 20, DeformConv 19 22+, DepthToSpace 1 11 13+ 28+,
-DequantizeLinear 10 13 19 21 23 24+ 25+ 28+, Det 11 22+, Div 1 6 7 13+ 14+, Dropout 1 6 7 10 12 13+ 22+, DynamicQuantizeLinear 11,
-Einsum 12 28+, Elu 1 6 22+, Equal 1 7 11+ 13+ 19+, Erf 9 13, Exp 1 6 13+, Expand 8 13+, EyeLike 9 22+, Flatten 1 9+ 11+ 13+ 21+ 23+ 24+ 25+,
-Floor 1 6 13, GRU 1 3 7 14 22+, Gather 1 11+ 13+, GatherElements 11 13+, GatherND 11 12 13+, Gelu 20, Gemm 1 6+ 7 9+ 11 13+,
-GlobalAveragePool 1 22+, GlobalLpPool 1 2 22+, GlobalMaxPool 1 22+, Greater 1 7 9+ 13+, GreaterOrEqual 12 16+,
-GridSample 16 20 22+, GroupNormalization 18 21, HammingWindow 17, HannWindow 17, HardSigmoid 1 6 22+, HardSwish 14 22+,
-Hardmax 1 11 13, Identity 1 13+ 14+ 16+ 19+ 21+ 23+ 24+ 25+, If 1 11+ 13+ 16+ 19+ 21+ 23+ 24+ 25+, ImageDecoder 20,
-InstanceNormalization 1 6 22+, IsInf 10 20+, IsNaN 9 13+ 20+, LRN 1 13+, LSTM 1 7 14 22+, LayerNormalization 17,
-LeakyRelu 1 6 16+, Less 1 7 9+ 13+, LessOrEqual 12 16+, LinearAttention 27, Log 1 6 13+, LogSoftmax 1 11 13, Loop 1 11 13 16+ 19+ 21+ 23+ 24+ 25+,
-LpNormalization 1 22+, LpPool 1 2 11+ 18 22+, MatMul 1 9+ 13+, MatMulInteger 10, Max 1 6 8 12+ 13+, MaxPool 1 8 10 11+ 12+ 22+,
-MaxRoiPool 1 22+, MaxUnpool 9 11+ 22+, Mean 1 6 8 13+, MeanVarianceNormalization 9 13, MelWeightMatrix 17, Min 1 6 8 12+ 13+,
-Mish 18 22+, Mod 10 13 28, Mul 1 6 7 13+ 14+, Multinomial 7 22+, Neg 1 6 13+, NegativeLogLikelihoodLoss 12 13+ 22+,
-NonMaxSuppression 10 11+, NonZero 9 13+, Not 1, OneHot 9 11 28+, Optional 15 28+, OptionalGetElement 15 18 28+,
-OptionalHasElement 15 18 28+, Or 1 7, PRelu 1 6 7 9+ 16+, Pad 1 2 11 13+ 18 19+ 21+ 23+ 24+ 25+, Pow 1 7 12 13+ 15+,
-QLinearConv 10, QLinearMatMul 10 21, QuantizeLinear 10 13 19 21 23 24+ 25 28+, RMSNormalization 23, RNN 1 7 14 22+,
-RandomNormal 1 22+, RandomNormalLike 1 22+, RandomUniform 1 22+, RandomUniformLike 1 22+, Range 11 27, Reciprocal 1 6 13+,
-ReduceL1 1 11 13 18, ReduceL2 1 11 13 18, ReduceLogSum 1 11 13 18 28, ReduceLogSumExp 1 11 13 18 28, ReduceMax 1 11+ 12 13 18 20,
-ReduceMean 1 11 13 18, ReduceMin 1 11+ 12 13 18 20, ReduceProd 1 11 13 18, ReduceSum 1 11 13, ReduceSumSquare 1 11 13 18,
-RegexFullMatch 20, Relu 1 6 13+ 14+, Reshape 1 5 13+ 14+ 19+ 21+ 23+ 24+ 25+, Resize 10 11 13 18 19, ReverseSequence 10 28+,
-RoiAlign 10 16 22+, RotaryEmbedding 23, Round 11 22+, STFT 17, Scan 8 9 11+ 16+ 19+ 21+ 23+ 24+ 25+, Scatter 9 11,
-ScatterElements 11 13+ 16 18, ScatterND 11 13+ 16 18, Selu 1 6 22+, SequenceAt 11, SequenceConstruct 11, SequenceEmpty 11,
-SequenceErase 11, SequenceInsert 11, SequenceLength 11, SequenceMap 17, Shape 1 13+ 15 19+ 21+ 23+ 24+ 25+, Shrink 9,
-Sigmoid 1 6 13+, Sign 9 13+, Sin 7 22+, Sinh 9 22+, Size 1 13+ 19+ 21+ 23+ 24+ 25+, Slice 1 10 11+ 13+, Softmax 1 11 13,
-SoftmaxCrossEntropyLoss 12 13+, Softplus 1 22+, Softsign 1 22+, SpaceToDepth 1 13+ 28, Split 1 2 11+ 13 18, SplitToSequence 11 24+,
-Sqrt 1 6 13+, Squeeze 1 11+ 13 21+ 23+ 24+ 25+, StringConcat 20, StringNormalizer 10, StringSplit 20, Sub 1 6 7 13+ 14+,
-Sum 1 6 8 13+, SwiGLU 28, Swish 24, Tan 7 22+, Tanh 1 6 13+, TensorScatter 24, TfIdfVectorizer 9, ThresholdedRelu 10 22+,
-Tile 1 6 13+, TopK 1 10 11 24+, Transpose 1 13+ 21+ 23+ 24+ 25+, Trilu 14, Unique 11 28+, Unsqueeze 1 11 13 21+ 23+ 24+ 25+,
-Upsample 1 7 9 10, Where 9 16+, Xor 1 7
-`;
+import { type Default, type OperatorSchema, schemaOf, versionsOf } from "./schemas.ts";
 
-interface Definition {
+/** Where both versions do the same although the operator was changed: decided by whoever knows shapes and constants. */
+export type Unless =
+  /** The axis is the last one. */
+  | "last-axis"
+  /** Output sizes are rounded down. */
+  | "no-ceiling"
+  /** The slope is one number. */
+  | "one-slope"
+  /** The node does not train. */
+  | "inference";
+
+export interface Change {
+  readonly types: string;
   readonly since: number;
-  readonly wider: boolean;
+  readonly because: string;
+  readonly unless?: Unless;
+  readonly domain?: string;
 }
 
-let table: ReadonlyMap<string, readonly Definition[]> | undefined;
+export const CHANGES: readonly Change[] = [
+  {
+    types: "Softmax LogSoftmax Hardmax",
+    since: 13,
+    because: "goes over one axis, where it went over all axes from that one on",
+    unless: "last-axis",
+  },
+  {
+    types: "PRelu",
+    since: 7,
+    because: "broadcasts its slope from the last axis, where it took one slope per channel",
+    unless: "one-slope",
+  },
+  {
+    types: "Resize",
+    since: 11,
+    because: "says which coordinates and which neighbour it takes, where it did not",
+  },
+  { types: "GroupNormalization", since: 21, because: "has one scale and bias per channel, where it had one per group" },
+  { types: "OneHot", since: 11, because: "counts negative indices from the end, where they gave no entry at all" },
+  { types: "Scan", since: 9, because: "has no batch axis and no sequence lengths any more" },
+  { types: "Tile", since: 6, because: "repeats along all axes, where it did along one" },
+  {
+    types: "AveragePool MaxPool",
+    since: 22,
+    because: "leaves out windows that begin in the padding at the end",
+    unless: "no-ceiling",
+  },
+  {
+    types: "BatchNormalization",
+    since: 14,
+    because: "trains when training_mode says so, with statistics of its own",
+    unless: "inference",
+  },
+  { types: "Dropout", since: 12, because: "trains when an input says so", unless: "inference" },
+  { domain: "ai.onnx.ml", types: "LabelEncoder", since: 2, because: "maps by lists of keys, where it did by position" },
+  { domain: "ai.onnx.ml", types: "LabelEncoder", since: 4, because: "takes the last of keys that repeat, and any NaN for NaN" },
+];
 
-function parse(): ReadonlyMap<string, readonly Definition[]> {
-  const rows = TABLE.trim().split(/,\s*/);
-  return new Map(
-    rows.map((row) => {
-      const [name, ...versions] = row.split(" ");
-      return [name, versions.map((v) => ({ since: Number.parseInt(v, 10), wider: v.endsWith("+") }))];
-    }),
+/** What an attribute is where the version does not know it, if that is not the default of the next version that does. */
+const IMPLIED: Readonly<Record<string, Default>> = {
+  "RoiAlign.coordinate_transformation_mode": "output_half_pixel",
+  "Concat.axis": 1,
+  "Split.axis": 0,
+  "BatchNormalization.is_test": 1,
+  "Dropout.is_test": 1,
+};
+
+/** Attributes of some versions that say nothing the others do not know otherwise. */
+const VOID = new Set(["consumed_inputs", "doc_string", "broadcast", "output_sequence"]);
+
+/** Values that have another name in later versions: until, old, new. */
+const RENAMED: Readonly<Record<string, readonly [number, Readonly<Record<string, string>>]>> = {
+  "GridSample.mode": [20, { bilinear: "linear", bicubic: "cubic" }],
+  "Upsample.mode": [7, { bilinear: "linear" }],
+  "GRU.direction": [3, { foward: "forward" }],
+  "Cast.to": [
+    6,
+    Object.fromEntries(
+      "UNDEFINED FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128"
+        .split(" ")
+        .map((name, code) => [name, String(code)]),
+    ),
+  ],
+};
+
+/** Inputs that had another name as attributes. */
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  "Pad.pads": ["pads", "paddings"],
+  "Pad.constant_value": ["value"],
+  "TopK.K": ["k"],
+};
+
+/** Every change of what an operator computes between two operator sets, in either order. */
+export function changesBetween(domain: string, type: string, from: number, to: number): readonly Change[] {
+  const [low, high] = from < to ? [from, to] : [to, from];
+  if (low === high) return [];
+  return CHANGES.filter(
+    (change) =>
+      change.since > low && change.since <= high && (change.domain ?? "") === domain && change.types.split(" ").includes(type),
   );
 }
 
-/** True for an operator of the standard domain, in any opset. */
-export function isStandard(type: string): boolean {
-  table ??= parse();
-  return table.has(type);
+/** True when an attribute means nothing where two versions are compared. */
+export const isVoid = (name: string, sameVersion: boolean): boolean =>
+  VOID.has(name) && (!sameVersion || name === "consumed_inputs" || name === "doc_string");
+
+/** The name that a value of an attribute has in the latest version. */
+export function latestName(type: string, name: string, version: number, value: string): string {
+  const renamed = RENAMED[`${type}.${name}`];
+  return renamed === undefined || version >= renamed[0] ? value : (renamed[1][value] ?? value);
 }
 
-/** True when a node of the standard domain written for opset `from` may stand, as it is, in a graph of opset `to`. */
+/** What stands for an attribute that a node does not have: the default of its version, or what a version without it does. */
+export function meantBy(domain: string, type: string, version: number, name: string): Default | undefined {
+  const own = schemaOf(domain, type, version)?.attributes.get(name);
+  if (own?.default !== undefined) return own.default;
+  const implied = domain === "" ? IMPLIED[`${type}.${name}`] : undefined;
+  if (implied !== undefined || own !== undefined) return implied;
+  const versions = versionsOf(domain, type);
+  const has = ({ attributes }: OperatorSchema) => attributes.has(name);
+  const next = versions.find((schema) => schema.since > version && has(schema));
+  return (next ?? versions.findLast((schema) => schema.since < version && has(schema)))?.attributes.get(name)?.default;
+}
+
+/** The name an input has that stands at a position in any version of the operator; undefined where there is none. */
+export function inputName(domain: string, type: string, index: number): string | undefined {
+  const inputs = versionsOf(domain, type).findLast(({ inputs }) => inputs.length > index)?.inputs;
+  return inputs?.[index].option === "variadic" ? undefined : inputs?.[index].name;
+}
+
+/** The attribute that a version has in the place of an input of later ones; undefined where it has none. */
+export function movedFrom(domain: string, type: string, version: number, input: string): string | undefined {
+  const schema = schemaOf(domain, type, version);
+  if (schema === undefined || schema.inputs.some(({ name }) => name === input)) return undefined;
+  return (ALIASES[`${type}.${input}`] ?? [input]).find((name) => schema.attributes.has(name));
+}
+
+/** True when an attribute is an input in later versions. */
+export const isMoved = (domain: string, type: string, version: number, name: string): boolean =>
+  versionsOf(domain, type).some(
+    ({ since, inputs }) => since > version && inputs.some((input) => movedFrom(domain, type, version, input.name) === name),
+  );
+
+/** True when a node of the standard domain written for operator set `from` may stand, as it is, in a graph of operator set `to`. */
 export function meansTheSame(type: string, from: number, to: number): boolean {
   if (from === to) return true;
-  table ??= parse();
+  const versions = versionsOf("", type);
+  if (versions.length === 0) return false;
   const [low, high] = from < to ? [from, to] : [to, from];
-  const between = table.get(type)?.filter(({ since }) => since > low && since <= high);
-  return between !== undefined && (from < to ? between.every(({ wider }) => wider) : between.length === 0);
+  const between = versions.filter(({ since }) => since > low && since <= high);
+  if (from > to) return between.length === 0;
+  if (changesBetween("", type, from, to).length > 0) return false;
+  let before = schemaOf("", type, from);
+  return between.every((schema) => {
+    const stands = before !== undefined && schema.wider && takesAll(before, schema);
+    before = schema;
+    return stands;
+  });
+}
+
+/** True when whatever fits one version of an operator fits the next, and an attribute left out means the same. */
+function takesAll(before: OperatorSchema, after: OperatorSchema): boolean {
+  if (after.deprecated || after.inputs.length < before.inputs.length || after.outputs.length < before.outputs.length)
+    return false;
+  const fits = (["inputs", "outputs"] as const).every((side) =>
+    after[side].every(({ option, least }, i) => {
+      const old = before[side][i];
+      return old === undefined ? option === "optional" : option === old.option ? least <= old.least : option === "optional";
+    }),
+  );
+  const names = [...new Set([...before.attributes.keys(), ...after.attributes.keys()])];
+  return (
+    fits &&
+    names.every((name) => {
+      const [p, q] = [before.attributes.get(name), after.attributes.get(name)];
+      if (q === undefined || (q.required && p?.required !== true)) return false;
+      const [x, y] = [before, after].map(({ domain, type, since }) => meantBy(domain, type, since, name));
+      return (p === undefined || p.kind === q.kind) && String(x) === String(y);
+    })
+  );
 }

@@ -18,8 +18,8 @@ import {
 } from "node:fs";
 import { chmod, copyFile, type FileHandle, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
+import { nextTurn } from "../diag/steps.ts";
 import { fillBytes } from "../onnx/source.ts";
 import { type Piece, pieceLength, pieceParts } from "../onnx/splice.ts";
 import { fileError, requireRegular } from "./files.ts";
@@ -49,20 +49,22 @@ export interface WriteFileOptions {
 export interface Temporary {
   readonly path: string;
   readonly temporary: string;
+  /** What it was made of. */
+  readonly pieces: readonly Piece[];
 }
 
 /** Bytes copied at a time: few enough to stay in a processor's cache between the read and the write. */
 const CHUNK = 1 << 19;
 /** Made bytes from here on are written as they are, not gathered first. */
 const LARGE = 1 << 16;
-/** Bytes after which signals get their turn: the writes themselves do not wait for anything. */
-const TURN = 1 << 26;
+/** Milliseconds after which signals get their turn: the writes themselves do not wait for anything. */
+const TURN_MS = 25;
 
 /** Output gathered in one buffer that is used again and again. */
 class Output {
   private readonly buffer = new Uint8Array(CHUNK);
   private filled = 0;
-  private sinceTurn = 0;
+  private turnedAt = performance.now();
 
   constructor(private readonly fd: number) {}
 
@@ -89,10 +91,9 @@ class Output {
 
   private async all(bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) done += writeSync(this.fd, bytes, done, Math.min(bytes.length - done, 2 ** 30));
-    this.sinceTurn += bytes.length;
-    if (this.sinceTurn < TURN) return;
-    this.sinceTurn = 0;
-    await setImmediate();
+    if (performance.now() - this.turnedAt < TURN_MS) return;
+    await nextTurn();
+    this.turnedAt = performance.now();
   }
 
   async flush(): Promise<void> {
@@ -259,7 +260,9 @@ export async function writeFiles(files: readonly OutputFile[], options: WriteFil
         if (files[i].copyOf === undefined || target.old !== undefined) await fill(target, files[i].pieces, live, replaces);
       }
       await Promise.all(copies);
-      await options.beforeRename?.(targets.map(({ temporary }, i) => ({ path: files[i].path, temporary })));
+      await options.beforeRename?.(
+        targets.map(({ temporary }, i) => ({ path: files[i].path, temporary, pieces: files[i].pieces })),
+      );
       switchAll(targets, live);
       if (replaces) folders.forEach(syncFolder);
     } finally {

@@ -9,7 +9,7 @@ import { encodeRaw } from "./encode.ts";
 import { decodeTable, isNarrowFloat } from "./float.ts";
 import { dtypeOfTensor } from "./layout.ts";
 import type { TensorRecord } from "./records.ts";
-import { fillBytes } from "./source.ts";
+import { fillBytes, isSameRange } from "./source.ts";
 
 export interface NumberReader {
   /** Number of elements. */
@@ -102,6 +102,7 @@ export function samePayload(a: TensorRecord, b: TensorRecord): boolean {
   const [x, y] = [payloadSpan(a), payloadSpan(b)];
   if (x === undefined || y === undefined || x.end - x.start !== y.end - y.start) return false;
   const length = x.end - x.start;
+  if (isSameRange(x.source, x.start, y.source, y.start, length)) return true;
   const [p, q] = [new Uint8Array(Math.min(BLOCK, length)), new Uint8Array(Math.min(BLOCK, length))];
   for (let at = 0; at < length; at += BLOCK) {
     const n = Math.min(BLOCK, length - at);

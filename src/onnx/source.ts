@@ -10,6 +10,29 @@ export interface ByteSource {
   read(start: number, end: number): Uint8Array;
   /** Fills `target` with the bytes from `position` on, without a new buffer. */
   readInto?(target: Uint8Array, position: number): void;
+  /**
+   * Where bytes `[start, end)` are known to be the same as those of another source from `start` on, by the way this one was made.
+   * Who compares the two need not read them. Absent, or undefined: nothing is known.
+   */
+  origin?(start: number, end: number): { readonly source: ByteSource; readonly start: number } | undefined;
+}
+
+/** True when two ranges of a length are known to hold the same bytes: no byte is read. */
+export function isSameRange(a: ByteSource, aStart: number, b: ByteSource, bStart: number, length: number): boolean {
+  const seen = new Map<ByteSource, number>();
+  let [source, start]: [ByteSource, number] = [a, aStart];
+  for (;;) {
+    seen.set(source, start);
+    const from = source.origin?.(start, start + length);
+    if (from === undefined || seen.has(from.source)) break;
+    [source, start] = [from.source, from.start];
+  }
+  for ([source, start] = [b, bStart]; ; ) {
+    if (seen.get(source) === start) return true;
+    const from = source.origin?.(start, start + length);
+    if (from === undefined || from.source === source) return false;
+    [source, start] = [from.source, from.start];
+  }
 }
 
 /** Fills `target` from a source of either kind. */

@@ -40,6 +40,28 @@ export function compacted(pieces: readonly Piece[]): Piece[] {
   return out;
 }
 
+/** What bytes of the file that pieces make are copies of: those that lie in one piece taken from a source. */
+export function originsOf(all: readonly Piece[]): NonNullable<ByteSource["origin"]> {
+  const pieces = all.filter((piece) => pieceLength(piece) > 0);
+  const starts: number[] = [];
+  let size = 0;
+  for (const piece of pieces) {
+    starts.push(size);
+    size += pieceLength(piece);
+  }
+  return (start, end) => {
+    const k = holding(starts, start);
+    const piece = pieces[k];
+    if (piece === undefined || !("source" in piece) || start < starts[k] || end > starts[k] + pieceLength(piece))
+      return undefined;
+    return { source: piece.source, start: piece.start + start - starts[k] };
+  };
+}
+
+/** A source that holds what these pieces made, and knows where it has it from. */
+export const madeOf = <T extends ByteSource>(source: T, pieces: readonly Piece[]): T =>
+  Object.assign(source, { origin: originsOf(pieces) });
+
 /** A source over pieces, in their order. */
 export function splicedSource(all: readonly Piece[], name: string): ByteSource {
   const pieces = all.filter((piece) => pieceLength(piece) > 0);
@@ -49,6 +71,13 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
     starts.push(size);
     size += pieceLength(piece);
   }
+  // Payloads that are made are read a part after the other: the one made last is kept.
+  let made: { readonly piece: Piece; readonly bytes: Uint8Array } | undefined;
+  const bytesOf = (piece: Piece): Uint8Array => {
+    if (!("make" in piece)) return pieceBytes(piece);
+    if (made?.piece !== piece) made = { piece, bytes: pieceBytes(piece) };
+    return made.bytes;
+  };
   const readInto = (target: Uint8Array, position: number): void => {
     const end = position + target.length;
     if (position < 0 || end > size)
@@ -59,7 +88,7 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
       const length = Math.min(end - at, pieceLength(piece) - from);
       const part = target.subarray(at - position, at - position + length);
       if ("source" in piece) fillBytes(piece.source, part, piece.start + from);
-      else part.set(pieceBytes(piece).subarray(from, from + length));
+      else part.set(bytesOf(piece).subarray(from, from + length));
       at += length;
     }
   };
@@ -67,13 +96,16 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
     name,
     size,
     readInto,
+    origin: originsOf(pieces),
     read(start, end) {
       if (start > end) throw new BnfoldError("format", `read of bytes ${start} to ${end}`, { file: name });
       const k = holding(starts, start);
       const piece = pieces[k];
       // Most reads lie in one piece: its own source may hand out a view.
-      if (piece !== undefined && "source" in piece && start >= starts[k] && end - starts[k] <= piece.end - piece.start)
+      if (piece !== undefined && start >= starts[k] && end - starts[k] <= pieceLength(piece)) {
+        if (!("source" in piece)) return bytesOf(piece).subarray(start - starts[k], end - starts[k]);
         return piece.source.read(piece.start + start - starts[k], piece.start + end - starts[k]);
+      }
       const out = new Uint8Array(end - start);
       readInto(out, start);
       return out;

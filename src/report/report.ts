@@ -60,6 +60,8 @@ export interface Report {
     readonly before: Readonly<Record<string, number>>;
     readonly after: Readonly<Record<string, number>>;
   };
+  /** Bits of the files' own precision that the fold that costs most can cost, estimated from constants; 0 where none costs any. */
+  readonly bitsLost: number;
   readonly folds: readonly Fold[];
   readonly kept: readonly Kept[];
   /** Parallel linear branches that became one convolution. */
@@ -122,6 +124,7 @@ export function report(parts: ReportParts): Report {
     output: parts.output ?? null,
     ...countsOf(plan),
     operators: { before: plan.before.operators, after: plan.after.operators },
+    bitsLost: plan.folds.reduce((most, fold) => Math.max(most, fold.bitsLost), 0),
     folds: plan.folds,
     kept: plan.kept,
     merges: plan.merges,

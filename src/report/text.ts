@@ -35,8 +35,15 @@ export function foldLine(fold: Fold): string {
   const [low, high] = fold.scaleRange;
   if (fold.kind === "weight") return `${nodeLabel(fold.node)} -> ${into} (${printable(fold.notes.join("; "))})`;
   const gains = low === high ? `gain ${brief(low)}` : `gains ${brief(low)} to ${brief(high)}`;
+  const bits = fold.bitsLost === 0 ? "" : `; may cost ${plural(fold.bitsLost, "bit")} of precision`;
+  const copies = new Map(
+    fold.into.flatMap(({ tensors }) =>
+      tensors.flatMap(({ from, to, copied }) => (copied ? [[to, `"${printable(from)}" (${byteSize(copied)})`] as const] : [])),
+    ),
+  );
+  const copied = copies.size === 0 ? "" : `; copies ${listed([...new Set(copies.values())])}, which others read`;
   const notes = fold.notes.length === 0 ? "" : `; ${printable(fold.notes.join("; "))}`;
-  return `${nodeLabel(fold.node)} -> ${into}${through} (${gains}${notes})`;
+  return `${nodeLabel(fold.node)} -> ${into}${through} (${gains}${bits}${copied}${notes})`;
 }
 
 const change = ([before, after]: readonly [number, number], what: string): string =>

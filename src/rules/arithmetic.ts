@@ -9,34 +9,27 @@
  *                         of s where a product with a constant makes it: (x · c) becomes x · (c ⊙ s)
  *   c / x                 scale: into c (back c·s, forward c/s, s ≠ 0); a shift never passes
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
- * ONNX 7, 13, 14; before 7 broadcasting was an attribute, so those versions are left alone unless shapes are equal.
+ * ONNX 1, 6 (legacy.ts says where their second operand lies), 7, 13, 14.
  */
 import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times } from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
-import { leading, scaled, shifted, trimmed } from "./params.ts";
+import { putBack as back, laidOut as constant } from "./legacy.ts";
+import { scaled, shifted } from "./params.ts";
 import {
   absorb,
   alike,
   isRefused,
   type Move,
-  type Param,
+  type NodeState,
   type Refused,
   type Rule,
   type RuleNode,
   refuse,
   type Step,
-  withParam,
 } from "./types.ts";
 
 const invert = (s: Spread): Spread => map(s, (v) => 1 / v);
 const nonZero = (s: Spread): boolean => every(s, (v) => v !== 0);
-
-/** Before opset 7 operands had to have one shape or carry legacy attributes. */
-function legacy(at: RuleNode): Refused | undefined {
-  return at.version < 7 && at.int("broadcast", 0) !== 0
-    ? refuse("operator-blocks", "uses the broadcast attribute of opsets before 7")
-    : undefined;
-}
 
 /** Position of the only constant operand; undefined when none or all are constant. */
 function constantIndex(at: RuleNode): number | undefined {
@@ -56,29 +49,19 @@ const misfit = (at: RuleNode, i: number): Refused =>
     value: at.node.inputs[i],
   });
 
-/** The constant at `i`, grown to the output's rank. */
-function constant(at: RuleNode, i: number, rank: number): Param | Refused {
-  const param = at.param(i);
-  if (isRefused(param)) return param;
-  if (param.dims.length > rank) return refuse("broadcast-grows", "has a constant of higher rank than its other operand");
-  return leading(param, rank);
-}
-
-const back = (at: RuleNode, i: number, param: Param, was: readonly number[]) =>
-  withParam(at.state, i, trimmed(param, was.length));
+const taken = (state: NodeState | Refused): Move => (isRefused(state) ? state : absorb(state));
 
 function sumBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const s = by as Spread;
-  const stop = legacy(at);
-  if (stop) return stop;
   const list: (Spread | undefined)[] = [];
   let { state } = at;
   for (let i = 0; i < at.node.inputs.length; i++) {
     if (at.isConstant(i)) {
       const c = constant(at, i, s.dims.length);
       if (isRefused(c)) return c;
-      const was = at.param(i) as Param;
-      state = withParam(state, i, trimmed(scaled(c, s), was.dims.length));
+      const next = back(at, state, i, scaled(c, s));
+      if (isRefused(next)) return next;
+      state = next;
       list.push(undefined);
     } else {
       if (!fits(at, i, s)) return misfit(at, i);
@@ -96,8 +79,6 @@ const share = (at: RuleNode): number => (at.node.opType === "Mean" ? at.node.inp
 
 function sumBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const t = by as Spread;
-  const stop = legacy(at);
-  if (stop) return stop;
   const steps: Step[] = [];
   let last: Refused | undefined;
   for (let i = 0; i < at.node.inputs.length; i++) {
@@ -105,8 +86,9 @@ function sumBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move
     if (at.isConstant(i)) {
       if (at.node.opType === "Mean") continue;
       const c = constant(at, i, t.dims.length);
-      if (isRefused(c)) last = c;
-      else steps.unshift({ pass: [], state: back(at, i, shifted(c, mine), (at.param(i) as Param).dims) });
+      const state = isRefused(c) ? c : back(at, at.state, i, shifted(c, mine));
+      if (isRefused(state)) last = state;
+      else steps.unshift({ pass: [], state });
     } else if (fits(at, i, mine)) {
       const list = new Array<Spread | undefined>(i + 1).fill(undefined);
       list[i] = mine;
@@ -117,8 +99,6 @@ function sumBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move
 }
 
 function sumForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const stop = legacy(at);
-  if (stop) return stop;
   const s = by.find((m) => m !== undefined) as Spread;
   if (at.outShape(0)?.length !== s.dims.length) return misfit(at, by.indexOf(s));
   let { state } = at;
@@ -127,7 +107,9 @@ function sumForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Mov
       if (!nonZero(s)) return refuse("sign-blocks", "adds a constant that would have to be divided by a gain of zero");
       const c = constant(at, i, s.dims.length);
       if (isRefused(c)) return c;
-      state = withParam(state, i, trimmed(scaled(c, invert(s)), (at.param(i) as Param).dims.length));
+      const next = back(at, state, i, scaled(c, invert(s)));
+      if (isRefused(next)) return next;
+      state = next;
     } else if (by[i] === undefined || !sameSpread(by[i] as Spread, s)) {
       return refuse("other-reader", "adds another value that does not carry the same gain", { value: at.node.inputs[i] });
     }
@@ -136,8 +118,6 @@ function sumForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Mov
 }
 
 function sumForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const stop = legacy(at);
-  if (stop) return stop;
   let total: Spread | undefined;
   for (let i = 0; i < by.length; i++) {
     const t = by[i];
@@ -152,7 +132,7 @@ function sumForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Mov
   if (i === undefined || at.node.opType === "Mean") return [{ pass: [map(t, (v) => v / share(at))] }];
   const c = constant(at, i, t.dims.length);
   if (isRefused(c)) return c;
-  return absorb(back(at, i, shifted(c, sign(at, i) < 0 ? negate(t) : t), (at.param(i) as Param).dims));
+  return taken(back(at, at.state, i, shifted(c, sign(at, i) < 0 ? negate(t) : t)));
 }
 
 const sumLike = {
@@ -164,8 +144,6 @@ const sumLike = {
 
 function productBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const s = by as Spread;
-  const stop = legacy(at);
-  if (stop) return stop;
   const divide = at.node.opType === "Div";
   const i = constantIndex(at);
   if (i !== undefined) {
@@ -173,13 +151,13 @@ function productBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): 
     if (isRefused(c)) return c;
     if (divide && i === 1 && !nonZero(s))
       return refuse("sign-blocks", "divides by a constant that a gain of zero would make infinite");
-    const taken = back(at, i, scaled(c, divide && i === 1 ? invert(s) : s), (at.param(i) as Param).dims);
-    return absorb(outgrows(at, s) ? { ...taken, grown: true } : taken);
+    const next = back(at, at.state, i, scaled(c, divide && i === 1 ? invert(s) : s));
+    return taken(!isRefused(next) && outgrows(at, s) ? { ...next, grown: true } : next);
   }
   const state = outgrows(at, s) ? { ...at.state, grown: true } : undefined;
   const [steps, growing]: [Step[], Step[]] = [[], []];
   for (let k = 0; k < (divide ? 1 : at.node.inputs.length); k++) {
-    const own = shortened(s, at.inShape(k)?.length);
+    const own = at.version < 7 ? s : shortened(s, at.inShape(k)?.length);
     const pass = new Array<Spread | undefined>(k + 1).fill(undefined).with(k, own);
     if (fits(at, k, own)) steps.push({ pass, state });
     else if (grows(at, k, own)) growing.push({ pass, state });
@@ -221,17 +199,15 @@ function grows(at: RuleNode, k: number, s: Spread): boolean {
 function productBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const t = by as Spread;
   const i = constantIndex(at);
-  const stop =
-    legacy(at) ?? (i === undefined ? refuse("shift-blocks", "multiplies two computed values; a shift does not pass") : undefined);
-  if (stop) return stop;
+  if (i === undefined) return refuse("shift-blocks", "multiplies two computed values; a shift does not pass");
   if (at.node.opType === "Div" && i === 0)
     return refuse("operator-blocks", "divides a constant by its input, which is not affine");
-  const c = constant(at, i as number, t.dims.length);
+  const c = constant(at, i, t.dims.length);
   if (isRefused(c)) return c;
   const factors = operand(c.values(), c.dims, t.dims.length) as Spread;
   if (at.node.opType === "Mul" && !nonZero(factors))
     return refuse("sign-blocks", "multiplies by zero on some channel, which a shift cannot cross");
-  const other = 1 - (i as number);
+  const other = 1 - i;
   const passed = times(t, at.node.opType === "Div" ? factors : invert(factors));
   if (!fits(at, other, passed)) return misfit(at, other);
   const list = new Array<Spread | undefined>(other + 1).fill(undefined);
@@ -240,8 +216,6 @@ function productBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): 
 }
 
 function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const stop = legacy(at);
-  if (stop) return stop;
   const i = constantIndex(at);
   const divide = at.node.opType === "Div";
   if (i !== undefined) {
@@ -249,7 +223,7 @@ function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]):
     const c = constant(at, i, s.dims.length);
     if (isRefused(c)) return c;
     if (divide && !nonZero(s)) return refuse("sign-blocks", "would have a constant divided by a gain of zero");
-    return absorb(back(at, i, scaled(c, divide ? invert(s) : s), (at.param(i) as Param).dims));
+    return taken(back(at, at.state, i, scaled(c, divide ? invert(s) : s)));
   }
   let total: Spread | undefined;
   const rank = at.outShape(0)?.length;
@@ -265,8 +239,6 @@ function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]):
 }
 
 function productForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const stop = legacy(at);
-  if (stop) return stop;
   const i = constantIndex(at);
   if (i === undefined || (at.node.opType === "Div" && i === 0))
     return refuse("shift-blocks", "multiplies two computed values; a shift does not pass");

@@ -1,7 +1,8 @@
 /**
  * BatchNormalization in inference mode: y = (x − μ)·γ/√(v + ε) + β per channel (axis 1).
  *   back     scale  γ' = s·γ, β' = s·β         shift  β' = β + t
- *   forward  scale  γ' = γ·s with β' = β + γ/√(v+ε)·μ·(s − 1)     shift  β' = β + t·γ/√(v+ε)
+ *   forward  scale  γ' = γ·s, μ' = μ/s (s = 0: β' = β − γ/√(v+ε)·μ)   shift  β' = β + t·γ/√(v+ε)
+ * The mean takes the scale, for γ·s·μ taken back by β would cancel to the last digit under a large s.
  * A batch normalization that has to stay can thus still absorb its neighbours. ONNX 1, 6, 7, 9, 14, 15.
  */
 import { along, type Spread } from "../affine/spread.ts";
@@ -58,12 +59,20 @@ function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const p = parts(at, by[0]);
   if (isRefused(p)) return p;
-  const [mean, g] = [at.param(3), gains(at)];
+  const mean = at.param(3);
   if (isRefused(mean)) return mean;
+  const { vector } = p;
+  const inverse = along(
+    1,
+    0,
+    vector.map((s) => (s === 0 ? 1 : 1 / s)),
+  );
+  const state = withParam(withParam(at.state, 1, scaled(p.gamma, along(1, 0, vector))), 3, scaled(mean, inverse));
+  if (vector.every((s) => s !== 0)) return absorb(state);
+  const g = gains(at);
   if (isRefused(g)) return g;
   const mu = mean.values();
-  const moved = g.map((v, c) => v * mu[c] * (p.vector[c] - 1));
-  const state = withParam(at.state, 1, scaled(p.gamma, along(1, 0, p.vector)));
+  const moved = g.map((v, c) => (vector[c] === 0 ? -v * mu[c] : 0));
   return absorb(withParam(state, 2, shifted(p.beta, along(1, 0, moved))));
 }
 

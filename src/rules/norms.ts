@@ -44,7 +44,8 @@ function normalized(at: RuleNode, rank: number): number[] {
   const { opType } = at.node;
   if (opType === "LpNormalization") return [axisOf(at, -1, rank)];
   if (opType === "MeanVarianceNormalization") {
-    if (at.version < 9) return from(at.int("across_channels", 0) === 0 ? 2 : 1, rank);
+    // ONNX no longer says whether the version before 9 takes its statistics over the batch, too; runtimes differ.
+    if (at.version < 9) return [0, ...from(at.int("across_channels", 0) === 0 ? 2 : 1, rank)];
     return (at.ints("axes") ?? [0, 2, 3]).map((a) => (a < 0 ? a + rank : a));
   }
   if (opType === "Softmax" || opType === "LogSoftmax")

@@ -26,6 +26,40 @@ function after(from: Param["values"], change: (values: Float64Array) => Float64A
   };
 }
 
+interface Made {
+  readonly how: unknown;
+  readonly dims: readonly number[];
+  readonly by: Spread;
+  readonly values: Param["values"];
+}
+
+/** What constants were changed into: the same change of the same constant is the same function again, and written once. */
+const made = new WeakMap<Param["values"], Made[]>();
+
+const sameNumbers = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+  return true;
+};
+
+/** The numbers of `from`, of shape `dims`, changed by `by` as `how` says: made by `make`, unless they were before. */
+function once(
+  from: Param["values"],
+  how: unknown,
+  dims: readonly number[],
+  by: Spread,
+  make: () => Param["values"],
+): Param["values"] {
+  const list = made.get(from) ?? [];
+  const known = list.find(
+    (m) => m.how === how && sameNumbers(m.dims, dims) && sameNumbers(m.by.dims, by.dims) && sameNumbers(m.by.data, by.data),
+  );
+  if (known !== undefined) return known.values;
+  const values = make();
+  made.set(from, [...list, { how, dims, by, values }]);
+  return values;
+}
+
 /** A new constant. */
 export function fresh(dtype: StorageFloat, dims: readonly number[], values: () => Float64Array): Param {
   return { dtype, dims, source: undefined, values, gain: 1, smallest: 1, mixed: true };
@@ -41,8 +75,11 @@ export function scaled(param: Param, by: Spread): Param {
     if (v !== 0) smallest = Math.min(smallest, Math.abs(v));
   }
   const { dims } = param;
-  const values = after(param.values, (v) => scaleInPlace(expand(v, dims, grown), grown, factors));
-  if (grown.every((d, i) => d === dims[i])) scaleStream(param.values, values, dims, factors);
+  const values = once(param.values, scaled, dims, factors, () => {
+    const next = after(param.values, (v) => scaleInPlace(expand(v, dims, grown), grown, factors));
+    if (grown.every((d, i) => d === dims[i])) scaleStream(param.values, next, dims, factors);
+    return next;
+  });
   return {
     ...param,
     dims: grown,
@@ -52,8 +89,10 @@ export function scaled(param: Param, by: Spread): Param {
   };
 }
 
+const sum = (v: number, t: number): number => v + t;
+
 /** param + by; `by` has the param's rank. */
-export const shifted = (param: Param, by: Spread): Param => combined(param, by, (v, t) => v + t);
+export const shifted = (param: Param, by: Spread): Param => combined(param, by, sum);
 
 /** f(param, by), element by element; `by` has the param's rank. */
 export function combined(param: Param, by: Spread, f: (v: number, by: number) => number): Param {
@@ -63,12 +102,14 @@ export function combined(param: Param, by: Spread, f: (v: number, by: number) =>
     ...param,
     dims: grown,
     mixed: true,
-    values: after(param.values, (v) => {
-      const out = expand(v, dims, grown);
-      const other = expand(by.data, by.dims, grown);
-      for (let i = 0; i < out.length; i++) out[i] = f(out[i], other[i]);
-      return out;
-    }),
+    values: once(param.values, f, dims, by, () =>
+      after(param.values, (v) => {
+        const out = expand(v, dims, grown);
+        const other = expand(by.data, by.dims, grown);
+        for (let i = 0; i < out.length; i++) out[i] = f(out[i], other[i]);
+        return out;
+      }),
+    ),
   };
 }
 

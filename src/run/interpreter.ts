@@ -3,6 +3,7 @@
  * constants are, and (bodies) sees the values of the scope around it.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { finish, type Steps } from "../diag/steps.ts";
 import { backend } from "../kernels/index.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import type { AttributeRecord, FunctionRecord, GraphRecord, Model, NodeRecord, TensorRecord } from "../onnx/records.ts";
@@ -101,8 +102,9 @@ export class Interpreter {
   ) {}
 
   /** `reuse`: memory of dying values is written over; only for a main graph whose inner values nobody keeps. */
-  runSteps(scope: Scope, steps: Plan["steps"], watcher?: Watcher, reuse = false): void {
+  *runSteps(scope: Scope, steps: Plan["steps"], watcher?: Watcher, reuse = false): Steps<void> {
     for (const { node, frees } of steps) {
+      yield;
       watcher?.before?.(node);
       const inputs = node.inputs.map((name) => (name === "" ? undefined : this.get(scope, name, node)));
       const outputs = this.evaluate(scope, node, inputs, reuse ? frees : [], reuse);
@@ -256,7 +258,7 @@ export class Interpreter {
         if (i < inputs.length || !constants.has(name)) values.set(name, inputs[i]);
       });
       const scope: Scope = { ...held, parent: held, values, constants: new Map() };
-      this.runSteps(scope, steps);
+      finish(this.runSteps(scope, steps));
       return graph.outputs.map(({ name }) => this.get(scope, name) as Value);
     };
   }
@@ -287,7 +289,7 @@ export class Interpreter {
     };
     const { steps, needs } = this.library.planOf(called);
     for (const [name, reader] of needs) if (!inner.values.has(name)) throw missing(name, reader, inner.path);
-    this.runSteps(inner, steps);
+    finish(this.runSteps(inner, steps));
     return called.outputs.map((name) => this.get(inner, name));
   }
 }

@@ -1,5 +1,6 @@
 /** The reference executor: a model as a function from inputs to outputs, in double or in storage precision. */
 import { BnfoldError } from "../diag/error.ts";
+import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model, NodeRecord, ValueInfoRecord } from "../onnx/records.ts";
 import type { Tensor } from "../onnx/tensor.ts";
 import type { NumericMode, Value } from "../ops/define.ts";
@@ -51,6 +52,10 @@ export interface Session {
   readonly outputs: readonly ValueInfoRecord[];
   /** @throws BnfoldError when the feeds do not fit or a node cannot be computed. */
   run(feeds: ReadonlyMap<string, Value>, options?: RunOptions): Map<string, Value>;
+  /** The same in steps, one node each (diag/steps.ts). */
+  steps(feeds: ReadonlyMap<string, Value>, options?: RunOptions): Steps<Map<string, Value>>;
+  /** The same, giving way to the event loop between nodes. */
+  runAsync(feeds: ReadonlyMap<string, Value>, options?: RunOptions & Pace): Promise<Map<string, Value>>;
 }
 
 /** Bytes of decoded constants kept from one run to the next. */
@@ -94,10 +99,12 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
   const inputNames = new Set(graph.inputs.map(({ name }) => name));
   for (const [name, reader] of needs) if (!inputNames.has(name) && !constants.has(name)) throw missing(name, reader);
 
-  return {
+  const session: Session = {
     inputs: graph.inputs.filter(({ name }) => !constants.has(name)),
     outputs: graph.outputs,
-    run(feeds, { watch } = {}) {
+    run: (feeds, given) => finish(session.steps(feeds, given)),
+    runAsync: (feeds, given = {}) => paced(session.steps(feeds, given), given),
+    *steps(feeds, { watch } = {}) {
       checkFeeds(feeds, graph.inputs, new Set(constants.keys()), (name) => needs.has(name));
       runs++;
       const values = new Map<string, Value | undefined>();
@@ -152,7 +159,7 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
       };
       // Whoever watches may keep what it sees.
       try {
-        interpreter.runSteps(scope, steps, watcher, watch === undefined);
+        yield* interpreter.runSteps(scope, steps, watcher, watch === undefined);
       } finally {
         // Wanted values are read now; after an error nobody holds what the kernels do.
         for (const value of values.values()) settle(value);
@@ -166,6 +173,7 @@ export function createSession(model: Model, options: SessionOptions = {}): Sessi
       return results;
     },
   };
+  return session;
 }
 
 export interface RunNodeOptions {
@@ -208,6 +216,6 @@ export function runNode(
   const opsets = new Map(options.model?.opsets).set(node.domain, version);
   const scope: Scope = { values, constants: new Map(), parent: undefined, attributes: new Map(), opsets, path: "", calls: 0 };
   const interpreter = new Interpreter(libraryOf(options.model), options.mode ?? "float64", options.seed ?? 0);
-  interpreter.runSteps(scope, [{ node, frees: [] }]);
+  finish(interpreter.runSteps(scope, [{ node, frees: [] }]));
   return node.outputs.map((name) => (name === "" ? undefined : scope.values.get(name)));
 }

@@ -1,11 +1,18 @@
-/** What the two files promise to the outside, before any number is looked at: inputs, outputs, operator sets. */
+/** What the two files promise to the outside, before anything is computed: inputs with defaults, outputs, operator sets, validity. */
+import { readNames, violations } from "../graph/violations.ts";
+import { decode, decodeSparse } from "../onnx/codec.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
+import { samePayload } from "../onnx/pieces.ts";
 import type { GraphRecord, Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
+import type { Tensor } from "../onnx/tensor.ts";
 import { requiredInputs } from "./shapes.ts";
 
 export interface Finding {
-  /** "different": the second file cannot take the first one's place. "note": it can, but says something else about itself. */
-  readonly weight: "different" | "note";
+  /**
+   * "different": the second file cannot take the first one's place. "doubt": whether it can is for each runtime to say. "note":
+   * it can, but says something else about itself.
+   */
+  readonly weight: "different" | "doubt" | "note";
   readonly message: string;
 }
 
@@ -18,7 +25,7 @@ function typeText(type: TypeInfo): string {
 }
 
 /** The weight of a difference of declared types; undefined when there is none. */
-function typeWeight(a: TypeInfo, b: TypeInfo): Finding["weight"] | undefined {
+function typeWeight(a: TypeInfo, b: TypeInfo): "different" | "note" | undefined {
   if (a.kind === "unknown" || b.kind === "unknown") return a.kind === b.kind ? undefined : "note";
   if (a.kind !== b.kind || a.elemType !== b.elemType) return "different";
   if (a.of !== undefined && b.of !== undefined) return typeWeight(a.of, b.of);
@@ -62,8 +69,81 @@ function compareLists(
   const common = (list: readonly ValueInfoRecord[]) =>
     list.map((value) => value.name).filter((name) => known.has(name) && others.has(name));
   if (common(a).join("\0") !== common(b).join("\0"))
-    findings.push({ weight: "note", message: `the ${what}s are in another order` });
+    findings.push({
+      weight: "note",
+      message: `the ${what}s are in another order (${common(b).join(", ")}): callers that pass them by position get others`,
+    });
   return findings;
+}
+
+/** The numbers an input has where a caller gives none. */
+function defaultOf({ graph }: Model, name: string): Tensor | undefined {
+  const tensor = graph.initializers.find((one) => one.name === name);
+  if (tensor !== undefined) return decode(tensor, { keepStorage: true });
+  const sparse = graph.sparseInitializers.find(({ values }) => values.name === name);
+  return sparse && decodeSparse(sparse);
+}
+
+/** Inputs that callers may leave out: where they do, each file takes its own default. */
+function compareDefaults(a: Model, b: Model): Finding[] {
+  // Before IR version 4 every initializer is listed as an input and stays a constant.
+  if (a.irVersion < 4 && b.irVersion < 4) return [];
+  const read = new Set([a, b].flatMap(({ graph }) => [...readNames(graph)]));
+  const others = new Set(b.graph.inputs.map(({ name }) => name));
+  return a.graph.inputs.flatMap(({ name }): Finding[] => {
+    if (!others.has(name)) return [];
+    const stored = [a, b].map(({ graph }) => graph.initializers.find((one) => one.name === name));
+    if (stored[0] !== undefined && stored[1] !== undefined && samePayload(stored[0], stored[1])) return [];
+    const [x, y] = [defaultOf(a, name), defaultOf(b, name)];
+    if (x === undefined && y === undefined) return [];
+    const weight = read.has(name) ? "different" : "note";
+    if (x === undefined || y === undefined)
+      return [
+        { weight: "note", message: `input "${name}" has a default in only the ${x === undefined ? "second" : "first"} file` },
+      ];
+    const message = `the default of input "${name}" is another`;
+    if (x.dtype !== y.dtype || x.dims.join() !== y.dims.join())
+      return [{ weight, message: `${message}: ${x.dtype} [${x.dims}] in the first file, ${y.dtype} [${y.dims}] in the second` }];
+    for (let i = 0; i < x.data.length; i++) {
+      if (Object.is(x.data[i], y.data[i])) continue;
+      return [
+        { weight, message: `${message}: at [${indexOf(i, x.dims)}] ${x.data[i]} in the first file, ${y.data[i]} in the second` },
+      ];
+    }
+    return [];
+  });
+}
+
+function indexOf(flat: number, dims: readonly number[]): number[] {
+  let rest = flat;
+  return dims.map((d, i) => {
+    const inner = dims.slice(i + 1).reduce((n, size) => n * size, 1);
+    const at = Math.floor(rest / inner) % d;
+    rest -= at * inner;
+    return at;
+  });
+}
+
+/** What ONNX's checker would refuse in one of the files and not in the other. */
+function compareValidity(a: Model, b: Model): Finding[] {
+  const [mine, theirs] = [violations(a), violations(b)];
+  const [before, after] = [mine, theirs].map((list) => new Set(list.map(({ rule }) => rule)));
+  return [
+    ...theirs
+      .filter(({ rule }) => !before.has(rule))
+      .map(
+        ({ weight, message }): Finding => ({
+          weight: weight === "broken" ? "different" : "doubt",
+          message: `the second file is not valid: ${message}`,
+        }),
+      ),
+    ...theirs
+      .filter(({ rule }) => before.has(rule))
+      .map(({ message }): Finding => ({ weight: "note", message: `neither file is valid: ${message}` })),
+    ...mine
+      .filter(({ rule }) => !after.has(rule))
+      .map(({ message }): Finding => ({ weight: "note", message: `the first file is not valid: ${message}` })),
+  ];
 }
 
 const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
@@ -72,14 +152,19 @@ const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
     ...[...attributes.values()].flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(domainsOf)),
   ]);
 
+/** What callers may feed. Before IR 4 every initializer is listed among the inputs, and is none. */
+const inputsOf = (model: Model): readonly ValueInfoRecord[] => (model.irVersion < 4 ? requiredInputs(model) : model.graph.inputs);
+
 export function compareFaces(a: Model, b: Model): Finding[] {
   const required = new Set([...requiredInputs(a), ...requiredInputs(b)].map((input) => input.name));
   const optional = new Set(
     [...a.graph.inputs, ...b.graph.inputs].map((input) => input.name).filter((name) => !required.has(name)),
   );
   const findings = [
-    ...compareLists("input", a.graph.inputs, b.graph.inputs, optional),
+    ...compareLists("input", inputsOf(a), inputsOf(b), optional),
     ...compareLists("output", a.graph.outputs, b.graph.outputs, optional),
+    ...compareDefaults(a, b),
+    ...compareValidity(a, b),
   ];
   // Tools import domains that nothing uses.
   const used = new Set([a, b].flatMap(({ graph, functions }) => [graph, ...functions].flatMap(domainsOf)));

@@ -1,4 +1,5 @@
 /** Running the two models, whole or with the outputs of some nodes given, under the noise of noise.ts. */
+import { finish, type Steps } from "../diag/steps.ts";
 import { isFloat } from "../onnx/dtype.ts";
 import type { Model } from "../onnx/records.ts";
 import { asFloat64 } from "../onnx/tensor.ts";
@@ -26,14 +27,18 @@ export interface RunPlan {
   readonly watch?: (name: string, value: Value) => void;
 }
 
-export function runVariant(
+export const runVariant = (variant: Variant, feeds: Feeds, plan: RunPlan): Map<string, Value> =>
+  finish(variantSteps(variant, feeds, plan));
+
+/** The same in steps. */
+export function variantSteps(
   variant: Variant,
   feeds: Feeds,
   { seed, mode, only, held = NONE, watch }: RunPlan,
-): Map<string, Value> {
+): Steps<Map<string, Value>> {
   const model = held.size === 0 ? variant.model : withHeld(variant.model, held);
   const session = createSession(model, { mode, seed, constants: variant.constants, only });
-  return session.run(held.size === 0 ? feeds : new Map([...feeds, ...held]), { watch });
+  return session.steps(held.size === 0 ? feeds : new Map([...feeds, ...held]), { watch });
 }
 
 /** The model with the nodes that compute `held` values removed and those values as inputs. */
@@ -45,8 +50,11 @@ function withHeld(model: Model, held: Held): Model {
   return { ...model, graph: { ...graph, nodes, inputs: [...graph.inputs, ...inputs] } };
 }
 
+export const runMoved = (model: Model, sample: Sample, plan: RunPlan): Map<string, Value> =>
+  finish(movedSteps(model, sample, plan));
+
 /** Results of one model after its stored floats and inputs were moved by random parts of n·2⁻⁵³ (judge.ts). */
-export function runMoved(model: Model, { feeds }: Sample, plan: RunPlan): Map<string, Value> {
+export function movedSteps(model: Model, { feeds }: Sample, plan: RunPlan): Steps<Map<string, Value>> {
   const relative = longestSum(model, feeds) * 2 ** -53;
   const moved = new Map<string, Value>();
   for (const [name, value] of feeds) {
@@ -57,7 +65,7 @@ export function runMoved(model: Model, { feeds }: Sample, plan: RunPlan): Map<st
       moved.set(name, { ...value, data });
     }
   }
-  return runVariant(relativeDraw(model, relative, plan.seed), moved, plan);
+  return variantSteps(relativeDraw(model, relative, plan.seed), moved, plan);
 }
 
 const RANDOM = new Set([

@@ -16,6 +16,11 @@ export interface RegionProof {
   readonly coefficients: number;
   /** Why it is different or not decided. */
   readonly reason?: string;
+  /**
+   * True of a place that is not decided although one thing is certain: an operator does the same to the same values with other
+   * numbers, and nothing was found to make up for it. A run that agrees says nothing of such a place.
+   */
+  readonly hidden?: boolean;
   /** Where the worst or first wrong coefficient stands. */
   readonly at?: { readonly tensor: string; readonly index: readonly number[]; readonly expected: number; readonly got: number };
 }

@@ -1,19 +1,37 @@
 /**
  * One verdict from the proof and the run. The proof decides; the run is an independent witness that can only take away:
  *   different     proof different, or run different, or the files promise different things
- *   equivalent    proof equal and run equal or not run; or proof not decided and run equal
- *   undecided     proof not decided (or not made) and run not run
+ *   equivalent    proof equal and run equal or not run; or proof not decided, with nothing hidden, and run equal
+ *   undecided     proof not decided (or not made) and run not run, or run equal where the proof found other numbers that no input
+ *                 tried reaches; or ONNX's checker would refuse the second file and not the first
  */
 import type { Finding } from "./faces.ts";
 import { MAX_RATIO } from "./judge.ts";
-import type { OutputComparison, Proof, Verdict, Witness } from "./types.ts";
+import type { OutputComparison, Proof, RegionProof, Verdict, Witness } from "./types.ts";
 
 const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`;
 
-/** Three digits, whatever the size. */
-function figure(x: number): string {
+/** Three digits, whatever the size, or as many as asked for. */
+function figure(x: number, digits = 3): string {
   if (x === Number.MAX_VALUE) return "unbounded";
-  return x !== 0 && (x < 1e-3 || x >= 1e4) ? x.toExponential(2) : String(Number(x.toPrecision(3)));
+  const size = Math.abs(x);
+  return size !== 0 && (size < 1e-3 || size >= 1e4) ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
+}
+
+/** Two numbers with as many digits as tell them apart, and one more. */
+function figures(x: number, y: number): readonly [string, string] {
+  for (let digits = 3; digits < 17; digits++) {
+    if (figure(x, digits) !== figure(y, digits)) return [figure(x, digits + 1), figure(y, digits + 1)];
+  }
+  return [String(x), String(y)];
+}
+
+/** Where a number is another one. */
+function placeText(region: RegionProof | undefined): string {
+  if (region?.at === undefined) return "";
+  const { tensor, index, expected, got } = region.at;
+  const [should, is] = figures(expected, got);
+  return ` "${tensor}" at [${index.join(", ")}] should be ${should} and is ${is}.`;
 }
 
 function proofText(proof: Proof): string {
@@ -28,19 +46,16 @@ function proofText(proof: Proof): string {
       `${count(coefficients, "coefficient")} recomputed, the worst off by ${figure(worst)} half units in the last place.`
     );
   }
-  const [first] = of(proof.outcome);
+  // What is certain says more than what is not known.
+  const [first] = of(proof.outcome).toSorted((p, q) => Number(q.hidden ?? false) - Number(p.hidden ?? false));
   const reason = first?.reason === undefined ? "" : ` (${first.reason})`;
   if (proof.outcome === "different") {
-    const { at } = first ?? {};
-    const place =
-      at === undefined
-        ? ""
-        : ` "${at.tensor}" at [${at.index.join(", ")}] should be ${figure(at.expected)} and is ${figure(at.got)}.`;
-    return `Proof: ${count(of("different").length, "place")} of ${regions.length} compute something else${reason}.${place}`;
+    return `Proof: ${count(of("different").length, "place")} of ${regions.length} compute something else${reason}.${placeText(first)}`;
   }
+  const hidden = regions.filter((region) => region.hidden === true);
   const undecided = of("not-decided").length;
   const after = `, nor for what is computed from ${undecided === 1 ? "it" : "them"}`;
-  return `Proof: not decided for ${count(undecided, "place")} of ${regions.length}${reason}${after}; ${of("equal").length} shown equal.`;
+  return `Proof: not decided for ${count(undecided, "place")} of ${regions.length}${reason}${after}; ${of("equal").length} shown equal.${placeText(hidden[0])}`;
 }
 
 const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);
@@ -94,21 +109,29 @@ export function combine(findings: readonly Finding[], proof: Proof | undefined, 
     } else if (run?.outcome === "equal" && proof?.outcome === "different") {
       lines.push("The run did not see it: the effect on these inputs is within rounding, or they do not reach it.");
     }
+  } else if (findings.some((finding) => finding.weight === "doubt")) {
+    outcome = "undecided";
+    const doubts = findings.filter((finding) => finding.weight === "doubt").map((finding) => finding.message);
+    lines.push(`Undecided: ${doubts.join("; ")}. ONNX's checker refuses it; a runtime may take it or not.`);
   } else if (proof?.outcome === "equal") {
     outcome = "equivalent";
     lines.push(
       run?.outcome === "equal"
         ? "Equivalent: proven on the constants, and confirmed by running both."
-        : "Equivalent: proven on the constants of the two files, for every input. It was not confirmed by a run.",
+        : "Equivalent, by the proof alone: proven on the constants of the two files, for every input. It was not confirmed by a run" +
+            `${run === undefined ? "" : ", which could not be made"}.`,
     );
   } else if (run?.outcome === "equal") {
-    outcome = "equivalent";
     const open = proof?.regions.filter((region) => region.outcome === "not-decided").length ?? 0;
+    const hidden = proof?.regions.filter((region) => region.hidden === true).length ?? 0;
+    outcome = hidden > 0 ? "undecided" : "equivalent";
     lines.push(
       proof === undefined
         ? "Equivalent on the inputs that were run. Nothing was proven for others."
-        : `Equivalent on the inputs that were run: for ${count(open, "place")} only the run decided, ` +
-            `which cannot see a fault whose effect is below ${MAX_RATIO} times that of rounding.`,
+        : hidden > 0
+          ? `Undecided: in ${count(hidden, "place")} an operator has other numbers than its counterpart, and the inputs that were run do not show what comes of it.`
+          : `Equivalent on the inputs that were run: for ${count(open, "place")} only the run decided, ` +
+            `which cannot see a fault whose effect is below ${figure(run.limit ?? MAX_RATIO)} times that of rounding.`,
     );
   } else {
     outcome = "undecided";

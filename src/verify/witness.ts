@@ -5,6 +5,7 @@
  * on to 32 when it would fail after four.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { finish, type Steps } from "../diag/steps.ts";
 import { type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
@@ -14,7 +15,7 @@ import { generateInputs, type Sample, shapesText } from "./inputs.ts";
 import { DRAWS, Judgement, MAX_RATIO } from "./judge.ts";
 import { firstDifference } from "./locate.ts";
 import { type Changes, changesBetween, roundingDraw } from "./noise.ts";
-import { plain, runMoved, runVariant, withStreamsOf } from "./runs.ts";
+import { movedSteps, plain, variantSteps, withStreamsOf } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import type { SampleRun, Witness } from "./types.ts";
 
@@ -66,9 +67,12 @@ const isLimit = (error: BnfoldError): boolean => error.kind === "operator" || er
  * Runs both models and judges their outputs.
  * @throws BnfoldError of kind "usage" when shapes or inputs the user gave do not fit the model.
  */
-export function witness(a: Model, b: Model, options: WitnessOptions = {}): Witness {
+export const witness = (a: Model, b: Model, options: WitnessOptions = {}): Witness => finish(witnessSteps(a, b, options));
+
+/** The same in steps. */
+export function* witnessSteps(a: Model, b: Model, options: WitnessOptions = {}): Steps<Witness> {
   try {
-    return new Trials(a, withStreamsOf(a, b), options).witness();
+    return yield* new Trials(a, withStreamsOf(a, b), options).witness();
   } catch (error) {
     if (error instanceof NotRun) return { outcome: "not-run", samples: [], reason: error.message };
     throw error;
@@ -104,18 +108,18 @@ class Trials {
     this.options.onProgress?.(stage, done, total);
   }
 
-  witness(): Witness {
+  *witness(): Steps<Witness> {
     const missing = this.names.filter((name) => !this.b.graph.outputs.some((output) => output.name === name));
     if (missing.length > 0) throw new NotRun(`the second model has no output ${missing.map((name) => `"${name}"`).join(", ")}`);
-    const trials = this.float64();
-    this.draw(trials);
+    const trials = yield* this.float64();
+    yield* this.draw(trials);
     const failing = trials.filter((trial) => !isOk(trial));
-    failing.forEach((trial, i) => {
+    for (const [i, trial] of failing.entries()) {
       this.progress("evaluation noise", i, failing.length);
-      this.addEvaluation(trial);
+      yield* this.addEvaluation(trial);
       if (!isOk(trial) && trial.error === undefined) this.decide(trial);
-    });
-    if (this.options.storage) this.storage(trials[0]);
+    }
+    if (this.options.storage) yield* this.storage(trials[0]);
     const wrong = trials.find((trial) => !isOk(trial));
     const samples = trials.map((trial): SampleRun => {
       return {
@@ -138,30 +142,30 @@ class Trials {
   }
 
   /** Both models on every sample. */
-  private float64(): Trial[] {
-    const { samples, before } = this.reference();
+  private *float64(): Steps<Trial[]> {
+    const { samples, before } = yield* this.reference();
     const trials: Trial[] = [];
     const { seed } = this;
-    samples.forEach((sample, i) => {
+    for (const [i, sample] of samples.entries()) {
       this.progress("float64", 2 * i + 1, 2 * samples.length);
       let reference = before.get(sample);
       try {
-        reference ??= runVariant(plain(this.a), sample.feeds, { seed });
+        reference ??= yield* variantSteps(plain(this.a), sample.feeds, { seed });
       } catch (error) {
         if (!(error instanceof BnfoldError) || (this.byUser && error.kind === "usage")) throw error;
         this.notes.push(`sample ${i + 1} (${sample.kind}) was left out: the first model cannot be run on it: ${said(error)}`);
-        return;
+        continue;
       }
-      trials.push(this.compare(sample, reference));
+      trials.push(yield* this.compare(sample, reference));
       this.progress("float64", 2 * i + 2, 2 * samples.length);
-    });
+    }
     if (trials.length === 0) throw new NotRun(this.notes.join("; "));
     return trials;
   }
 
-  private compare(sample: Sample, before: ReadonlyMap<string, Value>): Trial {
+  private *compare(sample: Sample, before: ReadonlyMap<string, Value>): Steps<Trial> {
     try {
-      const after = runVariant(plain(this.b), sample.feeds, { seed: this.seed });
+      const after = yield* variantSteps(plain(this.b), sample.feeds, { seed: this.seed });
       this.options.observe?.(sample, before, after);
       const { limit } = this.options;
       const judgements = this.names.map(
@@ -180,7 +184,7 @@ class Trials {
   }
 
   /** Samples the first model can be run on: default sizes of open axes are tried in turn. */
-  private reference(): { samples: Sample[]; before: Map<Sample, Map<string, Value>> } {
+  private *reference(): Steps<{ samples: Sample[]; before: Map<Sample, Map<string, Value>> }> {
     const { samples, seed, shapes, fixed, given = [] } = this.options;
     const whole = given.map(({ name, feeds }): Sample => ({ kind: name, seed: this.seed, feeds }));
     const tried: string[] = [];
@@ -191,7 +195,8 @@ class Trials {
       const [first] = made.length > 0 ? made : whole;
       if (first === undefined) throw new NotRun("no samples were asked for");
       try {
-        return { samples: all, before: new Map([[first, runVariant(plain(this.a), first.feeds, { seed: this.seed })]]) };
+        const outputs = yield* variantSteps(plain(this.a), first.feeds, { seed: this.seed });
+        return { samples: all, before: new Map([[first, outputs]]) };
       } catch (error) {
         if (!(error instanceof BnfoldError) || (this.byUser && error.kind === "usage")) throw error;
         if (isLimit(error)) throw new NotRun(`the model cannot be run: ${said(error)}`);
@@ -219,25 +224,25 @@ class Trials {
   }
 
   /** Rounding draws, each for the samples whose verdict it can still change. */
-  private draw(trials: readonly Trial[]): void {
+  private *draw(trials: readonly Trial[]): Steps<void> {
     if (this.changes.folded.length === 0) return;
     const least = this.options.draws ?? DRAWS;
     for (let draw = 1; ; draw++) {
       const open = trials.filter((trial) => trial.judgements.map((j) => j.open(draw - 1, least)).includes(true));
       if (open.length === 0) return;
       const variant = roundingDraw(this.b, this.changes.folded, this.seed, draw);
-      open.forEach(({ sample, judgements }, i) => {
+      for (const [i, { sample, judgements }] of open.entries()) {
         this.progress(`rounding draw ${draw}`, i, open.length);
-        const drawn = runVariant(variant, sample.feeds, { seed: this.seed });
+        const drawn = yield* variantSteps(variant, sample.feeds, { seed: this.seed });
         for (const judgement of judgements) judgement.addDraw(drawn.get(judgement.name) as Value);
-      });
+      }
     }
   }
 
-  private addEvaluation({ sample, judgements, error }: Trial): void {
+  private *addEvaluation({ sample, judgements, error }: Trial): Steps<void> {
     if (error !== undefined || judgements.every((j) => j.ok || j.difference.mismatches > 0)) return;
-    const before = runMoved(this.a, sample, { seed: this.seed });
-    const after = runMoved(this.b, sample, { seed: this.seed });
+    const before = yield* movedSteps(this.a, sample, { seed: this.seed });
+    const after = yield* movedSteps(this.b, sample, { seed: this.seed });
     for (const judgement of judgements)
       judgement.addEvaluation(before.get(judgement.name) as Value, after.get(judgement.name) as Value);
   }
@@ -249,12 +254,12 @@ class Trials {
     this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
   }
 
-  private storage({ sample, judgements }: Trial): void {
+  private *storage({ sample, judgements }: Trial): Steps<void> {
     this.progress("storage precision", 0, 1);
     try {
       const plan = { seed: this.seed, mode: "storage" } as const;
-      const before = runVariant(plain(this.a), sample.feeds, plan);
-      const after = runVariant(plain(this.b), sample.feeds, plan);
+      const before = yield* variantSteps(plain(this.a), sample.feeds, plan);
+      const after = yield* variantSteps(plain(this.b), sample.feeds, plan);
       for (const judgement of judgements) {
         const distance = (run: ReadonlyMap<string, Value>) => rmsDistance(judgement.before, run.get(judgement.name) as Value);
         judgement.storage = [distance(before), distance(after)];

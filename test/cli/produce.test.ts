@@ -2,13 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { piecesSource } from "../../src/cli/preview.ts";
 import { produce } from "../../src/cli/produce.ts";
 import type { Target } from "../../src/cli/target.ts";
 import { plan } from "../../src/fold/index.ts";
 import { openModel } from "../../src/node/files.ts";
-import { memorySource } from "../../src/onnx/source.ts";
+import { isSameRange, memorySource } from "../../src/onnx/source.ts";
 import { collect, type Piece } from "../../src/onnx/splice.ts";
+import { splicedSource } from "../../src/onnx/spliced.ts";
 import { NO_EDITS } from "../../src/onnx/write.ts";
 import { convNet, folder, writeModel } from "./bnfold.ts";
 
@@ -26,11 +26,11 @@ function place(dryRun = false): { out: string; target: Target } {
 describe("produce", () => {
   const { model } = openModel(path);
   const { edits } = plan(model);
-  const judgeBy = (verdict: boolean) => ({ judge: () => verdict, accepts: (good: boolean) => good });
+  const judgeBy = (verdict: boolean) => async () => verdict;
 
   it("writes nothing when the judge declines, and leaves what was there", async () => {
     const { out, target } = place();
-    expect(await produce(model, path, edits, target, judgeBy(false))).toEqual({ judged: false, output: undefined });
+    expect(await produce(model, path, edits, target, judgeBy(false))).toBeUndefined();
     expect(readdirSync(join(out, ".."))).toEqual([]);
     writeFileSync(out, "old");
     await produce(model, path, edits, target, judgeBy(false));
@@ -40,38 +40,41 @@ describe("produce", () => {
 
   it("writes nothing when the judge fails", async () => {
     const { out, target } = place();
-    const judge = () => {
+    const judge = async () => {
       throw new Error("no opinion");
     };
-    await expect(produce(model, path, edits, target, { judge, accepts: () => true })).rejects.toThrow("no opinion");
+    await expect(produce(model, path, edits, target, judge)).rejects.toThrow("no opinion");
     expect(readdirSync(join(out, ".."))).toEqual([]);
   });
 
   it("shows the judge the file that gets the name", async () => {
     const { out, target } = place();
     const seen: Uint8Array[] = [];
-    const judge = ({ files: { main } }: typeof model, same: () => boolean) => {
+    const judge = async ({ files: { main } }: typeof model) => {
       seen.push(main.read(0, main.size));
-      return !same();
+      return true;
     };
-    const { output } = await produce(model, path, edits, target, { judge, accepts: (good) => good });
+    const output = await produce(model, path, edits, target, judge);
     expect(output?.bytes).toBe(seen[0].length);
     expect(readFileSync(out).equals(seen[0])).toBe(true);
     const dry = place(true);
-    await produce(model, path, edits, dry.target, { judge, accepts: (good) => good });
+    expect(await produce(model, path, edits, dry.target, judge)).toBeUndefined();
     expect(readFileSync(out).equals(seen[1])).toBe(true);
     expect(readdirSync(join(dry.out, ".."))).toEqual([]);
   });
 
-  it("tells the judge when nothing changes", async () => {
-    const judge = (_result: typeof model, same: () => boolean) => same();
+  it("shows a judge that nothing changes, and what was taken over, without a byte to read", async () => {
     for (const dryRun of [false, true]) {
-      expect((await produce(model, path, NO_EDITS, place(dryRun).target, { judge, accepts: () => true })).judged).toBe(true);
+      await produce(model, path, NO_EDITS, place(dryRun).target, async (result) => {
+        const { main } = result.files;
+        expect(isSameRange(main, 0, model.files.main, 0, main.size)).toBe(true);
+        return true;
+      });
     }
   });
 });
 
-describe("piecesSource", () => {
+describe("splicedSource", () => {
   it("reads what the pieces would be written as, at any place", () => {
     const bytes = fc.uint8Array({ maxLength: 9 });
     const piece = fc.oneof(
@@ -82,12 +85,12 @@ describe("piecesSource", () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 8 }), fc.nat(), fc.nat(), (pieces, x, y) => {
         const whole = collect(pieces);
-        const source = piecesSource(pieces, "pieces");
+        const source = splicedSource(pieces, "pieces");
         expect(source.size).toBe(whole.length);
         const [start, end] = [x % (whole.length + 1), y % (whole.length + 1)].sort((a, b) => a - b);
         expect([...source.read(start, end)]).toEqual([...whole.subarray(start, end)]);
       }),
     );
-    expect(() => piecesSource([], "none").read(0, 1)).toThrow();
+    expect(() => splicedSource([], "none").read(0, 1)).toThrow();
   });
 });

@@ -1,7 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DType } from "../../src/onnx/dtype.ts";
 import type { Tensor } from "../../src/onnx/tensor.ts";
-import { compareValues } from "./harness.ts";
+import { float32, modelBytes, node, tensorProto } from "../helpers/build.ts";
+import { compareValues, listCases, runCase } from "./harness.ts";
 
 const real = (values: number[], dtype: DType = "float32"): Tensor => ({
   dtype,
@@ -39,5 +43,25 @@ describe("the comparison of the node tests", () => {
     expect(compareValues("test_bernoulli", real([1]), real([0]))).toBeUndefined();
     expect(compareValues("test_bernoulli", real([0.5]), real([0]))).toBeDefined();
     expect(compareValues("test_bernoulli", real([1], "float64"), real([0]))).toBeDefined();
+  });
+});
+
+describe("the cases of a folder", () => {
+  it("are found at any depth, and run by the path to them", () => {
+    const folder = mkdtempSync(join(tmpdir(), "bnfold-cases-"));
+    try {
+      for (const path of ["node/test_a", "node/deeper/test_b", "test_c"]) {
+        mkdirSync(join(folder, path, "test_data_set_0"), { recursive: true });
+        const spec = { nodes: [node("Identity", ["x"], ["y"])], inputs: [{ name: "x", dims: [1] }], outputs: [{ name: "y" }] };
+        writeFileSync(join(folder, path, "model.onnx"), modelBytes(spec));
+        const one = tensorProto("x", float32([1], [3]));
+        for (const side of ["input", "output"]) writeFileSync(join(folder, path, "test_data_set_0", `${side}_0.pb`), one);
+      }
+      expect(listCases(folder)).toEqual(["node/deeper/test_b", "node/test_a", "test_c"]);
+      const results = listCases(folder).map((path) => runCase(folder, path));
+      expect(results.map(({ name, status }) => `${name} ${status}`)).toEqual(["test_b passed", "test_a passed", "test_c passed"]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

@@ -136,11 +136,19 @@ export function compareValues(name: string, got: Value | undefined, want: Value)
   return undefined;
 }
 
+/** The folders of cases under `root`, at any depth, as paths from there. */
 export function listCases(root: string): string[] {
-  return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, "model.onnx")))
-    .map((entry) => entry.name)
-    .sort();
+  const found: string[] = [];
+  const look = (path: string): void => {
+    for (const entry of readdirSync(join(root, path), { withFileTypes: true })) {
+      if (!entry.isDirectory() || entry.name.startsWith("test_data_set_")) continue;
+      const inner = path === "" ? entry.name : `${path}/${entry.name}`;
+      if (existsSync(join(root, inner, "model.onnx"))) found.push(inner);
+      else look(inner);
+    }
+  };
+  look("");
+  return found.sort();
 }
 
 function operatorOf(model: Model, name: string): string {
@@ -149,8 +157,9 @@ function operatorOf(model: Model, name: string): string {
   return name.includes("expanded") ? "(function bodies)" : "(graphs)";
 }
 
-/** Runs one case; never throws. */
-export function runCase(root: string, name: string): CaseResult {
+/** Runs the case at a path from `root`; never throws. Its name is that of its folder. */
+export function runCase(root: string, path: string): CaseResult {
+  const name = path.slice(path.lastIndexOf("/") + 1);
   const begin = performance.now();
   let operator = "(unreadable)";
   const result = (status: CaseResult["status"], reason?: string): CaseResult => ({
@@ -161,7 +170,7 @@ export function runCase(root: string, name: string): CaseResult {
     milliseconds: performance.now() - begin,
   });
   try {
-    const folder = join(root, name);
+    const folder = join(root, path);
     const sources = new Map<string, ByteSource>();
     const source = (file: string) => {
       const known = sources.get(file) ?? memorySource(new Uint8Array(readFileSync(join(folder, file))), file);

@@ -284,6 +284,29 @@ export const provoked: readonly Provoked[] = [
       'Mul "y": backward, Conv "c" would lose the smallest numbers of row 0 to float16 underflow; forward, it makes "y", which is an output of its graph.',
   },
   {
+    code: "precision-loss",
+    model: "Inputs near 1000 with deviation 2, normalized by Sub and Mul before a Conv",
+    spec: net(
+      [node("Sub", ["x", "m"], ["d"]), node("Mul", ["d", "k"], ["e"]), node("Conv", ["e", "p"], ["y"])],
+      { m: float32([1, 1, 1, 1], [1000]), k: float32([], [0.5]), p: float32([C, C, 1, 1], [1, 0.5, -1, 2]) },
+      { inputs: [image("x")] },
+    ),
+    node: "d",
+    message:
+      'Sub "d": backward, it reads the graph input "x"; forward, it takes a shift away from values near 1000, 500 times their deviation, which costs 9.3 bits of precision (the limit is 4).',
+  },
+  {
+    code: "would-grow",
+    model: "Neg behind one of two Convs that share a weight",
+    spec: net(
+      [conv("x", "c"), node("Neg", ["c"], ["d"]), node("Relu", ["d"], ["y"]), conv("x", "e"), node("Sigmoid", ["e"], ["z"])],
+      weight,
+      { inputs: [image("x")], outputs: ["y", "z"].map((name) => ({ name, dtype: "float32" })) },
+    ),
+    node: "d",
+    message: 'Neg "d": it could be folded, but new constants would make the file 26 bytes larger.',
+  },
+  {
     code: "quantized",
     model: "Conv with a dequantized weight that has a scale per input channel, a gain per output channel",
     spec: net([node("DequantizeLinear", ["q", "step"], ["w"]), conv("x", "c"), node("Mul", ["c", "k"], ["y"])], {

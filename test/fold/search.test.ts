@@ -25,7 +25,7 @@ function* graphs() {
         .map((item) => ({ item, key: random.uniform() }))
         .sort((a, b) => a.key - b.key)
         .map(({ item }) => item);
-    yield { seed, spec, data: plan(model(spec)).data, shuffled };
+    yield { seed, spec, data: plan(model(spec), FREE).data, shuffled };
   }
 }
 
@@ -43,6 +43,9 @@ function renamed(spec: ModelSpec): ModelSpec {
   };
 }
 
+/** What is searched is the fewest nodes, whatever they cost in bytes. */
+const FREE = { maxGrowth: Number.POSITIVE_INFINITY };
+
 describe("the search", () => {
   it("ends with as many nodes whatever their order and names", { timeout: 300_000 }, () => {
     const worse: string[] = [];
@@ -55,7 +58,7 @@ describe("the search", () => {
         ...(plain ? [renamed(spec), renamed({ ...spec, nodes: shuffled(spec.nodes) })] : []),
       ];
       for (const other of others) {
-        const found = size(plan(model(other)).data);
+        const found = size(plan(model(other), FREE).data);
         if (found !== size(data)) worse.push(`seed ${seed}: ${size(data)} nodes, in another order ${found}`);
       }
     }
@@ -71,8 +74,8 @@ describe("the search", () => {
       tried++;
       for (let i = 0; i < 3; i++) {
         const order = shuffled(names).slice(0, 3);
-        const before = order.reduce((m, name) => folded(m, { only: (n) => n === name }).model, model(spec));
-        const found = size(plan(before).data);
+        const before = order.reduce((m, name) => folded(m, { ...FREE, only: (n) => n === name }).model, model(spec));
+        const found = size(plan(before, FREE).data);
         if (found < size(data)) worse.push(`seed ${seed}: ${size(data)} nodes, with ${order} first ${found}`);
       }
     }
@@ -101,12 +104,13 @@ describe("nodes that only go together", () => {
     expect(operators(done)).toEqual(["Conv", "Relu", "Sigmoid", "Add"]);
   });
 
-  it("not when they ask for different maps, or both names are outputs", () => {
+  it("one of two that ask for different maps, or whose names are both outputs", () => {
     const other = batchNorm("c", "m", 5, { gain: [1, 2, 4, 1, 2] });
     const different = net([conv, first.node, other.node, ...ends], { ...first.initializers, ...other.initializers });
-    check(different, { folds: 0, refused: "other-reader" });
+    const done = check(different, { folds: 1, refused: "other-reader" });
+    expect(operators(done).filter((type) => type === "BatchNormalization")).toHaveLength(1);
     const named = net([conv, first.node, second.node], { ...first.initializers, ...second.initializers }, ["n", "m"]);
-    check(named, { folds: 0, refused: "other-reader" });
+    check(named, { folds: 1 });
   });
 
   it("one name is an output", () => {

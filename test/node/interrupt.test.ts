@@ -194,3 +194,52 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
     }
   });
 });
+
+describe("an interrupt while the result is checked", { timeout: 300_000 }, () => {
+  const model = externalModel(join(dir, "checked"), 3);
+
+  /** Sends a signal to a whole process group, as a terminal does, `delay` milliseconds after the first file appears in `out`. */
+  async function interrupted(args: readonly string[], signal: NodeJS.Signals, out: string, delay: number) {
+    const child = spawn(process.execPath, [bin, "fold", ...args], { stdio: ["ignore", "ignore", "pipe"], detached: true });
+    let said = "";
+    child.stderr.on("data", (text) => {
+      said += text;
+    });
+    const exit = new Promise<NodeJS.Signals | null>((resolve) => child.once("close", (_code, by) => resolve(by)));
+    const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+    while (child.exitCode === null && files(out).filter((name) => name.includes(".tmp")).length === 0) await pause(5);
+    await pause(delay);
+    const since = performance.now();
+    process.kill(-(child.pid as number), signal);
+    return { by: await exit, said, took: performance.now() - since };
+  }
+
+  it.each([
+    ["SIGINT", 0],
+    ["SIGTERM", 300],
+    ["SIGINT", 900],
+    ["SIGTERM", 2000],
+  ] as const)("ends one model at once and leaves nothing (%s after %i ms)", async (signal, delay) => {
+    const out = join(dir, `check-${signal}-${delay}`);
+    mkdirSync(out);
+    const { by, took } = await interrupted([model, "-o", join(out, "m.onnx")], signal, out, delay);
+    expect(by).toBe(signal);
+    expect(files(out)).toEqual([]);
+    // Half a second on a machine that does nothing else.
+    expect(took).toBeLessThan(5000);
+  });
+
+  it.each(["SIGINT", "SIGTERM"] as const)("ends many models at once and without a word (%s)", async (signal) => {
+    const [folder, out] = [join(dir, `many-${signal}`), join(dir, `many-out-${signal}`)];
+    for (const name of ["a", "b", "c"]) cpSync(join(dir, "checked"), join(folder, name), { recursive: true });
+    mkdirSync(out);
+    const { by, said, took } = await interrupted([folder, "-o", out, "--jobs", "2"], signal, out, 500);
+    expect(by).toBe(signal);
+    expect(said).not.toMatch(/ERR_|at .*\.js/);
+    expect(took).toBeLessThan(5000);
+    // Workers end a moment after the one they work for.
+    for (let i = 0; i < 100 && files(out).some((name) => /\.tmp$|\.onnx$/.test(name)); i++)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(files(out).filter((name) => /\.(tmp|undo|onnx|data)$/.test(name))).toEqual([]);
+  });
+});

@@ -228,7 +228,7 @@ const CASES: Readonly<Record<RefusalCode, Case>> = {
         w: float16([2, 2, 3, 3], new Array(36).fill(0.002)),
         ...parameters(
           [
-            [0.004, 0.004],
+            [0.0004, 0.0004],
             [0, 0],
             [0, 0],
             [1, 1],
@@ -237,6 +237,22 @@ const CASES: Readonly<Record<RefusalCode, Case>> = {
         ),
       },
     }),
+  },
+  "precision-loss": {
+    spec: net([node("Sub", ["x", "centre"], ["d"]), node("Conv", ["d", "p"], ["y"])], {
+      initializers: { centre: float32([], [1000]), p: float32([2, 2, 1, 1], [1, 2, 3, 4]) },
+    }),
+    mended: { options: { maxBitsLost: 11 } },
+  },
+  "would-grow": {
+    spec: net(
+      [conv("x", "c"), node("Neg", ["c"], ["d"]), conv("x", "e"), node("Add", ["d", "e"], ["f"]), node("Relu", ["f"], ["y"])],
+      {
+        initializers: { w: W },
+      },
+    ),
+    options: { merge: false },
+    mended: { options: { merge: false, maxGrowth: 200 } },
   },
   quantized: {
     spec: net(

@@ -30,6 +30,7 @@ const fold = (id: number, kind: Fold["kind"], from: NodeRef, to: NodeRef, throug
   ],
   scaleRange: [0.25, 1.75],
   shiftRange: [-1, 2],
+  bitsLost: 0,
   notes: id === 0 ? ["2 channels have variance 0"] : [],
 });
 

@@ -66,7 +66,7 @@ function feedOf(
 /** Plans `spec`, then checks the decisions, the run and the proof. */
 export function check(spec: ModelSpec, expected: Expected): Checked {
   const before = model(spec);
-  const { data, edits } = plan(before, expected.options ?? {});
+  const { data, edits } = plan(before, { maxGrowth: Number.POSITIVE_INFINITY, ...expected.options });
   const said = data.kept.map((k) => k.message).join("\n");
   expect(data.folds.length, said).toBe(expected.folds);
   if (expected.refused !== undefined) expect(data.kept[0]?.code, said).toBe(expected.refused);

@@ -1,23 +1,40 @@
 /**
- * An attribute left out means its default, one test for each default of ONNX (src/graph/op-defaults.ts), on the cases the laws are
+ * An attribute left out means its default, one test for each default of ONNX (src/graph/schemas.ts), on the cases the laws are
  * checked on: the executor computes the same with it spelled out, the rules take the same maps, and the proof calls the two files equal; another
  * value with which the executor computes something else is never called equal.
  */
 import { describe, expect, it } from "vitest";
-import { type AttributeDefault, attributeDefault, attributesWithDefaults } from "../../src/graph/op-defaults.ts";
+import { allSchemas, schemaOf } from "../../src/graph/schemas.ts";
 import type { Tensor } from "../../src/onnx/tensor.ts";
 import { ruleOf } from "../../src/rules/index.ts";
 import { isRefused } from "../../src/rules/types.ts";
 import { prove } from "../../src/verify/proof.ts";
 import { type AttributeSpec, f, fs, is, model } from "../helpers/build.ts";
-import { elementwise } from "./laws/elementwise.ts";
+import { subjects as ruled } from "./laws/all.ts";
 import { places, scene, specOf } from "./laws/law.ts";
-import { linear } from "./laws/linear.ts";
 import { mapsOf } from "./laws/maps.ts";
-import { moving } from "./laws/moving.ts";
 import { type Case, labelOf, type Subject, subject, versionsOf, x } from "./laws/subject.ts";
 
-type Row = NonNullable<AttributeDefault["value"]>;
+/** A default: of a list, its elements. */
+interface Row {
+  readonly kind: "float" | "int" | "string";
+  readonly list: boolean;
+  readonly text: string;
+}
+
+function attributeDefault(op: string, name: string, version: number): Row | undefined {
+  const { kind, default: value } = schemaOf("", op, version)?.attributes.get(name) ?? {};
+  if (kind === undefined || value === undefined) return undefined;
+  return { kind: kind.replace(/s$/, "") as Row["kind"], list: Array.isArray(value), text: String(value) };
+}
+
+/** Every operator and attribute that has a default in some operator set. */
+const attributesWithDefaults = (): [op: string, name: string][] => {
+  const pairs = allSchemas().flatMap(({ domain, type, attributes }) =>
+    domain !== "" ? [] : [...attributes.values()].flatMap((one) => (one.default === undefined ? [] : [`${type}.${one.name}`])),
+  );
+  return [...new Set(pairs)].map((pair) => pair.split(".") as [string, string]);
+};
 
 /** Operators without a rule that have defaults, too. */
 const others: readonly Subject[] = [
@@ -27,7 +44,7 @@ const others: readonly Subject[] = [
   subject("LRN", [1, 13], { inputs: [x(1, 4, 2, 2)], attributes: { size: 3 } }),
   subject("Softmax", [13], { inputs: [x(2, 4)] }),
 ];
-const subjects: readonly Subject[] = [...linear, ...elementwise, ...moving, ...others];
+const subjects: readonly Subject[] = [...ruled, ...others];
 
 /** Other values of attributes that are text. */
 const TEXTS: Readonly<Record<string, readonly string[]>> = {

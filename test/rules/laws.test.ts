@@ -9,14 +9,11 @@ import { operators } from "../../src/ops/index.ts";
 import { ruleOf } from "../../src/rules/index.ts";
 import type { Kind, MoveFn, Rule } from "../../src/rules/types.ts";
 import { pass } from "../../src/rules/types.ts";
-import { elementwise } from "./laws/elementwise.ts";
+import { subjects } from "./laws/all.ts";
 import { checkMove, type Direction, noticed, places, type Scene, scene } from "./laws/law.ts";
-import { linear } from "./laws/linear.ts";
 import { mapsOf } from "./laws/maps.ts";
-import { moving } from "./laws/moving.ts";
 import { c, labelOf, type Subject, versionsOf, x } from "./laws/subject.ts";
 
-const subjects: readonly Subject[] = [...linear, ...elementwise, ...moving];
 const file = new URL("laws/accepted.json", import.meta.url);
 const accepted = JSON.parse(readFileSync(file, "utf8")) as Record<string, Record<string, number>>;
 

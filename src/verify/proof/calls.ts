@@ -1,13 +1,14 @@
 /**
  * Two files that do not call the same functions at the same places, as two files that do: a call that one of them has and the
  * other has not is written out, again for the calls in its body, until the calls are the same (by graph, function and first
- * output) or cannot be written out. Functions that nothing calls compute nothing and are left out.
+ * output, and the defaults of the function's attributes) or cannot be written out. Functions that nothing calls compute nothing and are left out.
  */
 import { allNodes, expandedSize, Functions, functionLabel, graphsOf, reachable } from "../../graph/functions.ts";
 import { inline, type Site } from "../../graph/inline.ts";
 import { objections } from "../../graph/objections.ts";
 import { innerPath } from "../../graph/view.ts";
-import type { Model, NodeRecord } from "../../onnx/records.ts";
+import type { FunctionRecord, Model, NodeRecord } from "../../onnx/records.ts";
+import { attributeText } from "./meaning.ts";
 
 /** A model that would be larger is compared call by call, as it is. */
 const MAX_NODES = 2 ** 19;
@@ -27,8 +28,15 @@ export function alignCalls(a: Model, b: Model): [Model, Model] {
   return [onlyCalled(x), onlyCalled(y)];
 }
 
-const keyOf = (home: string, call: NodeRecord, callee: string): string =>
-  `${home}\0${callee}\0${call.outputs.find((name) => name !== "") ?? ""}`;
+/** A function with the defaults of its attributes: with others it is another one, whatever its body. */
+const calleeOf = (callee: FunctionRecord): string =>
+  [
+    functionLabel(callee),
+    ...[...callee.attributeDefaults.values()].map((one) => `${one.name}=${attributeText(one)}`).sort(),
+  ].join("\u0001");
+
+const keyOf = (home: string, call: NodeRecord, callee: FunctionRecord): string =>
+  `${home}\0${calleeOf(callee)}\0${call.outputs.find((name) => name !== "") ?? ""}`;
 
 /** Every call, by graph, function and first output. */
 function callsOf(model: Model): Set<string> {
@@ -37,7 +45,7 @@ function callsOf(model: Model): Set<string> {
   const visit = (nodes: readonly NodeRecord[], home: string): void => {
     for (const node of nodes) {
       const callee = functions.called(node);
-      if (callee !== undefined) calls.add(keyOf(home, node, functionLabel(callee)));
+      if (callee !== undefined) calls.add(keyOf(home, node, callee));
       for (const attribute of node.attributes.values())
         for (const [i, graph] of graphsOf(attribute).entries()) visit(graph.nodes, innerPath(home, node, attribute.name, i));
     }
@@ -55,7 +63,7 @@ function written(model: Model, others: ReadonlySet<string>): Model {
   const functions = new Functions(model.functions);
   const objection = objections(model, functions);
   const called = new Set([...others].map((key) => key.split("\0")[1]));
-  const isAlone = ({ home, call, callee }: Site) => !others.has(keyOf(home, call, functionLabel(callee)));
+  const isAlone = ({ home, call, callee }: Site) => !others.has(keyOf(home, call, callee));
   if (![...callsOf(model)].some((key) => !others.has(key))) return model;
   const size = expandedSize(model, functions)(model.graph.nodes);
   if (size > MAX_NODES) return model;
@@ -63,8 +71,7 @@ function written(model: Model, others: ReadonlySet<string>): Model {
     model,
     functions,
     (site, root) =>
-      (site.within === undefined ? isAlone(site) : !called.has(functionLabel(site.callee))) &&
-      objection(site, root) === undefined,
+      (site.within === undefined ? isAlone(site) : !called.has(calleeOf(site.callee))) && objection(site, root) === undefined,
   );
   return sites.length === 0 ? model : made;
 }

@@ -15,12 +15,14 @@ import { budgetSlack, carriedSlack, carry, passThrough, slackOf, uncarry } from 
 import { isCast, roundoffOf, storedType } from "./casts.ts";
 import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { type Fit, fits, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
+import { type Fit, fits, type Misfit, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
 import { alongside, type Linear, linearOf, type Rows, rowsWith, zeroRows } from "./linear.ts";
-import { attributeDifference, familyOf, sameConstant, sameElements, sameReshape } from "./match.ts";
+import { familyOf, sameElements, sameReshape } from "./match.ts";
+import { attributeDifference, attributeDifferences, isTelling, meaningDifference } from "./meaning.ts";
 import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
-import { failed, type Outcome } from "./outcome.ts";
+import { type Failure, failed, type Outcome } from "./outcome.ts";
 import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
+import { sameSetting, settingsCount } from "./settings.ts";
 
 type Known = AffineMap & { readonly core: Core };
 
@@ -38,6 +40,11 @@ export class Comparison {
   ) {
     this.draft = new Draft(b.facts, b.constants);
     this.draftA = new Draft(a.facts, a.constants);
+  }
+
+  /** True for an operator that its coefficients say all of. */
+  isLinear(node: GraphNode): boolean {
+    return linearOf(this.draft.at(node)) !== undefined;
   }
 
   /** Compares one operator with a counterpart whose inputs are taken in `order`. */
@@ -59,11 +66,7 @@ export class Comparison {
         continue;
       }
       if (fixed) {
-        if (
-          (value === undefined) !== (twin === undefined) ||
-          (value !== undefined && twin !== undefined && !sameConstant(this.a, twin, this.b, value))
-        )
-          constants = false;
+        constants &&= sameSetting(this.a, other, order[i] ?? i, this.b, node, i);
         continue;
       }
       const [beta, alpha] = [this.related.get(value), this.classes.of(twin as GraphValue)];
@@ -83,14 +86,24 @@ export class Comparison {
       inverses[order[i] ?? i] = inverse(beta, alpha);
       invertible &&= inverses[order[i] ?? i] !== undefined;
     }
-    const extra = other.inputs.slice(node.inputs.length).some((value) => value !== undefined);
-    constants &&= !extra;
+    for (let i = node.inputs.length; i < settingsCount(other, node); i++)
+      constants &&= sameSetting(this.a, other, order[i] ?? i, this.b, node, i);
+    // That only a number differs is certain where all else is the same.
+    const told = (outcome: Outcome): Outcome => (outcome.ok || identity ? outcome : { ...outcome, instead: undefined });
+    const meaning = meaningDifference(this.a, other, this.b, node);
+    if (meaning !== undefined) return told(this.differs(`${node.label} ${meaning}`, other));
     const reshape = familyOf(node) === "reshape";
     if (possible) this.classes.settle(other, (by) => this.passedUnchanged(other, by));
     if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
     // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
     const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
-    if (identity && constants && settled && node.opType === other.opType && attributeDifference(other, node) === undefined)
+    if (
+      identity &&
+      constants &&
+      settled &&
+      node.opType === other.opType &&
+      attributeDifference(this.a, other, this.b, node) === undefined
+    )
       return this.same(other);
     const core =
       node.opType === "Concat" && !constants && possible && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
@@ -102,9 +115,16 @@ export class Comparison {
     if (reshape && identity) return this.same(other);
     // Where this file's input is exactly known, the first file's map goes into the first file's operator: its formula, unrounded.
     const first = invertible && !identity ? this.pushed(node, other, inverses, true) : undefined;
-    if (first?.ok || !possible) return first ?? failed("the first file's input has lost channels that this one still reads");
+    if (first?.ok || !possible)
+      return first ? told(first) : failed("the first file's input has lost channels that this one still reads");
     const second = this.pushed(node, other, maps, false);
-    return second.ok || first === undefined || second.misfit !== undefined ? second : first;
+    return told(second.ok || first === undefined || second.misfit !== undefined ? second : first);
+  }
+
+  /** A failure whose operators differ in what they say, and in nothing else if their inputs are the same. */
+  private differs(reason: string, other: GraphNode, misfit?: Misfit): Failure {
+    const known = other.outputs[0] && this.classes.of(other.outputs[0]);
+    return { ...failed(reason, misfit), ...(known === undefined ? {} : { instead: exact(known.core, known) }) };
   }
 
   /** Numbers of the first file rounded to fewer digits, or a Cast to other digits. */
@@ -189,10 +209,17 @@ export class Comparison {
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
     if (at.state.opType !== atA.state.opType) return failed(`${node.label} stands for ${other.label}`);
-    const attribute = attributeDifference(other, node, { ...at.state.attributes, ...atA.state.attributes });
-    if (attribute !== undefined) return this.absorbed(at, atA) ?? failed(`${node.label} has another "${attribute}"`);
+    const attributes = attributeDifferences(this.a, other, this.b, node, { ...at.state.attributes, ...atA.state.attributes });
+    if (attributes.length > 0) {
+      const reason = `${node.label} has another "${attributes[0]}"`;
+      const telling = isTelling(this.a, other, this.b, node, attributes);
+      return this.absorbed(at, atA) ?? (telling ? this.differs(reason, other) : failed(reason));
+    }
     const agreed = operandsAgree(this.a, atA, this.b, at, this.tolerance, slack);
-    if ("reason" in agreed) return this.absorbed(at, atA) ?? failed(agreed.reason, agreed.misfit);
+    if ("reason" in agreed) {
+      const { reason, misfit, telling } = agreed;
+      return this.absorbed(at, atA) ?? (telling === true ? this.differs(reason, other, misfit) : failed(reason, misfit));
+    }
     const base = this.same(other);
     return base.ok ? { ...base, ...agreed } : base;
   }
@@ -219,8 +246,8 @@ export class Comparison {
           return true;
         });
         const changed = this.draftA.at(other);
-        if (!taken || attributeDifference(other, at.node, { ...at.state.attributes, ...changed.state.attributes }) !== undefined)
-          continue;
+        const attributes = { ...at.state.attributes, ...changed.state.attributes };
+        if (!taken || attributeDifference(this.a, other, this.b, at.node, attributes) !== undefined) continue;
         const agreed = operandsAgree(this.a, changed, this.b, at, this.tolerance);
         if (!("reason" in agreed)) return { ok: true, outputs: [exact(known.core, m)], ...agreed };
       } finally {

@@ -38,8 +38,12 @@ export interface Claim {
   readonly target: Relation;
 }
 
-/** Undefined when the claim was shown to reach an output; else why it was not. */
-export type Weighed = string | undefined;
+/** What inputs show of a claim: that it matters, that something else makes up for it, that no output notices, or nothing. */
+export interface Weighed {
+  readonly outcome: "shown" | "made-up-for" | "unreached" | "unknown";
+  /** Why it was not shown. */
+  readonly because?: string;
+}
 
 const SAMPLES = 4;
 const SEED = 1;
@@ -47,8 +51,9 @@ const NOISE = 2 ** -40;
 /** Part of its own effect that must be left when everything else has had its say. */
 const LEFT = 1 / 4;
 
-const UNREACHED = "no output changed by it on the inputs tried";
-const MADE_UP_FOR = "on the inputs tried the outputs agree all the same";
+const SHOWN: Weighed = { outcome: "shown" };
+const UNREACHED: Weighed = { outcome: "unreached", because: "no output changed by it on the inputs tried" };
+const MADE_UP_FOR: Weighed = { outcome: "made-up-for", because: "on the inputs tried the outputs agree all the same" };
 
 /** One set of inputs, with what the two files make of it. */
 interface Trial {
@@ -73,7 +78,7 @@ export class Effects {
       return this.ground(claim.value.scope).weigh(claim);
     } catch (error) {
       if (!(error instanceof BnfoldError)) throw error;
-      return `whether an output changes by it could not be evaluated (${error.message})`;
+      return { outcome: "unknown", because: `whether an output changes by it could not be evaluated (${error.message})` };
     }
   }
 
@@ -112,7 +117,7 @@ class Ground {
     for (const trial of this.trials) {
       for (const [name, e] of this.effect(claim, trial)) {
         reached = true;
-        if ((trial.distance.get(name) ?? 0) >= LEFT * e) return undefined;
+        if ((trial.distance.get(name) ?? 0) >= LEFT * e) return SHOWN;
       }
     }
     return reached ? MADE_UP_FOR : UNREACHED;

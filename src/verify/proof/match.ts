@@ -1,11 +1,7 @@
-/** When two operators of two files are the same operator: type, version-independent attributes, constant operands. */
+/** When two operators of two files may be the same operator, and when two values hold the same numbers. */
 import { type Dim, type Shape, sameShape } from "../../graph/dims.ts";
-import { attributeDefault } from "../../graph/op-defaults.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { decode } from "../../onnx/codec.ts";
 import { samePayload } from "../../onnx/pieces.ts";
-import type { AttributeRecord } from "../../onnx/records.ts";
-import type { Tensor } from "../../onnx/tensor.ts";
 import { pairOf } from "../../rules/mirror.ts";
 import type { Side } from "./classes.ts";
 
@@ -23,59 +19,6 @@ export const familyOf = (node: GraphNode): string =>
   node.domain === "" ? (FAMILY[node.opType] ?? pairOf(node.opType)) : `${node.domain}:${node.opType}:${node.record.overload}`;
 
 export const COMMUTATIVE = new Set(["Add", "Mul", "Sum", "Max", "Min", "Mean", "And", "Or", "Xor", "Equal"]);
-
-/** Attributes that carry no meaning for the numbers. */
-const IGNORED = new Set(["consumed_inputs", "doc_string"]);
-
-/** Operators whose kernel_shape only repeats the shape of their weight. */
-const KERNEL_IN_WEIGHT = new Set(["Conv", "ConvTranspose", "DeformConv", "ConvInteger", "QLinearConv"]);
-
-const utf8 = new TextDecoder();
-
-function textOf(a: AttributeRecord): string {
-  if (a.refAttrName !== "") return `@${a.refAttrName}`;
-  if (a.t !== undefined) return tensorText(decode(a.t));
-  if (a.s !== undefined) return utf8.decode(a.s);
-  if (a.f !== undefined) return String(a.f);
-  if (a.i !== undefined) return String(a.i);
-  return `[${a.ints.length > 0 ? a.ints : a.floats.length > 0 ? a.floats : a.strings.map((s) => utf8.decode(s))}]`;
-}
-
-const tensorText = (t: Tensor): string => `${t.dtype}[${t.dims}]${Array.from(t.data, String).join(",")}`;
-
-/** All-default lists (pads of zeros, strides of ones) equal an absent one. */
-function isDefault(node: GraphNode, name: string, text: string): boolean {
-  if (node.domain !== "") return false;
-  if (name === "pads" || name === "output_padding") return /^\[(0,?)*\]$/.test(text);
-  if (name === "strides" || name === "dilations") return /^\[(1,?)*\]$/.test(text);
-  const value = attributeDefault(node.opType, name, node.version);
-  if (value === undefined) return false;
-  const plain = value.kind === "string" ? value.text : value.text.split(",").map(Number).join();
-  return text === (value.list ? `[${plain}]` : plain);
-}
-
-/** The first attribute in which two nodes differ; undefined when none does. Subgraphs are compared by whoever walks them. */
-export function attributeDifference(
-  a: GraphNode,
-  b: GraphNode,
-  changed: Readonly<Record<string, unknown>> = {},
-): string | undefined {
-  const names = new Set([...a.record.attributes.keys(), ...b.record.attributes.keys()]);
-  for (const name of names) {
-    if (IGNORED.has(name) || name in changed) continue;
-    if (name === "kernel_shape" && a.domain === "" && KERNEL_IN_WEIGHT.has(a.opType)) continue;
-    const [x, y] = [a.record.attributes.get(name), b.record.attributes.get(name)];
-    if (x?.g !== undefined || y?.g !== undefined || (x?.graphs.length ?? 0) > 0) {
-      if (x === undefined || y === undefined) return name;
-      continue;
-    }
-    const [p, q] = [x && textOf(x), y && textOf(y)];
-    if (p === q) continue;
-    if ((p === undefined || isDefault(a, name, p)) && (q === undefined || isDefault(b, name, q))) continue;
-    return name;
-  }
-  return undefined;
-}
 
 /** The elements of a small integer value that shapes alone determine, the same in every file; undefined when they do not. */
 export function knownElements({ facts }: Side, value: GraphValue | undefined): readonly Dim[] | undefined {

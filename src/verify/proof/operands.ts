@@ -3,6 +3,7 @@
  * their constant operands must agree within one rounding of what the files store.
  */
 import { sameShape } from "../../graph/dims.ts";
+import { inputName, meantBy } from "../../graph/op-versions.ts";
 import { halfUlp, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
 import { expand, leading } from "../../rules/params.ts";
@@ -11,21 +12,17 @@ import { isRefused } from "../../rules/types.ts";
 import { storedType } from "./casts.ts";
 import type { Side } from "./classes.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
-import { sameConstant } from "./match.ts";
 import type { Budget } from "./relation.ts";
+import { absentNumber, sameSetting, settingsCount } from "./settings.ts";
 
-export type Agreement =
-  | { readonly worst: number; readonly coefficients: number }
-  | { readonly reason: string; readonly misfit?: Misfit };
+export type Agreement = { readonly worst: number; readonly coefficients: number } | Disagreement;
 
-/** Operands that stand for zeros when they are absent. */
-const BIASES: Record<string, readonly number[]> = {
-  LSTM: [3, 5, 6, 7],
-  GRU: [3, 5],
-  RNN: [3, 5],
-  LayerNormalization: [2],
-  Pad: [2],
-};
+export interface Disagreement {
+  readonly reason: string;
+  readonly misfit?: Misfit;
+  /** True where the two are other constants for certain, and not only such that nobody here can compare. */
+  readonly telling?: boolean;
+}
 
 /** Operators whose operands broadcast: one file may spread a constant out further than the other, to the same effect. */
 const BROADCASTS = new Set(["PRelu", "Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min"]);
@@ -46,24 +43,15 @@ function aligned(p: Param, q: Param): readonly [Param, Param] {
   return [over(x), over(y)];
 }
 
-/** Defaults of the float attributes that rules change, by operator where it matters. */
-const FLOATS: Record<string, number> = {
-  epsilon: Math.fround(1e-5),
-  alpha: 1,
-  beta: 1,
-  value: 0,
-  min: -3.4028234663852886e38,
-  max: 3.4028234663852886e38,
-  lambd: 0.5,
-  bias: 0,
-  "LeakyRelu.alpha": Math.fround(0.01),
-  "HardSigmoid.alpha": Math.fround(0.2),
-  "HardSigmoid.beta": 0.5,
-};
-
 /** Two float attributes, one of which may have been computed: float32 holds it to one rounding. */
 export const sameFloat = (x: number, y: number, tolerance: Tolerance): boolean =>
   x === y || Math.abs(x - y) <= tolerance.weight * 2 ** -24 * Math.max(Math.abs(x), Math.abs(y));
+
+/** What a float attribute is where the file does not have it. */
+function standing({ node, version }: RuleNode, name: string): number {
+  const value = meantBy(node.record.domain, node.opType, version, name);
+  return typeof value === "number" ? value : Number.NaN;
+}
 
 /** The first changed attribute whose numbers differ. */
 function attributeMisfit(at: RuleNode, atA: RuleNode, tolerance: Tolerance): string | undefined {
@@ -72,8 +60,8 @@ function attributeMisfit(at: RuleNode, atA: RuleNode, tolerance: Tolerance): str
     const change = at.state.attributes[name] ?? atA.state.attributes[name];
     if ("int" in change ? at.int(name, 0) !== atA.int(name, 0) : true) {
       if ("int" in change) return name;
-      const fallback = FLOATS[`${at.node.opType}.${name}`] ?? FLOATS[name] ?? Number.NaN;
-      if (!sameFloat(at.float(name, fallback), atA.float(name, fallback), tolerance)) return name;
+      const [mine, theirs] = [at, atA].map((one) => one.float(name, standing(one, name)));
+      if (!sameFloat(mine, theirs, tolerance)) return name;
     }
   }
   return undefined;
@@ -105,30 +93,22 @@ export function operandsAgree(
   let [worst, coefficients] = [0, 0];
   const sameSizes = sameShape(a.facts.shape(atA.node.outputs[0]), b.facts.shape(node.outputs[0]));
   const last = Math.max(
-    node.inputs.length,
-    atA.node.inputs.length,
+    settingsCount(atA.node, node),
     ...[...at.state.params.keys(), ...atA.state.params.keys()].map((i) => i + 1),
   );
   for (let i = 0; i < last; i++) {
     const [value, twin] = [node.inputs[i], atA.node.inputs[i]];
     const [mine, theirs] = [at.has(i), atA.has(i)];
-    if (!mine && !theirs) continue;
     if (mine && theirs && !at.isConstant(i) && !atA.isConstant(i)) continue;
     const changed = at.state.params.has(i) || atA.state.params.has(i);
-    if (
-      !changed &&
-      value !== undefined &&
-      twin !== undefined &&
-      at.isConstant(i) &&
-      atA.isConstant(i) &&
-      sameConstant(a, twin, b, value)
-    )
-      continue;
-    if (mine !== theirs && BIASES[node.opType]?.includes(i) !== true)
-      return { reason: `${node.label} has operand ${i} in only one of the files` };
+    if (!changed && sameSetting(a, atA.node, i, b, node, i)) continue;
+    const telling = (!mine || at.isConstant(i)) && (!theirs || atA.isConstant(i));
+    if (!mine && !theirs) return { reason: `${node.label} has another ${inputName("", node.opType, i)}`, telling };
+    if (mine !== theirs && absentNumber(node, i) !== 0)
+      return { reason: `${node.label} has operand ${i} in only one of the files`, telling };
     const [p, q] = [mine ? at.param(i) : undefined, theirs ? atA.param(i) : undefined];
     if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
-      return { reason: `operand ${i} of ${node.label} is another constant` };
+      return { reason: `operand ${i} of ${node.label} is another constant`, telling };
     const stored = value && b.constants.param(value);
     const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType);
     // Equal numbers along other axes, or over more of them, do the same only where the result has one shape for certain.
@@ -147,7 +127,7 @@ export function operandsAgree(
         spread && openA !== undefined ? aligned(openA, p)[0] : openA,
       ],
     );
-    if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size` };
+    if (found === undefined) return { reason: `operand ${i} of ${node.label} has another size`, telling };
     if ("index" in found)
       return {
         reason: `operand ${i} of ${node.label} is another constant`,

@@ -16,6 +16,11 @@ export interface Failure {
   readonly likely?: Relation;
   /** True when the laws say that no such map passes the operator, false when they only do not say that it does. */
   readonly impassable?: boolean;
+  /**
+   * Where an operator does the same to the same values but for an attribute or a constant: what its counterpart gives. That it
+   * says something else is certain, only not whether an output shows it.
+   */
+  readonly instead?: Relation;
 }
 
 export const failed = (reason: string, misfit?: Misfit, meant?: Relation): Failure => ({

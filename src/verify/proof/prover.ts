@@ -8,6 +8,8 @@
  * the coefficients, within the rounding of their storage type; for all others the constants must agree. Outputs must be
  * related by the identity. Nothing of the planner's decisions is used: only the bytes of the two files.
  */
+
+import type { Steps } from "../../diag/steps.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
@@ -16,7 +18,7 @@ import { isCast, roundoffOf } from "./casts.ts";
 import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
-import { type Claim, Effects, madeBy } from "./effect.ts";
+import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
@@ -40,6 +42,10 @@ export class Prover {
   private readonly claims = new Map<RegionProof, Claim>();
   /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
   private readonly doubtful = new Set<GraphValue>();
+  /** What places that are not decided say for certain: that a number is another one, whatever comes of it. */
+  private readonly contradictions = new Map<RegionProof, Claim | undefined>();
+  /** Those after a place that is not decided: what their operators should be given was not shown. */
+  private readonly uncertain = new Set<RegionProof>();
   private readonly comparison: Comparison;
   private readonly impassable = new Set<GraphNode>();
   /** Linear operators that correspond to none of the first file: a later one may complete them to a region that does. */
@@ -63,12 +69,16 @@ export class Prover {
   }
 
   /** Goes through the second file; nothing that differs is doubted yet. */
-  walk(): Proof {
+  *walk(onProgress?: (done: number, total: number) => void): Steps<Proof> {
     for (const [value, relation] of relatedInputs(this.a, this.b, this.classes)) this.related.set(value, relation);
     const nodes = this.b.view.nodes.filter((node) =>
       node.outputs.some((value) => value !== undefined && !this.b.constants.has(value)),
     );
-    for (const node of nodes) if (!this.visit(node)) this.accuse(node);
+    for (const [i, node] of nodes.entries()) {
+      onProgress?.(i, nodes.length);
+      yield;
+      if (!this.visit(node)) this.accuse(node);
+    }
     this.types();
     this.resume([...this.postponed]);
     this.outputs();
@@ -110,15 +120,31 @@ export class Prover {
   private doubted(regions: readonly RegionProof[]): readonly RegionProof[] {
     const different = regions.filter((region) => region.outcome === "different");
     const claims = different.map((region) => this.claims.get(region));
-    if (different.length === 0 || claims.includes(undefined)) return regions;
-    const effects = new Effects(this.a, this.b, claims as Claim[]);
-    const open = new Map<RegionProof, string>();
+    if (claims.includes(undefined)) return regions;
+    const others = [...this.contradictions].filter(([region]) => regions.includes(region));
+    if (different.length + others.length === 0) return regions;
+    const effects = new Effects(
+      this.a,
+      this.b,
+      [...claims, ...others.map(([, claim]) => claim)].filter((c) => c !== undefined),
+    );
+    const open = new Map<RegionProof, Weighed>();
     for (const [i, region] of different.entries()) {
-      const because = effects.weigh(claims[i] as Claim);
-      if (because === undefined) return regions.map((r) => doubted(r, open.get(r)));
-      open.set(region, because);
+      const weighed = effects.weigh(claims[i] as Claim);
+      open.set(region, weighed);
+      if (weighed.outcome === "shown") return regions.map((r) => doubted(r, open.get(r)));
     }
-    return regions.map((region) => doubted(region, open.get(region)));
+    const hidden = new Set(different.filter((region) => open.get(region)?.outcome !== "made-up-for"));
+    for (const [region, claim] of others) {
+      const { outcome } = claim === undefined ? UNKNOWN : effects.weigh(claim);
+      // After a place that is not decided nobody knows what its operator should be given.
+      const certain = !this.uncertain.has(region);
+      if (outcome === "unreached" || (outcome !== "made-up-for" && certain)) hidden.add(region);
+    }
+    return regions.map((region) => {
+      const made = doubted(region, open.get(region));
+      return hidden.has(region) ? { ...made, hidden: true } : made;
+    });
   }
 
   /**
@@ -268,17 +294,30 @@ export class Prover {
       this.found.set(node, "identical");
       return true;
     }
-    const actual = decided ? madeBy(node, this.related, this.b.constants) : undefined;
+    const instead = outcome.instead;
+    const contradicts = !decided && (instead !== undefined || (outcome.misfit !== undefined && !this.comparison.isLinear(node)));
+    const actual = decided || contradicts ? madeBy(node, this.related, this.b.constants) : undefined;
+    const uncertain = this.isDoubtful(node);
     if (outcome.impassable === true) this.impassable.add(node);
     if (!decided) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     // Later places are judged on their own: this one counts as if it were right.
     const meant = outcome.likely ?? outcome.meant;
     if (meant !== undefined && out !== undefined) this.related.set(out, meant);
     else this.assume(node);
+    if (out !== undefined && instead !== undefined && !this.related.has(out)) this.related.set(out, instead);
     const target = out && this.related.get(out);
     const claim = actual && target && out && { value: out, actual, target };
     const { reason, misfit } = outcome;
-    this.note(node, claim === undefined ? "not-decided" : "different", { reason, misfit, claim });
+    this.note(node, !decided || claim === undefined ? "not-decided" : "different", {
+      reason,
+      misfit,
+      ...(decided ? { claim } : {}),
+    });
+    if (contradicts || (decided && claim === undefined)) {
+      const region = this.found.get(node) as RegionProof;
+      this.contradictions.set(region, claim);
+      if (uncertain) this.uncertain.add(region);
+    }
     return false;
   }
 
@@ -452,5 +491,9 @@ export class Prover {
   }
 }
 
-const doubted = (region: RegionProof, because: string | undefined): RegionProof =>
-  because === undefined ? region : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${because}` };
+const UNKNOWN: Weighed = { outcome: "unknown" };
+
+const doubted = (region: RegionProof, weighed: Weighed | undefined): RegionProof =>
+  weighed?.because === undefined
+    ? region
+    : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${weighed.because}` };

@@ -59,14 +59,24 @@ const outputCount = ({ outputs = 1 }: Case): number => outputs;
 
 const namesOf = ({ inputs }: Case): string[] => inputs.map((o, i) => (typeof o === "string" ? o : isOpen(o) ? `x${i}` : `c${i}`));
 
-/** A case as a model at one version. */
-export function specOf(op: string, version: number, it: Case): ModelSpec {
+/** What is fed to a case in the `seed`-th probe. */
+export function feedsOf(it: Case, seed: number): Map<string, Tensor> {
+  const names = namesOf(it);
+  const feeds = new Map<string, Tensor>(
+    Object.entries(it.computed ?? {}).map(([name, open], i) => [name, probe({ open }, 50 * seed + i)]),
+  );
+  for (const [i, o] of it.inputs.entries()) if (isOpen(o)) feeds.set(names[i], probe(o, 10 * seed + i));
+  return feeds;
+}
+
+/** A case as a model at one version, its real numbers in `dtype`. */
+export function specOf(op: string, version: number, it: Case, dtype: "float64" | "float32" = "float64"): ModelSpec {
   const names = namesOf(it);
   const initializers: Record<string, TensorSpec> = { ...it.constants };
-  const inputs: ValueSpec[] = Object.entries(it.computed ?? {}).map(([name, dims]) => ({ name, dtype: "float64", dims }));
+  const inputs: ValueSpec[] = Object.entries(it.computed ?? {}).map(([name, dims]) => ({ name, dtype, dims }));
   for (const [i, o] of it.inputs.entries()) {
-    if (isOpen(o)) inputs.push({ name: names[i], dtype: "float64", dims: o.open });
-    else if (typeof o !== "string") initializers[names[i]] = o;
+    if (isOpen(o)) inputs.push({ name: names[i], dtype, dims: o.open });
+    else if (typeof o !== "string") initializers[names[i]] = o.dtype === "float64" ? { ...o, dtype } : o;
   }
   const made = Array.from({ length: outputCount(it) }, (_, i) => `y${i}`);
   return {
@@ -88,10 +98,7 @@ export function scene(op: string, version: number, it: Case): Scene {
   const own = view.nodes.find((n) => n.outputs[0]?.name === "y0") as GraphNode;
   const constant = new Map(whole.graph.initializers.map((t) => [t.name, decode(t)]));
   const probes = [1, 2].map((seed): Tensors => {
-    const feeds = new Map<string, Tensor>(
-      Object.entries(it.computed ?? {}).map(([name, open], i) => [name, probe({ open }, 50 * seed + i)]),
-    );
-    for (const [i, o] of it.inputs.entries()) if (isOpen(o)) feeds.set(names[i], probe(o, 10 * seed + i));
+    const feeds = feedsOf(it, seed);
     const known = new Map<string, Tensor>([...constant, ...feeds]);
     if (it.before !== undefined) {
       const watch = (name: string, value: unknown) => void known.set(name, value as Tensor);

@@ -1,5 +1,5 @@
 /** Applies the faults of kinds.ts to a model: the right fold, and wrong ones. */
-import { preview } from "../../../src/cli/preview.ts";
+import { previewOf } from "../../../src/engine/preview.ts";
 import { type Fold, plan } from "../../../src/fold/index.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../../src/graph/view.ts";
 import { decode } from "../../../src/onnx/codec.ts";
@@ -24,7 +24,7 @@ export interface FaultCase {
 }
 
 const written = (model: Model, edits: ModelEdits): Model =>
-  preview(model, write(model, edits, { external: "inline" }), "made.onnx");
+  previewOf(model, write(model, edits, { external: "inline" }), "made.onnx");
 
 export interface Folded {
   readonly model: Model;
