@@ -24,6 +24,7 @@ import { factsOf } from "../../run/facts.ts";
 import { runNode } from "../../run/session.ts";
 import { isNonlinear } from "./blame.ts";
 import { Budgets } from "./budgets.ts";
+import { isLossless } from "./casts.ts";
 
 /** What each number of a map may be off, for the file computes it (budgets.ts). */
 export interface Open {
@@ -99,6 +100,7 @@ export function sideOf(model: Model, foreign = false): Side {
 export function affineOf(side: Side, node: GraphNode): { input: number; map: AffineMap } | undefined {
   const { facts, constants } = side;
   const rank = facts.rank(node.inputs[0]);
+  if (rank !== undefined && isLossless(facts, node)) return { input: 0, map: identityMap(rank) };
   if (node.domain === "" && (node.opType === "Identity" || node.opType === "Dropout") && rank !== undefined) {
     const passes = ruleOf(node.opType)?.backShift?.(new Draft(facts, constants).at(node), [uniform(rank, 1)]);
     return passes === undefined || isRefused(passes) ? undefined : { input: 0, map: identityMap(rank) };

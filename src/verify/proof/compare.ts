@@ -12,6 +12,7 @@ import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { type Blame, bySimilarity, type Suspicion } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
 import { budgetSlack, carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
+import { isCast, roundoffOf, storedType } from "./casts.ts";
 import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { type Fit, fits, type Misfit, type RowMap, type StoredRows, solve, type Tolerance } from "./fit.ts";
@@ -48,6 +49,7 @@ export class Comparison {
 
   /** Compares one operator with a counterpart whose inputs are taken in `order`. */
   compare(node: GraphNode, other: GraphNode, order: readonly number[]): Outcome {
+    if (this.isCoarser(node, other)) return failed(`${node.label} computes with fewer digits`);
     const maps: (InputMap | undefined)[] = [];
     const inverses: (InputMap | undefined)[] = [];
     let identity = true;
@@ -105,7 +107,8 @@ export class Comparison {
       return this.same(other);
     const core =
       node.opType === "Concat" && !constants && possible && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
-    const joined = core && joinedMember(this.a, other, this.b, node, maps, core, this.tolerance);
+    const joined =
+      core && joinedMember(this.a, other, this.b, node, maps, (value) => this.classes.of(value), core, this.tolerance);
     if (core && joined)
       return { ok: true, outputs: [exact(core, joined.member)], worst: joined.worst, coefficients: joined.coefficients };
     if (reshape && !sameReshape(this.a, other, this.b, node)) return failed("it makes another shape");
@@ -122,6 +125,15 @@ export class Comparison {
   private differs(reason: string, other: GraphNode, misfit?: Misfit): Failure {
     const known = other.outputs[0] && this.classes.of(other.outputs[0]);
     return { ...failed(reason, misfit), ...(known === undefined ? {} : { instead: exact(known.core, known) }) };
+  }
+
+  /** Numbers of the first file rounded to fewer digits, or a Cast to other digits. */
+  private isCoarser(node: GraphNode, other: GraphNode): boolean {
+    for (const [i, value] of node.outputs.entries()) {
+      const [mine, theirs] = [roundoffOf(this.b.facts, value), roundoffOf(this.a.facts, other.outputs[i])];
+      if (mine !== undefined && theirs !== undefined && (mine > theirs || (isCast(node) && mine !== theirs))) return true;
+    }
+    return false;
   }
 
   private same(other: GraphNode): Outcome {
@@ -262,8 +274,8 @@ export class Comparison {
     const b: StoredRows = {
       rows: rowsB,
       stored: alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0],
-      dtype: mine.weight.dtype,
-      biasType: mine.bias?.dtype,
+      dtype: storedType(this.b.facts, mine.weight.source, mine.weight.dtype),
+      biasType: mine.bias && storedType(this.b.facts, mine.bias.source, mine.bias.dtype),
       node,
       dequantized: mine.dequantized,
       open: openBias(rowsB, slack.shift + slack.budget.shift),

@@ -8,6 +8,7 @@ import type { GraphNode } from "../../graph/view.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
+import { storedType } from "./casts.ts";
 import type { AffineMap, Side } from "./classes.ts";
 import type { Tolerance } from "./fit.ts";
 import { NOISE, noiseOf, type Relation, snap } from "./relation.ts";
@@ -35,7 +36,7 @@ export function composed(side: Side, node: GraphNode, from: Relation, own: Affin
       plus(slackT, noiseOf(scaled, shift)),
     ),
   };
-  const { relation, member } = snap(made);
+  const { relation, member } = snap(made, node.outputs[0]?.name);
   const coefficients = scale.data.length + shift.data.length;
   if (member) return { relation, worst: distance(made, relation, own, storageOf(side, node)), coefficients };
   const blame = from.blame ?? { node, suspicions: suspicionsOf(made, node.label) };
@@ -58,7 +59,9 @@ function distance(made: Relation, taken: Relation, { magnitude }: AffineMap, typ
 /** The type of an operator's own numbers. */
 function storageOf(side: Side, node: GraphNode): StorageFloat {
   const dtype = dtypeOf(side.facts.of(node.inputs[node.opType === "BatchNormalization" ? 1 : 0]).dtype);
-  return dtype !== undefined && isStorageFloat(dtype) ? dtype : "float32";
+  const read = dtype !== undefined && isStorageFloat(dtype) ? dtype : "float32";
+  const own = node.inputs.find((value) => value !== undefined && side.constants.has(value));
+  return storedType(side.facts, own, read);
 }
 
 /** What rounding leaves open of an operator's own scale and shift. */
@@ -71,7 +74,7 @@ function storedSlack(
   const type = storageOf(side, node);
   const rank = scale.dims.length;
   const none = uniform(rank, 0);
-  if (node.opType === "Identity" || node.opType === "Dropout" || node.opType === "Neg") return [none, none];
+  if (["Identity", "Dropout", "Neg", "Cast", "CastLike"].includes(node.opType)) return [none, none];
   const half = (v: number) => tolerance.weight * STORAGE_FLOATS[type].unitRoundoff * Math.abs(v);
   const [s, t] =
     node.opType === "BatchNormalization"

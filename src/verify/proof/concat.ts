@@ -2,12 +2,12 @@
  * Concat with constant parts, in both files: the whole is k ⊙ (the first file's) + d for a member (k, d) of its class when each
  * computed part is mapped by the member's own part and each constant part c' is k·c + d within its rounding.
  */
-import { combine, every, map, type Spread, stretch, take } from "../../affine/spread.ts";
+import { combine, every, map, plus, type Spread, stretch, take, times } from "../../affine/spread.ts";
 import { intAttr } from "../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { halfUlp, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { isRefused } from "../../rules/types.ts";
-import type { Core, Member, Side } from "./classes.ts";
+import type { AffineMap, Core, Member, Side } from "./classes.ts";
 import type { Tolerance } from "./fit.ts";
 import type { InputMap } from "./relation.ts";
 
@@ -26,6 +26,7 @@ export function joinedMember(
   b: Side,
   node: GraphNode,
   maps: readonly (InputMap | undefined)[],
+  known: (value: GraphValue) => AffineMap | undefined,
   core: Core,
   tolerance: Tolerance,
 ): Joined | undefined {
@@ -49,7 +50,9 @@ export function joinedMember(
               axis,
               Array.from({ length: size as number }, (_, k) => first + k),
             );
-      const error = partError(a, value, b, node.inputs[i], maps[i], [member.scale, member.shift].map(part), tolerance);
+      const by = maps[i];
+      const mapped = by && { by, alpha: value && known(value) };
+      const error = partError(a, value, b, node.inputs[i], mapped, [member.scale, member.shift].map(part), tolerance);
       if (typeof size === "number") first += size;
       if (error === undefined) {
         fits = false;
@@ -69,11 +72,12 @@ function partError(
   x: GraphValue | undefined,
   b: Side,
   y: GraphValue | undefined,
-  by: InputMap | undefined,
+  mapped: { readonly by: InputMap; readonly alpha: AffineMap | undefined } | undefined,
   [k, d]: readonly Spread[],
   tolerance: Tolerance,
 ): { worst: number; count: number } | undefined {
-  if (by !== undefined) {
+  if (mapped !== undefined) {
+    const { by, alpha } = mapped;
     const near = (p: Spread, q: Spread, slack: Spread) =>
       every(
         combine(
@@ -83,7 +87,21 @@ function partError(
         ),
         (ok) => ok === 1,
       );
-    return near(by.scale, k, by.slackScale) && near(by.shift, d, by.slackShift) ? { worst: 0, count: 0 } : undefined;
+    if (alpha === undefined || alpha.scale.dims.length !== k.dims.length || every(alpha.scale, (v) => v !== 0))
+      return near(by.scale, k, by.slackScale) && near(by.shift, d, by.slackShift) ? { worst: 0, count: 0 } : undefined;
+    // A channel that is constant has any gain: there the constants are what has to agree.
+    const live = map(alpha.scale, (v) => (v === 0 ? 0 : 1));
+    const only = (s: Spread) => times(s, live);
+    const fixed = (gain: Spread, shift: Spread) =>
+      times(
+        plus(times(gain, alpha.shift), shift),
+        map(live, (v) => 1 - v),
+      );
+    const same =
+      near(only(by.scale), only(k), by.slackScale) &&
+      near(only(by.shift), only(d), by.slackShift) &&
+      near(fixed(by.scale, by.shift), fixed(k, d), plus(by.slackShift, times(by.slackScale, map(alpha.shift, Math.abs))));
+    return same ? { worst: 0, count: 0 } : undefined;
   }
   if (x === undefined || y === undefined || !a.constants.has(x) || !b.constants.has(y)) return undefined;
   const [p, q] = [a.constants.param(x, true), b.constants.param(y, true)];

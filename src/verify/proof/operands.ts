@@ -4,11 +4,12 @@
  */
 import { sameShape } from "../../graph/dims.ts";
 import { inputName, meantBy } from "../../graph/op-versions.ts";
-import { halfUlp } from "../../onnx/dtype.ts";
+import { halfUlp, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
 import { expand, leading } from "../../rules/params.ts";
 import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
+import { storedType } from "./casts.ts";
 import type { Side } from "./classes.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
 import type { Budget } from "./relation.ts";
@@ -114,11 +115,13 @@ export function operandsAgree(
     if (spread && !sameSizes && axesText(p) !== axesText(q))
       return { reason: `operand ${i} of ${node.label} lies along other axes` };
     const [openB, openA] = [openParam(b, p), openParam(a, q)];
+    const read = (p ?? q)?.dtype ?? "float32";
     const found = compare(
       ...(spread ? aligned(p, q) : ([p, q] as const)),
       stored === undefined || isRefused(stored) ? undefined : stored.values(),
       tolerance,
       changed ? slack : NONE,
+      p === undefined ? read : storedType(b.facts, p.source, read),
       [
         spread && openB !== undefined ? aligned(openB, q)[0] : openB,
         spread && openA !== undefined ? aligned(openA, p)[0] : openA,
@@ -162,6 +165,7 @@ function compare(
   raw: Float64Array | undefined,
   tolerance: Tolerance,
   slack: Slack,
+  type: StorageFloat,
   budgets: readonly (Param | undefined)[],
 ): { worst: number; count: number } | { index: number[]; expected: number; got: number } | undefined {
   const some = (p ?? q) as Param;
@@ -172,7 +176,7 @@ function compare(
   const [mine, theirs] = budgets.map((open) => open?.values());
   let worst = 0;
   for (let k = 0; k < x.length; k++) {
-    const half = halfUlp(stored[k], some.dtype);
+    const half = halfUlp(stored[k], type);
     // A gain scales the stored rounding; sums that cancel leave the rounding of their terms.
     const least = p?.mixed === true ? Math.max(1, p.gain, slack.grown) : 0;
     const grown = stored[k] === 0 ? half : half * Math.max(least, Math.abs(x[k] / stored[k]));

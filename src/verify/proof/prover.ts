@@ -14,6 +14,7 @@ import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
+import { isCast, roundoffOf } from "./casts.ts";
 import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
@@ -298,6 +299,12 @@ export class Prover {
       this.postponed.add(node);
       return true;
     }
+    const narrow = this.narrowed(node);
+    if (narrow !== undefined && out !== undefined) {
+      this.related.set(out, narrow);
+      this.found.set(node, "identical");
+      return true;
+    }
     const decided = outcome.misfit !== undefined && !this.isDoubtful(node);
     // What shapes alone determine is compared where it is read.
     if (node.outputs.every((value) => value === undefined || knownElements(this.b, value) !== undefined)) {
@@ -329,6 +336,16 @@ export class Prover {
       if (uncertain) this.uncertain.add(region);
     }
     return false;
+  }
+
+  /** A Cast to fewer digits of what the first file stores with no more of them: it rounds nothing that is not rounded there. */
+  private narrowed(node: GraphNode): Relation | undefined {
+    const [value] = node.inputs;
+    const relation = isCast(node) && value !== undefined ? this.related.get(value) : undefined;
+    const to = roundoffOf(this.b.facts, node.outputs[0]);
+    if (relation === undefined || to === undefined) return undefined;
+    const stored = roundoffOf(this.a.facts, (memberOf(relation) ?? relation.core).value);
+    return stored !== undefined && stored >= to ? relation : undefined;
   }
 
   /** Neither constant, nor related to the first file, nor determined by shapes. */

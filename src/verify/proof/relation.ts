@@ -62,8 +62,8 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
 export const noiseOf = (x: Spread, y: Spread): Spread =>
   combine(x, y, (p, q) => (p === 0 || q === 0 ? 0 : 2 ** -50 * (Math.abs(p) + Math.abs(q))));
 
-/** The member of the class a relation is, if it is one; of several that slack allows, the nearest. */
-export function snap(relation: Relation): { relation: Relation; member: boolean } {
+/** The member of the class a relation is, if it is one; of several that slack allows, the one called `name`, or the nearest. */
+export function snap(relation: Relation, name?: string): { relation: Relation; member: boolean } {
   const { core, scale, shift } = relation;
   const rank = scale.dims.length;
   const found = core.members.filter(
@@ -74,7 +74,8 @@ export function snap(relation: Relation): { relation: Relation; member: boolean 
   );
   if (found.length === 0) return { relation, member: false };
   const off = (m: AffineMap) => apart(scale, m.scale) + apart(shift, m.shift);
-  const nearest = found.reduce((best, m) => (off(m) < off(best) ? m : best));
+  const named = found.find(({ value, proposed }) => proposed !== true && value.name === name);
+  const nearest = named ?? found.reduce((best, m) => (off(m) < off(best) ? m : best));
   return { relation: exact(core, nearest), member: true };
 }
 

@@ -1,0 +1,51 @@
+/**
+ * Casts between floats. Over the reals every one of them is the identity; what it does to numbers is its rounding, and that counts:
+ *   to a type with no fewer digits            nothing is rounded: the identity
+ *   back to a type the number came from       the same
+ *   to fewer digits                           an operator of its own, which the other file must have as well, unless what the
+ *                                             first file has there is stored with no more digits (narrowed, prover.ts)
+ */
+import type { Facts } from "../../graph/facts.ts";
+import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
+
+/** The unit roundoff of a value's type; undefined for what is no float or not known. */
+export function roundoffOf(facts: Facts, value: GraphValue | undefined): number | undefined {
+  const dtype = value && dtypeOf(facts.of(value).dtype);
+  return dtype !== undefined && isStorageFloat(dtype) ? STORAGE_FLOATS[dtype].unitRoundoff : undefined;
+}
+
+export const isCast = (node: GraphNode): boolean => node.domain === "" && (node.opType === "Cast" || node.opType === "CastLike");
+
+/** A Cast that rounds nothing. */
+export function isLossless(facts: Facts, node: GraphNode): boolean {
+  if (!isCast(node)) return false;
+  const to = roundoffOf(facts, node.outputs[0]);
+  if (to === undefined) return false;
+  for (let value = node.inputs[0]; value !== undefined; ) {
+    const from = roundoffOf(facts, value);
+    if (from === undefined) return false;
+    if (from >= to) return true;
+    // Numbers that were widened before are those of the narrower type still.
+    const before: GraphNode | undefined = value.producer;
+    value = before !== undefined && before.scope === node.scope && passes(before) ? before.inputs[0] : undefined;
+  }
+  return false;
+}
+
+const passes = (node: GraphNode): boolean => isCast(node) || (node.domain === "" && node.opType === "Identity");
+
+const MOVES = new Set("Cast CastLike Identity Transpose Reshape Flatten Squeeze Unsqueeze".split(" "));
+
+/** The type a constant is rounded to where it stands in the file, or is computed, whatever it is cast to before it is read. */
+export function storedType(facts: Facts, value: GraphValue | undefined, read: StorageFloat): StorageFloat {
+  let type = read;
+  for (let at = value; at !== undefined; ) {
+    const dtype = dtypeOf(facts.of(at).dtype);
+    if (dtype === undefined || !isStorageFloat(dtype)) break;
+    if (STORAGE_FLOATS[dtype].unitRoundoff > STORAGE_FLOATS[type].unitRoundoff) type = dtype;
+    const before: GraphNode | undefined = at.producer;
+    at = before?.domain === "" && MOVES.has(before.opType) ? before.inputs[0] : undefined;
+  }
+  return type;
+}
