@@ -23,16 +23,7 @@ const common = {
   loader: { ".wasm": "binary" },
   metafile: true,
   logLevel: "warning",
-  plugins: [{ name: "without-long", setup: withoutLong }],
 };
-
-/** protobufjs asks for 64-bit integers of a package of their own, which its reader of small messages does without here. */
-function withoutLong({ onResolve, onLoad }) {
-  onResolve({ filter: /^long$/ }, ({ importer }) =>
-    /[\\/]protobufjs[\\/]/.test(importer) ? { path: "long", namespace: "without" } : undefined,
-  );
-  onLoad({ filter: /.*/, namespace: "without" }, () => ({ contents: "module.exports = undefined;", loader: "js" }));
-}
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
@@ -63,9 +54,8 @@ const library = await build({
   external: ["node:*", "onnxruntime-node"],
 });
 
-rmSync(join(dist, "parts"), { recursive: true });
 // Chunks that are imported for nothing: no module here does anything by being loaded, and bundlers warn of such imports.
-for (const file of ["index.js", "node/index.js"]) {
+for (const file of ["index.js", "node/index.js", ...parts.map((part) => `parts/${part}.js`)]) {
   const path = join(dist, file);
   writeFileSync(path, readFileSync(path, "utf8").replace(/^import "\.[^"]*";\n/gm, ""));
 }

@@ -1,6 +1,10 @@
 /** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
+export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
+export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
+export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
+export { previewOf } from "./engine/preview.ts";
 export type {
   AffineKind,
   Counts,
@@ -13,11 +17,23 @@ export type {
   PlanData,
   TensorChange,
 } from "./fold/index.ts";
-export { LateRefusal, type PlanOptions, plan } from "./fold/index.ts";
+export { LateRefusal, type PlanOptions, plan, planSteps } from "./fold/index.ts";
+export {
+  assemble,
+  type Backend,
+  createWasm,
+  plain as plainKernels,
+  type Recruit,
+  type Team,
+  THREAD_SOURCE,
+  useBackend,
+} from "./kernels/index.ts";
 export { type ReadOptions, read } from "./onnx/read.ts";
 export type { Model } from "./onnx/records.ts";
+export { Sha256 } from "./onnx/sha256.ts";
 export { type ByteSource, type ExternalResolver, memorySource } from "./onnx/source.ts";
-export { collect, type Piece, pieceBytes, pieceLength, piecesLength } from "./onnx/splice.ts";
+export { collect, type Piece, pieceBytes, pieceLength, pieceParts, piecesLength } from "./onnx/splice.ts";
+export { madeOf, splicedSource } from "./onnx/spliced.ts";
 export type { Tensor } from "./onnx/tensor.ts";
 export { isEmpty, type ModelEdits, NO_EDITS, type WriteOptions, type Written, write } from "./onnx/write.ts";
 export { isTensor, type NumericMode, type Value } from "./ops/define.ts";
@@ -35,6 +51,8 @@ export {
 } from "./report/report.ts";
 export { renderText, type Style, type StyleName, type TextOptions } from "./report/text.ts";
 export { VERSION } from "./report/version.ts";
+export { formatNpy, formatNpz, parseNpy, parseNpz } from "./run/npy.ts";
+export { parseTensorProto, parseValueProto } from "./run/proto-values.ts";
 export { createSession, type NodeEvent, type RunOptions, type Session, type SessionOptions } from "./run/session.ts";
 export * from "./train/index.ts";
 export {
@@ -45,6 +63,8 @@ export {
   type Sample,
   type VerifyOptions,
   verifyModels,
+  verifyModelsAsync,
+  verifySteps,
 } from "./verify/index.ts";
-export { type ProveOptions, prove } from "./verify/proof.ts";
+export { type ProveOptions, prove, proveSteps } from "./verify/proof.ts";
 export type * from "./verify/types.ts";

@@ -69,16 +69,6 @@ describe("the check itself", () => {
     expect(await rulesBroken(files as unknown as Record<string, string>)).toContain(rule);
   });
 
-  it("sees the wire library outside src/onnx", async () => {
-    const files = {
-      "node_modules/protobufjs/package.json": '{ "name": "protobufjs", "version": "1.0.0", "main": "index.js" }',
-      "node_modules/protobufjs/index.js": "",
-    };
-    expect(await rulesBroken({ ...files, "src/run/a.ts": 'import "protobufjs";' })).toContain("protobufjs-in-onnx");
-    rmSync(folder, { recursive: true });
-    expect(await rulesBroken({ ...files, "src/onnx/a.ts": 'import "protobufjs";' })).not.toContain("protobufjs-in-onnx");
-  });
-
   it("accepts a circle that a type import closes", async () => {
     const files = {
       "src/run/a.ts": 'import "./b.ts"; export type A = 1;',

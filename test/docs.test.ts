@@ -8,6 +8,29 @@ import { join } from "node:path";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
 import { convNet, folder, root, writeModel } from "./cli/bnfold.ts";
+import { type ModelSpec, payload, type TensorSpec } from "./helpers/build.ts";
+
+/** The same model with every initializer in a side file, as PyTorch's exporter writes it. */
+function writeExternal(cwd: string, spec: ModelSpec): void {
+  const parts: Uint8Array[] = [];
+  let offset = 0;
+  const outside = ([name, tensor]: [string, TensorSpec]): [string, TensorSpec] => {
+    const content = payload(tensor);
+    parts.push(content);
+    offset += content.length;
+    return [
+      name,
+      {
+        ...tensor,
+        values: [],
+        external: { location: "model.onnx.data", offset: offset - content.length, length: content.length },
+      },
+    ];
+  };
+  const initializers = Object.fromEntries(Object.entries(spec.initializers ?? {}).map(outside));
+  writeModel(join(cwd, "model.onnx"), { ...spec, initializers });
+  writeFileSync(join(cwd, "model.onnx.data"), Buffer.concat(parts));
+}
 
 const page = readFileSync(join(root, "docs", "library.md"), "utf8");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -26,7 +49,11 @@ symlinkSync(join(root, "node_modules", "@types"), join(dir, "node_modules", "@ty
 writeFileSync(join(dir, "package.json"), '{ "type": "module" }');
 
 const fileOf = (name: string, extension: string) => join(dir, `${name.replace(/\W+/g, "-")}.${extension}`);
-const GIVEN = 'import { readFileSync } from "node:fs";\nconst bytes = new Uint8Array(readFileSync("model.onnx"));\n';
+const GIVEN = `import { readFileSync } from "node:fs";
+import { memorySource as sourceOf } from "bnfold";
+const bytes = new Uint8Array(readFileSync("model.onnx"));
+const external = (location: string) => sourceOf(new Uint8Array(readFileSync(location)), location);
+`;
 
 describe("docs/library.md and README.md", () => {
   it("has examples", () => expect(examples.length).toBeGreaterThanOrEqual(4));
@@ -52,15 +79,20 @@ describe("docs/library.md and README.md", () => {
     expect(problems).toEqual([]);
   });
 
-  it.each(examples)("%s", (name, code) => {
-    const { outputText } = ts.transpileModule(code, {
+  const variants = ["in one file", "with a side file"].flatMap((variant) =>
+    examples.map((example) => [...example, variant] as const),
+  );
+
+  it.each(variants)("%s", (name, code, variant) => {
+    const { outputText } = ts.transpileModule(GIVEN + code, {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
     });
     const file = fileOf(name, "mjs");
-    writeFileSync(file, GIVEN + outputText);
-    const cwd = join(dir, name.replace(/\W+/g, "-"));
+    writeFileSync(file, outputText);
+    const cwd = join(dir, `${name} ${variant}`.replace(/\W+/g, "-"));
     mkdirSync(cwd);
-    writeModel(join(cwd, "model.onnx"), convNet());
+    if (variant === "in one file") writeModel(join(cwd, "model.onnx"), convNet());
+    else writeExternal(cwd, convNet());
     const { stdout, stderr, status } = spawnSync(process.execPath, [file], { cwd, encoding: "utf8" });
     expect([status, stderr]).toEqual([0, ""]);
     const expected = [...code.matchAll(/\/\/ → (.*)$/gm)].map(([, text]) => text);

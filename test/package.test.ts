@@ -161,7 +161,8 @@ describe("dist", () => {
     expect(outside).toEqual([]);
   });
 
-  // What a page loads, in bytes, minified and compressed.
+  // What a page loads, in bytes, minified and compressed. The aim is 150 kB to plan and 200 kB for everything, and was held before
+  // ONNX's schemas (6 kB) and what the planner and the proof learned since came in; the executor's operators take the most.
   it.each([
     ["read and write", "read, write, memorySource, collect, NO_EDITS", 25_000],
     ["plan and write", "read, write, memorySource, collect, plan, modelFacts", 165_000],
@@ -180,7 +181,7 @@ describe("dist", () => {
 
   it("has the licence of everything that is bundled", () => {
     const notices = read("dist/third-party-licenses.txt");
-    for (const name of ["yargs", "markdown-table", "protobufjs", "fflate"]) expect(notices).toContain(`${name} `);
+    for (const name of ["yargs", "markdown-table", "fflate"]) expect(notices).toContain(`${name} `);
     for (const block of notices.split("-".repeat(72))) expect(block.trim().split("\n").length).toBeGreaterThan(5);
   });
 });

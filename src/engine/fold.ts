@@ -38,7 +38,7 @@ export interface FoldCheckedOptions extends Omit<PlanOptions, "onProgress" | "un
   readonly inputs?: Omit<WitnessOptions, "onProgress">;
   /** Where the output goes. Default: to the pieces of the result, `written`. */
   readonly sink?: Sink;
-  /** For the default sink: where payloads of external data go. */
+  /** For the default sink: where payloads of external data go. The fresh side file is called "folded.data" by default. */
   readonly write?: WriteOptions;
   /** What the report says of the input. Default: the name and size of its source. */
   readonly file?: FileFacts;
@@ -73,6 +73,9 @@ function doubted(verdict: Verdict): Set<string> {
 }
 
 const accepts = ({ outcome }: Verdict): boolean => outcome === "equivalent" || outcome === "not-checked";
+
+/** Where payloads of external tensors go that change, unless the options say otherwise. */
+const SIDE_FILE = "folded.data";
 
 const BLOCK = 1 << 20;
 
@@ -170,7 +173,7 @@ class Folding {
     await nextTurn();
     let written: Written | undefined;
     const memory: Sink = async (made, judge) => {
-      const pieces = write(this.model, made, this.options.write);
+      const pieces = write(this.model, made, { sideFileName: SIDE_FILE, ...this.options.write });
       const result = previewOf(this.model, pieces, `${this.model.files.main.name} (folded)`);
       if (!(await judge(result))) return undefined;
       written = pieces;

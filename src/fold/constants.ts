@@ -63,6 +63,7 @@ export class Constants {
   }
 
   private readonly irVersion: number;
+  private last: { readonly value: GraphValue; readonly made: Value | undefined } | undefined;
 
   private isPure(node: GraphNode): boolean {
     if (
@@ -116,9 +117,15 @@ export class Constants {
    * @throws BnfoldError when its payload is broken or an operator of its subgraph fails.
    */
   tensor(value: GraphValue, keepStorage = false): Tensor {
-    const found = this.stored(value, keepStorage) ?? this.made(value);
+    const found = this.stored(value, keepStorage) ?? this.large(value);
     if (!isTensor(found)) throw new BnfoldError("model", `"${value.name}" is not a tensor`, { tensor: value.name });
     return found;
+  }
+
+  /** A computed constant that is too large to keep; who reads it often reads it again at once, so the last one stays. */
+  private large(value: GraphValue): Value | undefined {
+    if (this.last?.value !== value) this.last = { value, made: this.made(value) };
+    return this.last.made;
   }
 
   private isStored(value: GraphValue): boolean {
@@ -201,7 +208,10 @@ export class Constants {
 
   /** The same constants with other numbers for one that is computed. */
   replaced(value: GraphValue, tensor: Tensor): Constants {
-    return Object.assign(Object.create(Constants.prototype) as Constants, this, { cache: new Map([[value, tensor]]) });
+    return Object.assign(Object.create(Constants.prototype) as Constants, this, {
+      cache: new Map([[value, tensor]]),
+      last: undefined,
+    });
   }
 
   /** Why a value is not constant; undefined when it is. */

@@ -13,8 +13,8 @@ import { type OutputFile, type WriteFileOptions, writeFiles } from "./atomic.ts"
 import { fileError, fileSource, isBelow, locationParts } from "./files.ts";
 import { tidy } from "./litter.ts";
 
-export interface SaveOptions extends WriteFileOptions {
-  /** Path the model was read from; without it the output counts as being in another folder. */
+export interface SaveOptions extends WriteFileOptions, Omit<WriteOptions, "sideFileName"> {
+  /** Path the model was read from. Default: the file its source is of; without one the output counts as being in another folder. */
   readonly modelPath?: string;
 }
 
@@ -178,11 +178,26 @@ function refuseOverwrite(outPath: string, folder: string, written: Written, mode
   }
 }
 
+/** The file a model was read from, where its source is one. */
+function pathOf({ files }: Model): string | undefined {
+  const { path } = files.main as Partial<{ path: unknown }>;
+  return typeof path === "string" ? path : undefined;
+}
+
 /**
- * Writes a model and its side files, together: side files take their place first, the model last.
+ * Writes a model with its edits made, and its side files, together: side files take their place first, the model last. `written`
+ * may be what `write` or `writeBeside` made of the edits, or the edits.
  * @throws BnfoldError of kind "file" or "usage"; nothing is left behind then.
  */
-export async function saveModel(model: Model, written: Written, outPath: string, options: SaveOptions = {}): Promise<Saved> {
+export async function saveModel(
+  model: Model,
+  given: Written | ModelEdits,
+  outPath: string,
+  more: SaveOptions = {},
+): Promise<Saved> {
+  const { external, sideFileLimit } = more;
+  const written = "main" in given ? given : writeBeside(model, given, outPath, { external, sideFileLimit });
+  const options = { ...more, modelPath: more.modelPath ?? pathOf(model) };
   const folder = realFolder(outPath);
   // What a killed run left half done goes before anything is taken for being there.
   tidy(folder);

@@ -41,8 +41,29 @@ export function fillBytes(source: ByteSource, target: Uint8Array, position: numb
   else target.set(source.read(position, position + target.length));
 }
 
-/** A source over bytes already in memory. */
-export function memorySource(bytes: Uint8Array, name = "memory"): ByteSource {
+/** Bytes of any realm (another window's `Uint8Array` is no instance of ours) as ours, without a copy. */
+function ownBytes(given: unknown, name: string): Uint8Array {
+  if (given instanceof Uint8Array) return given;
+  const kind = Object.prototype.toString.call(given).slice(8, -1);
+  if (kind === "ArrayBuffer" || kind === "SharedArrayBuffer") return new Uint8Array(given as ArrayBuffer);
+  if (kind === "Uint8Array" || kind === "Uint8ClampedArray") {
+    const { buffer, byteOffset, byteLength } = given as Uint8Array;
+    return new Uint8Array(buffer, byteOffset, byteLength);
+  }
+  throw new BnfoldError(
+    "usage",
+    `the bytes of "${name}" are given as ${kind}, expected a Uint8Array or an ArrayBuffer`,
+    { file: name },
+    "Of a Blob or a Response: new Uint8Array(await it.arrayBuffer()).",
+  );
+}
+
+/**
+ * A source over bytes already in memory.
+ * @throws BnfoldError of kind "usage" when they are neither a Uint8Array nor an ArrayBuffer.
+ */
+export function memorySource(given: Uint8Array | ArrayBuffer, name = "memory"): ByteSource {
+  const bytes = ownBytes(given, name);
   return {
     name,
     size: bytes.byteLength,

@@ -136,7 +136,12 @@ export function write(given: Model, edits: ModelEdits, options: WriteOptions = {
   const keptFiles = mode !== "keep" ? [] : [...new Set(rest.map(({ external }) => (external as ExternalData).location))];
   const sideFiles = (side?.files ?? []).map(({ location, pieces }) => ({ location, pieces }));
   if (sideFiles.some(({ location }) => location === "")) {
-    throw new Error("internal: an external tensor changes, but its new side file has no name");
+    throw new BnfoldError(
+      "usage",
+      "the payload of an external tensor changes or moves, and the side file it goes to has no name",
+      { file: source.name },
+      'Give `sideFileName`, or `external: "inline"` for one file; `saveModel` chooses a name itself.',
+    );
   }
   return { main, sideFiles, keptFiles };
 }

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { needsOf } from "../../src/cli/memory.ts";
+import { memoryNeeds } from "../../src/engine/needs.ts";
 import { openModel } from "../../src/node/files.ts";
 import { float32, type ModelSpec, node } from "../helpers/build.ts";
 import { bnfold, convNet, folder, writeModel } from "./bnfold.ts";
@@ -46,7 +46,7 @@ const heavy = writeModel(join(dir, "heavy.onnx"), {
 
 const needs = (file: string) => {
   const opened = openModel(file);
-  const found = needsOf(opened.model);
+  const found = memoryNeeds(opened.model);
   opened.close();
   return found;
 };
