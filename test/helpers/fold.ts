@@ -1,4 +1,5 @@
 /** Plan, write in memory, read back: the whole way of a fold without a file system. */
+import type { Gauges } from "../../src/affine/gauge.ts";
 import { type PlanData, type PlanOptions, plan } from "../../src/fold/index.ts";
 import { read } from "../../src/onnx/read.ts";
 import type { Model } from "../../src/onnx/records.ts";
@@ -11,13 +12,15 @@ export interface Folded {
   readonly bytes: Uint8Array;
   readonly data: PlanData;
   readonly edits: ModelEdits;
+  /** How its values changed, for the proof. */
+  readonly gauges: Gauges;
 }
 
 /** Folds a model whose tensors all lie inside it. */
 export function folded(before: Model, options: PlanOptions = {}): Folded {
-  const { data, edits } = plan(before, options);
+  const { data, edits, gauges } = plan(before, options);
   const bytes = collect(write(before, edits).main);
-  return { model: read(memorySource(bytes, "after.onnx")), bytes, data, edits };
+  return { model: read(memorySource(bytes, "after.onnx")), bytes, data, edits, gauges };
 }
 
 /** One line per decision, for messages. */

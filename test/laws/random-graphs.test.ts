@@ -76,7 +76,7 @@ function check(seed: number, tally: Record<string, number>, options: PlanOptions
     problems.push(`${affine} affine nodes, ${data.folds.length} folded and ${data.kept.length} kept`);
   const differs = compare(before, result.model, spec, dtype, seed);
   if (differs !== undefined) problems.push(differs);
-  const proof = prove(before, result.model, { foreign: false });
+  const proof = prove(before, result.model, { foreign: false, gauges: result.gauges });
   note(proof.outcome);
   if (proof.outcome !== "equal") {
     const why = proof.regions.filter((r) => r.outcome !== "equal").map((r) => `${r.value}: ${r.reason}`);
