@@ -139,6 +139,9 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     "",
     countLine("BatchNormalization", report.batchNormalization),
     countLine("other constant affine operators", report.affine),
+    ...(report.bitsLost === 0
+      ? []
+      : [`precision: the costliest fold may cost ${plural(report.bitsLost, "bit")} (estimated from constants)`]),
     ...section("Calls of the model's functions written out", (report.inlined ?? []).map(inlinedLine), style),
     ...normLines(report),
     ...section(`Folded (${plural(removed.length, "node")})`, removed.map(foldLine), style),
