@@ -53,7 +53,7 @@ export const REASONS = {
   },
   "other-reader": {
     title: "The value that would change has another reader",
-    advice: "Nothing to do without duplicating the producer.",
+    advice: "None of its other readers was found to make up for the change. Before a Relu, --relu-to-max may let it go forward.",
   },
   "captured-by-subgraph": {
     title: "The value that would change is read inside a subgraph",

@@ -107,6 +107,7 @@ class Folding {
   private readonly unproven = new Set<string>();
   private exactRanges: boolean;
   private from: FoldResult["from"] | undefined;
+  private gauges: FoldResult["gauges"] | undefined;
   private verdict: Verdict = NOT_CHECKED;
 
   constructor(
@@ -126,6 +127,7 @@ class Folding {
     const onProgress = (done: number, total: number) => this.stage("planning", done, total);
     const found = await paced(planSteps(this.model, { ...this.options, exactRanges, unproven, from, onProgress }), this.options);
     this.from = found.from;
+    this.gauges = found.gauges;
     this.clock.to("planMs");
     return found;
   }
@@ -147,6 +149,7 @@ class Folding {
       ...(options.prove === false ? { prove: false } : {}),
       run: options.run ?? true,
       foreign: false,
+      gauges: this.gauges,
       assumeConstant: options.assumeConstant,
       storage: true,
       onProgress: (stage, done, total) => {
@@ -179,7 +182,13 @@ class Folding {
       const more =
         accepts(this.verdict) || last ? [] : suspects(data, doubted(this.verdict)).filter((key) => !this.unproven.has(key));
       for (const key of more) this.unproven.add(key);
-      return more.length > 0 ? undefined : { plan: data, edits, output, written };
+      if (more.length > 0) return undefined;
+      if (!accepts(this.verdict) && !last && this.from === "gauges") {
+        // What was solved for all at once is not shown right, nor what of it is in doubt.
+        this.from = "against";
+        return undefined;
+      }
+      return { plan: data, edits, output, written };
     } catch (error) {
       // A large weight is looked at only while it is written: it did not fit its type.
       this.clock.to("writeMs");

@@ -1,4 +1,5 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
+import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
@@ -7,7 +8,7 @@ import { planCalls } from "./calls.ts";
 import { nodeKey, refOf } from "./describe.ts";
 import { growing, payloadBytes } from "./growth.ts";
 import { patch } from "./patch.ts";
-import type { PlanOptions } from "./plan.ts";
+import type { PlanOptions, Start } from "./plan.ts";
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
@@ -21,8 +22,10 @@ export interface FoldResult {
   readonly edits: ModelEdits;
   /** A node of `edits.base` (or of the model, where there is none) as the decisions name it. */
   readonly place: (ref: NodeRef) => NodeRef;
+  /** What values of the model were, in terms of what they are in the file that is written: hand it to `prove`. */
+  readonly gauges: Gauges;
   /** The end of the graph the plan began at: planning again with less needs only this one. */
-  readonly from: 0 | 1;
+  readonly from: Start;
 }
 
 /**
@@ -74,7 +77,7 @@ function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
   const data = told({ ...draft.data, folds, after });
   const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
   return {
-    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, from: draft.from },
+    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, gauges: draft.gauges, from: draft.from },
     removed: (fold) => keys.get(places.get(fold) ?? -1),
   };
 }

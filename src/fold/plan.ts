@@ -2,6 +2,7 @@
  * Finds the folds of a model. Every constant affine node y = s ⊙ x + t is tried, in topological order and again until
  * nothing moves (attempt.ts has the ways out of one node); then parallel linear branches merge, and what that opened is tried.
  */
+import type { Gauge, Gauges } from "../affine/gauge.ts";
 import { uniform } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
@@ -19,6 +20,7 @@ import { Constants } from "./constants.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
+import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
 import { Ledger } from "./ledger.ts";
@@ -47,15 +49,15 @@ export interface PlanOptions extends AttemptOptions {
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
   readonly norms?: boolean;
-  /** The end of the graph the first round begins at: 1 goes against its flow, 0 along it. By default both are tried where something stays. */
-  readonly from?: 0 | 1;
+  /** Where the work begins: against the flow of the graph, along it, or with all candidates at once. By default all are tried where something stays. */
+  readonly from?: Start;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /** What the planner hands to the patcher: the graph as it shall be. */
 export interface PlanDraft {
   /** The end the first round began at. */
-  readonly from: 0 | 1;
+  readonly from: Start;
   readonly view: GraphView;
   readonly draft: Draft;
   readonly removed: readonly GraphNode[];
@@ -68,6 +70,10 @@ export interface PlanDraft {
   readonly count: (inserted: readonly string[]) => Counts;
   /** For each fold, the operators that absorbed it. */
   readonly absorbers: readonly (readonly GraphNode[])[];
+  /** What values of the file were, in terms of what they are in the file that is written: for its check. */
+  readonly gauges: Gauges;
+  /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
+  readonly explains: boolean;
 }
 
 /** This many nodes around one operator are tried together first. */
@@ -79,25 +85,33 @@ const MAX_NODES_TWICE = 4096;
 /** Rounds over the open candidates; each further round only follows progress. */
 const MAX_ROUNDS = 32;
 
+/** Where the work of a plan begins: along the flow of the graph, against it, or with all candidates at once. */
+export type Start = "along" | "against" | "gauges";
+
 /**
  * Plans the folds of a model.
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
-  const against = yield* planFrom(model, options, 1);
-  const { kept } = against.data;
-  if (kept.length === 0 || against.view.nodes.length > MAX_NODES_TWICE) return against;
-  const along = yield* planFrom(model, options, 0);
-  return gain(along) > gain(against) ? along : against;
+  let best = yield* planFrom(model, options, "against");
+  for (const start of ["gauges", "along"] as const) {
+    if (best.data.kept.length === 0) return best;
+    if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
+    const other = yield* planFrom(model, options, start);
+    const more = gain(other) - gain(best);
+    if (more > 0 || (more === 0 && other.explains)) best = other;
+    // What was solved for all at once leaves nothing to the other direction.
+    if (more > 0 && start === "gauges") return best;
+  }
+  return best;
 }
 
-/** A plan whose first round goes along the flow of the graph (0) or against it (1). */
-function* planFrom(model: Model, options: PlanOptions, first: 0 | 1): Steps<PlanDraft> {
+function* planFrom(model: Model, options: PlanOptions, start: Start): Steps<PlanDraft> {
   const view = viewOf(model);
   checkGraph(view);
   yield;
-  return yield* new Planner(view, options, first).run();
+  return yield* new Planner(view, options, start).run();
 }
 
 /** Nodes a plan saves. */
@@ -111,6 +125,17 @@ function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, Gra
     return host === undefined ? node : last(host);
   };
   return new Map([...hosts.keys()].map((node) => [node, [last(node)]]));
+}
+
+/** By graph and name; what a merge has made anew has no counterpart. */
+function gaugesOf(draft: Draft): Gauges {
+  const made = new Map<string, Map<string, Gauge>>();
+  for (const [value, gauge] of draft.gauges()) {
+    if (gauge === undefined || value.producer === undefined || value.producer.removed) continue;
+    const list = made.get(value.scope.path) ?? new Map<string, Gauge>();
+    made.set(value.scope.path, list.set(value.name, gauge));
+  }
+  return made;
 }
 
 const isNorm = ({ domain, opType }: GraphNode): boolean => domain === "" && opType === "BatchNormalization";
@@ -129,7 +154,7 @@ class Planner {
   constructor(
     private readonly view: GraphView,
     private readonly options: PlanOptions,
-    private readonly first: 0 | 1,
+    private readonly start: Start,
   ) {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
@@ -153,7 +178,8 @@ class Planner {
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
-    let kept = yield* this.settle(found);
+    if (this.start === "gauges") this.solve([...found, ...layerBiases]);
+    let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
     const open = layerBiases.filter((node) => !node.removed);
@@ -171,7 +197,7 @@ class Planner {
     const { folds, absorbers } = this.ledger.told(view);
     const data = {
       folds,
-      kept: [...kept.values(), ...(more?.kept ?? [])],
+      kept: [...[...kept].map(([node, reason]) => this.explained(node, reason)), ...(more?.kept ?? [])],
       merges,
       unmerged,
       before: { ...before, ...more?.counts },
@@ -180,7 +206,35 @@ class Planner {
     const { removed, orphans } = ledger;
     const left = affines - ledger.of("affine").length;
     const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
-    return { from: this.first, view, draft, removed, orphans, settled, absorbers, data, count };
+    const gauges = gaugesOf(draft);
+    const explains = this.conflicts.size > 0 && !this.solved;
+    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
+  }
+
+  /** Folds what can go when readers of one value make up for each other. */
+  private solve(nodes: readonly GraphNode[]): void {
+    const found = nodes.flatMap((node): Candidate[] => {
+      const candidate = this.isConstant(node) ? undefined : this.candidate(node);
+      return candidate === undefined || "refusal" in candidate ? [] : [candidate];
+    });
+    const made = gauged(this.view, this.draft, found, {
+      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate),
+      check: (touched) => this.attempts.checkTouched([], touched),
+    });
+    if (made === undefined) return;
+    this.conflicts = made.conflicts;
+    this.solved = made.folds.length > 0;
+    for (const [value, gauge] of made.gauges) this.draft.move(value, gauge);
+    for (const { found: candidate, success } of made.folds) this.ledger.commit(candidate, success);
+  }
+
+  private solved = false;
+  /** Why nodes stay that cannot go along with others, or whose gauges do not fit. */
+  private conflicts: ReadonlyMap<GraphNode, Refused> = new Map();
+
+  private explained(node: GraphNode, kept: Kept): Kept {
+    const refused = this.conflicts.get(node);
+    return refused === undefined || this.isExcluded(node) ? kept : keptBecause({ ...kept, node, refusal: refused }, refused);
   }
 
   /**
@@ -265,7 +319,7 @@ class Planner {
       const reasons = new Map<GraphNode, Kept>();
       // Rounds go against the flow and along it by turns, so that chains resolve from either end: against it first, for then each
       // node of a long chain has the next one to go into.
-      for (const [i, node] of ((round + this.first) % 2 === 0 ? open : open.toReversed()).entries()) {
+      for (const [i, node] of ((round + (this.start === "along" ? 0 : 1)) % 2 === 0 ? open : open.toReversed()).entries()) {
         yield;
         const reason = this.consider(node, { later: round === 0 });
         this.options.onProgress?.(i + 1, open.length);

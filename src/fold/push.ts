@@ -6,6 +6,7 @@
  * forward, each reader must take it. Nodes are visited in reverse topological (backward) or topological (forward) order, so
  * that all demands on a node are known when it is its turn.
  */
+import { type Gauge, plainGauge } from "../affine/gauge.ts";
 import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
@@ -66,6 +67,11 @@ export class Push {
       if (refused !== undefined) return refused;
     }
     return this.walk(work) ?? { visited: work.visited, changed: work.demands.keys() };
+  }
+
+  private gaugeOf(by: Spread): Gauge {
+    const plain = plainGauge(by.dims.length);
+    return this.kind === "scale" ? { ...plain, scale: by } : { ...plain, shift: by };
   }
 
   private isIdentity(by: Spread): boolean {
@@ -177,6 +183,7 @@ export class Push {
     if (this.isIdentity(by)) return undefined;
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
+    this.draft.move(value, this.gaugeOf(by));
     work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
     for (const use of value.readers()) {
       if (use.node.scope !== value.scope)
@@ -193,6 +200,7 @@ export class Push {
       if (value === undefined || demands === undefined) continue;
       const agreed = this.agree(value, demands);
       if (isRefused(agreed)) return agreed;
+      this.draft.moveTo(value, this.gaugeOf(agreed));
       by[i] = agreed;
     }
     return this.applyRule(node, Array.from(by));

@@ -4,6 +4,7 @@ import { type Dim, derived, divide, multiply, product, type Shape } from "./dims
 import type { Facts } from "./facts.ts";
 import { control } from "./infer-control.ts";
 import { indexing } from "./infer-indexing.ts";
+import { quantizedRows } from "./infer-quantized.ts";
 import { sampling } from "./infer-sampling.ts";
 import { type At, broadcastShapes, type Infer, norm, type Outputs, withShape } from "./inference.ts";
 import type { GraphNode } from "./view.ts";
@@ -383,18 +384,18 @@ const row = (names: string, infer: Infer) => {
   for (const name of names.split(" ")) rows[name] = infer;
 };
 row(
-  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not ScatterND ScatterElements Scatter RotaryEmbedding",
+  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh BitwiseNot Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not ScatterND ScatterElements Scatter RotaryEmbedding",
   same,
 );
 row("BatchNormalization LayerNormalization RMSNormalization", ({ shapes, dtype }) => [{ shape: shapes[0], dtype }]);
-row("Add Sub Mul Div Pow Mod Min Max Sum Mean", elementwise);
+row("BitShift BitwiseAnd BitwiseOr BitwiseXor Add Sub Mul Div Pow Mod Min Max Sum Mean", elementwise);
 row("Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor", comparison);
 row("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare", reduce);
 row("MaxPool AveragePool LpPool", pool);
 row("GlobalAveragePool GlobalMaxPool GlobalLpPool", globalPool);
 row("DepthToSpace SpaceToDepth", blocks);
 row("LSTM GRU RNN", recurrent);
-Object.assign(rows, sampling, control, indexing);
+Object.assign(rows, sampling, control, indexing, quantizedRows(conv, matmul));
 Object.assign(rows, {
   Reshape: reshape,
   Flatten: flatten,

@@ -1,4 +1,5 @@
 /** Are two files the same function? Interfaces first, then the algebraic proof, then the float64 run. */
+import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { compareFaces } from "./faces.ts";
@@ -13,6 +14,8 @@ export interface VerifyOptions extends WitnessOptions {
   readonly prove?: ((a: Model, b: Model) => Proof) | false;
   /** True (default) when the second file was made by another tool, whose rounding may be coarser. */
   readonly foreign?: boolean;
+  /** How the values of the second file changed, where its maker says so: `ProveOptions.gauges`. */
+  readonly gauges?: Gauges;
   /** Default true. */
   readonly run?: boolean;
   /** Initializers that are also inputs are constants: nobody feeds them. Default false. */
@@ -50,7 +53,8 @@ export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): S
     onProgress?.("proof", done, of);
   };
   let proven: Proof | undefined;
-  if (proof === undefined) proven = yield* proveSteps(x, y, { foreign: options.foreign, onProgress: told });
+  if (proof === undefined)
+    proven = yield* proveSteps(x, y, { foreign: options.foreign, gauges: options.gauges, onProgress: told });
   else if (proof !== false) proven = proof(x, y);
   onProgress?.("proof", total, total);
   const run: Witness | undefined =

@@ -1,10 +1,13 @@
 /**
  * Whether two files compute the same function, for every input and every shape: the second is walked (proof/prover.ts) as it is,
- * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts).
+ * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts). Where the
+ * maker of the second file says how its values changed (proof/certificate.ts), that is checked first.
  */
+import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { alignCalls } from "./proof/calls.ts";
+import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/fit.ts";
 import { foresee } from "./proof/foresight.ts";
@@ -17,6 +20,11 @@ export interface ProveOptions {
   readonly onProgress?: (done: number, total: number) => void;
   /** True (default) when the second file was made by another tool: coefficients may carry its staged rounding. */
   readonly foreign?: boolean;
+  /**
+   * What values of `a` are in terms of those of `b` with the same names, where whoever made `b` can tell. Nothing is taken on trust:
+   * each operator is compared with its counterpart as always, only that the maps need not be inferred first.
+   */
+  readonly gauges?: Gauges;
 }
 
 /**
@@ -29,6 +37,14 @@ export const prove = (a: Model, b: Model, options: ProveOptions = {}): Proof => 
 export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Steps<Proof> {
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
+  const { gauges } = options;
+  if (gauges !== undefined && gauges.size > 0) {
+    const sides = [sideOf(x, tolerance.foreign), sideOf(y, tolerance.foreign)] as const;
+    const look = new Prover(...sides, tolerance, false, (classes) => certify(classes, gauges));
+    yield;
+    const proof = yield* look.walk(options.onProgress);
+    if (proof.outcome === "equal") return proof;
+  }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     yield;

@@ -1,0 +1,72 @@
+/**
+ * The law of layers with constant weights: the output is free, a gain on the input goes into the weight, and a shift goes into the
+ * bias where every output sees all of it. The laws of rules/ do the arithmetic; here is said where they apply.
+ */
+import { unpadded } from "../../rules/conv.ts";
+import { isRefused, type RuleNode } from "../../rules/types.ts";
+import { biasOf, ownFilterOf } from "../../rules/weights.ts";
+
+export interface Port {
+  readonly axis: number;
+  readonly size: number;
+  /** True when shifts pass into a constant here. */
+  readonly shifts: boolean;
+}
+
+export interface Layer {
+  readonly input: Port;
+  readonly output: Port;
+}
+
+/** A layer over input 0, when it is one whose constants are its own to change. */
+export function layerOf(at: RuleNode): Layer | undefined {
+  if (at.state.opType !== at.node.opType || at.state.bias !== undefined) return undefined;
+  const { opType } = at.node;
+  if (opType === "Conv" || opType === "ConvTranspose") return convolution(at);
+  if (opType === "Gemm") return gemm(at);
+  return opType === "MatMul" ? matmul(at) : undefined;
+}
+
+const isLayer = new Set(["Conv", "ConvTranspose", "Gemm", "MatMul"]);
+
+/** True for operators that may be layers, told without looking at their constants. */
+export const mayBeLayer = (domain: string, opType: string): boolean => domain === "" && isLayer.has(opType);
+
+function convolution(at: RuleNode): Layer | undefined {
+  const w = ownFilterOf(at);
+  if (isRefused(w) || at.isConstant(0)) return undefined;
+  const turned = at.node.opType === "ConvTranspose";
+  const groups = at.int("group", 1);
+  const [inputs, outputs] = turned ? [w.dims[0], w.dims[1] * groups] : [w.dims[1] * groups, w.dims[0]];
+  if (at.has(2) && isRefused(biasOf(at, 2, outputs))) return undefined;
+  const shifts = !turned && unpadded(at, w.dims.slice(2));
+  return { input: { axis: 1, size: inputs, shifts }, output: { axis: 1, size: outputs, shifts: true } };
+}
+
+/** The constant matrix on the right, [in, out]. */
+function matrix(at: RuleNode, swapped: boolean): readonly [number, number] | undefined {
+  const w = at.isConstant(1) && !at.isConstant(0) ? at.param(1) : undefined;
+  if (w === undefined || isRefused(w) || w.dims.length !== 2) return undefined;
+  return swapped ? [w.dims[1], w.dims[0]] : [w.dims[0], w.dims[1]];
+}
+
+function gemm(at: RuleNode): Layer | undefined {
+  const size = matrix(at, at.int("transB", 0) !== 0);
+  if (size === undefined || at.version < 7 || at.int("transA", 0) !== 0) return undefined;
+  if (at.has(2)) {
+    const c = at.param(2);
+    if (isRefused(c) || c.dims.length > 2 || ![1, size[1]].includes(c.dims[c.dims.length - 1] ?? 1)) return undefined;
+    // A number of its own for each row of the product.
+    if (c.dims.length === 2 && c.dims[0] !== 1) return undefined;
+  }
+  return { input: { axis: 1, size: size[0], shifts: true }, output: { axis: 1, size: size[1], shifts: true } };
+}
+
+/** A product of matrices becomes a Gemm, which has a bias; one of more axes would need an Add for a shift. */
+function matmul(at: RuleNode): Layer | undefined {
+  const size = matrix(at, false);
+  const rank = at.outShape(0)?.length;
+  if (size === undefined || rank === undefined || rank < 2 || at.inShape(0)?.length !== rank) return undefined;
+  const shifts = rank === 2 && at.version >= 7;
+  return { input: { axis: rank - 1, size: size[0], shifts }, output: { axis: rank - 1, size: size[1], shifts } };
+}

@@ -1,0 +1,179 @@
+/**
+ * The system of gains: a_x = k·a_y and a_x > 0, over unknowns of which number 0 is 1. A forest of classes with the ratio of each
+ * unknown to its parent; a class knows its sign where some member has to be positive. What was added last can be taken back.
+ *
+ * Each equation carries the candidate that asks for it, or −1 where it holds in any case. Where one contradicts the others, the
+ * candidates on the way between its two unknowns are a set that cannot hold at once.
+ */
+
+/** Equations hold within this much, relative: products of a few float64 numbers. */
+const CLOSE = 2 ** -44;
+
+export class Scales {
+  private readonly parent: Int32Array;
+  /** a = ratio · a of the parent. */
+  private readonly ratio: Float64Array;
+  private readonly size: Int32Array;
+  /** Of a root: an unknown that is known to be positive, and the sign that gives the root; −1 and 0 where none is. */
+  private readonly witness: Int32Array;
+  private readonly sign: Int8Array;
+  /** Equations that hold, as edges: from each end, in the order of a list that can be cut back. */
+  private readonly head: Int32Array;
+  private readonly ends: number[] = [];
+  private readonly next: number[] = [];
+  private readonly labels: number[] = [];
+  /** Roots that were joined to another, with what the other knew of its sign; or (negative) roots that learned their sign. */
+  private readonly log: { readonly root: number; readonly witness: number; readonly sign: number; readonly edge: boolean }[] = [];
+
+  constructor(count: number) {
+    this.parent = Int32Array.from({ length: count }, (_, i) => i);
+    this.ratio = new Float64Array(count).fill(1);
+    this.size = new Int32Array(count).fill(1);
+    this.witness = new Int32Array(count).fill(-1);
+    this.sign = new Int8Array(count);
+    this.head = new Int32Array(count).fill(-1);
+    this.witness[0] = 0;
+    this.sign[0] = 1;
+  }
+
+  /** The class of an unknown, and its ratio to what stands for the class. */
+  find(x: number): { root: number; ratio: number } {
+    let [root, ratio] = [x, 1];
+    while (this.parent[root] !== root) {
+      ratio *= this.ratio[root];
+      root = this.parent[root];
+    }
+    return { root, ratio };
+  }
+
+  mark(): number {
+    return this.log.length;
+  }
+
+  undo(mark: number): void {
+    while (this.log.length > mark) {
+      const { root, witness, sign, edge } = this.log.pop() as (typeof this.log)[number];
+      if (edge) {
+        this.cut();
+        continue;
+      }
+      const top = this.parent[root];
+      if (top !== root) {
+        this.parent[root] = root;
+        this.ratio[root] = 1;
+        this.size[top] -= this.size[root];
+      }
+      this.witness[top] = witness;
+      this.sign[top] = sign;
+    }
+  }
+
+  /** a_x > 0. Undefined, or the candidates it contradicts. */
+  positive(x: number): Set<number> | undefined {
+    const { root, ratio } = this.find(x);
+    const sign = Math.sign(ratio);
+    if (this.sign[root] === sign) return undefined;
+    if (this.sign[root] !== 0) return this.between(this.witness[root], x);
+    this.log.push({ root, witness: -1, sign: 0, edge: false });
+    this.witness[root] = x;
+    this.sign[root] = sign;
+    return undefined;
+  }
+
+  /** a_x = by · a_y, asked for by `label`. Undefined, or the candidates that it contradicts, `label` among them. */
+  join(x: number, y: number, by: number, label: number): Set<number> | undefined {
+    const [p, q] = [this.find(x), this.find(y)];
+    // ratio_p · a_p = by · ratio_q · a_q
+    const ratio = (by * q.ratio) / p.ratio;
+    if (p.root === q.root) return Math.abs(ratio - 1) <= CLOSE ? undefined : with_(this.between(x, y), label);
+    const wanted = this.sign[q.root] * Math.sign(ratio);
+    if (wanted !== 0 && this.sign[p.root] !== 0 && wanted !== this.sign[p.root]) {
+      const core = this.between(this.witness[p.root], x);
+      for (const other of this.between(this.witness[q.root], y)) core.add(other);
+      return with_(core, label);
+    }
+    // Ground stands for its class.
+    const flip = p.root === 0 || (q.root !== 0 && this.size[p.root] > this.size[q.root]);
+    const [low, high] = flip ? [q.root, p.root] : [p.root, q.root];
+    this.log.push({ root: low, witness: this.witness[high], sign: this.sign[high], edge: false });
+    this.parent[low] = high;
+    this.ratio[low] = flip ? 1 / ratio : ratio;
+    this.size[high] += this.size[low];
+    if (this.sign[high] === 0 && this.sign[low] !== 0) {
+      this.sign[high] = this.sign[low] * Math.sign(ratio);
+      this.witness[high] = this.witness[low];
+    }
+    this.edge(x, y, label);
+    this.log.push({ root: low, witness: -1, sign: 0, edge: true });
+    return undefined;
+  }
+
+  private edge(x: number, y: number, label: number): void {
+    for (const [from, to] of [
+      [x, y],
+      [y, x],
+    ]) {
+      this.ends.push(to);
+      this.next.push(this.head[from]);
+      this.labels.push(label);
+      this.head[from] = this.ends.length - 1;
+    }
+  }
+
+  private cut(): void {
+    const second = this.ends.length - 1;
+    const [x, y] = [this.ends[second], this.ends[second - 1]];
+    this.head[y] = this.next[second];
+    this.head[x] = this.next[second - 1];
+    for (const list of [this.ends, this.next, this.labels]) list.length -= 2;
+  }
+
+  /** The candidates whose equations connect two unknowns of one class. */
+  private between(x: number, y: number): Set<number> {
+    const from = new Map<number, { readonly at: number; readonly label: number }>([[x, { at: x, label: -1 }]]);
+    const open = [x];
+    for (let i = 0; i < open.length && !from.has(y); i++) {
+      for (let e = this.head[open[i]]; e >= 0; e = this.next[e]) {
+        if (from.has(this.ends[e])) continue;
+        from.set(this.ends[e], { at: open[i], label: this.labels[e] });
+        open.push(this.ends[e]);
+      }
+    }
+    const found = new Set<number>();
+    for (let step = from.get(y), at = y; step !== undefined && at !== x; at = step.at, step = from.get(at))
+      if (step.label >= 0) found.add(step.label);
+    return found;
+  }
+
+  /**
+   * A gain for every unknown. A class that nothing holds is given the gains that leave most of its unknowns 1; `prefer` counts
+   * how much each matters.
+   */
+  solve(prefer: (x: number) => number): Float64Array {
+    const { length } = this.parent;
+    const [roots, ratios] = [new Int32Array(length), new Float64Array(length)];
+    const votes = new Map<number, Map<number, number>>();
+    for (let x = 0; x < length; x++) {
+      const { root, ratio } = this.find(x);
+      [roots[x], ratios[x]] = [root, ratio];
+      if (root === 0) continue;
+      const list = votes.get(root) ?? new Map<number, number>();
+      votes.set(root, list.set(ratio, (list.get(ratio) ?? 0) + prefer(x)));
+    }
+    const values = new Map<number, number>([[0, 1]]);
+    for (const [root, list] of votes) {
+      let [best, most] = [1, Number.NEGATIVE_INFINITY];
+      for (const [ratio, count] of list) {
+        const fits = this.sign[root] === 0 || Math.sign(ratio) === this.sign[root];
+        if (fits && count >= most) [best, most] = [ratio, count];
+      }
+      values.set(root, 1 / best);
+    }
+    return ratios.map((ratio, x) => ratio * (values.get(roots[x]) as number));
+  }
+}
+
+function with_(core: Set<number>, label: number): Set<number> {
+  if (label >= 0) core.add(label);
+  return core;
+}

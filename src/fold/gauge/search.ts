@@ -1,0 +1,209 @@
+/**
+ * The largest set of candidates whose demands can hold at once. Sets that can are closed downward, but no matroid: so candidates
+ * are taken one by one first, each refusal leaving a conflict (a set of candidates that cannot all go); then, in components of
+ * few candidates, the smallest set that meets all conflicts found so far is kept instead and the rest tried, until nothing
+ * contradicts it (then no fewer can stay) or it is no smaller than what is known.
+ */
+import type { Kind } from "../../rules/types.ts";
+import { hittingSet, packing } from "./cover.ts";
+import type { Mover } from "./laws.ts";
+import { Names } from "./names.ts";
+import { Scales } from "./scales.ts";
+import { Shifts } from "./shifts.ts";
+import type { Network } from "./wires.ts";
+
+/** Components of more candidates are left as they were found one by one. */
+const MOST = 64;
+/** Rounds of conflicts in one component. */
+const ROUNDS = 200;
+
+export interface Found {
+  /** Candidates that go. */
+  readonly gone: ReadonlySet<number>;
+  /** Why each that stays cannot go as well. */
+  readonly conflicts: ReadonlyMap<number, Contradiction>;
+  readonly scales: Float64Array;
+  readonly shifts: Float64Array;
+}
+
+/** Demands that cannot hold at once. */
+export interface Contradiction {
+  /** The candidates that cannot all go. */
+  readonly core: Set<number>;
+  /** What the last of them asks for in vain, and the place among its demands. */
+  readonly kind: Kind | "name";
+  readonly entry: number;
+}
+
+export interface Costs {
+  /** What a shift on an unknown costs. */
+  readonly shift: (x: number) => number;
+  /** How much it matters that a gain is 1. */
+  readonly scale: (x: number) => number;
+}
+
+type Marks = readonly [scales: number, shifts: number, names: number];
+
+export class Search {
+  private readonly scales: Scales;
+  private readonly shifts: Shifts;
+  private readonly names: Names;
+
+  constructor(
+    network: Network,
+    private readonly movers: readonly Mover[],
+    private readonly costs: Costs,
+  ) {
+    this.scales = new Scales(network.scales);
+    this.shifts = new Shifts(network.shifts, costs.shift);
+    this.names = new Names(movers);
+    // With everything at ground all of this holds.
+    for (const x of network.zeros) this.shifts.ground(x);
+    for (const { x, y, by } of network.ratios) this.scales.join(x, y, by, -1);
+    for (const x of network.positive) this.scales.positive(x);
+    for (const row of network.rows) this.shifts.add(row);
+    this.components = this.parts(network);
+  }
+
+  private readonly components: readonly (readonly number[])[];
+
+  /** @param forbidden Candidates that may not go. */
+  solve(forbidden: ReadonlySet<number>): Found {
+    const marks = this.mark();
+    const gone = new Set<number>();
+    const conflicts = new Map<number, Contradiction>();
+    for (const part of this.components) {
+      const open = part.filter((k) => !forbidden.has(k));
+      const kept = this.largest(open);
+      for (const k of open) if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
+      for (const k of kept) {
+        const found = this.add(k);
+        if (found === undefined) gone.add(k);
+        else conflicts.set(k, found);
+      }
+    }
+    const found = { gone, conflicts, scales: this.scales.solve(this.costs.scale), shifts: this.shifts.solve() };
+    this.undo(marks);
+    return found;
+  }
+
+  private mark(): Marks {
+    return [this.scales.mark(), this.shifts.mark(), this.names.mark()];
+  }
+
+  private undo([scales, shifts, names]: Marks): void {
+    this.scales.undo(scales);
+    this.shifts.undo(shifts);
+    this.names.undo(names);
+  }
+
+  /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
+  private add(k: number): Contradiction | undefined {
+    const { ratios, rows } = this.movers[k].demand;
+    const marks = this.mark();
+    for (const [entry, { x, y, by }] of ratios.entries()) {
+      const core = this.scales.join(x, y, by, k);
+      if (core === undefined) continue;
+      this.undo(marks);
+      return { core: core.add(k), kind: "scale", entry };
+    }
+    for (const [entry, row] of rows.entries()) {
+      const core = this.shifts.add(row);
+      if (core === undefined) continue;
+      this.undo(marks);
+      return { core: core.add(k), kind: "shift", entry };
+    }
+    const core = this.names.join(k);
+    if (core === undefined) return undefined;
+    this.undo(marks);
+    return { core, kind: "name", entry: 0 };
+  }
+
+  /** Candidates of one component that have to stay. */
+  private largest(part: readonly number[]): ReadonlySet<number> {
+    const cores: Set<number>[] = [];
+    let best = this.rest(part, new Set(), cores);
+    if (packing(cores) >= best.size || part.length > MOST) return best;
+    this.pairs(part, cores);
+    for (let round = 0; round < ROUNDS; round++) {
+      const { set } = hittingSet(cores);
+      if (set.size >= best.size) break;
+      const kept = this.rest(part, set, cores);
+      if (kept.size < best.size) best = kept;
+      if (kept.size === set.size) break;
+    }
+    return best;
+  }
+
+  /** Takes candidates one by one, those of `kept` apart; all that stay. New conflicts join `cores`. */
+  private rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
+    const marks = this.mark();
+    const stay = new Set(kept);
+    for (const k of part) {
+      if (stay.has(k)) continue;
+      const found = this.add(k);
+      if (found === undefined) continue;
+      stay.add(k);
+      cores.push(found.core);
+    }
+    this.undo(marks);
+    return stay;
+  }
+
+  /** All conflicts of two. */
+  private pairs(part: readonly number[], cores: Set<number>[]): void {
+    const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
+    const list = part.filter((k) => !alone.has(k));
+    for (const [i, p] of list.entries()) {
+      const marks = this.mark();
+      this.add(p);
+      for (const q of list.slice(i + 1)) {
+        const inner = this.mark();
+        const found = this.add(q);
+        if (found === undefined) this.undo(inner);
+        else if (found.core.size === 2) cores.push(found.core);
+      }
+      this.undo(marks);
+    }
+  }
+
+  /** Candidates in parts that share no unknown but ground. */
+  private parts(network: Network): number[][] {
+    const { movers } = this;
+    const parent = Int32Array.from({ length: movers.length + network.scales + network.shifts }, (_, i) => i);
+    const find = (x: number): number => {
+      let root = x;
+      while (parent[root] !== root) root = parent[root];
+      for (let at = x; at !== root; ) [at, parent[at]] = [parent[at], root];
+      return root;
+    };
+    const join = (x: number, y: number) => {
+      parent[find(x)] = find(y);
+    };
+    const gain = (x: number) => {
+      const { root } = this.scales.find(x);
+      return root === 0 ? undefined : movers.length + root;
+    };
+    const grounded = new Uint8Array(network.shifts);
+    for (const x of network.zeros) grounded[x] = 1;
+    const shift = (x: number) => (x === 0 || grounded[x] === 1 ? undefined : movers.length + network.scales + x);
+    const all = (list: readonly (number | undefined)[]) => {
+      const first = list.find((x) => x !== undefined);
+      for (const x of list) if (x !== undefined) join(first as number, x);
+    };
+    for (const { at } of network.rows) all(at.map(shift));
+    for (const [k, { demand }] of movers.entries()) {
+      for (const { x, y } of demand.ratios) all([k, gain(x), gain(y)]);
+      for (const { at } of demand.rows) all([k, ...at.map(shift)]);
+    }
+    const parts = new Map<number, number[]>();
+    for (const [k, { may }] of movers.entries()) {
+      if (!may) continue;
+      const root = find(k);
+      const part = parts.get(root);
+      if (part === undefined) parts.set(root, [k]);
+      else part.push(k);
+    }
+    return [...parts.values()];
+  }
+}

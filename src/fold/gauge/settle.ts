@@ -1,0 +1,74 @@
+/**
+ * Writes gauges into the constants of an operator that stays: v_old = a ⊙ v_new + b on its input and its output, so that
+ *   y_new = (op(a_x ⊙ x_new + b_x) − b_y) / a_y
+ * For layers and normalizations that is a shift and a gain forward, then a shift and a gain back, as the laws of rules/ have them.
+ *   x · c   c' = c·a_x/a_y     x / c   c' = c·a_y/a_x     x + c   c' = (c + b_x − b_y)/a     x − c   c' = (c − b_x + b_y)/a
+ */
+import type { Gauge } from "../../affine/gauge.ts";
+import { combine, map, negate, type Spread, simplify } from "../../affine/spread.ts";
+import type { GraphNode } from "../../graph/view.ts";
+import { ruleOf } from "../../rules/index.ts";
+import { isOne, isZero, leading, scaled, shifted, trimmed } from "../../rules/params.ts";
+import { isRefused, type NodeState, type Refused, type RuleNode, refuse, withParam } from "../../rules/types.ts";
+import type { Candidate } from "../candidates.ts";
+import type { Draft } from "../draft.ts";
+
+const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
+
+/** Changes a layer or a normalization; why it cannot be changed, where it cannot. */
+export function settleLayer(draft: Draft, node: GraphNode, input: Gauge, output: Gauge): Refused | undefined {
+  return (
+    take(draft, node, "forwardShift", input.shift, isZero) ??
+    take(draft, node, "forwardScale", input.scale, isOne) ??
+    take(draft, node, "backShift", negate(output.shift), isZero) ??
+    take(draft, node, "backScale", inverse(output.scale), isOne)
+  );
+}
+
+function take(
+  draft: Draft,
+  node: GraphNode,
+  move: "forwardShift" | "forwardScale" | "backShift" | "backScale",
+  by: Spread,
+  isNothing: (by: Spread) => boolean,
+): Refused | undefined {
+  if (isNothing(by)) return undefined;
+  // A product that got a bias is a Gemm by now.
+  const rule = ruleOf(draft.state(node).opType)?.[move];
+  const steps = rule?.(draft.at(node), [simplify(by)]) ?? refuse("operator-blocks", "neither absorbs nor passes it");
+  if (isRefused(steps)) return { node, ...steps };
+  const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
+  if (step === undefined) return refuse("operator-blocks", "does not absorb it", { node });
+  if (step.state !== undefined) draft.set(node, step.state);
+  return undefined;
+}
+
+/** Changes the constant of an arithmetic node that stays. */
+export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gauge, to: Gauge): Refused | undefined {
+  const at = draft.at(node);
+  const index = 1 - input;
+  const param = at.param(index);
+  if (isRefused(param)) return { node, ...param };
+  const rank = from.scale.dims.length;
+  const c = leading(param, rank);
+  const moved = simplify(combine(from.shift, to.shift, (x, y) => x - y));
+  const gain = simplify(combine(from.scale, to.scale, (x, y) => x / y));
+  const write = (next: typeof c) => draft.set(node, changed(at, index, trimmed(next, param.dims.length)));
+  switch (node.opType) {
+    case "Mul":
+      if (!isOne(gain)) write(scaled(c, gain));
+      return undefined;
+    case "Div":
+      if (!isOne(gain)) write(scaled(c, inverse(gain)));
+      return undefined;
+    default: {
+      const added = isZero(moved) ? c : shifted(c, node.opType === "Sub" ? negate(moved) : moved);
+      const made = isOne(to.scale) ? added : scaled(added, inverse(to.scale));
+      if (made !== c) write(made);
+      return undefined;
+    }
+  }
+}
+
+const changed = (at: RuleNode, index: number, param: Parameters<typeof withParam>[2]): NodeState =>
+  withParam(at.state, index, param);

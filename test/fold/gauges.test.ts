@@ -1,0 +1,211 @@
+/**
+ * Readers of one value that make up for each other: gauges of all values are solved for at once. Numbers are powers of two and
+ * small whole numbers, so that folds round nothing; every folded file is run and proven by `check`.
+ */
+import { describe, expect, it } from "vitest";
+import { plan } from "../../src/fold/index.ts";
+import { prove } from "../../src/verify/index.ts";
+import { float32, type ModelSpec, model, type NodeSpec, node } from "../helpers/build.ts";
+import { folded } from "../helpers/fold.ts";
+import { batchNorm, check, operators, whole } from "../rules/check.ts";
+
+const C = 5;
+const image = [1, C, 6, 6];
+
+/** A network under construction: every name once. */
+class Net {
+  readonly nodes: NodeSpec[] = [];
+  readonly initializers: Record<string, ReturnType<typeof float32>> = {};
+
+  add(op: string, inputs: readonly string[], output: string, attributes: NodeSpec["attributes"] = {}): string {
+    this.nodes.push(node(op, inputs, [output], attributes));
+    return output;
+  }
+
+  conv(x: string, y: string, { kernel = 1, pads = 0, seed = 7 } = {}): string {
+    this.initializers[`${y}_w`] = whole([C, C, kernel, kernel], seed);
+    return this.add("Conv", [x, `${y}_w`], y, { pads: [pads, pads, pads, pads] });
+  }
+
+  norm(x: string, y: string, more: Parameters<typeof batchNorm>[3] = { positive: true }): string {
+    const made = batchNorm(x, y, C, more);
+    this.nodes.push(made.node);
+    Object.assign(this.initializers, made.initializers);
+    return y;
+  }
+
+  /** x + conv(relu(norm(x))). */
+  block(x: string, i: number, more: Parameters<typeof batchNorm>[3] = { positive: true }): string {
+    const r = this.add("Relu", [this.norm(x, `n${i}`, more)], `r${i}`);
+    return this.add("Add", [x, this.conv(r, `c${i}`, { kernel: 3, pads: 1, seed: i })], `s${i}`);
+  }
+
+  spec(outputs: readonly string[], dims: readonly number[] = image): ModelSpec {
+    const { nodes, initializers } = this;
+    return { nodes, initializers, inputs: [{ name: "x", dims }], outputs: outputs.map((name) => ({ name })) };
+  }
+}
+
+const norms = (done: ReturnType<typeof check>) => operators(done).filter((type) => type === "BatchNormalization").length;
+const close = { tolerance: 1e-5 };
+
+describe("readers of one value that make up for each other", () => {
+  it("a layer takes the difference", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.add("Add", [net.add("Relu", [net.norm("c", "n")], "r"), net.conv("c", "d", { seed: 3 })], "y");
+    expect(norms(check(net.spec(["y"]), { folds: 1, ...close }))).toBe(0);
+  });
+
+  it("a sum takes it to the layer of its other operand", () => {
+    const net = new Net();
+    const end = [1, 2, 3, 4].reduce((x, i) => net.block(x, i), net.conv("x", "c0"));
+    net.conv(end, "y");
+    expect(norms(check(net.spec(["y"]), { folds: 4, ...close }))).toBe(0);
+  });
+
+  it("of two normalizations one takes the other's map", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    const [a, b] = [
+      net.add("Relu", [net.norm("c", "a")], "ra"),
+      net.add("Relu", [net.norm("c", "b", { gain: [1, 4, 2, 1, 1] })], "rb"),
+    ];
+    net.add("Add", [a, b], "y");
+    const done = check(net.spec(["y"]), { folds: 1, refused: "other-reader", ...close });
+    expect(norms(done)).toBe(1);
+    expect(done.data.kept[0].message).toMatch(
+      /^BatchNormalization "b": it can go only instead of BatchNormalization "a": both read "c" and ask for different gains \(channel \d: [\d.]+ and [\d.]+\)\.$/,
+    );
+  });
+
+  it("a constant sum or product that stays takes it too", () => {
+    for (const [op, constant] of [
+      ["Mul", [2, 4, 1, 0.5, 2]],
+      ["Div", [2, 4, 1, 0.5, 2]],
+      ["Add", [1, 2, 3, 4, 5]],
+      ["Sub", [1, 2, 3, 4, 5]],
+    ] as const) {
+      const net = new Net();
+      net.initializers.k = float32([C, 1, 1], [...constant]);
+      net.conv("x", "c");
+      // Behind it a sigmoid, which passes nothing.
+      net.add("Sigmoid", [net.add(op, ["c", "k"], "m")], "g");
+      net.add("Mul", [net.add("Relu", [net.norm("c", "n", { positive: true, shift: [0, 0, 0, 0, 0] })], "r"), "g"], "y");
+      const { data } = check(net.spec(["y"]), { folds: 1, ...close });
+      expect(data.after.nodes, op).toBe(data.before.nodes - 1);
+    }
+  });
+
+  it("Concat, Split, Transpose and pools hand on what moves", () => {
+    const net = new Net();
+    net.add("Concat", [net.conv("x", "p", { seed: 2 }), net.conv("x", "q", { seed: 3 })], "j", { axis: 1 });
+    net.add("MaxPool", ["j"], "m", { kernel_shape: [2, 2] });
+    net.nodes.push(node("Split", ["m"], ["u", "v"], { axis: 1, num_outputs: 2 }));
+    const r = net.add("Relu", [net.norm("u", "n")], "r");
+    const other = net.conv("u", "d", { seed: 5 });
+    net.add("Transpose", ["v"], "t", { perm: [0, 1, 3, 2] });
+    net.add("Concat", [r, other, net.add("Transpose", [net.conv("t", "e", { seed: 6 })], "e2", { perm: [0, 1, 3, 2] })], "y", {
+      axis: 1,
+    });
+    expect(norms(check(net.spec(["y"]), { folds: 1, ...close }))).toBe(0);
+  });
+
+  it("fully connected layers, matrices and transposed convolutions", () => {
+    const net = new Net();
+    for (const [name, seed] of [
+      ["w", 2],
+      ["v", 3],
+      ["u", 4],
+    ] as const)
+      net.initializers[name] = whole([C, C], seed);
+    net.add("MatMul", ["x", "w"], "c");
+    net.add("Add", [net.add("Gemm", [net.add("Relu", [net.norm("c", "n")], "r"), "v"], "g"), "c"], "s");
+    net.add("Add", [net.add("Relu", [net.norm("s", "m")], "o"), net.add("MatMul", ["s", "u"], "d")], "y");
+    const done = check(net.spec(["y"], [3, C]), { folds: 2, ...close });
+    expect(norms(done)).toBe(0);
+    const turned = new Net();
+    turned.initializers.w = whole([C, C, 2, 2], 3);
+    turned.add("ConvTranspose", ["x", "w"], "c");
+    turned.add("Add", [turned.add("Relu", [turned.norm("c", "n")], "r"), turned.conv("c", "d")], "y");
+    expect(norms(check(turned.spec(["y"]), { folds: 1, ...close }))).toBe(0);
+  });
+
+  it("Sub and Sum count their operands with their signs", () => {
+    for (const op of ["Sub", "Sum"]) {
+      const net = new Net();
+      const s = net.add(op, [net.conv("x", "p", { seed: 2 }), net.conv("x", "q", { seed: 3 })], "s");
+      net.add("Add", [net.add("Relu", [net.norm(s, "n")], "r"), net.conv(s, "d", { seed: 5 })], "y");
+      const done = check(net.spec(["y"]), { folds: 1, ...close });
+      expect(norms(done), op).toBe(0);
+    }
+  });
+});
+
+describe("what no reader can make up for", () => {
+  const beside = (build: (net: Net) => void, outputs = ["y"]) => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.add("Relu", [net.norm("c", "n")], "r");
+    build(net);
+    return check(net.spec(outputs), { folds: 0 });
+  };
+
+  it("a padded layer, for a shift", () => {
+    beside((net) => net.add("Add", ["r", net.conv("c", "d", { kernel: 3, pads: 1 })], "y"));
+  });
+
+  it("an operator that passes nothing, an output, a subgraph's reading", () => {
+    beside((net) => net.add("Add", ["r", net.add("Sigmoid", ["c"], "g")], "y"));
+    beside((net) => net.conv("r", "y"), ["c", "y"]);
+  });
+
+  it("a mean that counts padded zeros", () => {
+    const pool = { kernel_shape: [2, 2], pads: [1, 1, 0, 0], count_include_pad: 1 };
+    beside((net) => net.add("Add", ["r", net.conv(net.add("AveragePool", ["c"], "p", pool), "d")], "y"));
+  });
+
+  it("a negative gain before a Relu of which others read the input", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.add("Relu", [net.norm("c", "n", { gain: [1, -2, 1, 1, 1] })], "r");
+    net.add("Relu", ["c"], "q");
+    net.add("Add", ["r", net.conv("q", "d")], "y");
+    check(net.spec(["y"]), { folds: 0 });
+  });
+
+  it("a shift that costs the others too many digits", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    // β/γ is 2^20: what else reads c would see nothing but the shift.
+    net.norm("c", "n", { gain: new Array(C).fill(2 ** -20), shift: new Array(C).fill(1) });
+    net.add("Add", [net.add("Relu", ["n"], "r"), net.conv("c", "d", { seed: 3 })], "y");
+    const { data } = check(net.spec(["y"]), { folds: 0 });
+    expect(data.kept[0].code).toBe("storage-precision");
+    expect(data.kept[0].message).toMatch(/would cost 2\d bits/);
+  });
+});
+
+describe("gauges as a certificate", () => {
+  const net = new Net();
+  const end = [1, 2, 3].reduce((x, i) => net.block(x, i), net.conv("x", "c0"));
+  net.conv(end, "y");
+  const before = model(net.spec(["y"]));
+  const { model: after } = folded(before);
+  const { gauges } = plan(before);
+
+  it("says what each value became, and proves the file", () => {
+    expect([...(gauges.get("") ?? [])].map(([name]) => name)).toContain("r1");
+    expect(prove(before, after, { foreign: false, gauges }).outcome).toBe("equal");
+  });
+
+  it("proves nothing when it is wrong", () => {
+    const wrong = new Map([["", new Map([...(gauges.get("") ?? [])].map(([name, g]) => [name, { ...g, shift: g.scale }]))]]);
+    expect(prove(before, after, { foreign: false, gauges: wrong }).outcome).toBe("equal");
+    const spoiled = net.spec(["y"]);
+    const { c1_w, ...others } = spoiled.initializers as Record<string, ReturnType<typeof float32>>;
+    const other = { ...c1_w, values: Array.from(c1_w.values as number[], (v, i) => (i === 7 ? v + 1 : v)) };
+    const third = model({ ...spoiled, initializers: { ...others, c1_w: other } });
+    for (const given of [gauges, wrong]) expect(prove(third, after, { foreign: false, gauges: given }).outcome).not.toBe("equal");
+  });
+});
