@@ -103,10 +103,10 @@ describe("nodes other than normalizations", () => {
   });
 
   it("several nodes pay for one copy that none could alone", () => {
-    const spec = bank(neg, 6, 8);
+    const spec = bank(neg, 6, 6);
     const after = folded(model(spec));
     expect(after.data.folds).toHaveLength(6);
     expect(after.bytes.length).toBeLessThanOrEqual(modelBytes(spec).length);
-    expect(plan(model(bank(neg, 1, 8))).data.kept.map(({ code }) => code)).toEqual(["would-grow"]);
+    expect(plan(model(bank(neg, 1, 6))).data.kept.map(({ code }) => code)).toEqual(["would-grow"]);
   });
 });
