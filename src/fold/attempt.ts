@@ -90,8 +90,11 @@ export class Attempts {
 
   /** True when a map may go wherever it is taken, as far as precision goes: into a merged layer as well. */
   isAffordable(found: Candidate): boolean {
-    return this.precision.costs(found) <= this.limit;
+    return !this.costly.has(found.node) && this.precision.costs(found) <= this.limit;
   }
+
+  /** Nodes that a way was refused to for what it costs. */
+  private readonly costly = new Set<GraphNode>();
 
   private get limit(): number {
     return this.options.maxBitsLost ?? MAX_BITS_LOST;
@@ -176,7 +179,10 @@ export class Attempts {
     const refused = this.checkTouched(members, touched);
     if (refused !== undefined) return refused;
     const loss = this.precision.lossOf(members, moves, touched);
-    if (loss.bits > this.limit) return tooMuch(loss, this.limit);
+    if (loss.bits > this.limit) {
+      if (members.length === 1) this.costly.add(members[0].node);
+      return tooMuch(loss, this.limit);
+    }
     this.precision.moved(crossed);
     return { direction, visited: [...visited], touched: new Set(touched.keys()), bits: loss.bits };
   }

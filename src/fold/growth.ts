@@ -95,7 +95,11 @@ function partiesOf(folds: readonly Fold[], edits: ModelEdits, removed: (fold: Fo
       fold,
       mine.map(({ to }) => to),
     );
-    for (const { from } of mine) note(from, fold);
+    for (const { from, to } of mine) {
+      note(from, fold);
+      // Its reader spells the new name.
+      if (from !== "") parties.charge([fold], to.length - from.length);
+    }
     for (const name of node?.inputs ?? []) note(name, fold);
     if (node !== undefined) parties.charge([fold], -framed(node));
   }

@@ -41,6 +41,8 @@ export interface PlanOptions extends AttemptOptions {
   readonly held?: ReadonlyMap<string, Refused>;
   /** Bytes (or a part of the file: "10%") by which folding affine nodes other than normalizations may make the file larger (default 0). */
   readonly maxGrowth?: MaxGrowth;
+  /** Nodes (by `nodeKey`) that cost too many bits in an earlier plan: they are not solved for. */
+  readonly costly?: ReadonlySet<string>;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
@@ -98,7 +100,8 @@ export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanD
   for (const start of ["gauges", "along"] as const) {
     if (best.data.kept.length === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
-    const other = yield* planFrom(model, options, start);
+    const dear = best.data.kept.filter(({ code }) => code === "precision-loss").map(({ node }) => nodeKey(node));
+    const other = yield* planFrom(model, { ...options, costly: new Set(dear) }, start);
     const more = gain(other) - gain(best);
     if (more > 0 || (more === 0 && other.explains)) best = other;
     // What was solved for all at once leaves nothing to the other direction.
@@ -218,7 +221,7 @@ class Planner {
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
     const made = gauged(this.view, this.draft, found, {
-      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate),
+      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && this.isAffordable(candidate),
       check: (touched) => this.attempts.checkTouched([], touched),
     });
     if (made === undefined) return;
@@ -226,6 +229,10 @@ class Planner {
     this.solved = made.folds.length > 0;
     for (const [value, gauge] of made.gauges) this.draft.move(value, gauge);
     for (const { found: candidate, success } of made.folds) this.ledger.commit(candidate, success);
+  }
+
+  private isAffordable(found: Candidate): boolean {
+    return this.options.costly?.has(nodeKey(refOf(found.node))) !== true && this.attempts.isAffordable(found);
   }
 
   private solved = false;

@@ -121,7 +121,8 @@ export class Precision {
     const moved = combine(power(x), scale, (p, s) => p * s * s);
     const rounded = exact ? map(moved, () => 0) : moved;
     const noise = { before: plus(rounded, plus(own, own)), after: plus(rounded, plus(moved, own)) };
-    const channels = combine(noise.after, noise.before, bitsOf);
+    // Where rows are not looked at: what takes the shift is rounded at that size, and so is the constant that takes it away.
+    const channels = combine(exact ? plus(noise.after, moved) : noise.after, noise.before, bitsOf);
     const bound = worst(channels);
     // A value that was rounded at this size before loses no more than its weights are rounded again by.
     if (bound <= 0.5 || !exact) return { ...none, bits: bound };

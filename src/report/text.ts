@@ -223,6 +223,14 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const rows = [
     ...(hidden ? keptCounts(report.kept).map((line): [string, string] => ["kept", line]) : []),
     ...(untouched && verdict.outcome === "equivalent" ? [] : [["checked", checked] as [string, string], ...facts]),
+    ...(report.bitsLost === 0
+      ? []
+      : [
+          ["bits", `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants)`] as [
+            string,
+            string,
+          ],
+        ]),
     ...outputLines(report),
     ["took", tookLine(report, hidden)] as [string, string],
   ];

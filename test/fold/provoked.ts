@@ -304,7 +304,7 @@ export const provoked: readonly Provoked[] = [
       { inputs: [image("x")], outputs: ["y", "z"].map((name) => ({ name, dtype: "float32" })) },
     ),
     node: "d",
-    message: 'Neg "d": it could be folded, but new constants would make the file 26 bytes larger.',
+    message: 'Neg "d": it could be folded, but new constants would make the file 28 bytes larger.',
   },
   {
     code: "quantized",

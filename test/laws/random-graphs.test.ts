@@ -87,9 +87,11 @@ function check(seed: number, tally: Record<string, number>, options: PlanOptions
   if (other.data.folds.length !== data.folds.length)
     problems.push(`in another node order ${other.data.folds.length} folds instead of ${data.folds.length}`);
   const again = plan(result.model, options);
-  if (again.data.folds.length > 0) {
+  if (again.data.folds.length + again.data.merges.length > 0) {
     note("more");
-    note(`seed ${seed} folds again, ${decisions(again.data)[0]}`);
+    note(
+      `seed ${seed} folds again, ${decisions(again.data)[0]} ${JSON.stringify(again.data.merges.map(({ into }) => into.output))}`,
+    );
   }
   return problems.map((p) => `seed ${seed} (${dtype}): ${p}\n${decisions(data).join("\n")}\n${show(spec)}`);
 }
