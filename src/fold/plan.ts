@@ -27,7 +27,7 @@ import { Ledger } from "./ledger.ts";
 import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
-import { Precision } from "./precision.ts";
+import { MAX_BITS_LOST, Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
@@ -96,8 +96,11 @@ export type Start = "along" | "against" | "gauges";
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
-  let best = yield* planFrom(model, options, "against");
-  for (const start of ["gauges", "along"] as const) {
+  // Operators become others last: readers that make up for each other come before that.
+  const [first, ...others]: Start[] =
+    options.reluToMax === true ? ["gauges", "against", "along"] : ["against", "gauges", "along"];
+  let best = yield* planFrom(model, options, first);
+  for (const start of others) {
     if (best.data.kept.length === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
     const dear = best.data.kept.filter(({ code }) => code === "precision-loss").map(({ node }) => nodeKey(node));
@@ -147,6 +150,7 @@ class Planner {
   private readonly facts: Facts;
   private readonly constants: Constants;
   private readonly draft: Draft;
+  private readonly precision: Precision;
   private readonly attempts: Attempts;
   private readonly ledger = new Ledger();
   /** Something was left for the next round. */
@@ -166,7 +170,8 @@ class Planner {
       const found = this.candidate(node);
       return found === undefined || "refusal" in found ? undefined : found;
     });
-    this.attempts = new Attempts(this.draft, options, new Precision(this.draft, magnitudes));
+    this.precision = new Precision(this.draft, magnitudes);
+    this.attempts = new Attempts(this.draft, options, this.precision);
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
   }
 
@@ -221,7 +226,7 @@ class Planner {
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
     const made = gauged(this.view, this.draft, found, {
-      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && this.isAffordable(candidate),
+      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && !this.isDear(candidate),
       check: (touched) => this.attempts.checkTouched([], touched),
     });
     if (made === undefined) return;
@@ -231,8 +236,10 @@ class Planner {
     for (const { found: candidate, success } of made.folds) this.ledger.commit(candidate, success);
   }
 
-  private isAffordable(found: Candidate): boolean {
-    return this.options.costly?.has(nodeKey(refOf(found.node))) !== true && this.attempts.isAffordable(found);
+  /** True where taking the shift of a node away costs too many digits, whoever takes it. */
+  private isDear(found: Candidate): boolean {
+    if (this.options.costly?.has(nodeKey(refOf(found.node))) === true) return true;
+    return found.kind === "affine" && this.precision.costs(found) > (this.options.maxBitsLost ?? MAX_BITS_LOST);
   }
 
   private solved = false;

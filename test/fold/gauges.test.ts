@@ -62,6 +62,8 @@ describe("readers of one value that make up for each other", () => {
     const end = [1, 2, 3, 4].reduce((x, i) => net.block(x, i), net.conv("x", "c0"));
     net.conv(end, "y");
     expect(norms(check(net.spec(["y"]), { folds: 4, ...close }))).toBe(0);
+    // Nothing becomes a Max for it.
+    expect(operators(check(net.spec(["y"]), { folds: 4, options: { reluToMax: true }, ...close }))).not.toContain("Max");
   });
 
   it("of two normalizations one takes the other's map", () => {
