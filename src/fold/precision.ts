@@ -142,7 +142,9 @@ export class Precision {
       const bias = biasAt(this.draft, layer);
       if (other === undefined || isRefused(bias)) return undefined;
       for (let o = 0; o < rows.length; o++) {
-        const b = bias[bias.length === rows.length ? o : 0] ?? 0;
+        // A row of zeros sees nothing of the values: it gives its bias, whatever they are.
+      if (rows[o] === 0) continue;
+      const b = bias[bias.length === rows.length ? o : 0] ?? 0;
         most = Math.max(most, bitsOf(other[o] + b * b, rows[o]));
       }
     }

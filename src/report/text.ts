@@ -164,7 +164,7 @@ function outputLines(report: Report): [label: string, text: string][] {
 function tookLine({ timings, peakMemoryBytes }: Report, hidden: boolean): string {
   const spent = (Object.entries(timings) as [string, number][]).map(([name, ms]) => [name.replace(/Ms$/, ""), ms] as const);
   const total = spent.reduce((n, [, ms]) => n + ms, 0);
-  const parts = spent.filter(([, ms]) => ms >= total / 20).map(([name, ms]) => `${name} ${milliseconds(ms)}`);
+  const parts = spent.map(([name, ms]) => `${name} ${milliseconds(ms)}`);
   const more = hidden ? "; --verbose lists every fold" : "";
   return `${milliseconds(total)} (${parts.join(", ")}), peak memory ${byteSize(peakMemoryBytes)}${more}`;
 }

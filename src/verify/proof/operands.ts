@@ -101,6 +101,9 @@ export function operandsAgree(
     const [mine, theirs] = [at.has(i), atA.has(i)];
     if (mine && theirs && !at.isConstant(i) && !atA.isConstant(i)) continue;
     const changed = at.state.params.has(i) || atA.state.params.has(i);
+    // A map turned an operand into none, which it is on the other side, too.
+    const dropped = at.state.dropped?.includes(i) === true || atA.state.dropped?.includes(i) === true;
+    if (dropped && !mine && !theirs && at.version === atA.version) continue;
     if (!changed && sameSetting(a, atA.node, i, b, node, i)) continue;
     const telling = (!mine || at.isConstant(i)) && (!theirs || atA.isConstant(i));
     if (!mine && !theirs) return { reason: `${node.label} has another ${inputName("", node.opType, i)}`, telling };
