@@ -143,8 +143,8 @@ export class Precision {
       if (other === undefined || isRefused(bias)) return undefined;
       for (let o = 0; o < rows.length; o++) {
         // A row of zeros sees nothing of the values: it gives its bias, whatever they are.
-      if (rows[o] === 0) continue;
-      const b = bias[bias.length === rows.length ? o : 0] ?? 0;
+        if (rows[o] === 0) continue;
+        const b = bias[bias.length === rows.length ? o : 0] ?? 0;
         most = Math.max(most, bitsOf(other[o] + b * b, rows[o]));
       }
     }
