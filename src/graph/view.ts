@@ -117,8 +117,8 @@ export class Scope {
 
   constructor(
     readonly kind: "main" | "subgraph" | "function",
-    /** "" for the main graph, else the path to it. */
-    readonly path: string,
+    /** "" for the main graph, else the path to it; of two files compared, the second takes the first one's (proof/scopes.ts). */
+    public path: string,
     readonly record: GraphRecord | FunctionRecord,
     readonly parent: Scope | undefined,
     readonly opsets: ReadonlyMap<string, number>,

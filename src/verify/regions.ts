@@ -8,6 +8,7 @@
  */
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
+import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, roundArray } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
@@ -62,6 +63,17 @@ class Unable extends Error {}
 /** The sizes do not fit the region. */
 class Unfit extends Error {}
 
+/** Shared values of one element type: a number that one file rounds to another type on the way is no place to cut. */
+function alike(shared: Shared, { a, b }: { a: GraphView; b: GraphView }, facts: Facts, others: Facts): Shared {
+  return new Map(
+    [...shared].filter(([mine, theirs]) => {
+      const [x, y] = [a.main.values.get(theirs), b.main.values.get(mine)];
+      const [p, q] = [x && facts.of(x).dtype, y && others.of(y).dtype];
+      return p === undefined || q === undefined || p === 0 || q === 0 || p === q;
+    }),
+  );
+}
+
 export class RegionWitness {
   private readonly views: { readonly a: GraphView; readonly b: GraphView };
   private readonly cuts: Cuts;
@@ -77,9 +89,9 @@ export class RegionWitness {
     private readonly options: RegionOptions,
   ) {
     this.views = { a: viewOf(a), b: viewOf(b) };
-    const facts = factsOf(this.views.a);
+    const [facts, others] = [factsOf(this.views.a), factsOf(this.views.b)];
     this.dtypes = (value) => facts.of(value).dtype;
-    this.cuts = new Cuts(this.views.a, this.views.b, shared, this.dtypes);
+    this.cuts = new Cuts(this.views.a, this.views.b, alike(shared, this.views, facts, others), this.dtypes);
     this.sizes = new NetworkSizes(a, options.shapes);
     this.measures = measuresOf(this.views.b);
     this.parts = { a: new Parts(a), b: new Parts(b) };

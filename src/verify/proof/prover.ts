@@ -25,6 +25,7 @@ import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
 import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, type Relation, relative } from "./relation.ts";
+import { alignScopes } from "./scopes.ts";
 
 interface Suspect {
   readonly value: GraphValue;
@@ -63,6 +64,7 @@ export class Prover {
     readonly rewritten = false,
     prepare?: (classes: Classes) => void,
   ) {
+    alignScopes(a.view, b.view);
     this.classes = new Classes(a);
     prepare?.(this.classes);
     this.comparison = new Comparison(a, b, this.classes, this.related, tolerance);
@@ -218,7 +220,8 @@ export class Prover {
           this.faces.push(face);
           if (claim !== undefined) this.claims.set(face, claim);
         };
-        if (x === undefined || y === undefined) region("different", `output "${name}" is missing in one of the files`);
+        if (other === undefined) region("not-decided", `"${scope.path}" is a graph that the first file has not`);
+        else if (x === undefined || y === undefined) region("different", `output "${name}" is missing in one of the files`);
         else if (this.a.constants.has(x) && this.b.constants.has(y)) {
           if (!sameConstant(this.a, x, this.b, y)) region("different", `output "${name}" is another constant`);
         } else {

@@ -1,0 +1,43 @@
+/**
+ * Which inner graph of the second file is which of the first. A node without a name goes by its first output, and a map that went
+ * into an If or Loop leaves it another output: such holders correspond in order, by type and number of bodies, within the graphs
+ * that hold them.
+ */
+import type { GraphNode, GraphView, Scope } from "../../graph/view.ts";
+
+const holdersIn = (scope: Scope): GraphNode[] => scope.nodes.filter(({ bodies }) => bodies.length > 0);
+
+/** Gives the inner graphs of `b` the paths of their counterparts in `a`. */
+export function alignScopes(a: GraphView, b: GraphView): void {
+  const rename = (from: string, to: string): void => {
+    for (const scope of b.scopes) {
+      if (scope.path === from) scope.path = to;
+      else if (scope.path.startsWith(`${from}/`)) scope.path = to + scope.path.slice(from.length);
+    }
+  };
+  const pair = (x: Scope, y: Scope): void => {
+    const [mine, theirs] = [holdersIn(y), holdersIn(x)];
+    const called = (list: readonly GraphNode[], node: GraphNode) =>
+      list.find(({ bodies }) => bodies[0].path === node.bodies[0].path);
+    const open = theirs.filter((node) => called(mine, node) === undefined);
+    for (const node of mine) {
+      let twin = called(theirs, node);
+      if (twin === undefined) {
+        twin = open.find(
+          ({ opType, domain, bodies }) =>
+            opType === node.opType && domain === node.domain && bodies.length === node.bodies.length,
+        );
+        if (twin === undefined) continue;
+        open.splice(open.indexOf(twin), 1);
+        for (const [i, body] of node.bodies.entries()) rename(body.path, twin.bodies[i].path);
+      }
+      for (const [i, body] of node.bodies.entries()) if (twin.bodies[i] !== undefined) pair(twin.bodies[i], body);
+    }
+  };
+  pair(a.main, b.main);
+  for (const scope of b.scopes) {
+    const twin =
+      scope.kind === "function" ? a.scopes.find(({ kind, path }) => kind === "function" && path === scope.path) : undefined;
+    if (twin !== undefined) pair(twin, scope);
+  }
+}
