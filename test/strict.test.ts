@@ -36,5 +36,5 @@ it("so does the command line", () => {
   const model = join(root, "fixtures/models/mobilenet-keras/model.onnx");
   const { stdout, stderr } = spawnSync(process.execPath, [...args, model, "--dry-run"], { encoding: "utf8" });
   expect(stderr).toBe("");
-  expect(stdout).toContain("Equivalent: proven");
+  expect(stdout).toMatch(/^Equivalent\. /m);
 });

@@ -59,6 +59,10 @@ describe.each([...fixtures, ...nets])("%s", (name, load) => {
     const original = load();
     const right = foldOf(original);
     for (const foreign of [false, true]) expect(prove(original, right.model, { foreign }).outcome).toBe("equal");
+    // Where readers of a value make up for each other, a wrong number among them is one more change of it: it is never equal, but
+    // whether something else makes up for it may be left open.
+    const refuted = (proof: Proof, about: string) =>
+      right.gauged ? expect(proof.outcome, about).not.toBe("equal") : expect(proof.outcome, about).toBe("different");
     for (const fault of faultsOf(original)) {
       seen.add(fault.kind);
       const own = prove(original, fault.wrong, { foreign: false });
@@ -71,11 +75,12 @@ describe.each([...fixtures, ...nets])("%s", (name, load) => {
         continue;
       }
       if (!insideOwn(fault)) {
-        expect(own.outcome, about).toBe("different");
+        refuted(own, about);
         const at = where(own)?.at;
         if (at !== undefined) expect(at.got, about).not.toBe(at.expected);
       }
-      if (!insideForeign(fault)) expect(foreign.outcome, about).toBe("different");
+      if (!insideForeign(fault)) refuted(foreign, about);
+      if (right.gauged) continue;
       // Nothing is left open: what is not different is equal.
       expect(["equal", "different"], about).toContain(own.outcome);
       expect(["equal", "different"], about).toContain(foreign.outcome);

@@ -8,8 +8,9 @@ import type { Gauge } from "../../affine/gauge.ts";
 import { combine, map, negate, type Spread, simplify } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero, leading, scaled, shifted, trimmed } from "../../rules/params.ts";
-import { isRefused, type NodeState, type Refused, type RuleNode, refuse, withParam } from "../../rules/types.ts";
+import { laidOut, putBack } from "../../rules/legacy.ts";
+import { isOne, isZero, scaled, shifted } from "../../rules/params.ts";
+import { isRefused, type Param, type Refused, refuse } from "../../rules/types.ts";
 import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 
@@ -47,28 +48,25 @@ function take(
 export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gauge, to: Gauge): Refused | undefined {
   const at = draft.at(node);
   const index = 1 - input;
-  const param = at.param(index);
-  if (isRefused(param)) return { node, ...param };
-  const rank = from.scale.dims.length;
-  const c = leading(param, rank);
+  const c = laidOut(at, index, from.scale.dims.length);
+  if (isRefused(c)) return { node, ...c };
   const moved = simplify(combine(from.shift, to.shift, (x, y) => x - y));
   const gain = simplify(combine(from.scale, to.scale, (x, y) => x / y));
-  const write = (next: typeof c) => draft.set(node, changed(at, index, trimmed(next, param.dims.length)));
+  const write = (next: Param): Refused | undefined => {
+    const state = putBack(at, at.state, index, next);
+    if (isRefused(state)) return { node, ...state };
+    draft.set(node, state);
+    return undefined;
+  };
   switch (node.opType) {
     case "Mul":
-      if (!isOne(gain)) write(scaled(c, gain));
-      return undefined;
+      return isOne(gain) ? undefined : write(scaled(c, gain));
     case "Div":
-      if (!isOne(gain)) write(scaled(c, inverse(gain)));
-      return undefined;
+      return isOne(gain) ? undefined : write(scaled(c, inverse(gain)));
     default: {
       const added = isZero(moved) ? c : shifted(c, node.opType === "Sub" ? negate(moved) : moved);
       const made = isOne(to.scale) ? added : scaled(added, inverse(to.scale));
-      if (made !== c) write(made);
-      return undefined;
+      return made === c ? undefined : write(made);
     }
   }
 }
-
-const changed = (at: RuleNode, index: number, param: Parameters<typeof withParam>[2]): NodeState =>
-  withParam(at.state, index, param);

@@ -29,11 +29,13 @@ const written = (model: Model, edits: ModelEdits): Model =>
 export interface Folded {
   readonly model: Model;
   readonly folds: readonly Fold[];
+  /** Readers of one value make up for each other in it. */
+  readonly gauged: boolean;
 }
 
 export function foldOf(model: Model): Folded {
-  const { data, edits } = plan(model);
-  return { model: written(model, edits), folds: data.folds };
+  const { data, edits, gauges } = plan(model);
+  return { model: written(model, edits), folds: data.folds, gauged: [...gauges.values()].some((of) => of.size > 0) };
 }
 
 const numbers = (record: TensorRecord): Float64Array => Float64Array.from(asFloat64(decode(record)));
