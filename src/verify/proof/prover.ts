@@ -284,10 +284,11 @@ export class Prover {
       if (found.worst > 0) this.note(node, "equal", found);
       return true;
     }
-    const early = this.standsForSum(node) ? this.region(node) : undefined;
+    const summed = this.standsForSum(node);
+    const early = summed ? this.region(node) : undefined;
     const single = early?.ok === true ? early : this.counterpart(node);
     const named = single.ok && this.isNamed(node, single);
-    const region = early ?? (named ? undefined : this.region(node));
+    const region = summed || named ? early : this.region(node);
     const outcome = this.better(single, region);
     if (outcome.ok) {
       for (const [i, relation] of outcome.outputs.entries()) {
@@ -421,8 +422,10 @@ export class Prover {
   /** True when the first file adds up what this layer computes: branches that became one have no counterpart. */
   private standsForSum(node: GraphNode): boolean {
     const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
-    const maker = scope?.values.get(node.outputs[0]?.name ?? "")?.producer;
-    return maker !== undefined && isLayer(node) && ["Add", "Sum", "Sub"].includes(maker.opType) && maker.domain === "";
+    const twin = scope?.values.get(node.outputs[0]?.name ?? "");
+    // An Add of a constant is a bias: what it adds to is the value it belongs to, and is compared far cheaper on its own.
+    const makers = [twin?.producer, twin && this.classes.of(twin)?.core.value.producer];
+    return isLayer(node) && makers.every((maker) => maker?.domain === "" && ["Add", "Sum", "Sub"].includes(maker.opType));
   }
 
   /** True when the relation found does not contradict the first file's value of the same name. */
