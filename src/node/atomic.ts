@@ -104,22 +104,41 @@ class Output {
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** A file that the system was just told to make is there after this long. */
+const MADE_MS = 20;
+
 /** Removes the files in `live` when the process is told to end while `work` is under way. */
 async function guarded(live: ReadonlySet<string>, work: () => Promise<void>): Promise<void> {
   const clean = () => live.forEach(remove);
+  const received = new Set<NodeJS.Signals>();
+  const leave = () => {
+    for (const name of SIGNALS) process.removeListener(name, onSignal);
+    process.removeListener("exit", clean);
+  };
   const onSignal = (signal: NodeJS.Signals) => {
     clean();
-    for (const name of SIGNALS) process.removeListener(name, onSignal);
-    // Nobody else has a plan for this signal: let it do what it does by default.
-    if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    received.add(signal);
+    if (received.size > 1) return;
+    const files = [...live];
+    setTimeout(() => {
+      // What another thread was making meanwhile, and what was begun since.
+      files.forEach(remove);
+      clean();
+      leave();
+      // Nobody else has a plan for this signal: let it do what it does by default.
+      for (const name of received) if (process.listenerCount(name) === 0) process.kill(process.pid, name);
+    }, MADE_MS);
   };
   for (const name of SIGNALS) process.on(name, onSignal);
   process.on("exit", clean);
   try {
     await work();
+  } catch (error) {
+    // Its files are gone: that the work then fails is nothing to tell.
+    if (received.size > 0) await new Promise(() => undefined);
+    throw error;
   } finally {
-    for (const name of SIGNALS) process.removeListener(name, onSignal);
-    process.removeListener("exit", clean);
+    if (received.size === 0) leave();
   }
 }
 

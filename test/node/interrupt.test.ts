@@ -197,6 +197,8 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
 
 describe("an interrupt while the result is checked", { timeout: 300_000 }, () => {
   const model = externalModel(join(dir, "checked"), 3);
+  /** A check that takes its time. */
+  const LONG = ["--full-run", "--samples", "200"];
 
   /** Sends a signal to a whole process group, as a terminal does, `delay` milliseconds after the first file appears in `out`. */
   async function interrupted(args: readonly string[], signal: NodeJS.Signals, out: string, delay: number) {
@@ -222,7 +224,7 @@ describe("an interrupt while the result is checked", { timeout: 300_000 }, () =>
   ] as const)("ends one model at once and leaves nothing (%s after %i ms)", async (signal, delay) => {
     const out = join(dir, `check-${signal}-${delay}`);
     mkdirSync(out);
-    const { by, took } = await interrupted([model, "-o", join(out, "m.onnx")], signal, out, delay);
+    const { by, took } = await interrupted([model, "-o", join(out, "m.onnx"), ...LONG], signal, out, delay);
     expect(by).toBe(signal);
     expect(files(out)).toEqual([]);
     // Half a second on a machine that does nothing else.
@@ -233,7 +235,7 @@ describe("an interrupt while the result is checked", { timeout: 300_000 }, () =>
     const [folder, out] = [join(dir, `many-${signal}`), join(dir, `many-out-${signal}`)];
     for (const name of ["a", "b", "c"]) cpSync(join(dir, "checked"), join(folder, name), { recursive: true });
     mkdirSync(out);
-    const { by, said, took } = await interrupted([folder, "-o", out, "--jobs", "2"], signal, out, 500);
+    const { by, said, took } = await interrupted([folder, "-o", out, "--jobs", "2", ...LONG], signal, out, 500);
     expect(by).toBe(signal);
     expect(said).not.toMatch(/ERR_|at .*\.js/);
     expect(took).toBeLessThan(5000);
