@@ -10,11 +10,12 @@ import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { numberReader } from "../onnx/pieces.ts";
-import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
+import { allocate, asFloat64, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
 import { setStream } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
+import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
 import { runNode } from "../run/session.ts";
 
 const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]);
@@ -30,6 +31,8 @@ const mayDrop = (node: GraphNode): boolean =>
 
 /** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
 const MAX_COMPUTED = 2 ** 27;
+/** Operands that say how large a result is have few elements. */
+const SMALL_OPERAND = 64;
 
 export class Constants {
   private readonly computed = new Set<GraphValue>();
@@ -75,9 +78,36 @@ export class Constants {
       return false;
     if (node.inputs.some((value, i) => value === undefined && node.record.inputs[i] !== "")) return false;
     for (const attribute of node.record.attributes.values()) if (attribute.refAttrName !== "") return false;
-    const shape = this.facts.shape(node.outputs[0]);
-    const size = shape?.reduce<number>((n, d) => (typeof d === "number" ? n * d : n), 1) ?? 1;
-    return size <= MAX_COMPUTED;
+    return node.outputs.every((output) => this.isBounded(node, output));
+  }
+
+  /** A result that is no larger than what it is made of, or not large. */
+  private isBounded(node: GraphNode, output: GraphValue | undefined): boolean {
+    const sizeOf = (value: GraphValue | undefined) =>
+      this.facts.shape(value)?.reduce<number>((n, d) => (typeof d === "number" ? n * d : n), 1);
+    const grows = canGrow(node.record);
+    const size = sizeOf(output) ?? (grows ? elementsMade(node.record, this.operandsOf(node)) : 1);
+    // What nobody can tell the size of is not asked to be made.
+    if (size === undefined) return !grows || !node.inputs.every((value) => value === undefined || this.isFixed(value));
+    const from = node.inputs.reduce((n, value) => n + (sizeOf(value) ?? 0), 0);
+    return size <= Math.min(MAX_COMPUTED, Math.max(GROWS_TO, 2 * from));
+  }
+
+  private operandsOf(node: GraphNode): Operands {
+    const dims = (i: number) => {
+      const shape = this.facts.shape(node.inputs[i]);
+      return shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
+    };
+    return {
+      dims,
+      numbers: (i) => {
+        const value = node.inputs[i];
+        const known = this.facts.numbers(value);
+        if (known !== undefined || value === undefined || !this.isFixed(value)) return known;
+        const n = dims(i)?.reduce((a, b) => a * b, 1);
+        return n === undefined || n > SMALL_OPERAND ? undefined : asNumbers(this.tensor(value));
+      },
+    };
   }
 
   /** An input of which only the type or the static shape counts: CastLike's second one, what Shape and Size measure. */

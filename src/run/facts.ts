@@ -8,6 +8,7 @@ import { type DType, dtypeOf } from "../onnx/dtype.ts";
 import { allocate, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
+import { canGrow, elementsMade, GROWS_TO } from "./growth.ts";
 import { runNode } from "./session.ts";
 
 const COUNTED: readonly DType[] = ["int64", "int32", "bool"];
@@ -24,6 +25,8 @@ function computed(node: GraphNode, facts: Facts): (readonly number[] | undefined
     if (value !== undefined && tensor === undefined) return undefined;
     inputs.push(tensor);
   }
+  const given = { numbers: (i: number) => facts.numbers(node.inputs[i]), dims: (i: number) => inputs[i]?.dims };
+  if (canGrow(node.record) && (elementsMade(node.record, given) ?? Number.POSITIVE_INFINITY) > GROWS_TO) return undefined;
   try {
     return runNode(node.record, node.version, inputs).map((output) =>
       isTensor(output) && COUNTED.includes(output.dtype) ? asNumbers(output) : undefined,
