@@ -43,6 +43,9 @@ export function globMatcher(pattern: string): (path: string) => boolean {
   return (path) => expression.test(path);
 }
 
+/** A file, or what is called like one and is none (a link to nothing, a pipe): that is told when it is opened. */
+const isModelPlace = (file: string): boolean => kind(file)?.isDirectory() !== true;
+
 /** The models of a folder (*.onnx below it) or of a pattern. Hidden names, and what lies in `except`, are left out. */
 export function findModels(path: string, except: string | undefined): Found {
   const isFolder = kind(path)?.isDirectory() === true;
@@ -65,7 +68,7 @@ export function findModels(path: string, except: string | undefined): Found {
       // Links to files are followed, links to folders are not: they may go round in a circle.
       if (entry.isDirectory()) {
         if (resolve(file) !== excluded) walk(file, `${prefix}${entry.name}/`);
-      } else if (matches(prefix + entry.name) && kind(file)?.isFile() === true) files.push(prefix + entry.name);
+      } else if (matches(prefix + entry.name) && isModelPlace(file)) files.push(prefix + entry.name);
     }
   };
   walk(base, "");

@@ -37,11 +37,18 @@ export async function speakingTo<T>(other: Channel, work: () => Promise<T>): Pro
   }
 }
 
-/** A reader that closes the pipe early, like `head`, is no error: what is left to write is dropped. */
+/**
+ * A reader that closes the pipe early, like `head`, is no error: what is left to write is dropped. A full disk is one, and nobody
+ * may be left to tell it to.
+ */
 export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code === "EPIPE") return;
+      process.exitCode = new BnfoldError("file", "").exitCode;
+      if (stream === process.stdout)
+        complain(`what was printed could not be written: ${SYSTEM[error.code ?? ""] ?? error.message}`, []);
+      process.exit();
     });
   }
 }
