@@ -86,7 +86,9 @@ export class Constants {
     const sizeOf = (value: GraphValue | undefined) =>
       this.facts.shape(value)?.reduce<number>((n, d) => (typeof d === "number" ? n * d : n), 1);
     const grows = canGrow(node.record);
-    const size = sizeOf(output) ?? (grows ? elementsMade(node.record, this.operandsOf(node)) : 1);
+    const made = grows ? elementsMade(node.record, this.operandsOf(node)) : undefined;
+    const open = this.facts.shape(output)?.some((d) => typeof d !== "number") === true;
+    const size = made ?? (grows && open ? undefined : (sizeOf(output) ?? (grows ? undefined : 1)));
     // What nobody can tell the size of is not asked to be made.
     if (size === undefined) return !grows || !node.inputs.every((value) => value === undefined || this.isFixed(value));
     const from = node.inputs.reduce((n, value) => n + (sizeOf(value) ?? 0), 0);
