@@ -27,6 +27,8 @@ export interface Job {
 async function contentOf(file: string): Promise<string | null> {
   const hash = createHash("sha256");
   try {
+    // Reading a pipe would wait for whoever writes to it.
+    if (!statSync(file).isFile()) return null;
     hash.update(await sha256(file));
     const opened = openModel(file);
     const locations = new Set(opened.model.externalTensors.map(({ external }) => external?.location ?? ""));
