@@ -279,6 +279,8 @@ class Run:
     outcome: Literal["equal", "different", "not-run"]
     samples: tuple[Sample, ...]
     """Runs of the whole models; none where only what differs was run (regions)."""
+    limit: Optional[float] = None
+    """Largest ratio that passes, where a whole proof found coefficients further off than 3 allows; 3 when absent."""
     regions: Optional[tuple[RegionRun, ...]] = None
     """Runs of the parts that differ, each on its own."""
     reason: Optional[str] = None
