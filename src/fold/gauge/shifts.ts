@@ -64,7 +64,8 @@ export class Shifts {
   add(row: Row): Set<number> | undefined {
     const work = new Map<number, { by: number; size: number }>();
     const put = (x: number, by: number, size: number): void => {
-      if (this.zero[x] === 1) return;
+      // A coefficient of zero ties nothing.
+      if (this.zero[x] === 1 || by === 0) return;
       const term = work.get(x);
       if (term === undefined) work.set(x, { by, size });
       else {
@@ -105,7 +106,7 @@ export class Shifts {
   private cheapest(work: ReadonlyMap<number, { readonly by: number }>): number {
     let most = 0;
     for (const { by } of work.values()) most = Math.max(most, Math.abs(by));
-    let [best, least] = [0, Number.POSITIVE_INFINITY];
+    let [best, least] = [work.keys().next().value as number, Number.POSITIVE_INFINITY];
     for (const [x, { by }] of work) {
       if (Math.abs(by) < SMALLEST * most) continue;
       const cost = this.cost(x) / Math.abs(by);
