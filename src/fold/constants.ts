@@ -16,9 +16,8 @@ import { operator } from "../ops/index.ts";
 import { setStream } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
 import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
+import { RANDOM } from "../run/random.ts";
 import { runNode } from "../run/session.ts";
-
-const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"]);
 
 /** Operators that make sequences, optionals or maps; and those that make tensors of them. Any other hands on what it gets. */
 const WRAPS = new Set("SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SplitToSequence Optional ZipMap".split(" "));

@@ -40,8 +40,8 @@ export function compacted(pieces: readonly Piece[]): Piece[] {
   return out;
 }
 
-/** What bytes of the file that pieces make are copies of: those that lie in one piece taken from a source. */
-export function originsOf(all: readonly Piece[]): NonNullable<ByteSource["origin"]> {
+/** The pieces that hold bytes, where each begins, and how many bytes there are in all. */
+function laidOut(all: readonly Piece[]): { pieces: Piece[]; starts: number[]; size: number } {
   const pieces = all.filter((piece) => pieceLength(piece) > 0);
   const starts: number[] = [];
   let size = 0;
@@ -49,6 +49,12 @@ export function originsOf(all: readonly Piece[]): NonNullable<ByteSource["origin
     starts.push(size);
     size += pieceLength(piece);
   }
+  return { pieces, starts, size };
+}
+
+/** What bytes of the file that pieces make are copies of: those that lie in one piece taken from a source. */
+export function originsOf(all: readonly Piece[]): NonNullable<ByteSource["origin"]> {
+  const { pieces, starts } = laidOut(all);
   return (start, end) => {
     const k = holding(starts, start);
     const piece = pieces[k];
@@ -64,13 +70,7 @@ export const madeOf = <T extends ByteSource>(source: T, pieces: readonly Piece[]
 
 /** A source over pieces, in their order. */
 export function splicedSource(all: readonly Piece[], name: string): ByteSource {
-  const pieces = all.filter((piece) => pieceLength(piece) > 0);
-  const starts: number[] = [];
-  let size = 0;
-  for (const piece of pieces) {
-    starts.push(size);
-    size += pieceLength(piece);
-  }
+  const { pieces, starts, size } = laidOut(all);
   // Payloads that are made are read a part after the other: the one made last is kept.
   let made: { readonly piece: Piece; readonly bytes: Uint8Array } | undefined;
   const bytesOf = (piece: Piece): Uint8Array => {

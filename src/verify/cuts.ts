@@ -11,6 +11,7 @@ import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
 import type { AttributeRecord, NodeRecord } from "../onnx/records.ts";
 import { captures } from "../run/plan.ts";
+import { RANDOM } from "../run/random.ts";
 
 /** Names in the main graphs of values that are claimed to be equal: the second file's → the first's. */
 export type Shared = ReadonlyMap<string, string>;
@@ -35,8 +36,6 @@ export interface Region {
 const LIMIT = 1500;
 /** Constants computed in more steps are looked at by running them. */
 const DEEP = 64;
-
-const RANDOM = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"]);
 
 /** Every value of its graph a node reads, what its inner graphs take from there included. */
 export function readsOf(node: GraphNode): GraphValue[] {
