@@ -1,10 +1,12 @@
 /** One model on disk: the fold of src/engine, with its output in a temporary file that gets its name when it was accepted. */
 
 import { foldChecked } from "../engine/fold.ts";
+import type { PlanOptions } from "../fold/plan.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
+import type { Model } from "../onnx/records.ts";
 import { type OutputFacts, type Report, report } from "../report/report.ts";
-import { flag, text, type Values } from "./command.ts";
+import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
@@ -23,6 +25,8 @@ export interface FoldOptions {
   readonly hash: boolean;
   /** Threads of the run; by default as many as pay. */
   readonly threads?: number;
+  /** True where nothing is folded, and channels are equalised. */
+  readonly equalizeOnly?: boolean;
 }
 
 export interface Folded {
@@ -52,8 +56,9 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const prepare = () => {
       threads ??= startThreads(input.model, options.threads);
     };
+    const plans = await plansOf(values, input.model, options);
     const made = await foldChecked(input.model, {
-      ...planOptionsOf(values),
+      ...plans,
       ...{ check, prove: can.prove, run: can.run, inputs: { ...given, prepare }, file: facts, onProgress: stagesOn(progress) },
       sink: (edits, judge) => {
         second?.reset();
@@ -85,6 +90,28 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     progress.end();
     input.close();
   }
+}
+
+/** What is to be done; activations are measured first, on the model as it is. */
+async function plansOf(values: Values, model: Model, { equalizeOnly, progress }: FoldOptions): Promise<PlanOptions> {
+  const plans = planOptionsOf(values);
+  const specs = texts(values, "activations");
+  if (equalizeOnly !== true && !flag(values, "equalize")) {
+    if (specs.length > 0) throw usage("--activations is for --equalize", "Add --equalize, or leave it away.");
+    return plans;
+  }
+  const [{ equalization }, { activationRanges }] = await Promise.all([
+    import("../fold/equalize/index.ts"),
+    import("../engine/ranges.ts"),
+  ]);
+  let ranges: ReturnType<typeof activationRanges> | undefined;
+  if (specs.length > 0) {
+    const { openData } = await import("./data.ts");
+    progress.begin("activations");
+    const data = openData(model, specs, { fixed: new Map(), whole: false });
+    ranges = activationRanges(model, data, (done, total) => progress.step(done, total));
+  }
+  return { ...plans, ...(equalizeOnly === true ? { fold: false } : {}), equalize: equalization({ ranges }) };
 }
 
 /** Loaded only where it is asked for. */

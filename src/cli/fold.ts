@@ -5,7 +5,7 @@ import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
-import { runOptions } from "./inputs.ts";
+import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
@@ -54,6 +54,11 @@ export const command: Command = {
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
     strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
     ...planOptions,
+    equalize: {
+      type: "boolean",
+      describe: "Afterwards scale channels by powers of two, where that lowers the noise of int8 weights (see bnfold equalize)",
+    },
+    activations: activationsOption,
     external: externalOption,
     "max-memory": memoryOption,
     ...runOptions,

@@ -70,6 +70,8 @@ export interface Report {
   readonly unmerged: PlanData["unmerged"];
   /** Functions whose calls were written out before anything was folded; absent when there are none. */
   readonly inlined?: PlanData["inlined"];
+  /** Channels scaled by powers of two, where that was asked for. */
+  readonly equalized?: PlanData["equalized"];
   readonly verdict: Verdict;
   /** What another runtime made of both files, where it was asked. */
   readonly runtime?: RuntimeOpinion;
@@ -130,6 +132,7 @@ export function report(parts: ReportParts): Report {
     merges: plan.merges,
     unmerged: plan.unmerged,
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
+    ...(plan.equalized === undefined ? {} : { equalized: plan.equalized }),
     verdict: parts.verdict,
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
     timings: parts.timings,

@@ -1,6 +1,6 @@
 /** Report → text for people. */
 import { REASONS } from "../diag/codes.ts";
-import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
+import type { EqualizedData, EqualizedValue, EqualizedWeight, Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import { columns, labelled, wrap } from "./layout.ts";
 import type { NodeCounts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
@@ -100,6 +100,34 @@ export function sizeLine(before: number, after: number): string {
   return `${byteSize(before)} before, ${byteSize(after)} after (${words})`;
 }
 
+/** `"a", "b": 25 of 64 channels by 2^-2 to 2^1; 1 Clip became Relu and Min`. */
+export function equalizedLine({ values, channels, moved, exponents: [low, high], clips }: EqualizedValue): string {
+  const clipped = clips === 0 ? "" : `; ${plural(clips, "Clip")} with a bound for each channel`;
+  return `${listed(values.map((name) => `"${printable(name)}"`))}: ${moved} of ${plural(channels, "channel")}, by 2^${low} to 2^${high}${clipped}`;
+}
+
+/** `Conv "conv1" [32, 3, 3, 3]: 39.7 to 42.9 dB, with a scale per channel 45.3 to 45.8 dB, ranges of channels 12x to 3.1x apart`. */
+export function noiseLine({ node, dims, changed, snr, snrPerChannel, ranges }: EqualizedWeight): string {
+  const pair = ([before, after]: readonly [number, number]) =>
+    changed && before !== after ? `${brief(before)} to ${brief(after)}` : brief(before);
+  const apart = ranges.map((list) => {
+    const seen = list.filter((range) => range > 0);
+    return seen.length === 0 ? 1 : seen.reduce((m, v) => Math.max(m, v)) / seen.reduce((m, v) => Math.min(m, v));
+  }) as [number, number];
+  return `${nodeLabel(node)} [${dims.join(", ")}]: ${pair(snr)} dB, with a scale per channel ${pair(snrPerChannel)} dB, ranges of channels ${pair(apart)} times apart`;
+}
+
+/** What equalisation did, in a few words. */
+function equalizedDeed({ snr: [before, after], moved, weights }: EqualizedData): string {
+  if (weights.length === 0) return "nothing to equalize: no layer with constant weights";
+  if (moved.length === 0)
+    return `nothing to equalize: no power of two lowers the noise of int8 weights (${brief(before)} dB of signal to noise)`;
+  const channels = moved.reduce((n, value) => n + value.moved, 0);
+  return `${plural(channels, "channel")} equalized: signal to noise of int8 weights ${brief(before)} -> ${brief(after)} dB`;
+}
+
+const sentence = (words: string): string => `${words[0].toUpperCase()}${words.slice(1)}`;
+
 /** Lists longer than this are shown on request. */
 const LISTED = 20;
 
@@ -109,8 +137,9 @@ const isBatchNorm = (entry: Fold | Kept): boolean => entry.kind === "batch-norma
 
 /** What was done, in one sentence: the first thing the reader wants to know after the verdict. */
 function deed(report: Report): string {
-  const { batchNormalization: norms, affine, merges, folds, operators, input } = report;
+  const { batchNormalization: norms, affine, merges, folds, operators, input, equalized } = report;
   const { producer } = input;
+  if (equalized !== undefined && folds.length + merges.length === 0) return `${sentence(equalizedDeed(equalized))}.`;
   if (folds.length + merges.length === 0) {
     if (norms.before + affine.before > 0) return `Nothing can be folded: ${counted(norms, affine)}.`;
     const by = [producer.name, producer.version].filter((part) => part !== "").join(" ");
@@ -127,6 +156,7 @@ function deed(report: Report): string {
       : [`${report.norm.folded} of ${plural(report.norm.before, "other normalization")} emptied`]),
     ...(report.weight === undefined ? [] : [`${plural(report.weight.folded, "computed weight")} written out`]),
     ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} merged`] : []),
+    ...(equalized === undefined ? [] : [equalizedDeed(equalized)]),
   ];
   return `${parts.join(", ")}: ${sum(operators.before)} -> ${sum(operators.after)} nodes.`;
 }
@@ -188,6 +218,8 @@ function sectionsOf(report: Report): Section[] {
     { title: `Emptied (${plural(emptied.length, "normalization")})`, lines: emptied.map(foldLine) },
     { title: `Written out (${plural(settled.length, "weight")})`, lines: settled.map(foldLine) },
     { title: `Merged (${plural(report.merges.length, "region")})`, lines: report.merges.map(mergeLine) },
+    { title: "Equalized", lines: (report.equalized?.moved ?? []).map(equalizedLine) },
+    { title: "Int8 weights, signal to noise", lines: (report.equalized?.weights ?? []).map(noiseLine) },
     { title: `Linear regions left as they are (${report.unmerged.length})`, lines: report.unmerged.map(unmergedLine) },
     { title: `Kept (${plural(report.kept.length, "node")})`, lines: keptLines(report.kept) },
   ].filter(({ lines }) => lines.length > 0);
@@ -210,7 +242,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const style = styleOf(options);
   const { width = Number.POSITIVE_INFINITY, verbose = false } = options;
   const { verdict, folds, merges, output } = report;
-  const untouched = folds.length + merges.length === 0;
+  const untouched = folds.length + merges.length + (report.equalized?.moved.length ?? 0) === 0;
   const sections = sectionsOf(report);
   const lengthOf = (list: readonly Section[]) => list.reduce((n, { lines }) => n + lines.length + 2, 0);
   const hidden = !verbose && lengthOf(sections) > LISTED;

@@ -10,6 +10,7 @@
  *   Conv(Pad(x) with zeros)                               Conv(x) with larger pads
  *   y · (x · c); y · (x / c)                              (y · x) · c; (y · x) / c
  *   Max(x, c); Min(x, c)                                  c + Relu(x − c); c − Relu(c − x)
+ *   Clip(x; a, b)                                         Min(Max(x, a), b); Max(x, 0) is Relu(x)
  *   Gemm(Reshape(x), W, b) of all axes but the last       Reshape(MatMul(x, W) + b)
  *   Reshape of a Reshape; to the shape that is there      one Reshape; x
  *   an axis counted from the end                          the same from the front
@@ -21,6 +22,7 @@ import { intAttr, intsAttr, stringAttr } from "../../graph/attributes.ts";
 import { sameShape } from "../../graph/dims.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
+import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
 import { asFloat64, asNumbers } from "../../onnx/tensor.ts";
 import { type Side, sideOf } from "./classes.ts";
@@ -218,6 +220,38 @@ const rectified: Rewrite = (node, { constants }) => {
   ];
 };
 
+/** Largest number of float32: as an attribute, a bound of this size is none. */
+const UNBOUNDED = 3.4028234663852886e38;
+
+/** Clip with constant bounds, floats only: from below a Relu or Max, from above a Min. */
+const clipped: Rewrite = (node, side) => {
+  const dtype = dtypeOf(side.facts.of(node.inputs[0]).dtype);
+  if (node.domain !== "" || node.opType !== "Clip" || node.version < 8 || dtype === undefined || !isStorageFloat(dtype))
+    return undefined;
+  const { record } = node;
+  const parts: NodeRecord[] = [];
+  const bounds: (readonly [name: string, number: number] | undefined)[] = [];
+  for (const [i, key] of ["min", "max"].entries()) {
+    const named = node.version >= 11;
+    const operand = node.inputs[i + 1];
+    const number = named ? numbersOf(operand, side)?.[0] : record.attributes.get(key)?.f;
+    if (named && operand !== undefined && number === undefined) return undefined;
+    if (number === undefined || Math.abs(number) >= UNBOUNDED) {
+      bounds.push(undefined);
+      continue;
+    }
+    if (!named && dtype !== "float32") return undefined;
+    if (!named) parts.push(make(node, "Constant", [], inner(node, key), { value_float: { f: number } }));
+    bounds.push([named ? record.inputs[i + 1] : inner(node, key), number]);
+  }
+  const [low, high] = bounds;
+  const [x, out] = [record.inputs[0], outputOf(node)];
+  const middle = low === undefined ? x : high === undefined ? out : inner(node, "above");
+  if (low !== undefined) parts.push(low[1] === 0 ? make(node, "Relu", [x], middle) : make(node, "Max", [x, low[0]], middle));
+  if (high !== undefined) parts.push(make(node, "Min", [middle, high[0]], out));
+  return low === undefined && high === undefined ? [make(node, "Identity", [x], out)] : parts;
+};
+
 const RESHAPES = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
 const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.domain === "" && RESHAPES.has(node.opType);
 
@@ -361,6 +395,7 @@ const REWRITES: readonly Rewrite[] = [
   pooled,
   padded,
   rectified,
+  clipped,
   layered,
   reshaped,
   counted,
