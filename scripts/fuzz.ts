@@ -147,7 +147,10 @@ function readBy(node: NodeSpec): string[] {
   const bodies = Object.values(node.attributes ?? {}).filter(
     (value): value is GraphSpec => typeof value === "object" && !Array.isArray(value) && "nodes" in value,
   );
-  return [...node.inputs, ...bodies.flatMap(({ nodes, outputs }) => [...nodes.flatMap(readBy), ...outputs.map(({ name }) => name)])];
+  return [
+    ...node.inputs,
+    ...bodies.flatMap(({ nodes, outputs }) => [...nodes.flatMap(readBy), ...outputs.map(({ name }) => name)]),
+  ];
 }
 
 /** The nodes that lead to one value, with that value as the output. */
