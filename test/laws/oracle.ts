@@ -261,7 +261,7 @@ class Growing {
 
   affine(x: string): string {
     const size = this.channels.get(x) as number;
-    const op = this.chance(0.75) ? "BatchNormalization" : this.pick(["Mul", "Add"] as const);
+    const op: Affine["op"] = this.chance(0.75) ? "BatchNormalization" : this.pick(["Mul", "Add"]);
     const gains = this.chance(0.5) ? [1, 2, 0.5, 1] : [1, -1, 2, -2, 0.5];
     const s = op === "Add" ? new Array<number>(size).fill(1) : this.numbers(size, gains);
     const t = op === "Mul" || this.chance(0.25) ? new Array<number>(size).fill(0) : this.numbers(size, [0, 0.25, -0.5, 0.5]);
