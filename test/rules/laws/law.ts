@@ -7,7 +7,7 @@
  * Nothing of the planner, the patch or the proof takes part: maps are multiplied out here, and the new operator is put together here.
  */
 import type { Spread } from "../../../src/affine/spread.ts";
-import { Constants } from "../../../src/fold/constants.ts";
+import { Constants } from "../../../src/laws/constants.ts";
 import { Draft } from "../../../src/fold/draft.ts";
 import { Facts } from "../../../src/graph/facts.ts";
 import { type GraphNode, viewOf } from "../../../src/graph/view.ts";
