@@ -21,6 +21,7 @@ import { isRefused, type MoveFn } from "../../rules/types.ts";
 import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 import { layerOf, mayBeLayer, type Port } from "./linear.ts";
+import { inOrder } from "./order.ts";
 import { type Demand, each, filled, grounded, isGround, Network, over, type Wire } from "./wires.ts";
 
 const list = (types: string): ReadonlySet<string> => new Set(types.split(" "));
@@ -74,7 +75,7 @@ class Builder {
 
   run(view: GraphView): Laws {
     const near = this.flood();
-    for (const node of view.nodes) if (near.has(node) && !node.removed) this.visit(node);
+    for (const node of inOrder(view, near)) if (!node.removed) this.visit(node);
     const { network, wires, movers, absorbers } = this;
     return { network, wires, movers, absorbers };
   }
@@ -141,7 +142,7 @@ class Builder {
 
   private layer(node: GraphNode): void {
     const layer = layerOf(this.draft.at(node));
-    const [x, y] = [node.inputs[0], node.outputs[0]];
+    const [x, y] = [node.inputs[layer?.index ?? 0], node.outputs[0]];
     this.stop(node, layer === undefined ? undefined : x);
     if (layer === undefined || x === undefined || y === undefined) return;
     this.absorbers.push(node);

@@ -16,13 +16,14 @@ import type { Draft } from "../draft.ts";
 
 const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
 
-/** Changes a layer or a normalization; why it cannot be changed, where it cannot. */
-export function settleLayer(draft: Draft, node: GraphNode, input: Gauge, output: Gauge): Refused | undefined {
+/** Changes a layer or a normalization, of which input `index` is not constant; why it cannot be changed, where it cannot. */
+export function settleLayer(draft: Draft, node: GraphNode, index: number, input: Gauge, output: Gauge): Refused | undefined {
+  const into = (by: Spread): (Spread | undefined)[] => [...new Array<undefined>(index).fill(undefined), by];
   return (
-    take(draft, node, "forwardShift", input.shift, isZero) ??
-    take(draft, node, "forwardScale", input.scale, isOne) ??
-    take(draft, node, "backShift", negate(output.shift), isZero) ??
-    take(draft, node, "backScale", inverse(output.scale), isOne)
+    take(draft, node, "forwardShift", into(input.shift), isZero) ??
+    take(draft, node, "forwardScale", into(input.scale), isOne) ??
+    take(draft, node, "backShift", [negate(output.shift)], isZero) ??
+    take(draft, node, "backScale", [inverse(output.scale)], isOne)
   );
 }
 
@@ -30,13 +31,17 @@ function take(
   draft: Draft,
   node: GraphNode,
   move: "forwardShift" | "forwardScale" | "backShift" | "backScale",
-  by: Spread,
+  by: readonly (Spread | undefined)[],
   isNothing: (by: Spread) => boolean,
 ): Refused | undefined {
-  if (isNothing(by)) return undefined;
+  if (by.every((map) => map === undefined || isNothing(map))) return undefined;
   // A product that got a bias is a Gemm by now.
   const rule = ruleOf(draft.state(node).opType)?.[move];
-  const steps = rule?.(draft.at(node), [simplify(by)]) ?? refuse("operator-blocks", "neither absorbs nor passes it");
+  const steps =
+    rule?.(
+      draft.at(node),
+      by.map((map) => map && simplify(map)),
+    ) ?? refuse("operator-blocks", "neither absorbs nor passes it");
   if (isRefused(steps)) return { node, ...steps };
   const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
   if (step === undefined) return refuse("operator-blocks", "does not absorb it", { node });
