@@ -84,12 +84,12 @@ function reasonsGiven(values: Values): ReadonlySet<string> {
  * @throws BnfoldError of kind "usage"; of kind "file" when a report has no place to go to.
  */
 export function wantedOf(values: Values, models: readonly (string | undefined)[] = [], makesFolders = false): Wanted {
-  const reports = texts(values, "report").map((path) => ({ path, format: formatOfName(path) }));
-  for (const { path } of reports) {
-    if (models.some((file) => file !== undefined && isSameFile(path, file)))
-      throw usage(`the report ${path} would overwrite a model`, "Name another file.");
+  const reports = texts(values, "report").map((path) => {
     if (!makesFolders) requirePlace(path);
-  }
+    return { path, format: formatOfName(path) };
+  });
+  const replaced = reports.find(({ path }) => models.some((file) => file !== undefined && isSameFile(path, file)));
+  if (replaced !== undefined) throw usage(`the report ${replaced.path} would overwrite a model`, "Name another file.");
   return { format: formatGiven(values), reports, ...strictnessOf(values) };
 }
 

@@ -7,7 +7,7 @@ import { tool } from "../report/report.ts";
 import { findModels, isMany } from "./batch-files.ts";
 import { flag, type Values } from "./command.ts";
 import { say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
-import { inspectOne } from "./inspect.ts";
+import type { Inspected } from "./inspect.ts";
 import { Progress } from "./progress.ts";
 import { explain, stdoutWidth } from "./terminal.ts";
 
@@ -22,7 +22,10 @@ function filesOf(places: readonly string[]): string[] {
   return [...new Set(files)];
 }
 
-async function look(values: Values, file: string, hash: boolean): Promise<InspectLine> {
+/** Looks at one of them. */
+type Look = (values: Values, file: string, hash: boolean) => Promise<Inspected>;
+
+async function look(inspectOne: Look, values: Values, file: string, hash: boolean): Promise<InspectLine> {
   const base = { version: 1, tool: tool(), file } as const;
   try {
     const { report, code } = await inspectOne(values, file, hash);
@@ -39,14 +42,14 @@ async function look(values: Values, file: string, hash: boolean): Promise<Inspec
 export const exitOfLooks = (lines: readonly InspectLine[]): 0 | 5 | 6 =>
   lines.some(({ status }) => status === "failed") ? 6 : lines.some(({ code }) => code === 5) ? 5 : 0;
 
-export async function inspectMany(values: Values, places: readonly string[]): Promise<number> {
+export async function inspectMany(values: Values, places: readonly string[], inspectOne: Look): Promise<number> {
   const files = filesOf(places);
   const wanted = wantedOf(values, files);
   const progress = new Progress();
   progress.begin("reading");
   const lines: InspectLine[] = [];
   for (const file of files) {
-    lines.push(await look(values, file, wantsHashes(wanted)));
+    lines.push(await look(inspectOne, values, file, wantsHashes(wanted)));
     progress.step(lines.length, files.length, file);
   }
   progress.end();

@@ -245,7 +245,7 @@ async function run(values: Values): Promise<number> {
       if (values[name] !== undefined) throw usage(`--channels has forms of its own, --csv and --json; leave --${name} away`);
     return channelsOf(values, file);
   }
-  if (many) return (await import("./inspect-many.ts")).inspectMany(values, [file, ...more]);
+  if (many) return (await import("./inspect-many.ts")).inspectMany(values, [file, ...more], inspectOne);
   const wanted = wantedOf(values, [file]);
   const { report, code, text } = await inspectOne(values, file, wantsHashes(wanted));
   const document = { kind: "inspect", report } as const;
