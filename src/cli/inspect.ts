@@ -8,8 +8,8 @@ import { inspectAnswer } from "../report/answer.ts";
 import type { Action, InspectReport } from "../report/document.ts";
 import { columns } from "../report/layout.ts";
 import { countsOf, type NodeCounts, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, unmergedLine } from "../report/text.ts";
-import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
+import { keptLines, mergeLine, normLines, sized, unmergedLine } from "../report/text.ts";
+import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { isMany } from "./batch-files.ts";
 import { showChannels } from "./channels.ts";
@@ -155,8 +155,9 @@ function lines(found: Inspection, width?: number): string[] {
         ]),
     stdoutStyle("bold", inspectAnswer(found)),
     "",
-    `${stdoutStyle("bold", printable(model.file))}  ${byteSize(model.bytes)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
+    `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
       `${by === "" ? "" : `, by ${printable(by)}`}`,
+    ...(model.missing ?? []).map((location) => stdoutStyle("yellow", `! side file ${printable(location)} is not there`)),
     "",
     ...fitted(
       ["operator", "nodes"],

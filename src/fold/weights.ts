@@ -5,8 +5,8 @@
  * cast keeps its form, and so does one that comes out of a DequantizeLinear.
  */
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { Rejected } from "../laws/candidates.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
-import type { Rejected } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
 import { checkRange } from "./range.ts";
 

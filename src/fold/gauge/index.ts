@@ -8,15 +8,15 @@
 import { type Gauge, plainGauge } from "../../affine/gauge.ts";
 import { type Spread, simplify } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
+import type { Candidate } from "../../laws/candidates.ts";
+import { type Laws, lawsOf, type Mover } from "../../laws/laws.ts";
+import { layerOf } from "../../laws/linear.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type NodeState, type Refused, refuse } from "../../rules/types.ts";
 import type { Success } from "../attempt.ts";
-import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 import type { Fold } from "../types.ts";
 import { contradiction } from "./conflict.ts";
-import { type Laws, lawsOf, type Mover } from "./laws.ts";
-import { layerOf } from "./linear.ts";
 import { type Found, Search } from "./search.ts";
 import { settleAffine, settleLayer } from "./settle.ts";
 

@@ -56,8 +56,7 @@ function facts(document: Document): string[] {
   );
   if (!("input" in report)) return ["", ...said];
   const { input, output } = report;
-  const wrote =
-    output === null ? "- wrote: nothing" : `- wrote: ${code(output.file)}, ${sentence(sizeLine(input.bytes, output.bytes))}`;
+  const wrote = output === null ? "- wrote: nothing" : `- wrote: ${code(output.file)}, ${sentence(sizeLine(input, output))}`;
   return ["", ...said, wrote];
 }
 

@@ -2,9 +2,9 @@
  * The law of layers with constant weights: the output is free, a gain on the input goes into the weight, and a shift goes into the
  * bias where every output sees all of it. The laws of rules/ do the arithmetic; here is said where they apply.
  */
-import { unpadded } from "../../rules/conv.ts";
-import { isRefused, type RuleNode } from "../../rules/types.ts";
-import { biasOf, ownFilterOf } from "../../rules/weights.ts";
+import { unpadded } from "../rules/conv.ts";
+import { isRefused, type RuleNode } from "../rules/types.ts";
+import { biasOf, ownFilterOf } from "../rules/weights.ts";
 
 export interface Port {
   readonly axis: number;

@@ -3,7 +3,7 @@
  * them, then by name. Where candidates can go only instead of each other, the one that comes first decides; the same graph with
  * its nodes written down in another order gets the same plan.
  */
-import type { GraphNode, GraphView } from "../../graph/view.ts";
+import type { GraphNode, GraphView } from "../graph/view.ts";
 
 /** Nodes of a view that `chosen` holds, each behind those that make what it reads. */
 export function inOrder(view: GraphView, chosen: ReadonlySet<GraphNode>): GraphNode[] {
