@@ -6,8 +6,8 @@ import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { columns } from "../report/layout.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, unmergedLine } from "../report/text.ts";
-import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
+import { keptLines, mergeLine, normLines, sized, unmergedLine } from "../report/text.ts";
+import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
 import { type Command, flag, usage, type Values } from "./command.ts";
@@ -172,8 +172,9 @@ function lines(found: Inspection, kept: readonly Kept[], width?: number): string
         ]),
     stdoutStyle("bold", answer(found, folds)),
     "",
-    `${stdoutStyle("bold", printable(model.file))}  ${byteSize(model.bytes)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
+    `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
       `${by === "" ? "" : `, by ${printable(by)}`}`,
+    ...(model.missing ?? []).map((location) => stdoutStyle("yellow", `! side file ${printable(location)} is not there`)),
     "",
     ...fitted(
       ["operator", "nodes"],

@@ -10,7 +10,8 @@ export interface Target {
   /** File the result is to become; a dry run only borrows its name. */
   readonly path: string;
   readonly dryRun: boolean;
-  readonly external: NonNullable<WriteOptions["external"]>;
+  /** Absent: what suits the folder it goes to (node/save.ts). */
+  readonly external?: WriteOptions["external"];
   /** Largest side file, in bytes. */
   readonly sideFileLimit?: number;
   /** File for the JSON report. */
@@ -20,7 +21,8 @@ export interface Target {
 export const externalOption: Options = {
   requiresArg: true,
   type: "string",
-  describe: "External tensor data: keep (what is untouched stays in its side file), copy, inline, split[=MB]",
+  describe:
+    "External tensor data: keep (what is untouched stays in its side file), copy (all of it in one new side file), inline, split[=MB]; default: keep beside the input, copy in another folder",
 };
 
 /** Largest side file of --external split where no size is given, in megabytes: any file system takes 2 GB. */
@@ -28,7 +30,8 @@ const SPLIT_MB = 2000;
 
 /** --external keep|copy|inline|split[=MB] */
 export function externalOf(values: Values): Pick<Target, "external" | "sideFileLimit"> {
-  const written = text(values, "external") ?? "keep";
+  const written = text(values, "external");
+  if (written === undefined) return {};
   const split = /^split(?:=(\d+))?$/.exec(written);
   if (split !== null) {
     const megabytes = Number(split[1] ?? SPLIT_MB);

@@ -12,14 +12,8 @@ import { combine, every, map, plus, type Spread, times, uniform } from "../affin
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { Candidate, Magnitude } from "../laws/candidates.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
-import type { Candidate } from "./candidates.ts";
-
-/** What is known of a value: along its channels or the same everywhere. */
-export interface Magnitude {
-  readonly mean: Spread;
-  readonly deviation: Spread;
-}
 
 /** E[v²] = mean² + deviation². */
 export const power = ({ mean, deviation }: Magnitude): Spread => combine(mean, deviation, (m, d) => m * m + d * d);

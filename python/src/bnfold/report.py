@@ -17,12 +17,14 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class File:
+class SideFile:
     file: str
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
+    """null where nobody asked."""
+    used_bytes: Optional[int] = None
+    """Bytes of it that tensors of the model refer to."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,17 @@ class Model:
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
+    """null where nobody asked."""
     ir_version: int
     opsets: dict[str, int]
     """Version per domain."""
     producer: ModelProducer
+    side_files: Optional[tuple[SideFile, ...]] = None
+    """Files with external tensor data that belong to the model."""
+    total_bytes: Optional[int] = None
+    """Bytes of the model and its side files together: what it takes to load it."""
+    missing: Optional[tuple[str, ...]] = None
+    """Locations of side files that are not there; absent when all are."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,13 @@ class Output:
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
-    side_files: tuple[File, ...]
+    """null where nobody asked."""
+    side_files: tuple[SideFile, ...]
     """Files with external tensor data that belong to the output."""
+    total_bytes: Optional[int] = None
+    """Bytes of the model and its side files together: what it takes to load it."""
+    missing: Optional[tuple[str, ...]] = None
+    """Locations of side files that are not there; absent when all are."""
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@
  */
 
 import { BnfoldError } from "../../diag/error.ts";
-import type { Constants } from "../../fold/constants.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Constants } from "../../laws/constants.ts";
 import { halfUlp, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../../onnx/tensor.ts";
 import { isTensor } from "../../ops/define.ts";
