@@ -13,6 +13,7 @@ import type { Steps } from "../../diag/steps.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
 import { isCast, roundoffOf } from "./casts.ts";
@@ -25,7 +26,7 @@ import type { Misfit, Tolerance } from "./fit.ts";
 import { familyOf, knownElements, sameConstant } from "./match.ts";
 import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, type Relation, relative } from "./relation.ts";
+import { exact, isExact, type Relation, relative } from "./relation.ts";
 import { alignScopes } from "./scopes.ts";
 
 interface Suspect {
@@ -185,19 +186,26 @@ export class Prover {
     this.assume(node);
   }
 
-  /** Names of values of the main graphs that were found the same: this file's → the first's. One of its name, if there is. */
-  shared(): Map<string, string> {
-    const found = new Map<string, string>();
+  /**
+   * What values of the main graph were found to be: the same as one of the first file's, or an exact map of it. One of its name, if
+   * there is. In a normal form, where values are no longer what the files call so, only equal ones are told.
+   */
+  shared(): Map<string, SharedValue> {
+    const found = new Map<string, SharedValue>();
     for (const [value, relation] of this.related) {
       if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
-      const same = relation.core.members.filter(
-        (m) => m.proposed !== true && m.value.scope === this.a.view.main && relative(relation, m)?.identity === true,
-      );
+      const members = relation.core.members.filter((m) => m.proposed !== true && m.value.scope === this.a.view.main);
+      const same = members.filter((m) => relative(relation, m)?.identity === true);
       const best =
         same.find((m) => m.value.name === value.name) ??
         same.find((m) => m.value.producer?.opType === value.producer?.opType) ??
         same[0];
-      if (best !== undefined) found.set(value.name, best.value.name);
+      if (best !== undefined) found.set(value.name, { name: best.value.name });
+      else if (isExact(relation) && !this.rewritten) {
+        const twin = members.find((m) => m.value.name === value.name && m.open === undefined);
+        const map = twin && relative(relation, twin);
+        if (map !== undefined) found.set(value.name, { name: value.name, map: { scale: map.scale, shift: map.shift } });
+      }
     }
     return found;
   }
