@@ -4,16 +4,13 @@
  * Exact. Needs the rank.
  */
 import { intAttr } from "../../../graph/attributes.ts";
+import { hasTrait } from "../../../graph/operators.ts";
 import { attribute, type Rewrite, type Rewriting } from "./rewriting.ts";
-
-const AXIS = new Set(
-  "Softmax LogSoftmax Hardmax Concat Split Gather GatherElements ScatterElements ArgMax ArgMin LayerNormalization".split(" "),
-);
 
 /** Axes are counted from the front. */
 const counted: Rewrite = (node, { facts }) => {
   const rank = facts.rank(node.inputs[0]);
-  if (node.domain !== "" || !AXIS.has(node.opType) || rank === undefined) return undefined;
+  if (!hasTrait(node, "axis") || rank === undefined) return undefined;
   const soft = /Softmax$|^Hardmax$/.test(node.opType);
   const given = node.record.attributes.get("axis");
   const axis = intAttr(

@@ -3,16 +3,15 @@
  *
  * where n has ones and zeros for γ and β. Exact over the reals; γ and β are stored as they were.
  */
+import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphValue } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { asFloat64 } from "../../../onnx/tensor.ts";
 import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
-const GROUPED = new Set(["InstanceNormalization", "GroupNormalization"]);
-
 /** Statistics of the data alone; what is learned of gain and shift stands behind them, as it would in a file that spells it out. */
 const bared: Rewrite = (node, { facts, constants }) => {
-  const grouped = GROUPED.has(node.opType);
+  const grouped = hasTrait(node, "grouped");
   if (node.domain !== "" || (!grouped && node.opType !== "LayerNormalization" && node.opType !== "RMSNormalization"))
     return undefined;
   // Before opset 7 a Mul does not broadcast a gain along its channels (before 5 no Reshape takes a shape).

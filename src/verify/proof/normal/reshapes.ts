@@ -6,12 +6,11 @@
  */
 import { intAttr } from "../../../graph/attributes.ts";
 import { sameShape } from "../../../graph/dims.ts";
+import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
-const RESHAPES = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
-
-export const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.domain === "" && RESHAPES.has(node.opType);
+export const isReshape = (node: GraphNode | undefined): node is GraphNode => node !== undefined && hasTrait(node, "reshapes");
 
 /** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
