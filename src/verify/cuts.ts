@@ -8,12 +8,12 @@
  * hold, that of equal outputs among them: whoever made them proves nothing here.
  */
 import type { Gauge } from "../affine/gauge.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
 import type { AttributeRecord, NodeRecord } from "../onnx/records.ts";
 import { captures } from "../run/plan.ts";
-import { RANDOM } from "../run/random.ts";
 
 /** The value of the first file that one of the second is claimed to be, or to be a map of. */
 export interface SharedValue {
@@ -145,7 +145,7 @@ export class Cuts {
 
   private findConstants(view: GraphView): void {
     for (const node of view.nodes) {
-      if (node.scope !== view.main || RANDOM.has(node.opType) || node.bodies.length > 0) continue;
+      if (node.scope !== view.main || hasTrait(node.record, "random") || node.bodies.length > 0) continue;
       if (!node.inputs.every((input) => input === undefined || this.isConstant(input))) continue;
       for (const output of node.outputs) if (output !== undefined) this.computed.add(output);
     }
@@ -159,7 +159,7 @@ export class Cuts {
   private isSame(node: GraphNode): boolean {
     const first = node.outputs.find((value) => value !== undefined);
     const other = first && this.toA.get(first)?.producer;
-    if (other === undefined || RANDOM.has(node.opType)) return false;
+    if (other === undefined || hasTrait(node.record, "random")) return false;
     const [x, y] = [other.record, node.record];
     if (x.opType !== y.opType || x.domain !== y.domain || x.overload !== y.overload || other.version !== node.version)
       return false;

@@ -10,6 +10,7 @@ import { combine, type Spread } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, roundArray } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
@@ -44,13 +45,6 @@ export type RegionsFound =
 /** Made-up numbers for the cuts. Linear regions show all they are on the first kind. */
 const KINDS = ["normal", "large", "negative"] as const;
 type Kind = (typeof KINDS)[number];
-
-const LINEAR = new Set(
-  (
-    "Conv ConvTranspose Gemm MatMul BatchNormalization Add Sub Sum Neg Identity Dropout Mul Div Concat Split Slice Reshape Transpose " +
-    "Flatten Squeeze Unsqueeze Pad AveragePool GlobalAveragePool ReduceMean Constant Shape Gather Expand Cast"
-  ).split(" "),
-);
 
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
@@ -145,7 +139,7 @@ export class RegionWitness {
   private canRun({ nodesA, nodesB, changed }: Region): boolean {
     const called = new Set(this.views.b.model.functions.map(({ domain, name }) => `${domain}:${name}`));
     const whole = (node: GraphNode) => node.bodies.length > 0 || called.has(`${node.record.domain}:${node.opType}`);
-    return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ opType }) => CHANCE.has(opType));
+    return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ record }) => hasTrait(record, "random"));
   }
 
   /**
@@ -156,7 +150,7 @@ export class RegionWitness {
     const { seed } = this.options;
     const lists = sizesOf(region, this.sizes);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
-    const linear = [...region.nodesA, ...region.nodesB].every(({ domain, opType }) => domain === "" && LINEAR.has(opType));
+    const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
     for (const tries of lists) {
       const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
@@ -287,8 +281,6 @@ function mapped(value: Value, { map, a }: Cut): Value {
   ).data;
   return { ...value, data };
 }
-
-const CHANCE = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"]);
 
 /** Errors of a model that does not fit its inputs say that these sizes were the wrong ones. */
 function fitting(run: () => Value): Value {

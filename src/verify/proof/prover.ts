@@ -10,6 +10,7 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
@@ -22,7 +23,7 @@ import { composed } from "./composed.ts";
 import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
-import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
+import { familyOf, knownElements, sameConstant } from "./match.ts";
 import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, isExact, type Relation, relative } from "./relation.ts";
@@ -433,7 +434,7 @@ export class Prover {
     const twin = scope?.values.get(node.outputs[0]?.name ?? "");
     // An Add of a constant is a bias: what it adds to is the value it belongs to, and is compared far cheaper on its own.
     const makers = [twin?.producer, twin && this.classes.of(twin)?.core.value.producer];
-    return isLayer(node) && makers.every((maker) => maker?.domain === "" && ["Add", "Sum", "Sub"].includes(maker.opType));
+    return isLayer(node) && makers.every((maker) => maker !== undefined && hasTrait(maker, "adds"));
   }
 
   /** True when the relation found does not contradict the first file's value of the same name. */
@@ -488,7 +489,7 @@ export class Prover {
     let best: Outcome | undefined;
     for (const other of candidates) {
       const orders =
-        COMMUTATIVE.has(node.opType) && node.inputs.length === 2
+        hasTrait(node, "commutes") && node.inputs.length === 2
           ? [
               [0, 1],
               [1, 0],
