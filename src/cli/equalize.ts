@@ -1,32 +1,29 @@
 /** bnfold equalize: channels between layers scaled by powers of two, so that what a quantiser makes of the weights has less noise. */
-import { requirePlace, writePieces } from "../node/atomic.ts";
-import { toJson } from "../report/report.ts";
 import { renderText } from "../report/text.ts";
-import { type Command, flag, talkOptions, text, type Values } from "./command.ts";
+import { type Command, flag, talkOptions, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
+import { formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
 import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
 import { externalOption, targetOf } from "./target.ts";
-import { note, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
+import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
   const target = targetOf(file, values);
-  if (target.report !== undefined) requirePlace(target.report);
-  const hash = flag(values, "json") || text(values, "report") !== undefined;
-  const made = await foldOne(values, file, target, { progress: new Progress(), hash, equalizeOnly: true });
-  for (const line of made.notes) note(line);
-  if (target.report !== undefined) {
-    const bytes = new TextEncoder().encode(`${toJson(made.report)}\n`);
-    await writePieces(target.report, [{ bytes }], { replaceExisting: true });
-  }
-  if (flag(values, "json")) print(toJson(made.report));
-  else if (!flag(values, "quiet"))
-    print(renderText(made.report, { color: stdoutStyle, width: stdoutWidth(), verbose: flag(values, "verbose") }));
-  return made.code;
+  const wanted = wantedOf(values, [file, target.path]);
+  const options = { progress: new Progress(), hash: wantsHashes(wanted), equalizeOnly: true };
+  const { report, code, notes } = await foldOne(values, file, target, options);
+  for (const line of notes) note(line);
+  const document = { kind: "fold", report } as const;
+  await writeReports(document, wanted, code);
+  const verbose = flag(values, "verbose");
+  if (!flag(values, "quiet") || wanted.format !== "text")
+    say(document, wanted, code, () => renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose }));
+  return code;
 }
 
 const { only, skip, "assume-constant": assumeConstant } = planOptions;
@@ -47,8 +44,8 @@ export const command: Command = {
     "max-memory": memoryOption,
     ...runOptions,
     runtime: runtimeOption,
-    report: { requiresArg: true, type: "string", describe: "Also write the JSON report to this file" },
-    json: { type: "boolean", describe: "Print the JSON report instead of text" },
+    ...formatOptions,
+    json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
   },
   examples: [

@@ -72,7 +72,7 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
 /** What a proof is not itself, but found on the way. */
 const shared = new WeakMap<Proof, Shared>();
 
-/** The values a proof of `equal` found the same in both files; undefined of one made elsewhere. */
+/** The values a proof of `equal` found the same in both files, or exact maps of one another; undefined of one made elsewhere. */
 export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 
 /** Looks with gauges that somebody gave: at the files as they are, or where the second has other operators, at their normal forms. */

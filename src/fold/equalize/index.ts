@@ -14,17 +14,17 @@ import { type Gauge, plainGauge } from "../../affine/gauge.ts";
 import { numberOf, type Spread, simplify } from "../../affine/spread.ts";
 import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
+import { type Candidate, candidateOf } from "../../laws/candidates.ts";
+import { type Laws, lawsOfGains } from "../../laws/laws.ts";
+import { layerOf, mayBeLayer } from "../../laws/linear.ts";
+import { filled } from "../../laws/wires.ts";
 import { roundArray } from "../../onnx/codec.ts";
 import { clipPerChannel } from "../../rules/bounds.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isRefused, type NodeState, type Param, type Refused, refuse } from "../../rules/types.ts";
-import { type Candidate, candidateOf } from "../candidates.ts";
 import { currentMap } from "../current.ts";
 import type { Draft } from "../draft.ts";
-import { type Laws, lawsOfGains } from "../gauge/laws.ts";
-import { layerOf } from "../gauge/linear.ts";
 import { settleLayer } from "../gauge/settle.ts";
-import { filled } from "../gauge/wires.ts";
 import { type Classes, classesOf, type Group, type LayerWeight } from "./layers.ts";
 import {
   type ChannelRanges,
@@ -81,9 +81,10 @@ function* equalized(
 
 /** A weight that several operators read would have to be copied for each. */
 function sharesWeight(draft: Draft, node: GraphNode): boolean {
-  const value = node.inputs[1];
-  const layer = ["Conv", "ConvTranspose", "Gemm", "MatMul"].includes(node.opType);
-  return layer && value !== undefined && value.readerCount > 1 && draft.constants.has(value) && !draft.state(node).params.has(1);
+  if (!mayBeLayer(node.domain, node.opType)) return false;
+  return node.inputs
+    .slice(0, 2)
+    .some((v, i) => v !== undefined && v.readerCount > 1 && draft.constants.has(v) && !draft.state(node).params.has(i));
 }
 
 class Equalizer {
@@ -101,7 +102,7 @@ class Equalizer {
     this.exponents = new Int32Array(classes.count);
     const ranges = this.ranges();
     this.stakes = this.weigh(ranges);
-    const of = new Map(classes.layers.map((layer) => [layer.node.inputs[0], layer]));
+    const of = new Map(classes.layers.map((layer) => [layer.input, layer]));
     this.measured = new Map(
       [...ranges].map(([value, own]) => {
         const { inputs } = of.get(value) as LayerWeight;
@@ -120,17 +121,13 @@ class Equalizer {
   /** What the numbers around each layer count for. */
   private weigh(ranges: ReadonlyMap<GraphValue, ChannelRanges>): Map<LayerWeight, Stakes> {
     const { layers, count } = this.classes;
-    const squares = layers.map(({ node, inputs }) => {
-      const x = node.inputs[0];
-      return (x && ranges.get(x))?.meanSquare ?? new Float64Array(inputs.length).fill(1);
-    });
+    const squares = layers.map(({ input, inputs }) => ranges.get(input)?.meanSquare ?? new Float64Array(inputs.length).fill(1));
     const own = layers.map((layer, k) => energies(layer, squares[k]));
     const wholes = own.map(({ outputs }) => outputs.reduce((n, e) => n + e, 0) || 1);
     const byClass = new Float64Array(count);
-    for (const [k, { node, inputs }] of layers.entries()) {
-      const x = node.inputs[0] as GraphValue;
-      const list = this.read.get(x) ?? new Float64Array(inputs.length);
-      this.read.set(x, list);
+    for (const [k, { input, inputs }] of layers.entries()) {
+      const list = this.read.get(input) ?? new Float64Array(inputs.length);
+      this.read.set(input, list);
       for (const [i, c] of inputs.entries()) {
         const stake = own[k].inputs[i] / wholes[k];
         list[i] += stake;
@@ -196,11 +193,9 @@ class Equalizer {
     const { draft, classes, options } = this;
     const was = new Map(draft.gauges());
     const found = new Map<GraphValue, ChannelRanges>();
-    for (const { node, inputs } of classes.layers) {
-      const x = node.inputs[0];
-      const given = x?.scope.kind === "main" ? options.ranges?.get(x.name) : undefined;
-      const port = given && layerOf(draft.at(node))?.input;
-      if (x === undefined || given === undefined || port === undefined || given.low.length !== inputs.length) continue;
+    for (const { input: x, port, inputs } of classes.layers) {
+      const given = x.scope.kind === "main" ? options.ranges?.get(x.name) : undefined;
+      if (given === undefined || given.low.length !== inputs.length) continue;
       const now = was.has(x) ? movedRanges(given, was.get(x), port) : given;
       if (now !== undefined) found.set(x, now);
     }
@@ -281,7 +276,7 @@ class Equalizer {
     if (["Clip", "Max", "Min"].includes(node.opType)) return from && this.bound(node, open, from.scale);
     const plain = (value: GraphValue | undefined) => plainGauge(draft.facts.rank(value) ?? rank);
     if (["Add", "Sub", "Mul", "Div"].includes(node.opType)) return from && this.added(node, open, from.scale);
-    return settleLayer(draft, node, from ?? plain(x), to ?? plain(y));
+    return settleLayer(draft, node, open, from ?? plain(x), to ?? plain(y));
   }
 
   /** What is added to a value takes its gain; a factor stays. */
@@ -376,8 +371,8 @@ export function layerInputs(view: GraphView, draft: Draft): Map<string, number> 
   for (const node of view.nodes) {
     if (node.scope !== view.main || node.domain !== "") continue;
     const layer = layerOf(draft.at(node));
-    const x = node.inputs[0];
-    if (layer !== undefined && x !== undefined && !draft.constants.has(x)) found.set(x.name, layer.input.axis);
+    const x = layer && node.inputs[layer.index];
+    if (layer !== undefined && x !== undefined) found.set(x.name, layer.input.axis);
   }
   return found;
 }

@@ -6,15 +6,18 @@
  */
 import type { Spread } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Laws } from "../../laws/laws.ts";
+import { layerOf, type Port } from "../../laws/linear.ts";
+import { filled } from "../../laws/wires.ts";
 import { isRefused, type Param } from "../../rules/types.ts";
 import type { Draft } from "../draft.ts";
-import type { Laws } from "../gauge/laws.ts";
-import { layerOf } from "../gauge/linear.ts";
-import { filled } from "../gauge/wires.ts";
 
 /** A layer's weight as blocks [rows, columns] of `taps` numbers, each from one channel to one channel. */
 export interface LayerWeight {
   readonly node: GraphNode;
+  /** What it reads, and the axis of its channels there. */
+  readonly input: GraphValue;
+  readonly port: Port;
   readonly param: Param;
   readonly rows: number;
   readonly columns: number;
@@ -98,26 +101,31 @@ function along(classes: Spread | undefined, axis: number, size: number): Int32Ar
 function layerWeight(draft: Draft, node: GraphNode, of: (value?: GraphValue) => Spread | undefined): LayerWeight | undefined {
   const at = draft.at(node);
   const layer = layerOf(at);
-  const param = layer && at.param(1);
-  if (layer === undefined || param === undefined || isRefused(param)) return undefined;
-  const { input, output } = layer;
+  const convolves = node.opType === "Conv" || node.opType === "ConvTranspose";
+  const param = layer && at.param(convolves ? 1 : 1 - layer.index);
+  const x = layer && node.inputs[layer.index];
+  if (layer === undefined || x === undefined || param === undefined || isRefused(param)) return undefined;
+  const { input, output, index } = layer;
   const { dims } = param;
   const [rows, columns] = dims;
   const taps = dims.slice(2).reduce((n, d) => n * d, 1);
-  const groups = node.opType === "Conv" || node.opType === "ConvTranspose" ? at.int("group", 1) : 1;
+  const groups = convolves ? at.int("group", 1) : 1;
   const inGroup = (row: number, column: number) => Math.floor(row / (rows / groups)) * columns + column;
   const row = (r: number) => r;
-  const outputsFirst = node.opType === "Conv" || (node.opType === "Gemm" && at.int("transB", 0) !== 0);
+  const turned = node.opType === "Gemm" && at.int(index === 0 ? "transB" : "transA", 0) !== 0;
+  const outputsFirst = node.opType === "Conv" || (!convolves && turned !== (index === 1));
   const bias = at.has(2) ? at.param(2) : undefined;
   return {
     node,
+    input: x,
+    port: input,
     param,
     rows,
     columns,
     taps,
     from: outputsFirst ? inGroup : row,
     to: outputsFirst ? row : inGroup,
-    inputs: along(of(node.inputs[0]), input.axis, input.size),
+    inputs: along(of(x), input.axis, input.size),
     outputs: along(of(node.outputs[0]), output.axis, output.size),
     bias: bias === undefined || isRefused(bias) || bias.dims.reduce((n, d) => n * d, 1) !== output.size ? undefined : bias,
   };
