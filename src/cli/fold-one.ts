@@ -6,6 +6,7 @@ import type { Threads } from "../node/threads.ts";
 import { type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
 import { hashedAll, openInput } from "./files.ts";
+import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -78,8 +79,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
     const whole = report({ input: found.input, output: written, plan, verdict, runtime, timings, peakMemoryBytes: peakMemory() });
-    const keptNorms = plan.kept.some((entry) => entry.kind === "batch-normalization");
-    const code = !accepted ? EXIT.notEquivalent : flag(values, "strict") && keptNorms ? EXIT.strict : EXIT.done;
+    const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
     return { report: whole, code, notes: [...notes, ...can.notes] };
   } finally {
     progress.end();
