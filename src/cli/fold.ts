@@ -15,14 +15,17 @@ import { note, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
-  if (isMany(file)) return (await import("./batch.ts")).foldMany(values);
+  if (isMany(file)) {
+    if (values.certificate !== undefined) throw usage("--certificate is for one model");
+    return (await import("./batch.ts")).foldMany(values);
+  }
   for (const name of Object.keys(batchOptions)) {
     if (values[name] !== undefined)
       throw usage(`--${name} is for many models`, 'Give a folder or a pattern such as "models/**/*.onnx".');
   }
   const target = targetOf(file, values);
   // Told before the model is replaced, not after.
-  if (target.report !== undefined) requirePlace(target.report);
+  for (const place of [target.report, target.certificate]) if (place !== undefined) requirePlace(place);
   const wantsJson = flag(values, "json") || text(values, "report") !== undefined;
   const { report, code, notes } = await foldOne(values, file, target, { progress: new Progress(), hash: wantsJson });
   for (const line of notes) note(line);
@@ -54,6 +57,11 @@ export const command: Command = {
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
     strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
     ...planOptions,
+    certificate: {
+      requiresArg: true,
+      type: "string",
+      describe: "Also write to this file why no fewer nodes can stay; bnfold certify checks it",
+    },
     external: externalOption,
     "max-memory": memoryOption,
     ...runOptions,

@@ -16,6 +16,8 @@ export interface Target {
   readonly sideFileLimit?: number;
   /** File for the JSON report. */
   readonly report: string | undefined;
+  /** File for the certificate. */
+  readonly certificate?: string;
 }
 
 export const externalOption: Options = {
@@ -92,8 +94,11 @@ export function targetOf(model: string, values: Values): Target {
       "Name another file, or pass --in-place to replace it after the check.",
     );
   }
-  if (report !== undefined && [model, output].some((file) => file !== undefined && isSameFile(report, file))) {
-    throw usage(`the report ${report} would overwrite a model`, "Name another file.");
-  }
-  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report };
+  const certificate = text(values, "certificate");
+  for (const [what, file] of Object.entries({ report, certificate }))
+    if (file !== undefined && [model, output].some((other) => other !== undefined && isSameFile(file, other)))
+      throw usage(`the ${what} ${file} would overwrite a model`, "Name another file.");
+  if (report !== undefined && certificate !== undefined && isSameFile(report, certificate))
+    throw usage(`the report and the certificate are both to be ${report}`, "Name two files.");
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report, certificate };
 }
