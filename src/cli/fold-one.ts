@@ -7,6 +7,7 @@ import type { Threads } from "../node/threads.ts";
 import { type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
+import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -87,8 +88,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
       ...{ input: found.input, output: written, plan, verdict, certificate, runtime, timings },
       peakMemoryBytes: peakMemory(),
     });
-    const keptNorms = plan.kept.some((entry) => entry.kind === "batch-normalization");
-    const code = !accepted ? EXIT.notEquivalent : flag(values, "strict") && keptNorms ? EXIT.strict : EXIT.done;
+    const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
     return { report: whole, code, notes: [...notes, ...can.notes, ...uncertified] };
   } finally {
     progress.end();

@@ -14,8 +14,6 @@ export interface Target {
   readonly external?: WriteOptions["external"];
   /** Largest side file, in bytes. */
   readonly sideFileLimit?: number;
-  /** File for the JSON report. */
-  readonly report: string | undefined;
   /** File for the certificate. */
   readonly certificate?: string;
 }
@@ -82,7 +80,6 @@ function outputOf(model: string, values: Values): string | undefined {
 export function targetOf(model: string, values: Values): Target {
   const output = outputOf(model, values);
   const [inPlace, dryRun] = [flag(values, "in-place"), flag(values, "dry-run")];
-  const report = text(values, "report");
   if (dryRun && inPlace) throw usage("--dry-run and --in-place contradict each other");
   if (inPlace && output !== undefined && !isSameFile(output, model)) {
     throw usage("--in-place writes to the model itself; leave -o away, or leave --in-place away");
@@ -95,10 +92,7 @@ export function targetOf(model: string, values: Values): Target {
     );
   }
   const certificate = text(values, "certificate");
-  for (const [what, file] of Object.entries({ report, certificate }))
-    if (file !== undefined && [model, output].some((other) => other !== undefined && isSameFile(file, other)))
-      throw usage(`the ${what} ${file} would overwrite a model`, "Name another file.");
-  if (report !== undefined && certificate !== undefined && isSameFile(report, certificate))
-    throw usage(`the report and the certificate are both to be ${report}`, "Name two files.");
-  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report, certificate };
+  if (certificate !== undefined && [model, output].some((other) => other !== undefined && isSameFile(certificate, other)))
+    throw usage(`the certificate ${certificate} would overwrite a model`, "Name another file.");
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), certificate };
 }

@@ -10,6 +10,7 @@
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import { candidateOf } from "../../laws/candidates.ts";
 import { Constants } from "../../laws/constants.ts";
@@ -283,7 +284,7 @@ export class Classes {
       if (a.t !== undefined || a.refAttrName !== "") return undefined;
       attributes.push(`${a.name}=${a.f},${a.i},${a.s},${a.ints},${a.floats}`);
     }
-    if (/^(Random|Bernoulli|Multinomial)/.test(node.opType)) return undefined;
+    if (hasTrait(node.record, "random")) return undefined;
     const key = `${node.scope.path}|${node.domain}:${node.opType}|${attributes.sort()}|${node.record.inputs.join("\u0000")}`;
     const first = seen.get(key);
     if (first === undefined) seen.set(key, node);
