@@ -4,6 +4,7 @@ import { fileError } from "../node/files.ts";
 import { columns } from "../report/layout.ts";
 import type { Report, Tool } from "../report/report.ts";
 import { byteSize, milliseconds, plural } from "../report/words.ts";
+import type { Verdict } from "../verify/types.ts";
 
 export interface Line {
   readonly version: 1;
@@ -25,6 +26,8 @@ export interface Line {
   readonly resumed?: true;
   readonly error?: { readonly kind: string; readonly message: string; readonly hint?: string };
   readonly report?: Report;
+  /** Of `jobs verify`, in place of a report. */
+  readonly verdict?: Verdict;
 }
 
 const isLine = (value: unknown): value is Line =>
@@ -34,6 +37,9 @@ const isLine = (value: unknown): value is Line =>
   "status" in value &&
   "version" in value &&
   value.version === 1;
+
+/** A line, or undefined when the value is none. */
+export const lineOf = (value: unknown): Line | undefined => (isLine(value) ? value : undefined);
 
 /** The lines of a report, the last of each file. A line cut off by a kill is left out. */
 export function readLines(path: string): Map<string, Line> {
@@ -59,12 +65,12 @@ export function readLines(path: string): Map<string, Line> {
 const sum = (lines: readonly Line[], of: (report: Report) => number): number =>
   lines.reduce((total, { report }) => total + (report === undefined ? 0 : of(report)), 0);
 
-const outcome = ({ status, report, error }: Line): string =>
-  status === "failed"
-    ? error === undefined
-      ? (report?.verdict.outcome ?? "failed")
-      : "error"
-    : (report?.verdict.outcome ?? "done");
+const verdictOf = ({ report, verdict }: Line): Verdict | undefined => report?.verdict ?? verdict;
+
+const outcome = (line: Line): string => {
+  if (line.status === "done") return verdictOf(line)?.outcome ?? "done";
+  return line.error === undefined ? (verdictOf(line)?.outcome ?? "failed") : "error";
+};
 
 /** Rows of each kind that are shown unasked. */
 const LISTED = 20;
@@ -95,7 +101,7 @@ function attention(lines: readonly Line[]): string[][] {
       line.file,
       `${keptIn(line)} of ${line.report?.batchNormalization.before}  ${reasonsOf(line)}`,
     ]),
-    ...failed.map((line) => ["failed", line.file, line.error?.message ?? line.report?.verdict.summary ?? ""]),
+    ...failed.map((line) => ["failed", line.file, line.error?.message ?? verdictOf(line)?.summary ?? ""]),
   ];
 }
 
@@ -111,13 +117,14 @@ export function summary(lines: readonly Line[], { width, verbose = false }: Summ
   const resumed = lines.filter((line) => line.resumed === true).length;
   const kept = lines.filter((line) => line.status === "done" && keptIn(line) > 0).length;
   const done = `${lines.length - failed} of ${plural(lines.length, "model")} done${resumed > 0 ? ` (${resumed} by an earlier run)` : ""}`;
-  const norms = `${sum(lines, (r) => r.batchNormalization.before)} BatchNormalization: ${sum(lines, (r) => r.batchNormalization.folded)} folded, ${sum(lines, keptOf)} kept.`;
+  const norms = ` ${sum(lines, (r) => r.batchNormalization.before)} BatchNormalization: ${sum(lines, (r) => r.batchNormalization.folded)} folded, ${sum(lines, keptOf)} kept.`;
+  const folded = !lines.some(({ verdict }) => verdict !== undefined);
   const rows = attention(lines);
   const shown = verbose ? rows : rows.slice(0, LISTED);
   const head = ["model", "BatchNormalization", "folded", "kept", "size", "verdict", "time"];
   const table = verbose ? columns(head, lines.map(row), ["l", "r", "r", "r", "r", "l", "r"], width) : [];
   return [
-    `${done}, ${failed} failed, ${kept} kept something. ${norms}`,
+    `${done}, ${failed} failed${folded ? `, ${kept} kept something.${norms}` : "."}`,
     ...(table.length === 0 ? [] : ["", ...table]),
     ...(shown.length === 0 ? [] : ["", ...fitted(shown, width)]),
     ...(shown.length < rows.length ? [`  and ${rows.length - shown.length} more; --verbose lists all`] : []),

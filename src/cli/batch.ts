@@ -1,22 +1,22 @@
 /** Many models: workers, one progress display, one line of report as each is done, a summary. One bad file stops nothing. */
-import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
+import { Crew, Lost } from "../jobs/crew.ts";
 import { writePieces } from "../node/atomic.ts";
 import { fileError } from "../node/files.ts";
 import { toJson, tool } from "../report/report.ts";
 import { VERSION } from "../report/version.ts";
 import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
 import { type Line, readLines, summary } from "./batch-lines.ts";
+import type { Job } from "./child.ts";
 import { flag, integer, text, usage, type Values } from "./command.ts";
 import { EXIT } from "./fold-one.ts";
 import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
 import { print, stdoutWidth } from "./terminal.ts";
-import type { Job } from "./worker.ts";
 
 export const SOME_FAILED = 6;
 
@@ -38,7 +38,7 @@ const NOT_SETTINGS = new Set([
   ...Object.keys(batchOptions),
 ]);
 
-function settingsOf(values: Values): string {
+export function settingsOf(values: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(values).filter(([name, value]) => !NOT_SETTINGS.has(name) && value !== undefined);
   return createHash("sha256")
     .update(JSON.stringify([VERSION, entries.sort(([a], [b]) => (a < b ? -1 : 1))]))
@@ -89,11 +89,11 @@ export async function foldMany(values: Values): Promise<number> {
   const progress = new Progress();
   progress.begin("folding");
   const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
-  await new Crew(jobs, (line) => {
+  await foldAll(jobs, size, (line) => {
     lines.push(line);
     progress.step(lines.length, jobs.length, line.file);
     if (report !== undefined) append(report, asLine(line));
-  }).run(size);
+  });
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
   if (report !== undefined) await writeLines(report, lines);
@@ -123,7 +123,10 @@ export function counts(lines: readonly Line[]): {
   const failed = lines.filter(({ status }) => status === "failed");
   return {
     ...{ models: lines.length, done: lines.length - failed.length, resumed: lines.filter((line) => line.resumed).length },
-    failed: failed.map(({ file, error, report }) => ({ file, message: error?.message ?? report?.verdict.summary ?? "" })),
+    failed: failed.map(({ file, error, report, verdict }) => ({
+      file,
+      message: error?.message ?? (report?.verdict ?? verdict)?.summary ?? "",
+    })),
   };
 }
 
@@ -144,84 +147,43 @@ function append(path: string, line: string): void {
   }
 }
 
-/** Processes that take one job after the other. */
-class Crew {
-  private readonly workers = new Set<ChildProcess>();
-  private next = 0;
-  private open = 0;
-  private fail: (error: unknown) => void = () => undefined;
-
-  constructor(
-    private readonly jobs: readonly Job[],
-    private readonly onLine: (line: Line) => void,
-  ) {}
-
-  async run(size: number): Promise<void> {
-    // Workers end with this process, whatever ends it: without their channel they have nobody to work for.
-    const stop = (signal: NodeJS.Signals) => {
-      for (const worker of this.workers) worker.kill("SIGTERM");
-      process.removeListener("SIGINT", stop);
-      process.removeListener("SIGTERM", stop);
-      process.kill(process.pid, signal);
-    };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.fail = reject;
-        for (let i = 0; i < size; i++) this.hire(resolve);
-      });
-    } finally {
-      process.removeListener("SIGINT", stop);
-      process.removeListener("SIGTERM", stop);
-      for (const worker of this.workers) worker.disconnect();
-    }
-  }
-
-  /** A new process, and its first job. */
-  private hire(finish: () => void): void {
-    const worker = fork(process.argv[1], ["--worker"], {
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-      execArgv: process.execArgv,
-    });
-    this.workers.add(worker);
-    let job: Job | undefined;
-    const give = (): void => {
-      job = this.jobs[this.next++];
-      if (job === undefined) {
-        if (this.open === 0) finish();
-        return;
-      }
-      this.open++;
-      worker.send(job);
-    };
-    const done = (line: Line): void => {
-      job = undefined;
-      this.open--;
+/** Models in order, each by the next process that is free; `onLine` as each is done. */
+async function foldAll(jobs: readonly Job[], size: number, onLine: (line: Line) => void): Promise<void> {
+  const crew = new Crew<Job, Line>([process.argv[1], "--worker"]);
+  // Children end with this process, whatever ends it: without their channel they have nobody to work for.
+  const stop = (signal: NodeJS.Signals) => {
+    crew.kill("SIGTERM");
+    process.removeListener("SIGINT", stop);
+    process.removeListener("SIGTERM", stop);
+    process.kill(process.pid, signal);
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let job = jobs[next++]; job !== undefined; job = jobs[next++]) {
+      let line: Line;
       try {
-        this.onLine(line);
+        line = await crew.perform(job);
       } catch (error) {
-        this.fail(error);
+        if (!(error instanceof Lost)) throw error;
+        line = crashed(job, error);
       }
-    };
-    worker.on("message", (line: Line) => {
-      done(line);
-      give();
-    });
-    worker.on("error", (error) => this.fail(error));
-    worker.on("exit", (code, signal) => {
-      this.workers.delete(worker);
-      if (job === undefined) return;
-      done(crashed(job, worker.pid ?? 0, signal ?? `code ${code}`));
-      this.hire(finish);
-    });
-    give();
+      onLine(line);
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: size }, lane));
+  } finally {
+    process.removeListener("SIGINT", stop);
+    process.removeListener("SIGTERM", stop);
+    crew.close();
   }
 }
 
 /** The line of a model whose worker did not survive it. */
-function crashed({ name, settings }: Job, worker: number, how: string): Line {
-  const message = `the process that folded it ended with ${how}: out of memory, or a defect of bnfold`;
+function crashed({ name, settings }: Job, { worker, message: how }: Lost): Line {
+  const message = `the process that folded it ${how}: out of memory, or a defect of bnfold`;
   const error = { kind: "internal", message };
   return { version: 1, tool: tool(), file: name, status: "failed", code: 70, content: null, settings, seconds: 0, worker, error };
 }

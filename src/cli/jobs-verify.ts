@@ -1,0 +1,89 @@
+/** bnfold jobs verify: pairs of models of a store, compared by whoever takes the jobs. */
+import { BnfoldError } from "../diag/error.ts";
+import { nameOf, type VerifyJob } from "../jobs/job.ts";
+import { writeRun } from "../jobs/runs.ts";
+import { type Line, lineOf } from "./batch-lines.ts";
+import type { Command, Values } from "./command.ts";
+import { runOptions } from "./inputs.ts";
+import { findStored, type Named } from "./jobs-find.ts";
+import { finish, sortedLines, titleOf } from "./jobs-fold.ts";
+import { ALLOWED, verifyNames } from "./jobs-options.ts";
+import { followed, jobOptions, leave, openSession, sendOptions } from "./jobs-session.ts";
+
+/** Models with the same name in both places; of one model each, these two. */
+function pairsOf(as: readonly Named[], bs: readonly Named[]): [Named, Named][] {
+  if (as.length === 1 && bs.length === 1) return [[as[0], bs[0]]];
+  const byName = new Map(bs.map((b) => [b.file, b]));
+  const alone = as.filter(({ file }) => !byName.has(file)).map(({ file }) => file);
+  if (alone.length > 0)
+    throw new BnfoldError(
+      "usage",
+      `${alone.length === 1 ? "a model has" : `${alone.length} models have`} no counterpart: ${alone.slice(0, 3).join(", ")}`,
+      {},
+      "Models are paired by their names below both folders.",
+    );
+  return as.map((a) => [a, byName.get(a.file) as Named]);
+}
+
+async function run(values: Values): Promise<number> {
+  const session = await openSession(values);
+  const { store, tag, attempts, retries } = session;
+  const options = jobOptions(values, verifyNames);
+  const places = [String(values.a), String(values.b)];
+  const [as, bs] = [await findStored(store, places[0]), await findStored(store, places[1])];
+  const run = nameOf("run", "verify", tag, places, options);
+  const jobs = pairsOf(as, bs).map(([a, b]): VerifyJob => {
+    const [x, y] = [a, b].map(({ entry: { key, version } }) => ({ key, version }));
+    return {
+      v: 1,
+      kind: "verify",
+      id: nameOf("verify", run, x, y),
+      run,
+      tag,
+      attempts,
+      retries,
+      file: a.file,
+      a: x,
+      b: y,
+      options,
+    };
+  });
+  await writeRun(store, {
+    version: 1,
+    run,
+    kind: "verify",
+    title: titleOf("verify", places, options),
+    tag,
+    created: Date.now(),
+    options,
+    jobs,
+  });
+  const { ended, lines } = await followed<Line>(session, values, ALLOWED, "verifying", {
+    run,
+    wanted: new Set(jobs.map(({ id }) => id)),
+    next: (done) => jobs.filter(({ id }) => !done.has(id)),
+    parse: lineOf,
+  });
+  if (ended !== "done") return leave(ended, session, run, values);
+  return finish(values, session, sortedLines(lines.values()), undefined);
+}
+
+const { input: _, ...runs } = runOptions;
+
+export const command: Command = {
+  positionals: {
+    a: { type: "string", describe: "Key of the store: the originals, a folder or one model", demandOption: true },
+    b: { type: "string", describe: "The models to compare with them, of the same names", demandOption: true },
+  },
+  options: {
+    ...sendOptions,
+    ...runs,
+    "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
+    bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
+    report: { requiresArg: true, type: "string", describe: "Write the report to this file, a line of JSON for each pair" },
+    json: { type: "boolean", describe: "Print JSON" },
+    verbose: { alias: "v", type: "boolean", describe: "A row for every pair" },
+  },
+  examples: [["bnfold jobs verify models folded --store /mnt/zoo", "every model beside the one of its name"]],
+  run,
+};
