@@ -8,6 +8,7 @@ const ROOMS = [
   "ops",
   "run",
   "rules",
+  "laws",
   "fold",
   "verify",
   "train",

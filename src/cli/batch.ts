@@ -4,19 +4,21 @@ import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
-import { Crew, Lost } from "../jobs/crew.ts";
 import { writePieces } from "../node/atomic.ts";
 import { fileError } from "../node/files.ts";
+import { summary } from "../report/many.ts";
 import { toJson, tool } from "../report/report.ts";
 import { VERSION } from "../report/version.ts";
 import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
-import { type Line, readLines, summary } from "./batch-lines.ts";
+import { type Line, readLines } from "./batch-lines.ts";
 import type { Job } from "./child.ts";
-import { flag, integer, text, usage, type Values } from "./command.ts";
+import { flag, integer, usage, type Values } from "./command.ts";
+import { performAll } from "./crew.ts";
 import { EXIT } from "./fold-one.ts";
+import { say, wantedOf, writeReports } from "./formats.ts";
 import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
-import { print, stdoutWidth } from "./terminal.ts";
+import { stdoutWidth } from "./terminal.ts";
 
 export const SOME_FAILED = 6;
 
@@ -35,6 +37,7 @@ const NOT_SETTINGS = new Set([
   "q",
   "report",
   "json",
+  "format",
   ...Object.keys(batchOptions),
 ]);
 
@@ -63,6 +66,7 @@ function outputFolder(values: Values): string | undefined {
 const asLine = (line: Line): string => `${JSON.stringify(line)}\n`;
 
 export async function foldMany(values: Values): Promise<number> {
+  const wanted = wantedOf(values, [], true);
   const folder = outputFolder(values);
   const shard = shardOf(values);
   const { base, files: all } = findModels(String(values.model), folder);
@@ -72,16 +76,18 @@ export async function foldMany(values: Values): Promise<number> {
   if (all.length === 0)
     throw new BnfoldError("file", "there is no model", { file: String(values.model) }, "Models end in .onnx.");
   const files = ofShard(all, shard);
-  const report = text(values, "report") ?? (folder === undefined ? undefined : reportPath(folder, shard));
+  const named = wanted.reports.find(({ format }) => format === "jsonl")?.path;
+  const report = named ?? (folder === undefined ? undefined : reportPath(folder, shard));
   const before =
     flag(values, "resume") && report !== undefined && existsSync(report) ? readLines(report) : new Map<string, Line>();
   if (folder !== undefined) mkdirSync(folder, { recursive: true });
   // What earlier runs have done stays in the report while this one goes on, and is replaced line by line.
   if (report !== undefined) await writeLines(report, [...before.values()]);
+  for (const { path } of wanted.reports) makeFolderOf(path);
   const settings = settingsOf(values);
   const jobs = files.map(
     (name): Job => ({
-      ...{ file: join(base, name), name, settings, values, previous: before.get(name) },
+      ...{ task: "fold", file: join(base, name), name, settings, values, previous: before.get(name) },
       output: folder === undefined ? undefined : join(folder, name),
     }),
   );
@@ -89,23 +95,28 @@ export async function foldMany(values: Values): Promise<number> {
   const progress = new Progress();
   progress.begin("folding");
   const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
-  await foldAll(jobs, size, (line) => {
+  const take = (line: Line): void => {
     lines.push(line);
     progress.step(lines.length, jobs.length, line.file);
     if (report !== undefined) append(report, asLine(line));
-  });
+  };
+  await performAll(jobs, size, take, crashed);
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
+  const code = exitOf(lines);
+  const document = { kind: "folds", lines, base } as const;
   if (report !== undefined) await writeLines(report, lines);
-  if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) }));
-  else if (!flag(values, "quiet"))
-    print(
-      [
-        summary(lines, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
-        ...(report === undefined ? [] : ["", `report: ${report}`]),
-      ].join("\n"),
-    );
-  return exitOf(lines);
+  const others = wanted.reports.filter(({ path }) => path !== report);
+  await writeReports(document, { ...wanted, reports: others }, code);
+  const screen = [
+    summary(document, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
+    ...[...(report === undefined ? [] : [report]), ...others.map(({ path }) => path)].map(
+      (path, i) => `${i === 0 ? "\n" : ""}report: ${path}`,
+    ),
+  ];
+  const json = () => toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) });
+  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => screen.join("\n"), json);
+  return code;
 }
 
 /** The code of a run over many models: some failed; or, with --strict, one kept a normalization. */
@@ -123,19 +134,20 @@ export function counts(lines: readonly Line[]): {
   const failed = lines.filter(({ status }) => status === "failed");
   return {
     ...{ models: lines.length, done: lines.length - failed.length, resumed: lines.filter((line) => line.resumed).length },
-    failed: failed.map(({ file, error, report, verdict }) => ({
-      file,
-      message: error?.message ?? (report?.verdict ?? verdict)?.summary ?? "",
-    })),
+    failed: failed.map(({ file, error, report }) => ({ file, message: error?.message ?? report?.verdict.summary ?? "" })),
   };
 }
 
-export async function writeLines(path: string, lines: readonly Line[]): Promise<void> {
+function makeFolderOf(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+export async function writeLines(path: string, lines: readonly Line[]): Promise<void> {
+  makeFolderOf(path);
   await writePieces(path, [{ bytes: new TextEncoder().encode(lines.map(asLine).join("")) }], { replaceExisting: true });
 }
 
@@ -147,42 +159,8 @@ function append(path: string, line: string): void {
   }
 }
 
-/** Models in order, each by the next process that is free; `onLine` as each is done. */
-async function foldAll(jobs: readonly Job[], size: number, onLine: (line: Line) => void): Promise<void> {
-  const crew = new Crew<Job, Line>([process.argv[1], "--worker"]);
-  // Children end with this process, whatever ends it: without their channel they have nobody to work for.
-  const stop = (signal: NodeJS.Signals) => {
-    crew.kill("SIGTERM");
-    process.removeListener("SIGINT", stop);
-    process.removeListener("SIGTERM", stop);
-    process.kill(process.pid, signal);
-  };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let job = jobs[next++]; job !== undefined; job = jobs[next++]) {
-      let line: Line;
-      try {
-        line = await crew.perform(job);
-      } catch (error) {
-        if (!(error instanceof Lost)) throw error;
-        line = crashed(job, error);
-      }
-      onLine(line);
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: size }, lane));
-  } finally {
-    process.removeListener("SIGINT", stop);
-    process.removeListener("SIGTERM", stop);
-    crew.close();
-  }
-}
-
 /** The line of a model whose worker did not survive it. */
-function crashed({ name, settings }: Job, { worker, message: how }: Lost): Line {
+function crashed({ name, settings }: Job, worker: number, how: string): Line {
   const message = `the process that folded it ${how}: out of memory, or a defect of bnfold`;
   const error = { kind: "internal", message };
   return { version: 1, tool: tool(), file: name, status: "failed", code: 70, content: null, settings, seconds: 0, worker, error };

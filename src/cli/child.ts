@@ -1,4 +1,4 @@
-/** A process that does one task after the other for `batch.ts`, or for a worker. A crash in it costs one model, not the run. */
+/** A process that does one task after the other for `batch.ts`, or `verify-many.ts`, or for a worker. A crash in it costs one model, not the run. */
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Task } from "../jobs/hands.ts";
@@ -10,8 +10,10 @@ import { EXIT, foldOne } from "./fold-one.ts";
 import { contentOf, failureOf, finite } from "./line-parts.ts";
 import { Progress } from "./progress.ts";
 import { targetOf } from "./target.ts";
+import type { Pair } from "./verify-many.ts";
 
 export interface Job {
+  readonly task: "fold";
   readonly file: string;
   /** Name in the report. */
   readonly name: string;
@@ -59,9 +61,12 @@ export function work(): Promise<number> {
     process.on("disconnect", () => resolve(0));
     // The one who gave the work decides what an interrupt means; a terminal sends it to all.
     process.on("SIGINT", () => undefined);
-    const answer = async (task: Job | Task): Promise<unknown> =>
-      "stored" in task ? (await import("./stored.ts")).performStored(task) : perform(task);
-    process.on("message", (task: Job | Task) => {
+    const answer = async (task: Job | Pair | Task): Promise<unknown> => {
+      if (task.task === "fold") return perform(task);
+      if (task.task === "verify") return (await import("./verify-many.ts")).performPair(task);
+      return (await import("./stored.ts")).performStored(task);
+    };
+    process.on("message", (task: Job | Pair | Task) => {
       void answer(task).then((said) => {
         // Nobody listens any more when the one who gave the work was interrupted.
         if (process.connected) process.send?.(JSON.parse(JSON.stringify(said, finite)), undefined, undefined, () => undefined);

@@ -3,9 +3,10 @@
 import { foldChecked } from "../engine/fold.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
-import { type OutputFacts, type Report, report } from "../report/report.ts";
+import { type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
-import { hashed, openInput } from "./files.ts";
+import { hashedAll, openInput } from "./files.ts";
+import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -43,7 +44,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const given = { ...own, observe: second?.observe };
     const readMs = watch.lap();
     // Before anything can replace the file.
-    const facts = hash ? await hashed(input.facts) : input.facts;
+    const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
     const can = affordable(input.model, values);
     const check = !flag(values, "no-check");
@@ -67,7 +68,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const { accepted, edits, plan, report: found } = made;
     const runtime = await second?.of({ model: input.model }, { model: input.model, edits });
     const output = found.output === null ? undefined : found.output;
-    const written = output && hash ? await hashedOutput(output) : output;
+    const written = output && hash ? await hashedAll(output, [facts, ...facts.sideFiles]) : output;
     const rest = watch.lap();
     const { readMs: _, writeMs, runMs, ...spent } = found.timings;
     // The other runtime is part of the run, hashing of reading and of writing.
@@ -78,8 +79,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
     const whole = report({ input: found.input, output: written, plan, verdict, runtime, timings, peakMemoryBytes: peakMemory() });
-    const keptNorms = plan.kept.some((entry) => entry.kind === "batch-normalization");
-    const code = !accepted ? EXIT.notEquivalent : flag(values, "strict") && keptNorms ? EXIT.strict : EXIT.done;
+    const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
     return { report: whole, code, notes: [...notes, ...can.notes] };
   } finally {
     progress.end();
@@ -90,9 +90,4 @@ export async function foldOne(values: Values, file: string, target: Target, opti
 /** Loaded only where it is asked for. */
 async function secondOpinion(values: Values): Promise<SecondOpinion | undefined> {
   return text(values, "runtime") === undefined ? undefined : (await import("./second.ts")).secondOpinion(values);
-}
-
-async function hashedOutput(output: OutputFacts): Promise<OutputFacts> {
-  const sideFiles = await Promise.all(output.sideFiles.map((side) => hashed(side)));
-  return { ...(await hashed(output)), sideFiles };
 }

@@ -8,7 +8,7 @@ import { createSession } from "../run/session.ts";
 import { changeBetween, type Feeds, freeze, type OutputChange } from "../train/index.ts";
 import { generateInputs } from "../verify/index.ts";
 import { type Command, flag, type Values } from "./command.ts";
-import { hashed, openInput } from "./files.ts";
+import { hashed, hashedAll, openInput } from "./files.ts";
 import { type GivenInputs, givenInputs, inputOptions } from "./inputs.ts";
 import { changeTable, outputOptions, writtenLine } from "./outputs.ts";
 import { produce } from "./produce.ts";
@@ -89,7 +89,7 @@ async function run(values: Values): Promise<number> {
           version: 1,
           tool: tool(),
           input: facts,
-          output: output === undefined ? null : await hashed(output),
+          output: output === undefined ? null : await hashedAll(output),
           ...data,
           change,
         }),
@@ -113,7 +113,7 @@ async function run(values: Values): Promise<number> {
         ...(gone === "" ? [] : ["", `no longer outputs of the model: ${gone}`]),
         ...(judged === undefined ? [] : ["", ...measuredLines(judged)]),
         "",
-        writtenLine(output, input.facts.bytes),
+        writtenLine(output, input.facts),
       ].join("\n"),
     );
     return 0;

@@ -3,10 +3,12 @@ import { dirname, join } from "node:path";
 import { type FoldJob, nameOf } from "../jobs/job.ts";
 import { baseOf, folderOf, joinKeys } from "../jobs/keys.ts";
 import { writeRun } from "../jobs/runs.ts";
+import { type Many, summary } from "../report/many.ts";
 import { toJson, tool } from "../report/report.ts";
 import { counts, exitOf, writeLines } from "./batch.ts";
-import { type Line, lineOf, summary } from "./batch-lines.ts";
-import { type Command, flag, text, usage, type Values } from "./command.ts";
+import { type Line, lineOf } from "./batch-lines.ts";
+import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
+import { failOnOption, formatOptions, say, wantedOf, writeReports } from "./formats.ts";
 import { runOptions } from "./inputs.ts";
 import { findStored } from "./jobs-find.ts";
 import { ALLOWED, foldNames } from "./jobs-options.ts";
@@ -14,7 +16,7 @@ import { bring, followed, jobOptions, leave, openSession, type Session, sendOpti
 import { memoryOption } from "./memory.ts";
 import { planOptions } from "./plan-options.ts";
 import { externalOf, externalOption } from "./target.ts";
-import { note, print, stdoutWidth } from "./terminal.ts";
+import { note, stdoutWidth } from "./terminal.ts";
 
 /** The command that was given, for `jobs status`. */
 export const titleOf = (kind: string, places: readonly string[], options: object): string =>
@@ -41,6 +43,7 @@ async function run(values: Values): Promise<number> {
   const model = String(values.model);
   // Told before anything is sent.
   externalOf(values);
+  wantedOf(values);
   const output = text(values, "output");
   const session = await openSession(values);
   const options = jobOptions(values, foldNames);
@@ -67,34 +70,43 @@ async function run(values: Values): Promise<number> {
   return finish(values, session, sortedLines(lines.values()), output);
 }
 
-export const sortedLines = (lines: Iterable<Line>): Line[] => [...lines].sort((a, b) => (a.file < b.file ? -1 : 1));
+export const sortedLines = <L extends { readonly file: string }>(lines: Iterable<L>): L[] =>
+  [...lines].sort((a, b) => (a.file < b.file ? -1 : 1));
 
-/** The results brought here, the report, the summary. */
-export async function finish(
-  values: Values,
-  { store }: Session,
-  lines: readonly Line[],
-  output: string | undefined,
-): Promise<number> {
-  if (output !== undefined) for (const line of lines) await bringResult(line, output, (key, path) => bring(store, key, path));
-  const report = text(values, "report") ?? (output === undefined ? undefined : join(output, "bnfold-report.jsonl"));
-  if (report !== undefined) await writeLines(report, lines);
-  if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) }));
-  else
-    print(
-      [
-        summary(lines, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
-        ...(report === undefined ? [] : ["", `report: ${report}`]),
-      ].join("\n"),
-    );
-  return jobsExit(lines);
+/** The results brought here, the reports, the summary. */
+async function finish(values: Values, session: Session, lines: readonly Line[], output: string | undefined): Promise<number> {
+  if (output !== undefined)
+    for (const line of lines) await bringResult(line, output, (key, path) => bring(session.store, key, path));
+  const beside = output === undefined ? undefined : join(output, "bnfold-report.jsonl");
+  if (beside !== undefined) await writeLines(beside, lines);
+  const json = () => toJson({ version: 1, tool: tool(), report: beside ?? null, ...counts(lines) });
+  return told(values, { kind: "folds", lines }, jobsExit(lines, exitOf(lines)), beside === undefined ? [] : [beside], json);
 }
 
-/** As for many models on one machine; when something failed only for a while, the code that says so. */
-export function jobsExit(lines: readonly Line[]): number {
+/** A document on the screen and in the files that were asked for; `reports`: files that were written already. */
+export async function told(
+  values: Values,
+  document: Many,
+  code: number,
+  reports: readonly string[] = [],
+  json?: () => string,
+): Promise<number> {
+  const wanted = wantedOf(values);
+  await writeReports(document, wanted, code);
+  const written = [...reports, ...wanted.reports.map(({ path }) => path)];
+  const screen = [
+    summary(document, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
+    ...written.map((path, i) => `${i === 0 ? "\n" : ""}report: ${path}`),
+  ];
+  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => screen.join("\n"), json);
+  return code;
+}
+
+/** When something failed only for a while, the code that says so. */
+export function jobsExit(lines: readonly { readonly code: number }[], otherwise: number): number {
   const passing = lines.some(({ code }) => code === TEMPORARY);
   if (passing) note("some jobs failed for reasons that pass: bnfold jobs retry");
-  return passing ? TEMPORARY : exitOf(lines);
+  return passing ? TEMPORARY : otherwise;
 }
 
 /** The model and its side files, beside each other as they were made. */
@@ -125,13 +137,14 @@ export const command: Command = {
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
     strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
+    ...failOnOption,
     ...planOptions,
     external: externalOption,
     "max-memory": memoryOption,
     ...runs,
-    report: { requiresArg: true, type: "string", describe: "Write the report to this file, a line of JSON for each model" },
-    json: { type: "boolean", describe: "Print JSON" },
-    verbose: { alias: "v", type: "boolean", describe: "A row for every model" },
+    ...formatOptions,
+    json: { type: "boolean", describe: "The same as --format json" },
+    ...talkOptions,
   },
   examples: [
     ["bnfold jobs fold models --store /mnt/zoo -o folded", "all models of a folder, on this machine"],

@@ -53,7 +53,7 @@ async function stateOf(store: Store, run: Run): Promise<State> {
   };
 }
 
-const messageOf = ({ error, report, verdict }: Line): string => error?.message ?? (report?.verdict ?? verdict)?.summary ?? "";
+const messageOf = ({ error, report }: Line): string => error?.message ?? report?.verdict.summary ?? "";
 
 async function status(values: Values): Promise<number> {
   const session = await openSession(values);

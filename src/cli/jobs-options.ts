@@ -6,7 +6,7 @@ const inputs = Object.keys(inputOptions).filter((name) => name !== "input");
 
 export const verifyNames: readonly string[] = ["full-run", ...inputs, "assume-constant", "bisect"];
 export const foldNames: readonly string[] = [
-  ...["dry-run", "no-check", "no-run", "strict", "external", "max-memory", "full-run"],
+  ...["dry-run", "no-check", "no-run", "strict", "fail-on", "external", "max-memory", "full-run"],
   ...[...inputs, ...Object.keys(planOptions)],
 ];
 export const recalibrateNames: readonly string[] = ["only", "at-once", "unbiased", "block", "whole", "external", "memory"];

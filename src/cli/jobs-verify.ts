@@ -2,13 +2,16 @@
 import { BnfoldError } from "../diag/error.ts";
 import { nameOf, type VerifyJob } from "../jobs/job.ts";
 import { writeRun } from "../jobs/runs.ts";
-import { type Line, lineOf } from "./batch-lines.ts";
-import type { Command, Values } from "./command.ts";
+import type { VerifyLine } from "../report/document.ts";
+import { lineOf } from "./batch-lines.ts";
+import { type Command, talkOptions, type Values } from "./command.ts";
+import { formatOptions, wantedOf } from "./formats.ts";
 import { runOptions } from "./inputs.ts";
 import { findStored, type Named } from "./jobs-find.ts";
-import { finish, sortedLines, titleOf } from "./jobs-fold.ts";
+import { jobsExit, sortedLines, titleOf, told } from "./jobs-fold.ts";
 import { ALLOWED, verifyNames } from "./jobs-options.ts";
 import { followed, jobOptions, leave, openSession, sendOptions } from "./jobs-session.ts";
+import { exitOfPairs } from "./verify-many.ts";
 
 /** Models with the same name in both places; of one model each, these two. */
 function pairsOf(as: readonly Named[], bs: readonly Named[]): [Named, Named][] {
@@ -26,6 +29,7 @@ function pairsOf(as: readonly Named[], bs: readonly Named[]): [Named, Named][] {
 }
 
 async function run(values: Values): Promise<number> {
+  wantedOf(values);
   const session = await openSession(values);
   const { store, tag, attempts, retries } = session;
   const options = jobOptions(values, verifyNames);
@@ -58,14 +62,15 @@ async function run(values: Values): Promise<number> {
     options,
     jobs,
   });
-  const { ended, lines } = await followed<Line>(session, values, ALLOWED, "verifying", {
+  const { ended, lines } = await followed<VerifyLine>(session, values, ALLOWED, "verifying", {
     run,
     wanted: new Set(jobs.map(({ id }) => id)),
     next: (done) => jobs.filter(({ id }) => !done.has(id)),
-    parse: lineOf,
+    parse: (value) => lineOf(value) as VerifyLine | undefined,
   });
   if (ended !== "done") return leave(ended, session, run, values);
-  return finish(values, session, sortedLines(lines.values()), undefined);
+  const found = sortedLines(lines.values());
+  return told(values, { kind: "verifies", lines: found }, jobsExit(found, exitOfPairs(found)));
 }
 
 const { input: _, ...runs } = runOptions;
@@ -80,9 +85,9 @@ export const command: Command = {
     ...runs,
     "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
-    report: { requiresArg: true, type: "string", describe: "Write the report to this file, a line of JSON for each pair" },
-    json: { type: "boolean", describe: "Print JSON" },
-    verbose: { alias: "v", type: "boolean", describe: "A row for every pair" },
+    ...formatOptions,
+    json: { type: "boolean", describe: "The same as --format json" },
+    ...talkOptions,
   },
   examples: [["bnfold jobs verify models folded --store /mnt/zoo", "every model beside the one of its name"]],
   run,

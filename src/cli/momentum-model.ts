@@ -23,7 +23,7 @@ import {
   type VarianceKind,
 } from "../train/index.ts";
 import { flag, integer, text, texts, usage, type Values } from "./command.ts";
-import { hashed, openInput } from "./files.ts";
+import { hashed, hashedAll, openInput } from "./files.ts";
 import { acceptAll, writtenLine } from "./outputs.ts";
 import { anyOf } from "./plan-options.ts";
 import { produce } from "./produce.ts";
@@ -187,7 +187,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
     const output =
       changed === undefined || target === undefined ? undefined : await produce(model, file, changed.edits, target, acceptAll);
     if (json) {
-      const made = output === undefined ? null : await hashed(output);
+      const made = output === undefined ? null : await hashedAll(output);
       const changes = changed?.lines ?? [];
       print(
         toJson({
@@ -215,7 +215,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
               "",
               ...(changed.lines.length === 0 ? ["nothing to change"] : changed.lines.map((line) => `- ${line}`)),
               "",
-              writtenLine(output, input.facts.bytes),
+              writtenLine(output, input.facts),
             ]),
       ].join("\n"),
     );

@@ -20,7 +20,7 @@ import {
 import { requireSame } from "../train/moments-file.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { type Data, openData } from "./data.ts";
-import { hashed, type OpenedModel, openInput, sha256 } from "./files.ts";
+import { hashed, hashedAll, type OpenedModel, openInput, sha256 } from "./files.ts";
 import { givenInputs } from "./inputs.ts";
 import { openOnnxRuntime } from "./onnxruntime.ts";
 import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
@@ -194,7 +194,7 @@ async function runWhole(values: Values, job: Job, target: ReturnType<typeof targ
   const drift = recalibration.drift();
   const variance = recalibration.unbiased ? "unbiased" : "population";
   if (flag(values, "json")) {
-    const made = output === undefined ? null : await hashed(output);
+    const made = output === undefined ? null : await hashedAll(output);
     const amount = data === undefined ? null : { samples: data.samples, block: data.block };
     print(
       toJson({
@@ -219,7 +219,7 @@ async function runWhole(values: Values, job: Job, target: ReturnType<typeof targ
       "",
       ...changeLines(change, measured.length),
       ...(file === undefined ? [] : [`wrote ${printable(file)}`]),
-      writtenLine(output, input.facts.bytes),
+      writtenLine(output, input.facts),
     ].join("\n"),
   );
 }

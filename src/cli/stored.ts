@@ -1,5 +1,4 @@
 /** A job of a store, done in a process of its own: what it needs is fetched, the result is committed, and last the line that says so. */
-import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
@@ -9,6 +8,7 @@ import { baseOf, joinKeys } from "../jobs/keys.ts";
 import { doneKey, RESULT, resultFolder } from "../jobs/layout.ts";
 import { doneLine, knownId } from "../jobs/runs.ts";
 import { bytesOf, getJson, openStore, type Store } from "../jobs/store.ts";
+import type { VerifyLine } from "../report/document.ts";
 import { tool } from "../report/report.ts";
 import { settingsOf } from "./batch.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
@@ -16,9 +16,10 @@ import type { Values } from "./command.ts";
 import { EXIT, foldOne } from "./fold-one.ts";
 import { contentOf, failureOf, finite } from "./line-parts.ts";
 import { Progress } from "./progress.ts";
-import { commitOutput, fetchedModel, passes, renamed, spoken } from "./stored-files.ts";
+import { commitOutput, fetchedModel, passes, renamed } from "./stored-files.ts";
 import { nextOf, performStep } from "./stored-steps.ts";
 import { targetOf } from "./target.ts";
+import { pairLine } from "./verify-many.ts";
 
 async function fold(job: FoldJob, store: Store, scratch: string): Promise<Line> {
   const start = performance.now();
@@ -53,37 +54,21 @@ async function fold(job: FoldJob, store: Store, scratch: string): Promise<Line> 
     if (folder !== undefined) await store.put(joinKeys(folder, RESULT), bytesOf(JSON.parse(JSON.stringify(line, finite))));
     return line;
   } catch (error) {
-    if (passes(error) !== undefined) throw error;
+    failing(error);
     return renamed({ ...base, seconds: seconds(), ...failureOf(error) }, names);
   }
 }
 
-async function verify(job: VerifyJob, store: Store, scratch: string): Promise<Line> {
-  const start = performance.now();
+async function verify(job: VerifyJob, store: Store, scratch: string): Promise<VerifyLine> {
   const [a, b] = [await fetchedModel(store, job.a, join(scratch, "a")), await fetchedModel(store, job.b, join(scratch, "b"))];
-  const names = [...a.names, ...b.names];
-  const contents = [await contentOf(a.path), await contentOf(b.path)];
-  const content = contents.includes(null) ? null : createHash("sha256").update(contents.join("\0")).digest("hex");
-  const base = {
-    version: 1,
-    tool: tool(),
-    file: job.file,
-    content,
-    settings: settingsOf(job.options),
-    worker: process.pid,
-  } as const;
-  const seconds = () => Math.round(performance.now() - start) / 1000;
-  try {
-    const { command } = await import("./verify.ts");
-    const { code, out } = await spoken(() =>
-      command.run({ ...job.options, a: a.path, b: b.path, json: true } as unknown as Values),
-    );
-    const { verdict } = JSON.parse(out);
-    return renamed({ ...base, status: code === 0 ? "done" : "failed", code, seconds: seconds(), verdict }, names);
-  } catch (error) {
-    if (passes(error) !== undefined) throw error;
-    return renamed({ ...base, seconds: seconds(), ...failureOf(error) }, names);
-  }
+  const values = job.options as unknown as Values;
+  const line = await pairLine({ task: "verify", name: job.file, first: a.path, second: b.path, values }, failing);
+  return renamed(line, [...a.names, ...b.names]);
+}
+
+/** What passes is tried again, and is nothing to write down. */
+function failing(error: unknown): void {
+  if (passes(error) !== undefined) throw error;
 }
 
 /** Where the copies of a task go: beside those of others, away when it is done. */
@@ -106,7 +91,7 @@ async function once(job: Job, store: Store, scratch: string): Promise<Answer> {
   return { kind: "done", next, failed };
 }
 
-async function lineFor(job: Job, store: Store, scratch: string): Promise<Line> {
+async function lineFor(job: Job, store: Store, scratch: string): Promise<Line | VerifyLine> {
   if (job.kind === "fold") return fold(job, store, scratch);
   if (job.kind === "verify") return verify(job, store, scratch);
   return performStep(job, store, scratch);

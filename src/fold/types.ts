@@ -1,5 +1,6 @@
 /** Decisions as plain data: what is folded, what is kept and why. JSON-able. */
 import type { RefusalCode } from "../diag/codes.ts";
+import type { AffineKind } from "../laws/candidates.ts";
 
 /** A node of the file, named so that a person finds it. */
 export interface NodeRef {
@@ -14,11 +15,7 @@ export interface NodeRef {
   readonly output: string;
 }
 
-/**
- * A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg); with the option `norms` also a
- * normalization by statistics of the data, whose gain and shift leave while it stays, and a weight that constants compute.
- */
-export type AffineKind = "batch-normalization" | "affine" | "norm" | "weight";
+export type { AffineKind };
 
 /** A constant that is rewritten: `from` keeps its bytes when others still use it. */
 export interface TensorChange {

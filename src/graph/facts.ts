@@ -8,7 +8,8 @@ import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
 import { asNumbers } from "../onnx/tensor.ts";
 import { type Dim, type Shape, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
-import { inferShapes } from "./infer.ts";
+import type { Outputs } from "./inference.ts";
+import { traitsOf } from "./operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
 
 export interface Fact {
@@ -115,7 +116,7 @@ export class Facts {
   }
 
   private visit(node: GraphNode): void {
-    const shapes = inferShapes(node, this, this.unknownDim);
+    const shapes = inferred(node, this, this.unknownDim);
     node.outputs.forEach((output, i) => {
       if (output === undefined) return;
       const declared = this.declared(output);
@@ -143,6 +144,14 @@ export class Facts {
         this.elementsOf.set(output, elements);
     });
   }
+}
+
+/** Facts of a node's outputs, as far as its inputs' facts give them. */
+function inferred(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
+  const shapes = node.inputs.map((v) => facts.shape(v));
+  const made = traitsOf(node)?.shape({ node, facts, unknown, shapes, dtype: facts.of(node.inputs[0]).dtype });
+  // A shape computed from one that has too few axes has holes.
+  return made?.map((fact) => (fact?.shape?.includes(undefined as unknown as Dim) ? { ...fact, shape: undefined } : fact));
 }
 
 /** The more precise of two shapes, dimension by dimension: a number beats a symbol, the first wins a tie. */

@@ -9,7 +9,7 @@ import { bytesOf, type Store } from "./store.ts";
 
 /** What a child is given. */
 export interface Task {
-  readonly stored: true;
+  readonly task: "stored";
   /** URL or folder of the store. */
   readonly store: string;
   /** The name it must have. */
@@ -81,7 +81,7 @@ export class StoreHands implements Hands {
     if (tries.lost >= job.attempts)
       return this.fail(job, 70, "crash", `its process or its worker did not survive it, ${times(tries.lost)}`);
     try {
-      const answer = await crew.perform({ stored: true, store: storeUrl, storeId, job, scratch: scratch(job.id) }, signal);
+      const answer = await crew.perform({ task: "stored", store: storeUrl, storeId, job, scratch: scratch(job.id) }, signal);
       if (answer.kind === "done") return { kind: "done", next: answer.next };
       if (tries.later >= job.retries) return this.fail(job, 75, "temporary", `${answer.why} (tried ${times(tries.later + 1)})`);
       return answer;

@@ -1,6 +1,7 @@
 /** Plan and verdict → one plain, versioned object. Its schema is report.schema.json; docs/report.md explains the fields. */
 import type { AffineKind, Fold, Kept, PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
+import { sideFileUse } from "../onnx/side-files.ts";
 import type { Verdict } from "../verify/types.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 import { VERSION } from "./version.ts";
@@ -13,17 +14,29 @@ export interface FileFacts {
   readonly sha256: string | null;
 }
 
-export interface ModelFacts extends FileFacts {
+export interface SideFileFacts extends FileFacts {
+  /** Bytes of it that tensors of the model refer to. */
+  readonly usedBytes: number;
+}
+
+/** What has to be there for a model to be loaded. */
+export interface NeededFiles {
+  /** Files with external tensor data that belong to the model. */
+  readonly sideFiles: readonly SideFileFacts[];
+  /** Bytes of the model and its side files together. */
+  readonly totalBytes: number;
+  /** Locations of side files that are not there; absent when all are. */
+  readonly missing?: readonly string[];
+}
+
+export interface ModelFacts extends FileFacts, NeededFiles {
   readonly irVersion: number;
   /** Version per domain; the ONNX domain is "ai.onnx". */
   readonly opsets: Readonly<Record<string, number>>;
   readonly producer: { readonly name: string; readonly version: string };
 }
 
-export interface OutputFacts extends FileFacts {
-  /** Files with external tensor data that belong to the output. */
-  readonly sideFiles: readonly FileFacts[];
-}
+export interface OutputFacts extends FileFacts, NeededFiles {}
 
 export interface NodeCounts {
   readonly before: number;
@@ -89,10 +102,34 @@ export interface ReportParts {
 
 export const tool = (): Tool => ({ name: "bnfold", version: VERSION });
 
-/** What a report says of a model file. */
-export function modelFacts(model: Model, file: FileFacts): ModelFacts {
+/** Name and size of the side file at a location; undefined when it is not there. */
+export type SideFileAt = (location: string) => { readonly file: string; readonly bytes: number } | undefined;
+
+/** Side files as the model's own resolver finds them. */
+const resolved =
+  ({ files }: Model): SideFileAt =>
+  (location) => {
+    try {
+      return { file: location, bytes: files.external(location).size };
+    } catch {
+      return undefined;
+    }
+  };
+
+/** A model's file with the side files it refers to. */
+export function neededFiles(model: Model, { bytes }: FileFacts, at: SideFileAt = resolved(model)): NeededFiles {
+  const found = sideFileUse(model).map(({ location, usedBytes }) => ({ location, usedBytes, there: at(location) }));
+  const sideFiles = found.flatMap(({ there, usedBytes }) => (there === undefined ? [] : [{ ...there, sha256: null, usedBytes }]));
+  const missing = found.flatMap(({ location, there }) => (there === undefined ? [location] : []));
+  const totalBytes = sideFiles.reduce((sum, side) => sum + side.bytes, bytes);
+  return { sideFiles, totalBytes, ...(missing.length === 0 ? {} : { missing }) };
+}
+
+/** What a report says of a model file; `files` where the caller knows its side files. */
+export function modelFacts(model: Model, file: FileFacts, files: NeededFiles = neededFiles(model, file)): ModelFacts {
   return {
     ...file,
+    ...files,
     irVersion: model.irVersion,
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain === "" ? "ai.onnx" : domain, version])),
     producer: { name: model.producerName, version: model.producerVersion },

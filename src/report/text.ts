@@ -2,7 +2,7 @@
 import { REASONS } from "../diag/codes.ts";
 import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import { columns, labelled, wrap } from "./layout.ts";
-import type { NodeCounts, Report } from "./report.ts";
+import type { FileFacts, ModelFacts, NeededFiles, NodeCounts, OutputFacts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
 import { styleOf, type TextOptions } from "./style.ts";
 import { verdictFacts } from "./verdict-text.ts";
@@ -94,11 +94,33 @@ export function normLines({ norm, weight }: Pick<Report, "norm" | "weight">): st
   ];
 }
 
-export function sizeLine(before: number, after: number): string {
+/** Bytes of a model with its side files; reports of earlier builds have only the model's own. */
+const totalOf = ({ bytes, totalBytes = bytes }: FileFacts & Partial<NeededFiles>): number => totalBytes;
+
+/** What it takes to load a model, and from how many files. */
+export const sized = (model: ModelFacts): string =>
+  `${byteSize(totalOf(model))}${model.sideFiles.length === 0 ? "" : ` with ${plural(model.sideFiles.length, "side file")}`}`;
+
+/** Both sizes, side files counted: a model is what it takes to load it. */
+export function sizeLine(input: ModelFacts, output: OutputFacts): string {
+  const [before, after] = [totalOf(input), totalOf(output)];
   const change = after - before;
   const words = change === 0 ? "the same size" : `${byteSize(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
-  return `${byteSize(before)} before, ${byteSize(after)} after (${words})`;
+  const counted = (input.sideFiles ?? []).length + output.sideFiles.length > 0 ? ", side files included" : "";
+  return `${byteSize(before)} before, ${byteSize(after)} after (${words}${counted})`;
 }
+
+/** A side file less used than this has parts worth naming; what aligns its payloads is less. */
+const MOSTLY = 0.99;
+
+/** Side files that the output shares with the input and uses a part of: they are kept whole, since others may need them. */
+export const unusedLines = ({ sideFiles: own = [] }: ModelFacts, { sideFiles }: OutputFacts): string[] =>
+  sideFiles
+    .filter(({ file, bytes, usedBytes = bytes }) => usedBytes < MOSTLY * bytes && own.some((side) => side.file === file))
+    .map(
+      ({ file, bytes, usedBytes }) =>
+        `${printable(file)}: ${byteSize(usedBytes)} of its ${byteSize(bytes)} are still used; --external copy writes just those`,
+    );
 
 /** Lists longer than this are shown on request. */
 const LISTED = 20;
@@ -131,6 +153,13 @@ function deed(report: Report): string {
   return `${parts.join(", ")}: ${sum(operators.before)} -> ${sum(operators.after)} nodes.`;
 }
 
+/** The verdict and what was done, in one line. */
+export function answer(report: Report): string {
+  const { verdict, folds, merges } = report;
+  const untouched = folds.length + merges.length === 0;
+  return untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+}
+
 const counted = (norms: NodeCounts, affine: NodeCounts): string =>
   [
     ...(norms.before > 0 ? [`${norms.kept} of ${norms.before} BatchNormalization kept`] : []),
@@ -147,16 +176,14 @@ function keptCounts(kept: readonly Kept[]): string[] {
   return [...counts].map(([code, n]) => `${n} BatchNormalization [${code}] ${REASONS[code].title}. ${REASONS[code].advice}`);
 }
 
-/** Side files count: a model is what it needs to be loaded. */
 function outputLines(report: Report): [label: string, text: string][] {
   const { input, output } = report;
   if (output === null) return [["wrote", "nothing"]];
   const side = output.sideFiles;
-  const total = output.bytes + side.reduce((n, { bytes }) => n + bytes, 0);
   const beside = side.length === 0 ? "" : ` + ${listed(side.map(({ file }) => printable(file)))} (keep them together)`;
-  const size = side.length === 0 ? sizeLine(input.bytes, output.bytes) : `${byteSize(total)} with side files`;
   return [
-    ["size", size],
+    ["size", sizeLine(input, output)],
+    ...unusedLines(input, output).map((line): [string, string] => ["unused", line]),
     ["wrote", `${printable(output.file)}${beside}`],
   ];
 }
@@ -215,7 +242,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const lengthOf = (list: readonly Section[]) => list.reduce((n, { lines }) => n + lines.length + 2, 0);
   const hidden = !verbose && lengthOf(sections) > LISTED;
   const colour = COLOURS[verdict.outcome];
-  const head = untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+  const head = answer(report);
   const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
   const { head: said, facts, details } = verdictFacts(verdict, style);
   const checked = said.replace(/^[A-Z][a-z ]+: /, "");

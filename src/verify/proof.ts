@@ -44,7 +44,10 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
     const look = new Prover(...sides, tolerance, false, (classes) => certify(classes, gauges));
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return proof;
+    if (proof.outcome === "equal") {
+      shared.set(proof, look.shared());
+      return proof;
+    }
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
@@ -72,7 +75,7 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
 /** What a proof is not itself, but found on the way. */
 const shared = new WeakMap<Proof, Shared>();
 
-/** The values a proof of `equal` found the same in both files; undefined of one made elsewhere. */
+/** The values a proof of `equal` found the same in both files, or exact maps of one another; undefined of one made elsewhere. */
 export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 
 /** The ways to look at two files, the likeliest first. */

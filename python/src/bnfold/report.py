@@ -17,12 +17,14 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class File:
+class SideFile:
     file: str
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
+    """null where nobody asked."""
+    used_bytes: Optional[int] = None
+    """Bytes of it that tensors of the model refer to."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,17 @@ class Model:
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
+    """null where nobody asked."""
     ir_version: int
     opsets: dict[str, int]
     """Version per domain."""
     producer: ModelProducer
+    side_files: Optional[tuple[SideFile, ...]] = None
+    """Files with external tensor data that belong to the model."""
+    total_bytes: Optional[int] = None
+    """Bytes of the model and its side files together: what it takes to load it."""
+    missing: Optional[tuple[str, ...]] = None
+    """Locations of side files that are not there; absent when all are."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,13 @@ class Output:
     """As the caller named it."""
     bytes: int
     sha256: Union[str, None]
-    """null where nobody asked; the command line always fills it in."""
-    side_files: tuple[File, ...]
+    """null where nobody asked."""
+    side_files: tuple[SideFile, ...]
     """Files with external tensor data that belong to the output."""
+    total_bytes: Optional[int] = None
+    """Bytes of the model and its side files together: what it takes to load it."""
+    missing: Optional[tuple[str, ...]] = None
+    """Locations of side files that are not there; absent when all are."""
 
 
 @dataclass(frozen=True)
@@ -467,6 +479,8 @@ class InspectReport:
     """With --norms: weights that constants compute; folded counts those that are written out."""
     norms: Optional[tuple[NormFacts, ...]] = None
     """With --norms: those normalizations and weights, and what fold would do with each."""
+    kept: Optional[tuple[Kept, ...]] = None
+    """Every node that stays, other constant operators too."""
 
 
 @dataclass(frozen=True)
@@ -872,3 +886,60 @@ class MergeReport:
     resumed: int
     """Of those done, by an earlier run."""
     failed: tuple[MergeReportFailedItem, ...]
+
+
+@dataclass(frozen=True)
+class VerifyLineError:
+    kind: str
+    message: str
+    hint: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class VerifyLine:
+    """One pair of two folders that were compared."""
+    version: Literal[1]
+    tool: Tool
+    file: str
+    """Below both folders."""
+    status: Literal["equivalent", "different", "undecided", "missing", "failed"]
+    code: int
+    """Exit code it alone would have given."""
+    seconds: float
+    missing: Optional[Literal["first", "second"]] = None
+    """The folder that does not have it."""
+    error: Optional[VerifyLineError] = None
+    report: Optional[VerifyReport] = None
+
+
+@dataclass(frozen=True)
+class InspectLineError:
+    kind: str
+    message: str
+    hint: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class InspectLine:
+    """One of many models that were inspected."""
+    version: Literal[1]
+    tool: Tool
+    file: str
+    """As it was named or found."""
+    status: Literal["inspected", "failed"]
+    code: int
+    """Exit code it alone would have given."""
+    error: Optional[InspectLineError] = None
+    report: Optional[InspectReport] = None
+
+
+@dataclass(frozen=True)
+class ManyReport:
+    """Many models as one object: what verify of two folders and inspect of many print, and what --report writes to a 
+    .json file.
+    """
+    version: Literal[1]
+    tool: Tool
+    kind: Literal["folds", "verifies", "inspects"]
+    """What was done to them."""
+    lines: tuple[Union[BatchLine, VerifyLine, InspectLine], ...]

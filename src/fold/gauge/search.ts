@@ -4,13 +4,15 @@
  * few candidates, the smallest set that meets all conflicts found so far is kept instead and the rest tried, until nothing
  * contradicts it (then no fewer can stay) or it is no smaller than what is known.
  */
+
+import type { Mover } from "../../laws/laws.ts";
+import type { Network } from "../../laws/wires.ts";
 import type { Kind } from "../../rules/types.ts";
 import { hittingSet, packing } from "./cover.ts";
-import type { Mover } from "./laws.ts";
 import { Names } from "./names.ts";
 import { Scales } from "./scales.ts";
 import { Shifts } from "./shifts.ts";
-import type { Network } from "./wires.ts";
+import { coreOf } from "./terms.ts";
 
 /** Components of more candidates are left as they were found one by one. */
 const MOST = 64;
@@ -59,9 +61,9 @@ export class Search {
     this.names = new Names(movers);
     // With everything at ground all of this holds.
     for (const x of network.zeros) this.shifts.ground(x);
-    for (const { x, y, by } of network.ratios) this.scales.join(x, y, by, -1);
-    for (const x of network.positive) this.scales.positive(x);
-    for (const row of network.rows) this.shifts.add(row);
+    for (const [index, ratio] of network.ratios.entries()) this.scales.join(ratio, { label: -1, index });
+    for (const [index, x] of network.positive.entries()) this.scales.positive(x, index);
+    for (const [index, row] of network.rows.entries()) this.shifts.add(row, { label: -1, index });
     this.components = this.parts(network);
   }
 
@@ -101,17 +103,17 @@ export class Search {
   private add(k: number): Contradiction | undefined {
     const { ratios, rows } = this.movers[k].demand;
     const marks = this.mark();
-    for (const [entry, { x, y, by }] of ratios.entries()) {
-      const core = this.scales.join(x, y, by, k);
-      if (core === undefined) continue;
+    for (const [entry, ratio] of ratios.entries()) {
+      const terms = this.scales.join(ratio, { label: k, index: entry });
+      if (terms === undefined) continue;
       this.undo(marks);
-      return { core: core.add(k), kind: "scale", entry };
+      return { core: coreOf(terms), kind: "scale", entry };
     }
     for (const [entry, row] of rows.entries()) {
-      const core = this.shifts.add(row);
-      if (core === undefined) continue;
+      const terms = this.shifts.add(row, { label: k, index: entry });
+      if (terms === undefined) continue;
       this.undo(marks);
-      return { core: core.add(k), kind: "shift", entry };
+      return { core: coreOf(terms), kind: "shift", entry };
     }
     const core = this.names.join(k);
     if (core === undefined) return undefined;

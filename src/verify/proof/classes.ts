@@ -8,11 +8,12 @@
  * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
-import { candidateOf } from "../../fold/candidates.ts";
-import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
+import { candidateOf } from "../../laws/candidates.ts";
+import { Constants } from "../../laws/constants.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
@@ -283,7 +284,7 @@ export class Classes {
       if (a.t !== undefined || a.refAttrName !== "") return undefined;
       attributes.push(`${a.name}=${a.f},${a.i},${a.s},${a.ints},${a.floats}`);
     }
-    if (/^(Random|Bernoulli|Multinomial)/.test(node.opType)) return undefined;
+    if (hasTrait(node.record, "random")) return undefined;
     const key = `${node.scope.path}|${node.domain}:${node.opType}|${attributes.sort()}|${node.record.inputs.join("\u0000")}`;
     const first = seen.get(key);
     if (first === undefined) seen.set(key, node);

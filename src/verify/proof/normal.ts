@@ -19,6 +19,7 @@
  */
 import { intAttr, intsAttr, stringAttr } from "../../graph/attributes.ts";
 import { sameShape } from "../../graph/dims.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
@@ -218,8 +219,7 @@ const rectified: Rewrite = (node, { constants }) => {
   ];
 };
 
-const RESHAPES = new Set(["Reshape", "Flatten", "Squeeze", "Unsqueeze"]);
-const isReshape = (node: GraphNode | undefined): node is GraphNode => node?.domain === "" && RESHAPES.has(node.opType);
+const isReshape = (node: GraphNode | undefined): node is GraphNode => node !== undefined && hasTrait(node, "reshapes");
 
 /** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
@@ -260,14 +260,10 @@ const reshaped: Rewrite = (node, { facts }) => {
   return [{ ...node.record, inputs: [before.record.inputs[0], ...node.record.inputs.slice(1)] }];
 };
 
-const AXIS = new Set(
-  "Softmax LogSoftmax Hardmax Concat Split Gather GatherElements ScatterElements ArgMax ArgMin LayerNormalization".split(" "),
-);
-
 /** Axes are counted from the front. */
 const counted: Rewrite = (node, { facts }) => {
   const rank = facts.rank(node.inputs[0]);
-  if (node.domain !== "" || !AXIS.has(node.opType) || rank === undefined) return undefined;
+  if (!hasTrait(node, "axis") || rank === undefined) return undefined;
   const soft = /Softmax$|^Hardmax$/.test(node.opType);
   const given = node.record.attributes.get("axis");
   const axis = intAttr(
@@ -281,11 +277,9 @@ const counted: Rewrite = (node, { facts }) => {
   return [{ ...node.record, attributes }];
 };
 
-const GROUPED = new Set(["InstanceNormalization", "GroupNormalization"]);
-
 /** Statistics of the data alone; what is learned of gain and shift stands behind them, as it would in a file that spells it out. */
 const bared: Rewrite = (node, { facts, constants }) => {
-  const grouped = GROUPED.has(node.opType);
+  const grouped = hasTrait(node, "grouped");
   if (node.domain !== "" || (!grouped && node.opType !== "LayerNormalization" && node.opType !== "RMSNormalization"))
     return undefined;
   // Before opset 7 a Mul does not broadcast a gain along its channels (before 5 no Reshape takes a shape).

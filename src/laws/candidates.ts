@@ -15,8 +15,18 @@ import { laidOver } from "../rules/legacy.ts";
 import { isInference, readExtraOutput } from "../rules/mode.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
 import type { Constants } from "./constants.ts";
-import type { Magnitude } from "./magnitudes.ts";
-import type { AffineKind } from "./types.ts";
+
+/**
+ * A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg); with the option `norms` also a
+ * normalization by statistics of the data, whose gain and shift leave while it stays, and a weight that constants compute.
+ */
+export type AffineKind = "batch-normalization" | "affine" | "norm" | "weight";
+
+/** What is known of a value: along its channels or the same everywhere. */
+export interface Magnitude {
+  readonly mean: Spread;
+  readonly deviation: Spread;
+}
 
 export interface Candidate {
   readonly node: GraphNode;

@@ -6,6 +6,7 @@
 import { BnfoldError } from "../diag/error.ts";
 import { intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
@@ -16,12 +17,7 @@ import { operator } from "../ops/index.ts";
 import { setStream } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
 import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
-import { RANDOM } from "../run/random.ts";
 import { runNode } from "../run/session.ts";
-
-/** Operators that make sequences, optionals or maps; and those that make tensors of them. Any other hands on what it gets. */
-const WRAPS = new Set("SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SplitToSequence Optional ZipMap".split(" "));
-const UNWRAPS = new Set("SequenceAt ConcatFromSequence SequenceLength OptionalHasElement".split(" "));
 
 /** Dropout that is told to train, or may be. */
 const mayDrop = (node: GraphNode): boolean =>
@@ -53,8 +49,8 @@ export class Constants {
       const quantized =
         node.opType === "DequantizeLinear" || node.inputs.some((value) => value !== undefined && this.dequantized.has(value));
       const wraps =
-        WRAPS.has(node.opType) ||
-        (!UNWRAPS.has(node.opType) && node.inputs.some((value) => value !== undefined && this.wrapped.has(value)));
+        hasTrait(node, "wraps") ||
+        (!hasTrait(node, "unwraps") && node.inputs.some((value) => value !== undefined && this.wrapped.has(value)));
       for (const output of node.outputs) {
         if (output === undefined) continue;
         this.computed.add(output);
@@ -69,7 +65,7 @@ export class Constants {
 
   private isPure(node: GraphNode): boolean {
     if (
-      RANDOM.has(node.opType) ||
+      hasTrait(node, "random") ||
       mayDrop(node) ||
       node.bodies.length > 0 ||
       operator(node.domain, node.opType, node.version) === undefined
@@ -111,21 +107,20 @@ export class Constants {
     };
   }
 
-  /** An input of which only the type or the static shape counts: CastLike's second one, what Shape and Size measure. */
+  /** An input of which only the type or the static shape counts, and is known. */
   private standsFor(node: GraphNode, index: number): boolean {
     const { dtype, shape } = this.facts.of(node.inputs[index]);
-    if (node.opType === "CastLike") return index === 1 && dtypeOf(dtype) !== undefined;
-    return (
-      (node.opType === "Shape" || node.opType === "Size") && shape !== undefined && shape.every((d) => typeof d === "number")
-    );
+    const seen = traitsOf(node)?.sees?.[index];
+    if (seen === "type") return dtypeOf(dtype) !== undefined;
+    return seen === "shape" && shape !== undefined && shape.every((d) => typeof d === "number");
   }
 
   /** A tensor with the type or shape that counts, for an input that is not constant itself. */
   private standIn(node: GraphNode, index: number): Tensor {
     const { dtype, shape } = this.facts.of(node.inputs[index]);
     const name = dtypeOf(dtype) ?? "float32";
-    if (node.opType === "CastLike") return { dtype: name, dims: [0], data: allocate(name, 0) };
-    return { dtype: name, dims: shape as number[], data: allocate(name, 0) };
+    const dims = traitsOf(node)?.sees?.[index] === "type" ? [0] : (shape as number[]);
+    return { dtype: name, dims, data: allocate(name, 0) };
   }
 
   /** A tensor that is constant for every caller. */
