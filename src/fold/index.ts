@@ -14,6 +14,7 @@ import { gaugesOf, type PlanDraft, type PlanOptions, type Start } from "./plan.t
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
+export { type MinimalityOptions, minimality } from "./gauge/minimality.ts";
 export type { PlanOptions } from "./plan.ts";
 
 export { LateRefusal } from "./range.ts";

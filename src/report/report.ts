@@ -52,6 +52,16 @@ export interface Timings {
   readonly writeMs: number;
 }
 
+/** What a certificate shows of a fold (src/certify). */
+export interface CertificateFacts {
+  readonly file: string;
+  /** Nodes that the laws of gauges let go, each for itself or with others. */
+  readonly candidates: number;
+  /** Of these, how many the fold keeps, and how many every rewrite of that kind keeps at the least. */
+  readonly kept: number;
+  readonly least: number;
+}
+
 export interface Tool {
   readonly name: "bnfold";
   readonly version: string;
@@ -86,6 +96,8 @@ export interface Report {
   /** Channels scaled by powers of two, where that was asked for. */
   readonly equalized?: PlanData["equalized"];
   readonly verdict: Verdict;
+  /** Why no fewer nodes can stay, where that was asked for. */
+  readonly certificate?: CertificateFacts;
   /** What another runtime made of both files, where it was asked. */
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
@@ -97,6 +109,7 @@ export interface ReportParts {
   readonly output?: OutputFacts;
   readonly plan: PlanData;
   readonly verdict: Verdict;
+  readonly certificate?: CertificateFacts;
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
   readonly peakMemoryBytes: number;
@@ -171,6 +184,7 @@ export function report(parts: ReportParts): Report {
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
     ...(plan.equalized === undefined ? {} : { equalized: plan.equalized }),
     verdict: parts.verdict,
+    ...(parts.certificate === undefined ? {} : { certificate: parts.certificate }),
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
     timings: parts.timings,
     peakMemoryBytes: parts.peakMemoryBytes,

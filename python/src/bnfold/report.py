@@ -426,6 +426,15 @@ class FoldReportOperators:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a certificate of minimality shows of a fold."""
+    file: str
+    candidates: int
+    kept: int
+    least: int
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -448,6 +457,7 @@ class FoldReport:
     peak_memory_bytes: int
     inlined: Optional[tuple[Inlined, ...]] = None
     equalized: Optional[Equalized] = None
+    certificate: Optional[Certificate] = None
     runtime: Optional[Runtime] = None
     norm: Optional[NodeCounts] = None
     """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
@@ -495,6 +505,23 @@ class BatchNormalizationFacts:
     """null when the parameters are not constant."""
     fold: Action
     """What bnfold fold would do with it."""
+
+
+@dataclass(frozen=True)
+class CertifyReport:
+    """Printed by bnfold certify --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    certificate: str
+    """The certificate's file."""
+    holds: bool
+    candidates: int
+    kept: int
+    least: int
+    """How many nodes stay at the least, by what is right of the certificate."""
+    problems: tuple[str, ...]
+    assumptions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
