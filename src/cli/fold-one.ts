@@ -1,11 +1,12 @@
 /** One model on disk: the fold of src/engine, with its output in a temporary file that gets its name when it was accepted. */
 
 import { foldChecked } from "../engine/fold.ts";
+import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
 import { type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
-import { hashedAll, openInput } from "./files.ts";
+import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
@@ -78,13 +79,29 @@ export async function foldOne(values: Values, file: string, target: Target, opti
       writeMs: writeMs + (runtime === undefined ? rest : 0),
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
-    const whole = report({ input: found.input, output: written, plan, verdict, runtime, timings, peakMemoryBytes: peakMemory() });
+    const certificate = accepted ? await certified(values, input, plan, target) : undefined;
+    const uncertified =
+      target.certificate !== undefined && accepted && certificate === undefined
+        ? ["no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file"]
+        : [];
+    const whole = report({
+      ...{ input: found.input, output: written, plan, verdict, certificate, runtime, timings },
+      peakMemoryBytes: peakMemory(),
+    });
     const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
-    return { report: whole, code, notes: [...notes, ...can.notes] };
+    return { report: whole, code, notes: [...notes, ...can.notes, ...uncertified] };
   } finally {
     progress.end();
     input.close();
   }
+}
+
+/** Loaded only where it is asked for. */
+async function certified(values: Values, { model, facts }: OpenedModel, plan: PlanData, { certificate }: Target) {
+  if (certificate === undefined) return undefined;
+  const { writeCertificate } = await import("./certificate.ts");
+  const sha256 = facts.sha256 ?? (await hashed(facts)).sha256 ?? undefined;
+  return writeCertificate(certificate, model, plan, { sha256, assumeConstant: flag(values, "assume-constant") });
 }
 
 /** Loaded only where it is asked for. */
