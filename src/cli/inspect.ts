@@ -6,12 +6,13 @@ import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { columns } from "../report/layout.ts";
 import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, sized, unmergedLine } from "../report/text.ts";
+import { keptLines, mergeLine, normLines, sized, trainingLines, unmergedLine } from "../report/text.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { showChannels } from "./channels.ts";
 import { type Command, flag, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
+import { EXIT } from "./fold-one.ts";
 import { planOptions, planOptionsOf } from "./plan-options.ts";
 import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
@@ -156,20 +157,10 @@ function lines(found: Inspection, kept: readonly Kept[], width?: number): string
   ]);
   const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
   const folds = list.filter((bn) => bn.fold.action === "fold").length;
-  const training = list.filter((bn) => bn.mode === "training").length;
   const fitted = (head: string[], body: string[][], align: ("l" | "r")[]) =>
     columns(head, body, align, width && width - 2).map((line) => `  ${line}`);
   return [
-    ...(training === 0
-      ? []
-      : [
-          stdoutStyle(
-            "yellow",
-            `! Training mode: ${plural(training, "BatchNormalization uses", "BatchNormalization use")} the statistics of the batch.`,
-          ),
-          stdoutStyle("yellow", `  Next: bnfold freeze ${printable(model.file)} -o eval.onnx`),
-          "",
-        ]),
+    ...trainingLines(model).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
     stdoutStyle("bold", answer(found, folds)),
     "",
     `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
@@ -208,6 +199,8 @@ function lines(found: Inspection, kept: readonly Kept[], width?: number): string
   ];
 }
 
+const stays = ({ fold }: BatchNormalization): boolean => fold.action === "keep";
+
 async function run(values: Values): Promise<number> {
   const { model, facts } = openInput(String(values.model));
   const json = flag(values, "json");
@@ -237,7 +230,8 @@ async function run(values: Values): Promise<number> {
     ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
   };
   print(json ? toJson(found) : lines(found, data.kept, stdoutWidth()).join("\n"));
-  return 0;
+  const strict = flag(values, "strict") && (facts.training !== undefined || found.batchNormalizations.some(stays));
+  return strict ? EXIT.strict : EXIT.done;
 }
 
 export const command: Command = {
@@ -246,6 +240,7 @@ export const command: Command = {
     ...planOptions,
     channels: { type: "boolean", describe: "Show what the parameters of each BatchNormalization say of its channels" },
     csv: { type: "boolean", describe: "With --channels: print one line per channel, comma-separated" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization would stay, or the model is in training mode" },
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [

@@ -15,8 +15,8 @@ interface Entry {
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", exits: [1], load: () => import("./verify.ts") },
-  inspect: { describe: "Show operators, and what fold would do", load: () => import("./inspect.ts") },
+  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5], load: () => import("./verify.ts") },
+  inspect: { describe: "Show operators, and what fold would do", exits: [5], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
@@ -31,7 +31,7 @@ const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],
-  [5, "--strict, and a BatchNormalization was kept"],
+  [5, "--strict, and a BatchNormalization was kept or a node is in training mode"],
   [6, "of many models, some failed"],
 ];
 

@@ -1,11 +1,13 @@
 /** bnfold verify: do two files compute the same function? */
 import { toJson, tool } from "../report/report.ts";
 import { runtimeLines } from "../report/runtime.ts";
+import { trainingLines } from "../report/text.ts";
 import { bisectionLines, verdictLines } from "../report/verdict-text.ts";
 import { milliseconds, printable } from "../report/words.ts";
 import { bisect } from "../verify/index.ts";
 import { type Command, flag, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
+import { EXIT } from "./fold-one.ts";
 import { givenInputs, runOptions } from "./inputs.ts";
 import { runtimeOption } from "./ort.ts";
 import { Progress } from "./progress.ts";
@@ -45,6 +47,7 @@ async function run(values: Values): Promise<number> {
     const names = [a, b].map(({ facts }) => printable(facts.file));
     print(
       [
+        ...[a, b].flatMap(({ facts }) => trainingLines(facts)).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
         names.join("  ~  "),
         "",
         ...verdictLines(verdict, stdoutStyle, stdoutWidth()),
@@ -55,7 +58,8 @@ async function run(values: Values): Promise<number> {
       ].join("\n"),
     );
   }
-  return verdict.outcome === "equivalent" ? 0 : 1;
+  if (verdict.outcome !== "equivalent") return EXIT.notEquivalent;
+  return flag(values, "strict") && [a, b].some(({ facts }) => facts.training !== undefined) ? EXIT.strict : EXIT.done;
 }
 
 /** The stage named, without counting. */
@@ -74,6 +78,7 @@ export const command: Command = {
     "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
     runtime: runtimeOption,
+    strict: { type: "boolean", describe: "Exit code 5 when they are equivalent, but in training mode" },
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [
