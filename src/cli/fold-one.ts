@@ -10,6 +10,7 @@ import { type Report, report } from "../report/report.ts";
 import { type FreezeData, freeze } from "../train/freeze.ts";
 import { flag, text, usage, type Values } from "./command.ts";
 import { hashedAll, openInput } from "./files.ts";
+import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -92,9 +93,8 @@ export async function foldOne(values: Values, file: string, target: Target, opti
       timings,
       peakMemoryBytes: peakMemory(),
     });
-    const keptNorms = plan.kept.some((entry) => entry.kind === "batch-normalization");
-    const trains = frozen === undefined && facts.training !== undefined;
-    const code = !accepted ? EXIT.notEquivalent : flag(values, "strict") && (keptNorms || trains) ? EXIT.strict : EXIT.done;
+    const trains = flag(values, "strict") && frozen === undefined && facts.training !== undefined;
+    const code = !accepted ? EXIT.notEquivalent : trains ? EXIT.strict : keptCode(plan.kept, strictnessOf(values));
     return { report: whole, code, notes: [...notes, ...can.notes] };
   } finally {
     progress.end();

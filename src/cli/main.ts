@@ -15,23 +15,24 @@ interface Entry {
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5], load: () => import("./verify.ts") },
-  inspect: { describe: "Show operators, and what fold would do", exits: [5], load: () => import("./inspect.ts") },
+  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
   recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
-  report: { describe: "Merge the reports of several shards", exits: [6], load: () => import("./report.ts") },
+  report: { describe: "Merge reports of shards, or show one in another form", exits: [6], load: () => import("./report.ts") },
+  explain: { describe: "Show the page of a reason or an exit code", load: () => import("./explain.ts") },
   moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
 };
 
 const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
   [0, "done", true],
-  [1, "not shown equivalent; fold has written nothing"],
+  [1, "not shown equivalent"],
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],
-  [5, "--strict, and a BatchNormalization was kept or a node is in training mode"],
+  [5, "--strict or --fail-on, and a node was kept that may not be, or is in training mode"],
   [6, "of many models, some failed"],
 ];
 
@@ -156,7 +157,16 @@ function misuse(message: string, name: string, command: Command, args: readonly 
   return usage(message.replace(/\s+/g, " "), hint);
 }
 
-async function runCommand(name: string, args: readonly string[]): Promise<number> {
+/** What follows "--" is no option, whatever it begins with; the parser loses such words of a command without a name of its own. */
+function withoutEnd(args: readonly string[]): readonly string[] {
+  const end = args.indexOf("--");
+  if (end < 0) return args;
+  const rest = args.slice(end + 1).map((arg) => (arg.startsWith("-") && arg !== "-" ? `./${arg}` : arg));
+  return [...args.slice(0, end), ...rest];
+}
+
+async function runCommand(name: string, given: readonly string[]): Promise<number> {
+  const args = withoutEnd(given);
   const { command } = await COMMANDS[name].load();
   let asked = false;
   const parser = parserOf(name, args, command).fail((message, error) => {

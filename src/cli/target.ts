@@ -14,8 +14,6 @@ export interface Target {
   readonly external?: WriteOptions["external"];
   /** Largest side file, in bytes. */
   readonly sideFileLimit?: number;
-  /** File for the JSON report. */
-  readonly report: string | undefined;
 }
 
 export const externalOption: Options = {
@@ -80,7 +78,6 @@ function outputOf(model: string, values: Values): string | undefined {
 export function targetOf(model: string, values: Values): Target {
   const output = outputOf(model, values);
   const [inPlace, dryRun] = [flag(values, "in-place"), flag(values, "dry-run")];
-  const report = text(values, "report");
   if (dryRun && inPlace) throw usage("--dry-run and --in-place contradict each other");
   if (inPlace && output !== undefined && !isSameFile(output, model)) {
     throw usage("--in-place writes to the model itself; leave -o away, or leave --in-place away");
@@ -92,8 +89,5 @@ export function targetOf(model: string, values: Values): Target {
       "Name another file, or pass --in-place to replace it after the check.",
     );
   }
-  if (report !== undefined && [model, output].some((file) => file !== undefined && isSameFile(report, file))) {
-    throw usage(`the report ${report} would overwrite a model`, "Name another file.");
-  }
-  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report };
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values) };
 }

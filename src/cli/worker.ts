@@ -1,4 +1,4 @@
-/** A process that folds one model after the other for `batch.ts`. A crash in it costs one model, not the run. */
+/** A process that folds one model after the other for `batch.ts`, or compares pairs for `verify-many.ts`. A crash in it costs one model, not the run. */
 import { createHash } from "node:crypto";
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
@@ -11,8 +11,10 @@ import { EXIT, foldOne } from "./fold-one.ts";
 import { Progress } from "./progress.ts";
 import { targetOf } from "./target.ts";
 import { explain } from "./terminal.ts";
+import type { Pair } from "./verify-many.ts";
 
 export interface Job {
+  readonly task: "fold";
   readonly file: string;
   /** Name in the report. */
   readonly name: string;
@@ -86,8 +88,9 @@ export function work(): Promise<number> {
     process.on("disconnect", () => resolve(0));
     // The one who gave the work decides what an interrupt means; a terminal sends it to all.
     process.on("SIGINT", () => undefined);
-    process.on("message", (job: Job) => {
-      void perform(job).then((line) => {
+    process.on("message", (job: Job | Pair) => {
+      const work = async () => (job.task === "fold" ? perform(job) : (await import("./verify-many.ts")).performPair(job));
+      void work().then((line) => {
         // Nobody listens any more when the one who gave the work was interrupted.
         if (process.connected) process.send?.(JSON.parse(JSON.stringify(line, finite)), undefined, undefined, () => undefined);
       });

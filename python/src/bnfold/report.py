@@ -497,6 +497,8 @@ class InspectReport:
     """With --norms: weights that constants compute; folded counts those that are written out."""
     norms: Optional[tuple[NormFacts, ...]] = None
     """With --norms: those normalizations and weights, and what fold would do with each."""
+    kept: Optional[tuple[Kept, ...]] = None
+    """Every node that stays, other constant operators too."""
 
 
 @dataclass(frozen=True)
@@ -968,3 +970,60 @@ class MergeReport:
     resumed: int
     """Of those done, by an earlier run."""
     failed: tuple[MergeReportFailedItem, ...]
+
+
+@dataclass(frozen=True)
+class VerifyLineError:
+    kind: str
+    message: str
+    hint: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class VerifyLine:
+    """One pair of two folders that were compared."""
+    version: Literal[1]
+    tool: Tool
+    file: str
+    """Below both folders."""
+    status: Literal["equivalent", "different", "undecided", "missing", "failed"]
+    code: int
+    """Exit code it alone would have given."""
+    seconds: float
+    missing: Optional[Literal["first", "second"]] = None
+    """The folder that does not have it."""
+    error: Optional[VerifyLineError] = None
+    report: Optional[VerifyReport] = None
+
+
+@dataclass(frozen=True)
+class InspectLineError:
+    kind: str
+    message: str
+    hint: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class InspectLine:
+    """One of many models that were inspected."""
+    version: Literal[1]
+    tool: Tool
+    file: str
+    """As it was named or found."""
+    status: Literal["inspected", "failed"]
+    code: int
+    """Exit code it alone would have given."""
+    error: Optional[InspectLineError] = None
+    report: Optional[InspectReport] = None
+
+
+@dataclass(frozen=True)
+class ManyReport:
+    """Many models as one object: what verify of two folders and inspect of many print, and what --report writes to a 
+    .json file.
+    """
+    version: Literal[1]
+    tool: Tool
+    kind: Literal["folds", "verifies", "inspects"]
+    """What was done to them."""
+    lines: tuple[Union[BatchLine, VerifyLine, InspectLine], ...]
