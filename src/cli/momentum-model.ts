@@ -1,5 +1,4 @@
 /** bnfold momentum on a file: every layer's momentum, epsilon and half-life; on request new attributes and variances. */
-import { viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
@@ -195,7 +194,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
     const { model } = input;
     const select = anyOf(texts(values, "only")) ?? (() => true);
     const layers = normLayers(model).filter((layer) => select(layerName(layer)));
-    const written = writtenNorms(viewOf(model)).filter(({ ref }) => select(ref.name || ref.output));
+    const written = writtenNorms(model).filter(({ ref }) => select(ref.name || ref.output));
     const changed = write ? changesOf(values, model, { from, to }, given) : undefined;
     // With --set-momentum, --from speaks of that number: the file's own are ONNX's.
     const own = !given.from || text(values, "set-momentum") !== undefined;

@@ -127,7 +127,7 @@ export function inspectChannels(model: Model, select: (name: string) => boolean 
     if (size === undefined || parts.some((part) => part?.length !== size)) unread.push(layer.ref);
     else layers.push(reportOf(layer, parts as Float64Array[]));
   }
-  const written = writtenNorms(view)
+  const written = writtenNorms(model, view)
     .filter(({ ref }) => select(ref.name || ref.output))
     .map(writtenReport);
   return { layers, written, unread, pruning: summarize(layers) };

@@ -87,7 +87,7 @@ export function targetsOf(model: Model, select: (name: string) => boolean = () =
     if (typeof at === "string") skipped.push({ node: layer.ref, reason: at });
     else found.push(at);
   }
-  const written = writtenNorms(view);
+  const written = writtenNorms(model, view);
   for (const norm of written) {
     const at = writtenTarget(norm, view, layers.length + found.length, select);
     if (typeof at === "string") skipped.push({ node: norm.ref, reason: at });

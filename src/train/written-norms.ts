@@ -12,10 +12,11 @@
 import { axesOf, plus, type Spread, simplify, times, uniform } from "../affine/spread.ts";
 import { refOf } from "../fold/describe.ts";
 import type { NodeRef } from "../fold/types.ts";
-import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { type Candidate, candidateOf } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import { decode } from "../onnx/codec.ts";
+import type { Model } from "../onnx/records.ts";
 import { asFloat64, sizeOf } from "../onnx/tensor.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Stored, storedTensor } from "./layers.ts";
@@ -105,7 +106,7 @@ function channelAxis(chain: readonly Candidate[]): number | undefined {
 }
 
 /** Every normalization written as arithmetic, inner graphs and functions included. */
-export function writtenNorms(view: GraphView): WrittenNorm[] {
+export function writtenNorms(model: Model, view: GraphView = viewOf(model)): WrittenNorm[] {
   const facts = factsOf(view);
   const constants = new Constants(view, facts);
   const find = (node: GraphNode): Candidate | undefined => {

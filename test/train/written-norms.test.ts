@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { viewOf } from "../../src/graph/view.ts";
 import { decode } from "../../src/onnx/codec.ts";
 import { read } from "../../src/onnx/read.ts";
 import { memorySource } from "../../src/onnx/source.ts";
@@ -99,7 +98,7 @@ const FORMS: Readonly<Record<string, { spec: ModelSpec; operators: string[]; par
 
 describe("a normalization written as arithmetic", () => {
   it.each(Object.entries(FORMS))("%s: gain and shift are read", (_name, { spec, operators, parts }) => {
-    const [norm, ...rest] = writtenNorms(viewOf(model(spec)));
+    const [norm, ...rest] = writtenNorms(model(spec));
     expect(rest).toEqual([]);
     expect(norm.nodes.map(({ opType }) => opType)).toEqual(operators);
     norm.gain.forEach((v, c) => expect(v).toBeCloseTo(GAIN[c], 12));
@@ -137,7 +136,7 @@ describe("a normalization written as arithmetic", () => {
   it("several behind one another are several", () => {
     const again = [node("Mul", ["n", "g"], ["m2"], {}, { name: "two" }), node("Add", ["m2", "s"], ["y"])];
     const first = [node("Mul", ["a", "g"], ["m"], {}, { name: "one" }), node("Add", ["m", "s"], ["n"])];
-    const found = writtenNorms(viewOf(model(net([...first, ...again], { g: vector(GAIN), s: vector(BETA) }))));
+    const found = writtenNorms(model(net([...first, ...again], { g: vector(GAIN), s: vector(BETA) })));
     expect(found.map(({ ref }) => ref.name)).toEqual(["one", "two"]);
   });
 
@@ -159,6 +158,6 @@ describe("a normalization written as arithmetic", () => {
     ],
   ])("%s is none", (_name, nodes) => {
     const spec = net(nodes, { g: vector(GAIN), s: vector(BETA), one: float64([], [2]) });
-    expect(writtenNorms(viewOf(model(spec)))).toEqual([]);
+    expect(writtenNorms(model(spec))).toEqual([]);
   });
 });
