@@ -1,4 +1,11 @@
 /** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
+export {
+  type Certificate,
+  type CertificateCheck,
+  type CertificateCheckOptions,
+  checkCertificate,
+  parseCertificate,
+} from "./certify/index.ts";
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
@@ -17,7 +24,7 @@ export type {
   PlanData,
   TensorChange,
 } from "./fold/index.ts";
-export { LateRefusal, type PlanOptions, plan, planSteps } from "./fold/index.ts";
+export { LateRefusal, type MinimalityOptions, minimality, type PlanOptions, plan, planSteps } from "./fold/index.ts";
 export {
   assemble,
   type Backend,

@@ -2,6 +2,7 @@
 
 import { foldChecked } from "../engine/fold.ts";
 import { previewOf } from "../engine/preview.ts";
+import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
@@ -9,7 +10,7 @@ import { isEmpty, write } from "../onnx/write.ts";
 import { type Report, report } from "../report/report.ts";
 import { type FreezeData, freeze } from "../train/freeze.ts";
 import { flag, text, usage, type Values } from "./command.ts";
-import { hashedAll, openInput } from "./files.ts";
+import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
@@ -83,19 +84,18 @@ export async function foldOne(values: Values, file: string, target: Target, opti
       writeMs: writeMs + (runtime === undefined ? rest : 0),
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
+    const certificate = accepted ? await certified(values, input, plan, target) : undefined;
+    const uncertified =
+      target.certificate !== undefined && accepted && certificate === undefined
+        ? ["no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file"]
+        : [];
     const whole = report({
-      input: found.input,
-      output: written,
-      frozen,
-      plan,
-      verdict,
-      runtime,
-      timings,
+      ...{ input: found.input, output: written, frozen, plan, verdict, certificate, runtime, timings },
       peakMemoryBytes: peakMemory(),
     });
     const trains = flag(values, "strict") && frozen === undefined && facts.training !== undefined;
     const code = !accepted ? EXIT.notEquivalent : trains ? EXIT.strict : keptCode(plan.kept, strictnessOf(values));
-    return { report: whole, code, notes: [...notes, ...can.notes] };
+    return { report: whole, code, notes: [...notes, ...can.notes, ...uncertified] };
   } finally {
     progress.end();
     input.close();
@@ -110,7 +110,20 @@ function frozenFirst(model: Model, values: Values): { model: Model; frozen?: Fre
   }
   const { data, edits } = freeze(model, { dropOutputs: flag(values, "drop-outputs") });
   if (isEmpty(edits)) return { model, frozen: [] };
+  if (text(values, "certificate") !== undefined)
+    throw usage(
+      "--certificate speaks of the file, and --freeze changes it first",
+      "Freeze it with bnfold freeze, then fold that.",
+    );
   return { model: previewOf(model, write(model, edits), model.files.main.name), frozen: data.frozen };
+}
+
+/** Loaded only where it is asked for. */
+async function certified(values: Values, { model, facts }: OpenedModel, plan: PlanData, { certificate }: Target) {
+  if (certificate === undefined) return undefined;
+  const { writeCertificate } = await import("./certificate.ts");
+  const sha256 = facts.sha256 ?? (await hashed(facts)).sha256 ?? undefined;
+  return writeCertificate(certificate, model, plan, { sha256, assumeConstant: flag(values, "assume-constant") });
 }
 
 /** Loaded only where it is asked for. */

@@ -1,4 +1,5 @@
 /** bnfold fold: one model, or all models of a folder or a pattern. */
+import { requirePlace } from "../node/atomic.ts";
 import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
@@ -14,12 +15,17 @@ import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
-  if (isMany(file)) return (await import("./batch.ts")).foldMany(values);
+  if (isMany(file)) {
+    if (values.certificate !== undefined) throw usage("--certificate is for one model");
+    return (await import("./batch.ts")).foldMany(values);
+  }
   for (const name of Object.keys(batchOptions)) {
     if (values[name] !== undefined)
       throw usage(`--${name} is for many models`, 'Give a folder or a pattern such as "models/**/*.onnx".');
   }
   const target = targetOf(file, values);
+  // Told before the model is replaced, not after.
+  if (target.certificate !== undefined) requirePlace(target.certificate);
   const wanted = wantedOf(values, [file, target.path]);
   const { report, code, notes } = await foldOne(values, file, target, { progress: new Progress(), hash: wantsHashes(wanted) });
   for (const line of notes) note(line);
@@ -52,6 +58,11 @@ export const command: Command = {
     "drop-outputs": { type: "boolean", describe: "With --freeze: drop running statistics from the model's outputs" },
     ...failOnOption,
     ...planOptions,
+    certificate: {
+      requiresArg: true,
+      type: "string",
+      describe: "Also write to this file why no fewer nodes can stay; bnfold certify checks it",
+    },
     external: externalOption,
     "max-memory": memoryOption,
     ...runOptions,

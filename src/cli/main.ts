@@ -20,6 +20,7 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
   verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
@@ -47,7 +48,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 
 const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
   [0, "done", true],
-  [1, "not shown equivalent"],
+  [1, "not shown: files equivalent, or a certificate"],
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],

@@ -12,6 +12,7 @@ import type { PlanOptions, Start } from "./plan.ts";
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
+export { type MinimalityOptions, minimality } from "./gauge/minimality.ts";
 export type { PlanOptions } from "./plan.ts";
 
 export { LateRefusal } from "./range.ts";

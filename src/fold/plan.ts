@@ -9,6 +9,7 @@ import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
+import { isConstantNorm } from "../laws/affines.ts";
 import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import type { Model } from "../onnx/records.ts";
@@ -222,7 +223,7 @@ class Planner {
   /** Folds what can go when readers of one value make up for each other. */
   private solve(nodes: readonly GraphNode[]): void {
     const found = nodes.flatMap((node): Candidate[] => {
-      const candidate = this.isConstant(node) ? undefined : this.candidate(node);
+      const candidate = isConstantNorm(node, this.constants) ? undefined : this.candidate(node);
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
     const made = gauged(this.view, this.draft, found, {
@@ -319,7 +320,8 @@ class Planner {
   /** The map of a node that may be moved away, as it is now. */
   private movable(node: GraphNode): Candidate | undefined {
     const found = this.find(node);
-    if (found === undefined || "refusal" in found || this.isConstant(node) || this.isExcluded(node)) return undefined;
+    if (found === undefined || "refusal" in found || isConstantNorm(node, this.constants) || this.isExcluded(node))
+      return undefined;
     const current = currentMap(found, this.draft);
     return isRefused(current) ? undefined : current;
   }
@@ -433,7 +435,7 @@ class Planner {
   private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
     const found = bias ? this.candidate(node) : (this.find(node) ?? this.norms.candidate(node));
     if (found === undefined) return undefined;
-    if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
+    if (isConstantNorm(node, this.constants) && !this.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return keptBecause(found, found.refusal);
     const excluded = this.excluded(node);
     if (excluded !== undefined) return keptBecause(found, excluded);
@@ -473,13 +475,6 @@ class Planner {
     const held = this.options.held?.get(nodeKey(refOf(node)));
     if (held !== undefined) return held;
     return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
-  }
-
-  /** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
-  private isConstant({ opType, outputs }: GraphNode): boolean {
-    const [output, ...rest] = outputs;
-    if (opType !== "BatchNormalization" || output === undefined || output.isOutput || !this.constants.has(output)) return false;
-    return rest.every((value) => value === undefined || (value.uses.length === 0 && !value.isOutput));
   }
 
   /** Gives every reader of a constant batch normalization the numbers it makes. */

@@ -305,7 +305,7 @@ class Builder {
   /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
     const demand: Demand = { ratios: [], rows: [] };
-    const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && !this.keepsNames(found);
+    const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && isLocal(found);
     if (may) {
       const dims = over(from.scale, from.shift, to.scale, to.shift, found.scale, found.shift);
       const [s, t] = [filled(found.scale, dims).data, filled(found.shift, dims).data];
@@ -315,15 +315,10 @@ class Builder {
     }
     this.movers.push({ found, may, demand });
   }
-
-  /** True when both of a node's values have to keep their names. */
-  private keepsNames({ node, input }: Candidate): boolean {
-    const [x, y] = [node.inputs[input], node.outputs[0]];
-    if (x === undefined || y === undefined || x.scope !== node.scope) return true;
-    const fixed = (value: GraphValue) => value.isOutput || value.isAnnotated || value.isBound;
-    return fixed(y) && (fixed(x) || x.producer === undefined);
-  }
 }
+
+/** False for a node that reads the value of a graph around its own. */
+const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
 
 const ground = (rank: number): Spread => uniform(rank, 0);
 

@@ -60,6 +60,16 @@ export interface Timings {
   readonly writeMs: number;
 }
 
+/** What a certificate shows of a fold (src/certify). */
+export interface CertificateFacts {
+  readonly file: string;
+  /** Nodes that the laws of gauges let go, each for itself or with others. */
+  readonly candidates: number;
+  /** Of these, how many the fold keeps, and how many every rewrite of that kind keeps at the least. */
+  readonly kept: number;
+  readonly least: number;
+}
+
 export interface Tool {
   readonly name: "bnfold";
   readonly version: string;
@@ -101,6 +111,8 @@ export interface Report {
   /** Functions whose calls were written out before anything was folded; absent when there are none. */
   readonly inlined?: PlanData["inlined"];
   readonly verdict: Verdict;
+  /** Why no fewer nodes can stay, where that was asked for. */
+  readonly certificate?: CertificateFacts;
   /** What another runtime made of both files, where it was asked. */
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
@@ -113,6 +125,7 @@ export interface ReportParts {
   readonly frozen?: Report["frozen"];
   readonly plan: PlanData;
   readonly verdict: Verdict;
+  readonly certificate?: CertificateFacts;
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
   readonly peakMemoryBytes: number;
@@ -187,6 +200,7 @@ export function report(parts: ReportParts): Report {
     unmerged: plan.unmerged,
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
     verdict: parts.verdict,
+    ...(parts.certificate === undefined ? {} : { certificate: parts.certificate }),
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
     timings: parts.timings,
     peakMemoryBytes: parts.peakMemoryBytes,

@@ -2,7 +2,7 @@
 import { REASONS } from "../diag/codes.ts";
 import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import { columns, labelled, wrap } from "./layout.ts";
-import type { FileFacts, ModelFacts, NeededFiles, NodeCounts, OutputFacts, Report } from "./report.ts";
+import type { CertificateFacts, FileFacts, ModelFacts, NeededFiles, NodeCounts, OutputFacts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
 import { styleOf, type TextOptions } from "./style.ts";
 import { verdictFacts } from "./verdict-text.ts";
@@ -196,6 +196,15 @@ function tookLine({ timings, peakMemoryBytes }: Report, hidden: boolean): string
   return `${milliseconds(total)} (${parts.join(", ")}), peak memory ${byteSize(peakMemoryBytes)}${more}`;
 }
 
+/** How what is kept compares with what every rewrite of that kind keeps. */
+function minimalText({ file, candidates, kept, least }: CertificateFacts): string {
+  const stays = `${kept} of ${plural(candidates, "node")} kept`;
+  const where = `(certificate: ${printable(file)})`;
+  if (kept === least) return `${stays}, and no rewrite of this kind keeps fewer ${where}`;
+  if (kept > least) return `${stays}; at least ${least} must stay in any rewrite of this kind ${where}`;
+  return `${stays}, fewer than the ${least} of any rewrite by gauges alone: merging and other rules took the rest ${where}`;
+}
+
 interface Section {
   readonly title: string;
   readonly lines: readonly string[];
@@ -279,6 +288,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
           ],
         ]),
     ...outputLines(report),
+    ...(report.certificate === undefined ? [] : [["minimal", minimalText(report.certificate)] as [string, string]]),
     ["took", tookLine(report, hidden)] as [string, string],
   ];
   const fitted = (line: string) => wrap(line, width, "  ");
