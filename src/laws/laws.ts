@@ -15,7 +15,7 @@
  *   x · c that stays, x · gate         a_y = a_x
  *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
  */
-import { type Spread, uniform } from "../affine/spread.ts";
+import { axesOf, type Spread, uniform } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
@@ -143,7 +143,8 @@ class Builder {
 
   private make(value: GraphValue | undefined, wire: Wire): void {
     if (value === undefined) return;
-    if (this.isFixed(value)) this.network.ground(wire);
+    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
+    if (this.isFixed(value) || isTable(wire.scale) || isTable(wire.shift)) this.network.ground(wire);
     else this.wires.set(value, wire);
   }
 
@@ -284,7 +285,7 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.positive.push(...scale.data);
+    if (POSITIVE.has(node.opType)) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
     const shifts = this.moved(
       node,
       forwardShift,
@@ -372,6 +373,12 @@ class Builder {
     this.movers.push({ found, may, demand });
   }
 }
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
