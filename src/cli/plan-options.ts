@@ -12,6 +12,10 @@ export const planOptions: Readonly<Record<string, Options>> = {
     type: "boolean",
     describe: "Let a BatchNormalization that nothing else takes pass a Relu, which becomes a Max with one threshold per channel",
   },
+  "bn-to-conv": {
+    type: "boolean",
+    describe: "Write a BatchNormalization that nothing takes as a depthwise 1x1 Conv, for targets that know no BatchNormalization",
+  },
   norms: {
     type: "boolean",
     describe:
@@ -70,6 +74,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     partial: flag(values, "partial"),
     norms: flag(values, "norms"),
     reluToMax: flag(values, "relu-to-max"),
+    bnToConv: flag(values, "bn-to-conv"),
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
     maxBitsLost: bitsOf(values),

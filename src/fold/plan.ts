@@ -26,6 +26,7 @@ import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
 import { Ledger } from "./ledger.ts";
+import { depthwise } from "./lone.ts";
 import { Magnitudes } from "./magnitudes.ts";
 import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
@@ -49,6 +50,8 @@ export interface PlanOptions extends AttemptOptions {
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
   readonly reluToMax?: boolean;
+  /** Writes a normalization that nothing absorbs as a depthwise 1×1 Conv, on tensors of rank 3 to 5 (default false). */
+  readonly bnToConv?: boolean;
   /** Merges parallel linear branches into one convolution (default true). */
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
@@ -103,6 +106,11 @@ export type Start = "along" | "against" | "gauges";
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
   if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
+  if (options.bnToConv === true) {
+    // Only what the best plan keeps becomes a convolution.
+    const best = yield* planDraft(model, { ...options, bnToConv: false });
+    return yield* planFrom(model, options, best.from);
+  }
   // Operators become others last: readers that make up for each other come before that.
   const [first, ...others]: Start[] =
     options.reluToMax === true ? ["gauges", "against", "along"] : ["against", "gauges", "along"];
@@ -205,6 +213,7 @@ class Planner {
       this.attempts.retypes = true;
       kept = yield* this.settle([...kept.keys()]);
     }
+    if (this.options.bnToConv === true) this.convolve(kept);
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
@@ -234,6 +243,19 @@ class Planner {
     const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
     const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), explains: false };
     return { from: start, view, draft, settled, data, count, ...none };
+  }
+
+  /** What nothing takes becomes a Conv of its own. */
+  private convolve(kept: Map<GraphNode, Kept>): void {
+    for (const node of [...kept.keys()]) {
+      const found = this.movable(node);
+      const state = found && depthwise(this.draft, found);
+      if (found === undefined || state === undefined) continue;
+      this.draft.set(node, state);
+      const notes = ["a depthwise Conv now: nothing around it takes it"];
+      this.ledger.commit(found, { direction: "backward", visited: [node], touched: new Set([node]), stays: true, notes });
+      kept.delete(node);
+    }
   }
 
   /** Folds what can go when readers of one value make up for each other. */

@@ -14,6 +14,7 @@ import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUSED } from "./normal/fused.ts";
 import { PLAIN } from "./normal/identities.ts";
+import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
 import { PADDED } from "./normal/pads.ts";
 import { POOLED } from "./normal/pools.ts";
@@ -32,6 +33,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   QUICKGELU,
   POOLED,
   PADDED,
+  SINGLE,
   RECTIFIED,
   CLIPPED,
   LAYERED,
