@@ -53,7 +53,9 @@ export const command: Command = {
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
-    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept, or the model is in training mode" },
+    freeze: { type: "boolean", describe: "Give a training-mode model inference semantics first, as bnfold freeze does" },
+    "drop-outputs": { type: "boolean", describe: "With --freeze: drop running statistics from the model's outputs" },
     ...failOnOption,
     ...planOptions,
     certificate: {

@@ -13,7 +13,7 @@
  * Only what candidates can reach is looked at: from their two sides across operators that tie one value to another, up to layers,
  * normalizations and ground.
  */
-import { type Spread, uniform } from "../affine/spread.ts";
+import { axesOf, type Spread, uniform } from "../affine/spread.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
@@ -126,7 +126,8 @@ class Builder {
 
   private make(value: GraphValue | undefined, wire: Wire): void {
     if (value === undefined) return;
-    if (this.isFixed(value)) this.network.ground(wire);
+    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
+    if (this.isFixed(value) || isTable(wire.scale) || isTable(wire.shift)) this.network.ground(wire);
     else this.wires.set(value, wire);
   }
 
@@ -229,7 +230,7 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.positive.push(...scale.data);
+    if (POSITIVE.has(node.opType)) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
     const shifts = this.moved(
       node,
       forwardShift,
@@ -316,6 +317,12 @@ class Builder {
     this.movers.push({ found, may, demand });
   }
 }
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;

@@ -219,6 +219,10 @@ function sectionsOf(report: Report): Section[] {
   const foldsOf = (...kinds: Fold["kind"][]) => byKind(report.folds.filter(({ kind }) => kinds.includes(kind)));
   const [removed, emptied, settled] = [foldsOf("batch-normalization", "affine"), foldsOf("norm"), foldsOf("weight")];
   return [
+    {
+      title: `Frozen (${plural(report.frozen?.length ?? 0, "node")})`,
+      lines: (report.frozen ?? []).map(({ node, change }) => `${nodeLabel(node)}: ${change}`),
+    },
     { title: "Calls of the model's functions written out", lines: (report.inlined ?? []).map(inlinedLine) },
     { title: `Folded (${plural(removed.length, "node")})`, lines: removed.map(foldLine) },
     { title: `Emptied (${plural(emptied.length, "normalization")})`, lines: emptied.map(foldLine) },
@@ -230,13 +234,28 @@ function sectionsOf(report: Report): Section[] {
 }
 
 /** Training mode changes what a network computes: it is said before anything else. */
-function warnings({ kept, input }: Report): string[] {
-  const training = kept.filter(({ code }) => code === "training-mode");
-  if (training.length === 0) return [];
+export function trainingLines({ file, training }: ModelFacts, next = "", done = ""): string[] {
+  if (training === undefined) return [];
+  const { batchNormalization: norms, dropout } = training;
+  const parts = [
+    ...(norms > 0 ? [`${norms} BatchNormalization ${norms === 1 ? "uses" : "use"} batch statistics`] : []),
+    ...(dropout > 0 ? [`${dropout} Dropout ${dropout === 1 ? "is" : "are"} active`] : []),
+  ];
+  const on = [...(norms > 0 ? ["on the batch"] : []), ...(dropout > 0 ? ["on chance"] : [])];
   return [
-    `! Training mode: ${plural(training.length, "node uses", "nodes use")} the statistics of the batch they are given.`,
-    "  The outputs depend on the batch. These nodes were not folded.",
-    `  Next: bnfold freeze ${printable(input.file)} -o eval.onnx`,
+    `! Training mode: ${parts.join(", ")}.`,
+    `  The outputs depend ${on.join(" and ")}.${done === "" ? "" : ` ${done}`}`,
+    `  Next: bnfold freeze ${printable(file)} -o eval.onnx${next}`,
+    "",
+  ];
+}
+
+/** What is said on top of a fold's answer. */
+function warnings({ input, frozen = [] }: Report): string[] {
+  if (frozen.length === 0) return trainingLines(input, "     or: bnfold fold --freeze ...", "These nodes were not folded.");
+  return [
+    `! Training mode: ${plural(frozen.length, "node was", "nodes were")} given inference semantics first, which changes what the model computes.`,
+    "  Everything below is said of the frozen model.",
     "",
   ];
 }
@@ -252,7 +271,8 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const hidden = !verbose && lengthOf(sections) > LISTED;
   const colour = COLOURS[verdict.outcome];
   const head = answer(report);
-  const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
+  const same =
+    untouched && output !== null && (report.frozen ?? []).length === 0 ? [`${printable(output.file)} is the input's bytes.`] : [];
   const { head: said, facts, details } = verdictFacts(verdict, style);
   const checked = said.replace(/^[A-Z][a-z ]+: /, "");
   const table = operatorLines(report.operators.before, report.operators.after, width - 2);

@@ -34,6 +34,13 @@ class ModelProducer:
 
 
 @dataclass(frozen=True)
+class ModelTraining:
+    """Nodes in training mode; absent when there are none."""
+    batch_normalization: int
+    dropout: int
+
+
+@dataclass(frozen=True)
 class Model:
     file: str
     """As the caller named it."""
@@ -50,6 +57,8 @@ class Model:
     """Bytes of the model and its side files together: what it takes to load it."""
     missing: Optional[tuple[str, ...]] = None
     """Locations of side files that are not there; absent when all are."""
+    training: Optional[ModelTraining] = None
+    """Nodes in training mode; absent when there are none."""
 
 
 @dataclass(frozen=True)
@@ -383,6 +392,13 @@ class FoldReportOperators:
 
 
 @dataclass(frozen=True)
+class FoldReportFrozenItem:
+    node: Node
+    change: str
+    dropped_outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -403,6 +419,8 @@ class FoldReport:
     verdict: Verdict
     timings: Timings
     peak_memory_bytes: int
+    frozen: Optional[tuple[FoldReportFrozenItem, ...]] = None
+    """With --freeze: nodes that were given inference semantics first; everything else is said of that model."""
     inlined: Optional[tuple[Inlined, ...]] = None
     runtime: Optional[Runtime] = None
     norm: Optional[NodeCounts] = None
@@ -605,6 +623,14 @@ class MomentumModelReportLayersItem:
 
 
 @dataclass(frozen=True)
+class MomentumModelReportWrittenItem:
+    node: Node
+    """The first of its nodes."""
+    operators: tuple[str, ...]
+    channels: int
+
+
+@dataclass(frozen=True)
 class MomentumModelReport:
     """Printed by bnfold momentum <model> --json."""
     version: Literal[1]
@@ -619,6 +645,8 @@ class MomentumModelReport:
     """Warnings, in words."""
     changes: tuple[str, ...]
     """What --write changed, in words."""
+    written: Optional[tuple[MomentumModelReportWrittenItem, ...]] = None
+    """Normalizations written as arithmetic: the file has neither their momentum nor their epsilon."""
 
 
 @dataclass(frozen=True)
@@ -692,6 +720,8 @@ class RecalibrateReportLayersItem:
     """|new mean - old mean| in old standard deviations, over the channels."""
     deviation_ratio: RecalibrateReportLayersItemDeviationRatio
     """New over old standard deviation, over the channels."""
+    uses: Optional[int] = None
+    """How often the network goes through the layer, where its tensors are shared."""
 
 
 @dataclass(frozen=True)
@@ -807,6 +837,58 @@ class ChannelsReportPruning:
 
 
 @dataclass(frozen=True)
+class ChannelsReportWrittenItemDistributions:
+    gain: Distribution
+    shift: Distribution
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemCounts:
+    """Channels with each mark."""
+    dead: int
+    constant: int
+    negative_gain: int
+    tiny_variance: int
+    bad_variance: int
+    float16_overflow: int
+    widens_range: int
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemChannelsItem:
+    gain: float
+    shift: float
+    flags: tuple[ChannelFlag, ...]
+    weight: Optional[float] = None
+    """Largest weight of the row in front, before folding."""
+    folded: Optional[float] = None
+    """And after."""
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemRange:
+    """Largest over median row of the weight in front, before and after folding."""
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItem:
+    node: Node
+    """The first of its nodes."""
+    operators: tuple[str, ...]
+    """Operators it is written as, in the order of the data."""
+    distributions: ChannelsReportWrittenItemDistributions
+    counts: ChannelsReportWrittenItemCounts
+    """Channels with each mark."""
+    channels: tuple[ChannelsReportWrittenItemChannelsItem, ...]
+    producer: Optional[str] = None
+    """The layer in front whose weight would take the gains."""
+    range: Optional[ChannelsReportWrittenItemRange] = None
+    """Largest over median row of the weight in front, before and after folding."""
+
+
+@dataclass(frozen=True)
 class ChannelsReport:
     """Printed by bnfold inspect --channels --json."""
     version: Literal[1]
@@ -816,6 +898,8 @@ class ChannelsReport:
     unread: tuple[Node, ...]
     """Layers whose parameters are computed at run time."""
     pruning: ChannelsReportPruning
+    written: Optional[tuple[ChannelsReportWrittenItem, ...]] = None
+    """Normalizations written as arithmetic: gain and shift are all that can be known."""
 
 
 @dataclass(frozen=True)
