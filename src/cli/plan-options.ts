@@ -14,7 +14,8 @@ export const planOptions: Readonly<Record<string, Options>> = {
   },
   "bn-to-conv": {
     type: "boolean",
-    describe: "Write a BatchNormalization that nothing takes as a depthwise 1x1 Conv, for targets that know no BatchNormalization",
+    describe:
+      "Write a BatchNormalization that nothing takes as a depthwise 1x1 Conv, for targets that know no BatchNormalization",
   },
   norms: {
     type: "boolean",

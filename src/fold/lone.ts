@@ -22,10 +22,14 @@ export function depthwise(draft: Draft, found: Candidate): NodeState | undefined
   const channelwise = [scale, shift].every(({ dims }) => dims.every((d, axis) => d === 1 || axis === 1));
   // Before, the check does not know the two as one.
   if (node.version < 7) return undefined;
-  if (kind !== "batch-normalization" || !RANKS.includes(rank) || !channelwise || x === undefined || isRefused(old)) return undefined;
+  if (kind !== "batch-normalization" || !RANKS.includes(rank) || !channelwise || x === undefined || isRefused(old))
+    return undefined;
   // Parameters of another type than the data would run in that.
   if (draft.facts.size(x, 1) !== channels || dtypeOf(draft.facts.of(x).dtype) !== old.dtype) return undefined;
-  const numbers = ({ data }: typeof scale) => () => (data.length === channels ? data.slice() : uniformOf(channels, data[0]));
+  const numbers =
+    ({ data }: typeof scale) =>
+    () =>
+      data.length === channels ? data.slice() : uniformOf(channels, data[0]);
   const name = node.record.name || node.record.outputs[0];
   const ones = new Array<number>(rank - 2).fill(1);
   const weight = { ...fresh(old.dtype, [channels, 1, ...ones], numbers(scale)), name: `${name}_weight` };

@@ -12,7 +12,8 @@ const single: Rewrite = (node, { facts, constants }) => {
   // Before opset 7 a Mul does not broadcast along channels.
   if (node.domain !== "" || node.opType !== "Conv" || node.version < 7 || weight === undefined) return undefined;
   const shape = facts.shape(weight);
-  if (shape === undefined || shape.length < 3 || facts.rank(x) !== shape.length || shape.slice(1).some((d) => d !== 1)) return undefined;
+  if (shape === undefined || shape.length < 3 || facts.rank(x) !== shape.length || shape.slice(1).some((d) => d !== 1))
+    return undefined;
   const [channels] = shape;
   const { record } = node;
   if (typeof channels !== "number" || facts.size(x, 1) !== channels || intAttr(record, "group", 1) !== channels) return undefined;
