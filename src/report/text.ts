@@ -131,6 +131,13 @@ function deed(report: Report): string {
   return `${parts.join(", ")}: ${sum(operators.before)} -> ${sum(operators.after)} nodes.`;
 }
 
+/** The verdict and what was done, in one line. */
+export function answer(report: Report): string {
+  const { verdict, folds, merges } = report;
+  const untouched = folds.length + merges.length === 0;
+  return untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+}
+
 const counted = (norms: NodeCounts, affine: NodeCounts): string =>
   [
     ...(norms.before > 0 ? [`${norms.kept} of ${norms.before} BatchNormalization kept`] : []),
@@ -215,7 +222,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const lengthOf = (list: readonly Section[]) => list.reduce((n, { lines }) => n + lines.length + 2, 0);
   const hidden = !verbose && lengthOf(sections) > LISTED;
   const colour = COLOURS[verdict.outcome];
-  const head = untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+  const head = answer(report);
   const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
   const { head: said, facts, details } = verdictFacts(verdict, style);
   const checked = said.replace(/^[A-Z][a-z ]+: /, "");
