@@ -254,7 +254,14 @@ function compare(bin: string, kind: string, size: number, storage: string, [star
   const out = join(dir, "out");
   const files = generate(dir, kind, size * megabytes, storage !== "inline", values.dense);
   const bytes = files.reduce((n, file) => n + statSync(file).size, 0);
-  const fold = [bin, "fold", files[0], "-o", join(out, "model.onnx"), ...(storage === "copy" ? ["--external", "copy"] : [])];
+  const fold = [
+    bin,
+    "fold",
+    files[0],
+    "-o",
+    join(out, "model.onnx"),
+    ...(storage === "inline" ? [] : ["--external", storage === "copy" ? "copy" : "keep"]),
+  ];
   const times: { cp: number[]; fold: number[]; peak: number } = { cp: [], fold: [], peak: 0 };
   for (let run = 0; run < Number(values.runs); run++) {
     for (const command of run % 2 === 0 ? ["cp", "fold"] : ["fold", "cp"]) {

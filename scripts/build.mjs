@@ -6,7 +6,7 @@
  *   node scripts/build.mjs --no-types   without declarations, for a quick look
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -32,6 +32,7 @@ mkdirSync(dist);
 const parts = [
   "onnx/read",
   "onnx/write",
+  "certify/index",
   "fold/index",
   "verify/index",
   "run/session",
@@ -79,6 +80,9 @@ writeFileSync(
 );
 
 copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
+// Pages that `bnfold explain` shows.
+cpSync(join(root, "docs/reasons"), join(dist, "docs/reasons"), { recursive: true });
+copyFileSync(join(root, "docs/exit-codes.md"), join(dist, "docs/exit-codes.md"));
 
 if (!process.argv.includes("--no-types")) {
   const tsc = join(root, "node_modules/typescript/bin/tsc");

@@ -1,5 +1,4 @@
 /** Many models: workers, one progress display, one line of report as each is done, a summary. One bad file stops nothing. */
-import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -7,16 +6,19 @@ import { dirname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
 import { writePieces } from "../node/atomic.ts";
 import { fileError } from "../node/files.ts";
+import { summary } from "../report/many.ts";
 import { toJson, tool } from "../report/report.ts";
 import { VERSION } from "../report/version.ts";
 import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
-import { type Line, readLines, summary } from "./batch-lines.ts";
-import { flag, integer, text, usage, type Values } from "./command.ts";
+import { type Line, readLines } from "./batch-lines.ts";
+import type { Job } from "./child.ts";
+import { flag, integer, usage, type Values } from "./command.ts";
+import { performAll } from "./crew.ts";
 import { EXIT } from "./fold-one.ts";
+import { say, wantedOf, writeReports } from "./formats.ts";
 import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
-import { print, stdoutWidth } from "./terminal.ts";
-import type { Job } from "./worker.ts";
+import { stdoutWidth } from "./terminal.ts";
 
 export const SOME_FAILED = 6;
 
@@ -35,10 +37,11 @@ const NOT_SETTINGS = new Set([
   "q",
   "report",
   "json",
+  "format",
   ...Object.keys(batchOptions),
 ]);
 
-function settingsOf(values: Values): string {
+export function settingsOf(values: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(values).filter(([name, value]) => !NOT_SETTINGS.has(name) && value !== undefined);
   return createHash("sha256")
     .update(JSON.stringify([VERSION, entries.sort(([a], [b]) => (a < b ? -1 : 1))]))
@@ -63,6 +66,7 @@ function outputFolder(values: Values): string | undefined {
 const asLine = (line: Line): string => `${JSON.stringify(line)}\n`;
 
 export async function foldMany(values: Values): Promise<number> {
+  const wanted = wantedOf(values, [], true);
   const folder = outputFolder(values);
   const shard = shardOf(values);
   const { base, files: all } = findModels(String(values.model), folder);
@@ -72,16 +76,18 @@ export async function foldMany(values: Values): Promise<number> {
   if (all.length === 0)
     throw new BnfoldError("file", "there is no model", { file: String(values.model) }, "Models end in .onnx.");
   const files = ofShard(all, shard);
-  const report = text(values, "report") ?? (folder === undefined ? undefined : reportPath(folder, shard));
+  const named = wanted.reports.find(({ format }) => format === "jsonl")?.path;
+  const report = named ?? (folder === undefined ? undefined : reportPath(folder, shard));
   const before =
     flag(values, "resume") && report !== undefined && existsSync(report) ? readLines(report) : new Map<string, Line>();
   if (folder !== undefined) mkdirSync(folder, { recursive: true });
   // What earlier runs have done stays in the report while this one goes on, and is replaced line by line.
   if (report !== undefined) await writeLines(report, [...before.values()]);
+  for (const { path } of wanted.reports) makeFolderOf(path);
   const settings = settingsOf(values);
   const jobs = files.map(
     (name): Job => ({
-      ...{ file: join(base, name), name, settings, values, previous: before.get(name) },
+      ...{ task: "fold", file: join(base, name), name, settings, values, previous: before.get(name) },
       output: folder === undefined ? undefined : join(folder, name),
     }),
   );
@@ -89,23 +95,28 @@ export async function foldMany(values: Values): Promise<number> {
   const progress = new Progress();
   progress.begin("folding");
   const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
-  await new Crew(jobs, (line) => {
+  const take = (line: Line): void => {
     lines.push(line);
     progress.step(lines.length, jobs.length, line.file);
     if (report !== undefined) append(report, asLine(line));
-  }).run(size);
+  };
+  await performAll(jobs, size, take, crashed);
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
+  const code = exitOf(lines);
+  const document = { kind: "folds", lines, base } as const;
   if (report !== undefined) await writeLines(report, lines);
-  if (flag(values, "json")) print(toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) }));
-  else if (!flag(values, "quiet"))
-    print(
-      [
-        summary(lines, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
-        ...(report === undefined ? [] : ["", `report: ${report}`]),
-      ].join("\n"),
-    );
-  return exitOf(lines);
+  const others = wanted.reports.filter(({ path }) => path !== report);
+  await writeReports(document, { ...wanted, reports: others }, code);
+  const screen = [
+    summary(document, { width: stdoutWidth(), verbose: flag(values, "verbose") }),
+    ...[...(report === undefined ? [] : [report]), ...others.map(({ path }) => path)].map(
+      (path, i) => `${i === 0 ? "\n" : ""}report: ${path}`,
+    ),
+  ];
+  const json = () => toJson({ version: 1, tool: tool(), report: report ?? null, ...counts(lines) });
+  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => screen.join("\n"), json);
+  return code;
 }
 
 /** The code of a run over many models: some failed; or, with --strict, one kept a normalization. */
@@ -127,12 +138,16 @@ export function counts(lines: readonly Line[]): {
   };
 }
 
-export async function writeLines(path: string, lines: readonly Line[]): Promise<void> {
+function makeFolderOf(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true });
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+export async function writeLines(path: string, lines: readonly Line[]): Promise<void> {
+  makeFolderOf(path);
   await writePieces(path, [{ bytes: new TextEncoder().encode(lines.map(asLine).join("")) }], { replaceExisting: true });
 }
 
@@ -144,84 +159,9 @@ function append(path: string, line: string): void {
   }
 }
 
-/** Processes that take one job after the other. */
-class Crew {
-  private readonly workers = new Set<ChildProcess>();
-  private next = 0;
-  private open = 0;
-  private fail: (error: unknown) => void = () => undefined;
-
-  constructor(
-    private readonly jobs: readonly Job[],
-    private readonly onLine: (line: Line) => void,
-  ) {}
-
-  async run(size: number): Promise<void> {
-    // Workers end with this process, whatever ends it: without their channel they have nobody to work for.
-    const stop = (signal: NodeJS.Signals) => {
-      for (const worker of this.workers) worker.kill("SIGTERM");
-      process.removeListener("SIGINT", stop);
-      process.removeListener("SIGTERM", stop);
-      process.kill(process.pid, signal);
-    };
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-    try {
-      await new Promise<void>((resolve, reject) => {
-        this.fail = reject;
-        for (let i = 0; i < size; i++) this.hire(resolve);
-      });
-    } finally {
-      process.removeListener("SIGINT", stop);
-      process.removeListener("SIGTERM", stop);
-      for (const worker of this.workers) worker.disconnect();
-    }
-  }
-
-  /** A new process, and its first job. */
-  private hire(finish: () => void): void {
-    const worker = fork(process.argv[1], ["--worker"], {
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-      execArgv: process.execArgv,
-    });
-    this.workers.add(worker);
-    let job: Job | undefined;
-    const give = (): void => {
-      job = this.jobs[this.next++];
-      if (job === undefined) {
-        if (this.open === 0) finish();
-        return;
-      }
-      this.open++;
-      worker.send(job);
-    };
-    const done = (line: Line): void => {
-      job = undefined;
-      this.open--;
-      try {
-        this.onLine(line);
-      } catch (error) {
-        this.fail(error);
-      }
-    };
-    worker.on("message", (line: Line) => {
-      done(line);
-      give();
-    });
-    worker.on("error", (error) => this.fail(error));
-    worker.on("exit", (code, signal) => {
-      this.workers.delete(worker);
-      if (job === undefined) return;
-      done(crashed(job, worker.pid ?? 0, signal ?? `code ${code}`));
-      this.hire(finish);
-    });
-    give();
-  }
-}
-
 /** The line of a model whose worker did not survive it. */
 function crashed({ name, settings }: Job, worker: number, how: string): Line {
-  const message = `the process that folded it ended with ${how}: out of memory, or a defect of bnfold`;
+  const message = `the process that folded it ${how}: out of memory, or a defect of bnfold`;
   const error = { kind: "internal", message };
   return { version: 1, tool: tool(), file: name, status: "failed", code: 70, content: null, settings, seconds: 0, worker, error };
 }

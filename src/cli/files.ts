@@ -1,10 +1,21 @@
 /** Files of a command: models that are read, and what a report says of files. */
 import { createHash } from "node:crypto";
 import { createReadStream, statSync } from "node:fs";
-import { openModel } from "../node/files.ts";
+import { dirname, join } from "node:path";
+import { openModel, resolveLocation } from "../node/files.ts";
 import type { Model } from "../onnx/records.ts";
-import { type FileFacts, type ModelFacts, modelFacts } from "../report/report.ts";
+import {
+  type FileFacts,
+  type ModelFacts,
+  modelFacts,
+  neededFiles,
+  type OutputFacts,
+  type SideFileAt,
+  type SideFileFacts,
+} from "../report/report.ts";
+import { trainingNodes } from "../train/freeze.ts";
 import type { Progress } from "./progress.ts";
+import { isSameFile } from "./target.ts";
 
 export interface OpenedModel {
   readonly model: Model;
@@ -14,12 +25,36 @@ export interface OpenedModel {
   close(): void;
 }
 
+/** Side files beside a model, looked at but not opened: a missing one is told when it is needed. */
+const sideFilesBeside =
+  (file: string): SideFileAt =>
+  (location) => {
+    try {
+      return { file: join(dirname(file), location), bytes: statSync(resolveLocation(file, location)).size };
+    } catch {
+      return undefined;
+    }
+  };
+
+function factsOnDisk(model: Model, file: string): ModelFacts {
+  const own = { file, bytes: model.files.main.size, sha256: null };
+  const facts = modelFacts(model, own, neededFiles(model, own, sideFilesBeside(file)));
+  const training = trainingNodes(model);
+  return training === undefined ? facts : { ...facts, training };
+}
+
+/** What a report says of a model that was written. */
+export function outputOnDisk(model: Model, file: string, bytes: number): OutputFacts {
+  const own = { file, bytes, sha256: null };
+  return { ...own, ...neededFiles(model, own, sideFilesBeside(file)) };
+}
+
 export function openInput(file: string): OpenedModel {
   const opened = openModel(file);
   const { model } = opened;
   return {
     model,
-    facts: modelFacts(model, { file, bytes: model.files.main.size, sha256: null }),
+    facts: factsOnDisk(model, file),
     verifyChecksums(progress) {
       progress.begin("checksums");
       const megabytes = (bytes: number) => Math.round(bytes / 1e6);
@@ -37,9 +72,20 @@ export async function sha256(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
+/** The same facts with the hash filled in, those of side files too; `known` are files hashed before. */
+export async function hashedAll<T extends FileFacts & { readonly sideFiles: readonly SideFileFacts[] }>(
+  facts: T,
+  known: readonly FileFacts[] = [],
+): Promise<T> {
+  const sideFiles: SideFileFacts[] = [];
+  for (const side of facts.sideFiles) {
+    const same = known.find(({ file, sha256: hash }) => hash !== null && isSameFile(file, side.file));
+    sideFiles.push(same === undefined ? await hashed(side) : { ...side, sha256: same.sha256 });
+  }
+  return { ...(await hashed(facts)), sideFiles };
+}
+
 /** The same facts with the hash filled in. */
 export async function hashed<T extends FileFacts>(facts: T, path = facts.file): Promise<T> {
   return { ...facts, sha256: await sha256(path) };
 }
-
-export const sizeOfFile = (file: string): number => statSync(file).size;

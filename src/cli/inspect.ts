@@ -4,20 +4,20 @@ import { plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
+import { inspectAnswer } from "../report/answer.ts";
+import type { Action, InspectReport } from "../report/document.ts";
 import { columns } from "../report/layout.ts";
-import { countsOf, type ModelFacts, type NodeCounts, type Tool, toJson, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, unmergedLine } from "../report/text.ts";
-import { brief, byteSize, listed, nodeLabel, plural, printable } from "../report/words.ts";
+import { countsOf, type NodeCounts, tool } from "../report/report.ts";
+import { keptLines, mergeLine, normLines, sized, trainingLines, unmergedLine } from "../report/text.ts";
+import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
+import { isMany } from "./batch-files.ts";
 import { showChannels } from "./channels.ts";
-import { type Command, flag, usage, type Values } from "./command.ts";
+import { type Command, flag, talkOptions, texts, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
+import { failOnOption, formatOptions, keptCode, say, strictnessOf, wantedOf, wantsHashes, writeReports } from "./formats.ts";
 import { planOptions, planOptionsOf } from "./plan-options.ts";
-import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
-
-type Action =
-  | { readonly action: "fold"; readonly direction: Fold["direction"]; readonly into: readonly NodeRef[] }
-  | { readonly action: "keep"; readonly code: Kept["code"]; readonly message: string };
+import { stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 interface BatchNormalization {
   readonly node: NodeRef;
@@ -36,17 +36,11 @@ interface Norm {
   readonly fold: Action;
 }
 
-interface Inspection {
-  readonly version: 1;
-  readonly tool: Tool;
-  readonly model: ModelFacts;
-  readonly nodes: number;
+interface Inspection extends InspectReport {
   readonly functions: number;
-  readonly operators: Readonly<Record<string, number>>;
   readonly batchNormalizations: readonly BatchNormalization[];
-  readonly affine: NodeCounts;
-  /** Parallel linear branches that would become one layer, and those that would cost more as one. */
-  readonly merges: PlanData["merges"];
+  readonly kept: readonly Kept[];
+  /** Parallel linear branches that would cost more as one layer. */
   readonly unmerged: PlanData["unmerged"];
   /** With --norms. */
   readonly norm?: NodeCounts;
@@ -131,18 +125,8 @@ function section(title: string, count: string, entries: readonly string[]): stri
 
 const normRow = ({ node, fold }: Norm): string[] => [nodeLabel(node), actionText(fold)];
 
-/** What fold would do, in a sentence. */
-function answer({ batchNormalizations: list, affine, merges }: Inspection, folds: number): string {
-  if (list.length + affine.before + merges.length === 0) return "Nothing to fold: no BatchNormalization in this file.";
-  const more = [
-    ...(affine.before > 0 ? [`${affine.folded} of ${plural(affine.before, "other affine node")}`] : []),
-    ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} to merge`] : []),
-  ];
-  return `${[`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")} can be folded`, ...more].join(", ")}.`;
-}
-
-function lines(found: Inspection, kept: readonly Kept[], width?: number): string[] {
-  const { model, batchNormalizations: list } = found;
+function lines(found: Inspection, width?: number): string[] {
+  const { model, kept, batchNormalizations: list } = found;
   const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain} ${version}`);
   const by = [model.producer.name, model.producer.version].filter((part) => part !== "").join(" ");
   const operators = Object.entries(found.operators).sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
@@ -155,25 +139,15 @@ function lines(found: Inspection, kept: readonly Kept[], width?: number): string
     actionText(bn.fold),
   ]);
   const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
-  const folds = list.filter((bn) => bn.fold.action === "fold").length;
-  const training = list.filter((bn) => bn.mode === "training").length;
   const fitted = (head: string[], body: string[][], align: ("l" | "r")[]) =>
     columns(head, body, align, width && width - 2).map((line) => `  ${line}`);
   return [
-    ...(training === 0
-      ? []
-      : [
-          stdoutStyle(
-            "yellow",
-            `! Training mode: ${plural(training, "BatchNormalization uses", "BatchNormalization use")} the statistics of the batch.`,
-          ),
-          stdoutStyle("yellow", `  Next: bnfold freeze ${printable(model.file)} -o eval.onnx`),
-          "",
-        ]),
-    stdoutStyle("bold", answer(found, folds)),
+    ...trainingLines(model).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
+    stdoutStyle("bold", inspectAnswer(found)),
     "",
-    `${stdoutStyle("bold", printable(model.file))}  ${byteSize(model.bytes)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
+    `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
       `${by === "" ? "" : `, by ${printable(by)}`}`,
+    ...(model.missing ?? []).map((location) => stdoutStyle("yellow", `! side file ${printable(location)} is not there`)),
     "",
     ...fitted(
       ["operator", "nodes"],
@@ -207,49 +181,91 @@ function lines(found: Inspection, kept: readonly Kept[], width?: number): string
   ];
 }
 
-async function run(values: Values): Promise<number> {
-  const { model, facts } = openInput(String(values.model));
-  const json = flag(values, "json");
-  if (flag(values, "csv") && !flag(values, "channels")) throw usage("--csv is for --channels");
-  if (flag(values, "csv") && json) throw usage("--csv and --json are two forms of the same; give one");
-  if (flag(values, "channels")) {
-    const { only, skip } = planOptionsOf(values);
-    const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);
-    const format = json ? "json" : flag(values, "csv") ? "csv" : "text";
-    showChannels(model, json ? await hashed(facts) : facts, format, select);
-    return 0;
+export interface Inspected {
+  readonly report: InspectReport;
+  readonly code: 0 | 5;
+  /** The screen. */
+  text(): string;
+}
+
+/** What is in one file, and what fold would do with it. */
+export async function inspectOne(values: Values, file: string, hash: boolean): Promise<Inspected> {
+  const { model, facts, close } = openInput(file);
+  try {
+    const { data, edits, place } = plan(model, planOptionsOf(values));
+    const { nodes, operators } = countNodes(viewOf(model), 0);
+    const { affine, norm, weight } = countsOf(data);
+    const report: Inspection = {
+      version: 1,
+      tool: tool(),
+      model: hash ? await hashed(facts) : facts,
+      nodes,
+      functions: model.functions.length,
+      operators,
+      batchNormalizations: batchNormalizations(viewOf(edits.base ?? model), data.folds, data.kept, place),
+      affine,
+      merges: data.merges,
+      unmerged: data.unmerged,
+      kept: data.kept,
+      ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
+    };
+    const trains = flag(values, "strict") && facts.training !== undefined;
+    const code = trains ? 5 : keptCode(data.kept, strictnessOf(values));
+    return { report, code, text: () => lines(report, stdoutWidth()).join("\n") };
+  } finally {
+    close();
   }
-  const { data, edits, place } = plan(model, planOptionsOf(values));
-  const { nodes, operators } = countNodes(viewOf(model), 0);
-  const { affine, norm, weight } = countsOf(data);
-  const found: Inspection = {
-    version: 1,
-    tool: tool(),
-    model: json ? await hashed(facts) : facts,
-    nodes,
-    functions: model.functions.length,
-    operators,
-    batchNormalizations: batchNormalizations(viewOf(edits.base ?? model), data.folds, data.kept, place),
-    affine,
-    merges: data.merges,
-    unmerged: data.unmerged,
-    ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
-  };
-  print(json ? toJson(found) : lines(found, data.kept, stdoutWidth()).join("\n"));
+}
+
+async function channelsOf(values: Values, file: string): Promise<number> {
+  const { model, facts } = openInput(file);
+  const json = flag(values, "json");
+  const { only, skip } = planOptionsOf(values);
+  const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);
+  const format = json ? "json" : flag(values, "csv") ? "csv" : "text";
+  showChannels(model, json ? await hashed(facts) : facts, format, select);
   return 0;
 }
 
+async function run(values: Values): Promise<number> {
+  const [file, more] = [String(values.model), texts(values, "more")];
+  if (flag(values, "csv") && !flag(values, "channels")) throw usage("--csv is for --channels");
+  if (flag(values, "csv") && flag(values, "json")) throw usage("--csv and --json are two forms of the same; give one");
+  const many = more.length > 0 || isMany(file);
+  if (flag(values, "channels")) {
+    if (many) throw usage("--channels is for one model");
+    for (const name of ["format", "report", "fail-on"])
+      if (values[name] !== undefined) throw usage(`--channels has forms of its own, --csv and --json; leave --${name} away`);
+    return channelsOf(values, file);
+  }
+  if (many) return (await import("./inspect-many.ts")).inspectMany(values, [file, ...more], inspectOne);
+  const wanted = wantedOf(values, [file]);
+  const { report, code, text } = await inspectOne(values, file, wantsHashes(wanted));
+  const document = { kind: "inspect", report } as const;
+  await writeReports(document, wanted, code);
+  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, text);
+  return code;
+}
+
 export const command: Command = {
-  positionals: { model: { type: "string", describe: "ONNX file", demandOption: true } },
+  positionals: {
+    model: { type: "string", describe: "ONNX file; or a folder or a pattern (* ** ?): all models there", demandOption: true },
+    more: { type: "string", array: true, describe: "More of them" },
+  },
   options: {
     ...planOptions,
     channels: { type: "boolean", describe: "Show what the parameters of each BatchNormalization say of its channels" },
     csv: { type: "boolean", describe: "With --channels: print one line per channel, comma-separated" },
-    json: { type: "boolean", describe: "Print JSON" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization would stay, or the model is in training mode" },
+    ...failOnOption,
+    ...formatOptions,
+    json: { type: "boolean", describe: "The same as --format json" },
+    ...talkOptions,
   },
   examples: [
     ["bnfold inspect model.onnx", "operators, batch normalizations, and their future"],
     ["bnfold inspect model.onnx --channels", "dead, constant and extreme channels"],
+    ["bnfold inspect models --fail-on training-mode --format github", "a check for every commit"],
     ["bnfold inspect model.onnx --json | jq .batchNormalizations", "the same for programs"],
   ],
   run,

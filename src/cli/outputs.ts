@@ -1,7 +1,7 @@
 /** Options and words that commands which change what a model computes have in common. */
 import type { Options } from "yargs";
-import type { OutputFacts } from "../report/report.ts";
-import { sizeLine, table } from "../report/text.ts";
+import type { ModelFacts, OutputFacts } from "../report/report.ts";
+import { sizeLine, table, unusedLines } from "../report/text.ts";
 import { brief, listed, printable } from "../report/words.ts";
 import type { OutputChange } from "../train/index.ts";
 import { externalOption } from "./target.ts";
@@ -20,10 +20,11 @@ export function changeTable(changes: readonly OutputChange[]): string {
   return table(["output", "rms before", "rms change", "largest change", "relative"], rows, ["l", "r", "r", "r", "r"]);
 }
 
-export function writtenLine(output: OutputFacts | undefined, before: number): string {
+/** Where the output went, and both sizes with side files. */
+export function writtenLine(output: OutputFacts | undefined, input: ModelFacts): string {
   if (output === undefined) return "nothing was written";
   const side = output.sideFiles.length === 0 ? "" : `, with ${listed(output.sideFiles.map(({ file }) => printable(file)))}`;
-  return `wrote ${printable(output.file)}${side}: ${sizeLine(before, output.bytes)}`;
+  return [`wrote ${printable(output.file)}${side}: ${sizeLine(input, output)}`, ...unusedLines(input, output)].join("\n");
 }
 
 /** Accepts whatever was written: for commands that change the function on purpose and say by how much. */

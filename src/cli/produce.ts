@@ -13,7 +13,7 @@ import { pieceBytes } from "../onnx/splice.ts";
 import { madeOf } from "../onnx/spliced.ts";
 import type { ModelEdits, Written } from "../onnx/write.ts";
 import type { OutputFacts } from "../report/report.ts";
-import { sizeOfFile } from "./files.ts";
+import { outputOnDisk } from "./files.ts";
 import type { Target } from "./target.ts";
 
 /** Undoes a write that the judge declined. */
@@ -27,24 +27,26 @@ export async function produce(
   target: Target,
   judge: Judge,
 ): Promise<OutputFacts | undefined> {
-  const written = writeBeside(model, edits, target.path, { external: target.external, sideFileLimit: target.sideFileLimit });
+  const { external, sideFileLimit } = target;
+  const written = writeBeside(model, edits, target.path, { external, sideFileLimit, modelPath });
   if (target.dryRun) {
     rehearse(written);
     await judge(previewOf(model, written, target.path));
     return undefined;
   }
+  let result = model;
   const beforeRename = async (files: readonly Temporary[]) => {
     const opened = openTemporary(model, target.path, files);
     try {
-      if (!(await judge(opened.model))) throw new Declined("not accepted");
+      result = opened.model;
+      if (!(await judge(result))) throw new Declined("not accepted");
     } finally {
       opened.close();
     }
   };
   try {
     const saved = await saveModel(model, written, target.path, { replaceExisting: true, modelPath, beforeRename });
-    const side = saved.sideFiles.map(({ path }) => ({ file: path, bytes: sizeOfFile(path), sha256: null }));
-    return { file: target.path, bytes: saved.bytes, sha256: null, sideFiles: side };
+    return outputOnDisk(result, target.path, saved.bytes);
   } catch (error) {
     if (error instanceof Declined) return undefined;
     throw error;

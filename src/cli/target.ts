@@ -10,17 +10,19 @@ export interface Target {
   /** File the result is to become; a dry run only borrows its name. */
   readonly path: string;
   readonly dryRun: boolean;
-  readonly external: NonNullable<WriteOptions["external"]>;
+  /** Absent: what suits the folder it goes to (node/save.ts). */
+  readonly external?: WriteOptions["external"];
   /** Largest side file, in bytes. */
   readonly sideFileLimit?: number;
-  /** File for the JSON report. */
-  readonly report: string | undefined;
+  /** File for the certificate. */
+  readonly certificate?: string;
 }
 
 export const externalOption: Options = {
   requiresArg: true,
   type: "string",
-  describe: "External tensor data: keep (what is untouched stays in its side file), copy, inline, split[=MB]",
+  describe:
+    "External tensor data: keep (what is untouched stays in its side file), copy (all of it in one new side file), inline, split[=MB]; default: keep beside the input, copy in another folder",
 };
 
 /** Largest side file of --external split where no size is given, in megabytes: any file system takes 2 GB. */
@@ -28,7 +30,8 @@ const SPLIT_MB = 2000;
 
 /** --external keep|copy|inline|split[=MB] */
 export function externalOf(values: Values): Pick<Target, "external" | "sideFileLimit"> {
-  const written = text(values, "external") ?? "keep";
+  const written = text(values, "external");
+  if (written === undefined) return {};
   const split = /^split(?:=(\d+))?$/.exec(written);
   if (split !== null) {
     const megabytes = Number(split[1] ?? SPLIT_MB);
@@ -77,7 +80,6 @@ function outputOf(model: string, values: Values): string | undefined {
 export function targetOf(model: string, values: Values): Target {
   const output = outputOf(model, values);
   const [inPlace, dryRun] = [flag(values, "in-place"), flag(values, "dry-run")];
-  const report = text(values, "report");
   if (dryRun && inPlace) throw usage("--dry-run and --in-place contradict each other");
   if (inPlace && output !== undefined && !isSameFile(output, model)) {
     throw usage("--in-place writes to the model itself; leave -o away, or leave --in-place away");
@@ -89,8 +91,8 @@ export function targetOf(model: string, values: Values): Target {
       "Name another file, or pass --in-place to replace it after the check.",
     );
   }
-  if (report !== undefined && [model, output].some((file) => file !== undefined && isSameFile(report, file))) {
-    throw usage(`the report ${report} would overwrite a model`, "Name another file.");
-  }
-  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), report };
+  const certificate = text(values, "certificate");
+  if (certificate !== undefined && [model, output].some((other) => other !== undefined && isSameFile(certificate, other)))
+    throw usage(`the certificate ${certificate} would overwrite a model`, "Name another file.");
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), certificate };
 }

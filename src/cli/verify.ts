@@ -1,86 +1,52 @@
 /** bnfold verify: do two files compute the same function? */
-import { toJson, tool } from "../report/report.ts";
-import { runtimeLines } from "../report/runtime.ts";
-import { bisectionLines, verdictLines } from "../report/verdict-text.ts";
-import { milliseconds, printable } from "../report/words.ts";
-import { bisect } from "../verify/index.ts";
-import { type Command, flag, type Values } from "./command.ts";
-import { hashed, openInput } from "./files.ts";
-import { givenInputs, runOptions } from "./inputs.ts";
+import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
+import { formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
+import { runOptions } from "./inputs.ts";
 import { runtimeOption } from "./ort.ts";
 import { Progress } from "./progress.ts";
-import { secondOpinion } from "./second.ts";
-import { note, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
-import { judge } from "./witness.ts";
+import { note, stdoutWidth } from "./terminal.ts";
+import { arePairs, verifyMany } from "./verify-many.ts";
+import { verifyOne, verifyText } from "./verify-one.ts";
 
 async function run(values: Values): Promise<number> {
-  const second = await secondOpinion(values);
-  const [a, b] = [openInput(String(values.a)), openInput(String(values.b))];
-  const progress = new Progress();
-  for (const opened of [a, b]) opened.verifyChecksums(progress);
-  const { notes, ...given } = await givenInputs(values, a.model);
+  const [a, b] = [String(values.a), String(values.b)];
+  if (arePairs(a, b)) return verifyMany(values, a, b);
+  if (values.jobs !== undefined) throw usage("--jobs is for two folders");
+  const wanted = wantedOf(values, [a, b]);
+  const { report, code, notes } = await verifyOne(values, a, b, { progress: new Progress(), hash: wantsHashes(wanted) });
   for (const line of notes) note(line);
-  const options = { ...given, assumeConstant: flag(values, "assume-constant"), observe: second?.observe };
-  const { verdict, proofMs, runMs } = await judge(a.model, b.model, options, progress);
-  const runtime = await second?.of({ model: a.model }, { model: b.model });
-  const bisection = flag(values, "bisect")
-    ? bisect(a.model, b.model, verdict, { ...given, onProgress: onProgressOf(progress) })
-    : undefined;
-  progress.end();
-  const verifyMs = proofMs + runMs;
-  if (flag(values, "json")) {
-    print(
-      toJson({
-        version: 1,
-        tool: tool(),
-        a: await hashed(a.facts),
-        b: await hashed(b.facts),
-        verdict,
-        ...(bisection === undefined ? {} : { bisection }),
-        ...(runtime === undefined ? {} : { runtime }),
-        verifyMs,
-      }),
-    );
-  } else {
-    const names = [a, b].map(({ facts }) => printable(facts.file));
-    print(
-      [
-        names.join("  ~  "),
-        "",
-        ...verdictLines(verdict, stdoutStyle, stdoutWidth()),
-        ...(bisection === undefined ? [] : ["", ...bisectionLines(bisection)]),
-        ...(runtime === undefined ? [] : ["", ...runtimeLines(runtime)]),
-        "",
-        `time: ${milliseconds(verifyMs)}`,
-      ].join("\n"),
-    );
-  }
-  return verdict.outcome === "equivalent" ? 0 : 1;
+  const document = { kind: "verify", report } as const;
+  await writeReports(document, wanted, code);
+  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => verifyText(report, stdoutWidth()));
+  return code;
 }
-
-/** The stage named, without counting. */
-const onProgressOf = (progress: Progress) => {
-  progress.begin("bisection");
-  return (_stage: string, done: number, total: number) => progress.step(done, total);
-};
 
 export const command: Command = {
   positionals: {
-    a: { type: "string", describe: "The original", demandOption: true },
-    b: { type: "string", describe: "The file to compare with it", demandOption: true },
+    a: { type: "string", describe: "The original; or a folder of models", demandOption: true },
+    b: {
+      type: "string",
+      describe: "The file to compare with it; or a folder whose models have the same names",
+      demandOption: true,
+    },
   },
   options: {
     ...runOptions,
     "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
     runtime: runtimeOption,
-    json: { type: "boolean", describe: "Print JSON" },
+    strict: { type: "boolean", describe: "Exit code 5 when they are equivalent, but in training mode" },
+    ...formatOptions,
+    json: { type: "boolean", describe: "The same as --format json" },
+    ...talkOptions,
+    jobs: { requiresArg: true, describe: "Of folders: pairs compared at the same time (default: the number of processors)" },
   },
   examples: [
     ["bnfold verify model.onnx folded.onnx", "prove, and run both in float64"],
     ["bnfold verify a.onnx b.onnx --shape x=1,3,224,224 --samples 2", "choose the size of an open input"],
     ["bnfold verify a.onnx b.onnx --input x=photo.npy", "on data of your own"],
     ["bnfold verify a.onnx b.onnx --bisect", "name the operators that make them different"],
+    ["bnfold verify models folded --report verify.sarif", "two folders, pairs by name"],
     ["bnfold verify a.onnx b.onnx --runtime onnxruntime", "and see what ONNX Runtime makes of both"],
   ],
   run,

@@ -14,8 +14,8 @@ export interface Judged {
   readonly runMs: number;
 }
 
-/** Of two files: which part of the check takes its time is told by its stages. */
-export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress): Promise<Judged> {
+/** Of two files: which part of the check takes its time is told by its stages. `count`: threads of the run. */
+export async function judge(a: Model, b: Model, given: VerifyOptions, progress: Progress, count?: number): Promise<Judged> {
   const watch = new Stopwatch();
   let threads: Threads | undefined;
   const show = stagesOn(progress);
@@ -24,7 +24,7 @@ export async function judge(a: Model, b: Model, given: VerifyOptions, progress: 
     ...given,
     storage: true,
     prepare() {
-      threads ??= startThreads(a);
+      threads ??= startThreads(a, count);
     },
     onProgress(stage, done, total) {
       if (stage !== "proof") proofMs ??= watch.lap();

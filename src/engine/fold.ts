@@ -9,9 +9,17 @@ import { nextTurn, type Pace, paced, type Steps } from "../diag/steps.ts";
 import { type FoldResult, LateRefusal, type PlanData, type PlanOptions, planSteps, suspects } from "../fold/index.ts";
 import type { Model } from "../onnx/records.ts";
 import { type ByteSource, isSameRange } from "../onnx/source.ts";
-import { piecesLength } from "../onnx/splice.ts";
 import { isEmpty, type ModelEdits, type WriteOptions, type Written, write } from "../onnx/write.ts";
-import { type FileFacts, modelFacts, type OutputFacts, type Report, report, type Timings } from "../report/report.ts";
+import {
+  type FileFacts,
+  type ModelFacts,
+  modelFacts,
+  neededFiles,
+  type OutputFacts,
+  type Report,
+  report,
+  type Timings,
+} from "../report/report.ts";
 import type { RunOptions } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
 import { previewOf } from "./preview.ts";
@@ -40,8 +48,8 @@ export interface FoldCheckedOptions extends Omit<PlanOptions, "onProgress" | "un
   readonly sink?: Sink;
   /** For the default sink: where payloads of external data go. The fresh side file is called "folded.data" by default. */
   readonly write?: WriteOptions;
-  /** What the report says of the input. Default: the name and size of its source. */
-  readonly file?: FileFacts;
+  /** What the report says of the input, side files included where they are known. Default: the name and size of its source. */
+  readonly file?: FileFacts | ModelFacts;
   readonly onProgress?: OnStage;
 }
 
@@ -177,7 +185,7 @@ class Folding {
       const result = previewOf(this.model, pieces, `${this.model.files.main.name} (folded)`);
       if (!(await judge(result))) return undefined;
       written = pieces;
-      return factsOf(pieces, result.files.main.name);
+      return outputFacts(result);
     };
     try {
       const output = await (this.options.sink ?? memory)(edits, (result) => this.judge(result, edits));
@@ -210,19 +218,21 @@ class Folding {
       const { output, ...rest } = made;
       const timings: Timings = { readMs: 0, ...this.clock.spent };
       const { verdict } = this;
-      const input = modelFacts(model, this.options.file ?? { file: name, bytes: size, sha256: null });
+      const { file = { file: name, bytes: size, sha256: null } } = this.options;
+      const input = isWhole(file) ? file : modelFacts(model, file);
       const whole = report({ input, output, plan: rest.plan, verdict, timings, peakMemoryBytes: 0 });
       return { accepted: accepts(verdict), report: whole, ...rest };
     }
   }
 }
 
-const factsOf = ({ main, sideFiles }: Written, file: string): OutputFacts => ({
-  file,
-  bytes: piecesLength(main),
-  sha256: null,
-  sideFiles: sideFiles.map(({ location, pieces }) => ({ file: location, bytes: piecesLength(pieces), sha256: null })),
-});
+const isWhole = (file: FileFacts | ModelFacts): file is ModelFacts => "opsets" in file;
+
+function outputFacts(result: Model): OutputFacts {
+  const { name, size } = result.files.main;
+  const file = { file: name, bytes: size, sha256: null };
+  return { ...file, ...neededFiles(result, file) };
+}
 
 /**
  * Folds a model and checks the result: what the command line does, on memory or any other sink.

@@ -5,10 +5,10 @@
  */
 import { every, map, times } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { Candidate } from "../laws/candidates.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
-import type { Candidate } from "./candidates.ts";
 import type { Attempt } from "./describe.ts";
 import type { Draft } from "./draft.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";

@@ -1,8 +1,8 @@
 /** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
 import { map, simplify } from "../affine/spread.ts";
+import type { Candidate } from "../laws/candidates.ts";
 import { laidOver } from "../rules/legacy.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
-import type { Candidate } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
 
 /** The candidate with what earlier folds moved into it. */

@@ -1,7 +1,7 @@
 /** Nodes, counts and reasons as plain data and plain words. */
 import type { GraphNode, GraphView } from "../graph/view.ts";
+import type { Candidate, Rejected } from "../laws/candidates.ts";
 import type { Refused } from "../rules/types.ts";
-import type { Candidate, Rejected } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
 import type { Counts, Kept, NodeRef } from "./types.ts";
 

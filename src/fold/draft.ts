@@ -3,13 +3,11 @@
  * attempt leaves no trace.
  */
 import { composeGauges, type Gauge, invertGauge } from "../affine/gauge.ts";
-import { floatAttr, intAttr, intsAttr, stringAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import { dtypeInfo, dtypeOf } from "../onnx/dtype.ts";
-import { asFloat64 } from "../onnx/tensor.ts";
-import { type Codes, type NodeState, type Param, type Refused, type RuleNode, refuse } from "../rules/types.ts";
-import type { Constants } from "./constants.ts";
+import type { Constants } from "../laws/constants.ts";
+import { ReadNode, unchanged } from "../laws/node.ts";
+import type { NodeState, RuleNode } from "../rules/types.ts";
 
 /** A change, with what was there before it. */
 type Change =
@@ -28,7 +26,7 @@ export class Draft {
   ) {}
 
   state(node: GraphNode): NodeState {
-    return this.states.get(node) ?? { opType: node.opType, params: new Map(), attributes: {}, bias: undefined };
+    return this.states.get(node) ?? unchanged(node);
   }
 
   /** Every operator that changed, with what it became. */
@@ -90,83 +88,6 @@ export class Draft {
 
   /** A node as a rule sees it. */
   at(node: GraphNode): RuleNode {
-    return new DraftNode(this, node);
-  }
-}
-
-class DraftNode implements RuleNode {
-  readonly facts: Facts;
-  readonly version: number;
-  readonly state: NodeState;
-
-  constructor(
-    private readonly draft: Draft,
-    readonly node: GraphNode,
-  ) {
-    this.facts = draft.facts;
-    this.version = node.version;
-    this.state = draft.state(node);
-  }
-
-  inShape(i: number) {
-    return this.facts.shape(this.node.inputs[i]);
-  }
-
-  outShape(i: number) {
-    return this.facts.shape(this.node.outputs[i]);
-  }
-
-  param(i: number): Param | Refused {
-    const changed = this.state.params.get(i);
-    if (changed !== undefined) return changed;
-    const value = this.node.inputs[i];
-    if (value === undefined) return refuse("malformed-graph", `lacks its operand ${i}`);
-    return this.draft.constants.param(value);
-  }
-
-  stored(i: number): Param | Refused {
-    return this.draft.constants.param(this.node.inputs[i], true);
-  }
-
-  codes(i: number): Codes | undefined {
-    const changed = this.state.codes?.get(i);
-    const value = this.node.inputs[i];
-    if (changed !== undefined || value === undefined || !this.draft.constants.has(value)) return changed;
-    const { dtype: code, shape } = this.facts.of(value);
-    const dtype = dtypeOf(code);
-    const dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
-    if (dtype === undefined || dims === undefined || dtypeInfo(dtype).bits > 16) return undefined;
-    return { dtype, dims, source: value, values: () => asFloat64(this.draft.constants.tensor(value)) };
-  }
-
-  has(i: number): boolean {
-    if (this.state.dropped?.includes(i)) return false;
-    return this.node.inputs[i] !== undefined || this.state.params.has(i) || this.state.codes?.has(i) === true;
-  }
-
-  isConstant(i: number): boolean {
-    const value = this.node.inputs[i];
-    return this.state.params.has(i) || (value !== undefined && this.draft.constants.has(value));
-  }
-
-  int(name: string, fallback: number): number {
-    const changed = this.state.attributes[name];
-    return changed !== undefined && "int" in changed ? changed.int : intAttr(this.node.record, name, fallback);
-  }
-
-  float(name: string, fallback: number): number {
-    const changed = this.state.attributes[name];
-    return changed !== undefined && "float" in changed ? changed.float : floatAttr(this.node.record, name, fallback);
-  }
-
-  ints(name: string): number[] | undefined {
-    const changed = this.state.attributes[name];
-    return changed !== undefined && "ints" in changed ? [...changed.ints] : intsAttr(this.node.record, name);
-  }
-
-  string(name: string, fallback: string): string {
-    const changed = this.state.attributes[name];
-    if (changed !== undefined && "string" in changed) return changed.string;
-    return stringAttr(this.node.record, name, fallback);
+    return new ReadNode(this, node, this.state(node));
   }
 }

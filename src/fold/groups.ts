@@ -3,7 +3,7 @@
  * (two readers of a value that ask the same, a sum all of whose operands carry one gain), so they are tried together as well.
  */
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import type { Candidate } from "./candidates.ts";
+import type { Candidate } from "../laws/candidates.ts";
 
 /**
  * Groups of at least `least` nodes, in the order in which their first members are given. `inputOf`: which input of a node its

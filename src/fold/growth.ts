@@ -5,6 +5,7 @@
  * Bytes are those of the edits: what is added, less what goes with it. Folds that have a new constant, or a dropped one, in common
  * stand or fall together: six nodes may pay for one copy that none of them could alone.
  */
+import { hasTrait } from "../graph/operators.ts";
 import { type DType, dtypeInfo } from "../onnx/dtype.ts";
 import type { Model, NodeRecord, SparseTensorRecord, TensorRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
@@ -120,11 +121,9 @@ function partiesOf(folds: readonly Fold[], edits: ModelEdits, removed: (fold: Fo
 function changesOf({ into, scaleRange }: Fold): readonly TensorChange[] {
   const shifts = scaleRange[0] === 1 && scaleRange[1] === 1;
   return into.flatMap(({ node, tensors }) =>
-    shifts && LAYERS.has(node.opType) ? tensors.filter(({ dims }) => dims.length < 2) : tensors,
+    shifts && hasTrait({ domain: "", opType: node.opType }, "layer") ? tensors.filter(({ dims }) => dims.length < 2) : tensors,
   );
 }
-
-const LAYERS = new Set(["Conv", "ConvTranspose", "DeformConv", "Gemm", "MatMul"]);
 
 /** Sets of folds and new constants that are joined as they are met. */
 class Parties {

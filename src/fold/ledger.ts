@@ -1,9 +1,9 @@
 /** What a plan has done so far: each fold with the operators that absorbed it, and the nodes and constants that are gone. */
 import { numberOf, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { Candidate } from "../laws/candidates.ts";
 import { figure, type Success } from "./attempt.ts";
 import { bypass } from "./bypass.ts";
-import type { Candidate } from "./candidates.ts";
 import { nodeKey, refOf } from "./describe.ts";
 import type { AffineKind, Fold } from "./types.ts";
 

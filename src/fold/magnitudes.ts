@@ -10,15 +10,10 @@
  */
 import { combine, every, map, plus, type Spread, times, uniform } from "../affine/spread.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { Candidate, Magnitude } from "../laws/candidates.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
-import type { Candidate } from "./candidates.ts";
-
-/** What is known of a value: along its channels or the same everywhere. */
-export interface Magnitude {
-  readonly mean: Spread;
-  readonly deviation: Spread;
-}
 
 /** E[v²] = mean² + deviation². */
 export const power = ({ mean, deviation }: Magnitude): Spread => combine(mean, deviation, (m, d) => m * m + d * d);
@@ -40,12 +35,7 @@ export const unmapped = ({ mean, deviation }: Magnitude, scale: Spread, shift: S
 });
 
 /** Operators whose numbers are among those they are given. */
-const SELECTS = new Set(
-  (
-    "Identity Dropout Reshape Flatten Squeeze Unsqueeze Transpose Slice Split Concat Gather GatherElements GatherND Pad MaxPool " +
-    "GlobalMaxPool Relu Clip Abs Neg Max Min Expand Tile DepthToSpace SpaceToDepth ReduceMax ReduceMin TopK Where Cast CastLike"
-  ).split(" "),
-);
+const selects = (node: GraphNode): boolean => hasTrait(node, "moves", "fills", "casts", "chooses");
 
 /** Longest chain that is followed. */
 const FAR = 64;
@@ -102,7 +92,7 @@ export class Magnitudes {
     }
     const found = this.mapOf(producer);
     if (found !== undefined) return this.isExactMap(found, inputs[found.input], far);
-    return SELECTS.has(producer.opType) && inputs.some((input) => this.isData(input) && this.isExact(input, far - 1));
+    return selects(producer) && inputs.some((input) => this.isData(input) && this.isExact(input, far - 1));
   }
 
   private isData(value: GraphValue | undefined): boolean {
@@ -176,7 +166,7 @@ export class Magnitudes {
 
   /** Behind an operator that only moves numbers: one pair of numbers for the whole value, for axes may have changed places. */
   private through(node: GraphNode, value: GraphValue, far: number): Magnitude | undefined {
-    if (node.domain !== "" || !SELECTS.has(node.opType) || this.inputs.get(node)?.[0] !== value) return undefined;
+    if (!selects(node) || this.inputs.get(node)?.[0] !== value) return undefined;
     const [output] = node.outputs;
     const to = output && this.downstream(output, far - 1);
     if (to === undefined) return undefined;

@@ -1,5 +1,9 @@
 /** Decisions as plain data: what is folded, what is kept and why. JSON-able. */
 import type { RefusalCode } from "../diag/codes.ts";
+import type { AffineKind } from "../laws/candidates.ts";
+import type { EqualizedData } from "./equalize/told.ts";
+
+export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./equalize/told.ts";
 
 /** A node of the file, named so that a person finds it. */
 export interface NodeRef {
@@ -14,11 +18,7 @@ export interface NodeRef {
   readonly output: string;
 }
 
-/**
- * A BatchNormalization, or another constant affine operator (Mul, Add, Sub, Div, Neg); with the option `norms` also a
- * normalization by statistics of the data, whose gain and shift leave while it stays, and a weight that constants compute.
- */
-export type AffineKind = "batch-normalization" | "affine" | "norm" | "weight";
+export type { AffineKind };
 
 /** A constant that is rewritten: `from` keeps its bytes when others still use it. */
 export interface TensorChange {
@@ -111,6 +111,8 @@ export interface PlanData {
   }[];
   /** Calls written out before anything was folded; `before` counts the nodes of their copies. Absent when there are none. */
   readonly inlined?: readonly InlinedFunction[];
+  /** What equalisation did, where it was asked for. */
+  readonly equalized?: EqualizedData;
   readonly before: Counts;
   readonly after: Counts;
 }

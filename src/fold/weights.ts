@@ -4,31 +4,16 @@
  * written as such, the operators that made it go. Only what is computed counts: a weight that is merely transposed, reshaped or
  * cast keeps its form, and so does one that comes out of a DequantizeLinear.
  */
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import type { Rejected } from "../laws/candidates.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
-import type { Rejected } from "./candidates.ts";
 import type { Draft } from "./draft.ts";
 import { checkRange } from "./range.ts";
 
-/** Positions of weights, by operator. */
-const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
-  Conv: [1],
-  ConvTranspose: [1],
-  DeformConv: [1],
-  Gemm: [0, 1],
-  MatMul: [0, 1],
-  Einsum: [0, 1],
-  LSTM: [1, 2],
-  GRU: [1, 2],
-  RNN: [1, 2],
-};
-
-/** Operators that only move or copy numbers. */
-const PLAIN = new Set(
-  "Constant Identity Transpose Reshape Flatten Squeeze Unsqueeze Cast CastLike Expand Tile Slice Gather Split Concat Shape Dropout".split(
-    " ",
-  ),
-);
+/** Operators that only move, copy or cast numbers, or have some of their own. */
+const isPlain = (node: GraphNode): boolean =>
+  hasTrait(node, "moves", "casts") || node.opType === "Constant" || node.opType === "Shape";
 
 /** A weight that constants compute, with the operators that read it as such. */
 export interface ComputedWeight {
@@ -44,7 +29,7 @@ export function computedWeights(view: GraphView, draft: Draft): ComputedWeight[]
   const found = new Map<GraphValue, GraphNode[]>();
   for (const node of view.nodes) {
     if (node.removed || node.domain !== "" || node.outputs.every((v) => v === undefined || draft.constants.has(v))) continue;
-    for (const index of WEIGHTS[node.opType] ?? []) {
+    for (const index of traitsOf(node)?.weights ?? []) {
       const value = node.inputs[index];
       if (value === undefined || draft.state(node).params.has(index) || !isComputed(value, draft)) continue;
       const readers = found.get(value) ?? [];
@@ -54,7 +39,7 @@ export function computedWeights(view: GraphView, draft: Draft): ComputedWeight[]
   }
   return [...found].flatMap(([value, readers]) => {
     const behind = operatorsBehind(value);
-    if (behind.every(({ opType }) => PLAIN.has(opType))) return [];
+    if (behind.every(isPlain)) return [];
     const operators = behind.filter(({ opType }) => opType !== "Constant").length;
     return [{ node: value.producer as GraphNode, value, readers, operators }];
   });

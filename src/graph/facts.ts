@@ -8,15 +8,9 @@ import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
 import { asNumbers } from "../onnx/tensor.ts";
 import { type Dim, type Shape, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
-import { inferShapes } from "./infer.ts";
+import type { Fact, KnownFacts, Outputs } from "./inference.ts";
+import { traitsOf } from "./operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
-
-export interface Fact {
-  /** ONNX TensorProto.DataType; 0 when unknown. */
-  readonly dtype: number;
-  /** Undefined when even the rank is unknown. */
-  readonly shape: Shape | undefined;
-}
 
 /** Integer tensors up to this size are followed element by element. */
 const MAX_ELEMENTS = 64;
@@ -24,7 +18,7 @@ const MAX_ELEMENTS = 64;
 /** Elements that a node makes of inputs whose elements are all numbers, per output; undefined where it cannot tell. */
 export type Compute = (node: GraphNode, facts: Facts) => readonly (readonly number[] | undefined)[] | undefined;
 
-export class Facts {
+export class Facts implements KnownFacts {
   private readonly known = new Map<GraphValue, Fact>();
   private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
   private fresh = 0;
@@ -52,18 +46,15 @@ export class Facts {
     return this.shape(value)?.length;
   }
 
-  /** The size of an axis when it is a number. */
   size(value: GraphValue | undefined, axis: number): number | undefined {
     const dim = this.shape(value)?.[axis];
     return typeof dim === "number" ? dim : undefined;
   }
 
-  /** Elements of a small integer tensor, undefined where unknown; undefined when nothing is known. */
   elements(value: GraphValue | undefined): readonly (Dim | undefined)[] | undefined {
     return value && this.elementsOf.get(value);
   }
 
-  /** Elements when all are plain numbers: axes, pads, repeats. */
   numbers(value: GraphValue | undefined): number[] | undefined {
     const elements = this.elements(value);
     return elements?.every((e) => typeof e === "number") ? (elements as number[]) : undefined;
@@ -115,7 +106,7 @@ export class Facts {
   }
 
   private visit(node: GraphNode): void {
-    const shapes = inferShapes(node, this, this.unknownDim);
+    const shapes = inferred(node, this, this.unknownDim);
     node.outputs.forEach((output, i) => {
       if (output === undefined) return;
       const declared = this.declared(output);
@@ -143,6 +134,14 @@ export class Facts {
         this.elementsOf.set(output, elements);
     });
   }
+}
+
+/** Facts of a node's outputs, as far as its inputs' facts give them. */
+function inferred(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
+  const shapes = node.inputs.map((v) => facts.shape(v));
+  const made = traitsOf(node)?.shape({ node, facts, unknown, shapes, dtype: facts.of(node.inputs[0]).dtype });
+  // A shape computed from one that has too few axes has holes.
+  return made?.map((fact) => (fact?.shape?.includes(undefined as unknown as Dim) ? { ...fact, shape: undefined } : fact));
 }
 
 /** The more precise of two shapes, dimension by dimension: a number beats a symbol, the first wins a tie. */

@@ -5,8 +5,7 @@
  */
 import { intAttr, intsAttr } from "./attributes.ts";
 import { type Dim, type Shape, sameDim } from "./dims.ts";
-import type { Fact } from "./facts.ts";
-import { type At, type Infer, norm } from "./inference.ts";
+import { type At, type Fact, type Infer, norm } from "./inference.ts";
 import type { Scope } from "./view.ts";
 
 const UNKNOWN: Fact = { dtype: 0, shape: undefined };
@@ -29,7 +28,7 @@ function either(a: Fact, b: Fact, unknown: () => Dim): Fact {
 const outside = (shape: Shape | undefined, unknown: () => Dim): Shape | undefined =>
   shape?.map((d) => (typeof d === "number" ? d : unknown()));
 
-const branches: Infer = (at) => {
+export const branches: Infer = (at) => {
   const [a, b] = at.node.bodies.map((body) => made(at, body));
   const chosen = at.facts.numbers(at.node.inputs[0])?.[0];
   const taken = [...at.node.record.attributes.keys()].filter((name) => name.endsWith("_branch"));
@@ -37,7 +36,7 @@ const branches: Infer = (at) => {
   return a?.map((fact, i) => either(fact, b?.[i] ?? UNKNOWN, at.unknown));
 };
 
-const loop: Infer = (at) => {
+export const loop: Infer = (at) => {
   const [, ...results] = made(at, at.node.bodies[0]);
   const carried = Math.max(0, at.node.inputs.length - 2);
   return results.map((fact, i) => {
@@ -47,7 +46,7 @@ const loop: Infer = (at) => {
   });
 };
 
-const scan: Infer = (at) => {
+export const scan: Infer = (at) => {
   const { node, facts } = at;
   if (node.version < 9) return undefined;
   const sequences = intAttr(node.record, "num_scan_inputs", 0);
@@ -63,5 +62,3 @@ const scan: Infer = (at) => {
     return { dtype: fact.dtype, shape: [...inner.slice(0, axis), length ?? at.unknown(), ...inner.slice(axis)] };
   });
 };
-
-export const control: Readonly<Record<string, Infer>> = { If: branches, Loop: loop, Scan: scan };

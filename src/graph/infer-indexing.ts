@@ -9,19 +9,19 @@ import { type Infer, norm } from "./inference.ts";
 const INT64 = 7;
 const BOOL = 9;
 
-const nonZero: Infer = ({ shapes, unknown }) => {
+export const nonZero: Infer = ({ shapes, unknown }) => {
   const [x] = shapes;
   // A scalar counts as one element on one axis.
   return [{ dtype: INT64, shape: [x === undefined ? unknown() : Math.max(1, x.length), unknown()] }];
 };
 
-const range: Infer = ({ node, facts, dtype, unknown }) => {
+export const range: Infer = ({ node, facts, dtype, unknown }) => {
   const [start, limit, delta] = node.inputs.map((value) => facts.numbers(value)?.[0]);
   const known = start !== undefined && limit !== undefined && delta !== undefined && delta !== 0;
   return [{ dtype, shape: [known ? Math.max(0, Math.ceil((limit - start) / delta)) : unknown()] }];
 };
 
-const topK: Infer = ({ node, facts, shapes, dtype, unknown }) => {
+export const topK: Infer = ({ node, facts, shapes, dtype, unknown }) => {
   const [x] = shapes;
   if (x === undefined) return undefined;
   const axis = norm(intAttr(node.record, "axis", -1), x.length);
@@ -33,7 +33,7 @@ const topK: Infer = ({ node, facts, shapes, dtype, unknown }) => {
   ];
 };
 
-const argument: Infer = ({ node, shapes }) => {
+export const argument: Infer = ({ node, shapes }) => {
   const [x] = shapes;
   if (x === undefined) return [{ dtype: INT64 }];
   const axis = norm(intAttr(node.record, "axis", 0), x.length);
@@ -41,14 +41,14 @@ const argument: Infer = ({ node, shapes }) => {
   return [{ dtype: INT64, shape: keep ? x.map((d, i) => (i === axis ? 1 : d)) : x.filter((_, i) => i !== axis) }];
 };
 
-const gatherND: Infer = ({ node, shapes, dtype }) => {
+export const gatherND: Infer = ({ node, shapes, dtype }) => {
   const [x, indices] = shapes;
   const width = indices?.[indices.length - 1];
   if (x === undefined || indices === undefined || typeof width !== "number") return undefined;
   return [{ dtype, shape: [...indices.slice(0, -1), ...x.slice(intAttr(node.record, "batch_dims", 0) + width)] }];
 };
 
-const oneHot: Infer = ({ node, facts, shapes, unknown }) => {
+export const oneHot: Infer = ({ node, facts, shapes, unknown }) => {
   const [x] = shapes;
   const { dtype } = facts.of(node.inputs[2]);
   if (x === undefined) return [{ dtype }];
@@ -56,17 +56,6 @@ const oneHot: Infer = ({ node, facts, shapes, unknown }) => {
   return [{ dtype, shape: [...x.slice(0, axis), facts.elements(node.inputs[1])?.[0] ?? unknown(), ...x.slice(axis)] }];
 };
 
-const test: Infer = ({ shapes }) => [{ dtype: BOOL, shape: shapes[0] }];
+export const test: Infer = ({ shapes }) => [{ dtype: BOOL, shape: shapes[0] }];
 
-export const indexing: Readonly<Record<string, Infer>> = {
-  NonZero: nonZero,
-  Range: range,
-  TopK: topK,
-  ArgMax: argument,
-  ArgMin: argument,
-  GatherND: gatherND,
-  OneHot: oneHot,
-  NonMaxSuppression: ({ unknown }) => [{ dtype: INT64, shape: [unknown(), 3] }],
-  IsNaN: test,
-  IsInf: test,
-};
+export const selected: Infer = ({ unknown }) => [{ dtype: INT64, shape: [unknown(), 3] }];

@@ -3,6 +3,7 @@
  * ONNX ConvInteger 10, MatMulInteger 10, QLinearConv 10, QLinearMatMul 10 and 21, DynamicQuantizeLinear 11.
  */
 import type { Shape } from "./dims.ts";
+import { conv, matmul } from "./infer-layers.ts";
 import type { At, Infer } from "./inference.ts";
 
 const FLOAT = 1;
@@ -20,14 +21,12 @@ const int32 = () => INT32;
 /** The type of the zero point of the result. */
 const ofResult = ({ facts, node }: At) => facts.of(node.inputs[7]).dtype;
 
-export const quantizedRows = (conv: Infer, matmul: Infer): Readonly<Record<string, Infer>> => ({
-  ConvInteger: like(conv, 0, 1, int32),
-  MatMulInteger: like(matmul, 0, 1, int32),
-  QLinearConv: like(conv, 0, 3, ofResult),
-  QLinearMatMul: like(matmul, 0, 3, ofResult),
-  DynamicQuantizeLinear: ({ shapes }) => [
-    { dtype: UINT8, shape: shapes[0] },
-    { dtype: FLOAT, shape: [] as Shape },
-    { dtype: UINT8, shape: [] as Shape },
-  ],
-});
+export const convInteger = like(conv, 0, 1, int32);
+export const matmulInteger = like(matmul, 0, 1, int32);
+export const qLinearConv = like(conv, 0, 3, ofResult);
+export const qLinearMatMul = like(matmul, 0, 3, ofResult);
+export const dynamicQuantized: Infer = ({ shapes }) => [
+  { dtype: UINT8, shape: shapes[0] },
+  { dtype: FLOAT, shape: [] as Shape },
+  { dtype: UINT8, shape: [] as Shape },
+];

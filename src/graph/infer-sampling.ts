@@ -29,7 +29,7 @@ export function resizeScales(node: GraphNode): readonly number[] | undefined {
   return found === undefined || found.length === 0 ? undefined : found;
 }
 
-const resize: Infer = (at) => {
+export const resize: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return undefined;
   const { node, facts } = at;
@@ -57,7 +57,7 @@ const resize: Infer = (at) => {
   );
 };
 
-const gridSample: Infer = (at) => {
+export const gridSample: Infer = (at) => {
   const [x, grid] = at.shapes;
   if (x === undefined) return undefined;
   return withShape(
@@ -66,7 +66,7 @@ const gridSample: Infer = (at) => {
   );
 };
 
-const roiAlign: Infer = (at) => {
+export const roiAlign: Infer = (at) => {
   const [x, rois] = at.shapes;
   const { record } = at.node;
   return withShape(at, [
@@ -77,7 +77,7 @@ const roiAlign: Infer = (at) => {
   ]);
 };
 
-const maxRoiPool: Infer = (at) => {
+export const maxRoiPool: Infer = (at) => {
   const [x, rois] = at.shapes;
   const cells = intsAttr(at.node.record, "pooled_shape") ?? [at.unknown(), at.unknown()];
   return withShape(at, [rois?.[0] ?? at.unknown(), x?.[1] ?? at.unknown(), ...cells]);
@@ -95,7 +95,7 @@ export function unpooled(node: GraphNode, x: Shape | undefined): Shape | undefin
   });
 }
 
-const maxUnpool: Infer = (at) => {
+export const maxUnpool: Infer = (at) => {
   const [x] = at.shapes;
   const given = at.node.inputs[2];
   if (given === undefined) return withShape(at, unpooled(at.node, x));
@@ -106,7 +106,7 @@ const maxUnpool: Infer = (at) => {
   );
 };
 
-const col2Im: Infer = (at) => {
+export const col2Im: Infer = (at) => {
   const [x] = at.shapes;
   const [image, block] = [at.facts.elements(at.node.inputs[1]), at.facts.numbers(at.node.inputs[2])];
   const rank = image?.length ?? at.facts.size(at.node.inputs[1], 0);
@@ -122,7 +122,7 @@ const col2Im: Infer = (at) => {
   return withShape(at, [x[0], channels ?? at.unknown(), ...sizes]);
 };
 
-const compress: Infer = (at) => {
+export const compress: Infer = (at) => {
   const x = at.shapes[0];
   if (!at.node.record.attributes.has("axis")) return withShape(at, [at.unknown()]);
   const axis = x && norm(intAttr(at.node.record, "axis", 0), x.length);
@@ -132,7 +132,7 @@ const compress: Infer = (at) => {
   );
 };
 
-const centerCropPad: Infer = (at) => {
+export const centerCropPad: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return undefined;
   const target = at.facts.elements(at.node.inputs[1]);
@@ -143,7 +143,7 @@ const centerCropPad: Infer = (at) => {
   );
 };
 
-const einsum: Infer = (at) => {
+export const einsum: Infer = (at) => {
   const labels = einsumLabels(
     at.node,
     at.shapes.map((shape) => shape?.length),
@@ -163,18 +163,4 @@ const einsum: Infer = (at) => {
   );
 };
 
-const gatherElements: Infer = (at: At) => withShape(at, at.shapes[1]);
-
-export const sampling: Readonly<Record<string, Infer>> = {
-  Resize: resize,
-  Upsample: resize,
-  GridSample: gridSample,
-  RoiAlign: roiAlign,
-  MaxRoiPool: maxRoiPool,
-  MaxUnpool: maxUnpool,
-  Col2Im: col2Im,
-  GatherElements: gatherElements,
-  Compress: compress,
-  CenterCropPad: centerCropPad,
-  Einsum: einsum,
-};
+export const gatherElements: Infer = (at: At) => withShape(at, at.shapes[1]);

@@ -1,26 +1,23 @@
-/** Shape and type inference, one row per operator; ONNX operator specification, all opsets. Undefined means unknown. */
+/** Shapes and types of what operators make (the table is operators.ts); ONNX operator specification, all opsets. Undefined means unknown. */
 import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, multiply, product, type Shape } from "./dims.ts";
-import type { Facts } from "./facts.ts";
-import { control } from "./infer-control.ts";
-import { indexing } from "./infer-indexing.ts";
-import { quantizedRows } from "./infer-quantized.ts";
-import { sampling } from "./infer-sampling.ts";
-import { type At, broadcastShapes, type Infer, norm, type Outputs, withShape } from "./inference.ts";
+import { type At, broadcastShapes, type Infer, type KnownFacts, norm, withShape } from "./inference.ts";
+import { latestName } from "./op-versions.ts";
 import type { GraphNode } from "./view.ts";
 
 const INT64 = 7;
 const BOOL = 9;
+const UINT8 = 2;
 
-const same: Infer = ({ shapes, dtype }) => [{ shape: shapes[0], dtype }];
+export const same: Infer = ({ shapes, dtype }) => [{ shape: shapes[0], dtype }];
 
-const elementwise: Infer = (at) => {
+export const elementwise: Infer = (at) => {
   // Without broadcasting, or with only the second operand laid over the first, the result has the first one's shape.
   if (at.node.version < 7 && at.shapes[0] !== undefined) return same(at);
   const inputs = at.node.inputs.map((v, i) => (v === undefined ? [] : at.shapes[i]));
   return withShape(at, broadcastShapes(inputs, at.unknown));
 };
-const comparison: Infer = (at) => [{ shape: elementwise(at)?.[0]?.shape, dtype: BOOL }];
+export const comparison: Infer = (at) => [{ shape: elementwise(at)?.[0]?.shape, dtype: BOOL }];
 
 /** An axes list from input `index` (newer opsets) or attribute `axes`; undefined when it cannot be known; null when absent. */
 function axesOf({ node, facts }: At, index: number): number[] | null | undefined {
@@ -28,7 +25,7 @@ function axesOf({ node, facts }: At, index: number): number[] | null | undefined
   return intsAttr(node.record, "axes") ?? null;
 }
 
-const reduce: Infer = (at) => {
+export const reduce: Infer = (at) => {
   const shape = at.shapes[0];
   if (shape === undefined) return undefined;
   const axes = axesOf(at, 1);
@@ -39,107 +36,7 @@ const reduce: Infer = (at) => {
   return withShape(at, keep ? shape.map((d, i) => (list.includes(i) ? 1 : d)) : shape.filter((_, i) => !list.includes(i)));
 };
 
-/** Output size of a sliding window along one axis (Conv and pools). */
-function windows(at: At, kernel: readonly number[], spatial: Shape): Dim[] {
-  const { record } = at.node;
-  const n = spatial.length;
-  const [strides, dilations] = [intsAttr(record, "strides"), intsAttr(record, "dilations")];
-  const pads = intsAttr(record, "pads");
-  const auto = stringAttr(record, "auto_pad", "NOTSET");
-  const ceil = intAttr(record, "ceil_mode", 0) === 1;
-  return spatial.map((d, i) => {
-    const [stride, extent] = [strides?.[i] ?? 1, (kernel[i] - 1) * (dilations?.[i] ?? 1) + 1];
-    if (auto === "SAME_UPPER" || auto === "SAME_LOWER")
-      return stride === 1 ? d : derived(`ceil/${stride}`, [d], (x) => Math.ceil(x / stride));
-    const [begin, end] = auto === "VALID" ? [0, 0] : [pads?.[i] ?? 0, pads?.[i + n] ?? 0];
-    if (stride === 1 && extent === 1 + begin + end) return d;
-    return derived(`win${extent},${stride},${begin + end},${ceil ? "c" : "f"}`, [d], (x) => {
-      const span = x + begin + end - extent;
-      if (!ceil) return Math.floor(span / stride) + 1;
-      const out = Math.ceil(span / stride) + 1;
-      return (out - 1) * stride >= x + begin ? out - 1 : out;
-    });
-  });
-}
-
-const numbers = (shape: Shape | undefined): number[] | undefined =>
-  shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
-
-const conv: Infer = (at) => {
-  const [x, w] = at.shapes;
-  const kernel = intsAttr(at.node.record, "kernel_shape") ?? numbers(w?.slice(2));
-  const rank = x?.length ?? w?.length;
-  if (rank === undefined) return undefined;
-  const out = w?.[0] ?? at.unknown();
-  if (x === undefined || kernel === undefined)
-    return withShape(at, [x?.[0] ?? at.unknown(), out, ...Array.from({ length: rank - 2 }, at.unknown)]);
-  return withShape(at, [x[0], out, ...windows(at, kernel, x.slice(2))]);
-};
-
-const convTranspose: Infer = (at) => {
-  const [x, w] = at.shapes;
-  const rank = x?.length ?? w?.length;
-  if (rank === undefined) return undefined;
-  const { record } = at.node;
-  const out = w?.[1] === undefined ? at.unknown() : multiply(w[1], intAttr(record, "group", 1));
-  const n = rank - 2;
-  const kernel = intsAttr(record, "kernel_shape") ?? numbers(w?.slice(2));
-  const given = intsAttr(record, "output_shape");
-  const [strides, dilations, extra, pads] = ["strides", "dilations", "output_padding", "pads"].map((a) => intsAttr(record, a));
-  const auto = stringAttr(record, "auto_pad", "NOTSET");
-  const spatial = Array.from({ length: n }, (_, i): Dim => {
-    if (given !== undefined) return given[given.length - n + i];
-    const d = x?.[i + 2];
-    if (d === undefined || kernel === undefined) return at.unknown();
-    const stride = strides?.[i] ?? 1;
-    if (auto.startsWith("SAME")) return multiply(d, stride);
-    const rest =
-      (extra?.[i] ?? 0) +
-      (kernel[i] - 1) * (dilations?.[i] ?? 1) +
-      1 -
-      stride -
-      (auto === "VALID" ? 0 : (pads?.[i] ?? 0) + (pads?.[i + n] ?? 0));
-    return rest === 0 ? multiply(d, stride) : derived(`up${stride},${rest}`, [d], (v) => v * stride + rest);
-  });
-  return withShape(at, [x?.[0] ?? at.unknown(), out, ...spatial]);
-};
-
-const pool: Infer = (at) => {
-  const x = at.shapes[0];
-  const kernel = intsAttr(at.node.record, "kernel_shape");
-  if (x === undefined || kernel === undefined)
-    return x === undefined ? undefined : withShape(at, [x[0], x[1], ...x.slice(2).map(at.unknown)]);
-  const shape = [x[0], x[1], ...windows(at, kernel, x.slice(2))];
-  return [
-    { shape, dtype: at.dtype },
-    { shape, dtype: INT64 },
-  ];
-};
-
-const globalPool: Infer = (at) =>
-  withShape(
-    at,
-    at.shapes[0]?.map((d, i) => (i < 2 ? d : 1)),
-  );
-
-const gemm: Infer = (at) => {
-  const [a, b] = at.shapes;
-  const m = a?.[intAttr(at.node.record, "transA", 0) ? 1 : 0] ?? at.unknown();
-  const n = b?.[intAttr(at.node.record, "transB", 0) ? 0 : 1] ?? at.unknown();
-  return withShape(at, [m, n]);
-};
-
-const matmul: Infer = (at) => {
-  const [a, b] = at.shapes;
-  if (a === undefined || b === undefined || a.length === 0 || b.length === 0) return undefined;
-  const batch = broadcastShapes([a.slice(0, -2), b.slice(0, -2)], at.unknown);
-  if (batch === undefined) return undefined;
-  const rows = a.length > 1 ? [a[a.length - 2]] : [];
-  const cols = b.length > 1 ? [b[b.length - 1]] : [];
-  return withShape(at, [...batch, ...rows, ...cols]);
-};
-
-const reshape: Infer = (at) => {
+export const reshape: Infer = (at) => {
   const x = at.shapes[0];
   const target = at.node.inputs[1] === undefined ? intsAttr(at.node.record, "shape") : at.facts.elements(at.node.inputs[1]);
   if (target === undefined) {
@@ -162,14 +59,14 @@ const reshape: Infer = (at) => {
   );
 };
 
-const flatten: Infer = (at) => {
+export const flatten: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return withShape(at, [at.unknown(), at.unknown()]);
   const axis = norm(intAttr(at.node.record, "axis", 1), x.length);
   return withShape(at, [product(x.slice(0, axis)), product(x.slice(axis))]);
 };
 
-const transpose: Infer = (at) => {
+export const transpose: Infer = (at) => {
   const x = at.shapes[0];
   const perm = intsAttr(at.node.record, "perm") ?? x?.map((_, i) => x.length - 1 - i);
   return withShape(
@@ -178,7 +75,7 @@ const transpose: Infer = (at) => {
   );
 };
 
-const squeeze: Infer = (at) => {
+export const squeeze: Infer = (at) => {
   const x = at.shapes[0];
   const axes = axesOf(at, 1);
   if (x === undefined || axes === undefined) return undefined;
@@ -190,7 +87,7 @@ const squeeze: Infer = (at) => {
   );
 };
 
-const unsqueeze: Infer = (at) => {
+export const unsqueeze: Infer = (at) => {
   const x = at.shapes[0];
   const axes = axesOf(at, 1);
   if (x === undefined || !axes) return undefined;
@@ -203,7 +100,7 @@ const unsqueeze: Infer = (at) => {
   );
 };
 
-const concat: Infer = (at) => {
+export const concat: Infer = (at) => {
   const first = at.shapes.find((s) => s !== undefined);
   if (first === undefined) return undefined;
   const axis = norm(intAttr(at.node.record, "axis", 1), first.length);
@@ -215,7 +112,7 @@ const concat: Infer = (at) => {
   );
 };
 
-const split: Infer = (at) => {
+export const split: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return undefined;
   const axis = norm(intAttr(at.node.record, "axis", 0), x.length);
@@ -233,7 +130,7 @@ const split: Infer = (at) => {
 };
 
 /** Starts, ends, axes and steps of a Slice, when known. */
-export function sliceSpec(node: GraphNode, facts: Facts, rank: number) {
+export function sliceSpec(node: GraphNode, facts: KnownFacts, rank: number) {
   const list = (index: number, name: string) => {
     if (node.inputs[index] !== undefined) return facts.numbers(node.inputs[index]);
     return intsAttr(node.record, name) ?? null;
@@ -262,7 +159,7 @@ export function sliceRange(size: number, start: number, end: number, step: numbe
   return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
 }
 
-const slice: Infer = (at) => {
+export const slice: Infer = (at) => {
   const x = at.shapes[0];
   const spec = x && sliceSpec(at.node, at.facts, x.length);
   if (x === undefined) return undefined;
@@ -280,14 +177,14 @@ const slice: Infer = (at) => {
   );
 };
 
-const gather: Infer = (at) => {
+export const gather: Infer = (at) => {
   const [x, indices] = at.shapes;
   if (x === undefined || indices === undefined) return undefined;
   const axis = norm(intAttr(at.node.record, "axis", 0), x.length);
   return withShape(at, [...x.slice(0, axis), ...indices, ...x.slice(axis + 1)]);
 };
 
-const pad: Infer = (at) => {
+export const pad: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return undefined;
   const pads =
@@ -315,10 +212,18 @@ function listed(at: At, index: number): Shape | undefined {
   return elements?.map((d) => d ?? at.unknown());
 }
 
-const expand: Infer = (at) => withShape(at, broadcastShapes([at.shapes[0], listed(at, 1)], at.unknown));
+export const expand: Infer = (at) => withShape(at, broadcastShapes([at.shapes[0], listed(at, 1)], at.unknown));
 
-const tile: Infer = (at) => {
-  if (at.node.version < 6) return undefined;
+export const tile: Infer = (at) => {
+  if (at.node.version < 6) {
+    const [tiles, axis] = [1, 2].map((i) => at.facts.elements(at.node.inputs[i])?.[0]);
+    return withShape(
+      at,
+      at.shapes[0]?.map((d, i) =>
+        tiles === undefined || axis === undefined ? at.unknown() : i === axis ? multiply(d, tiles) : d,
+      ),
+    );
+  }
   const repeats = at.facts.elements(at.node.inputs[1]);
   return withShape(
     at,
@@ -326,7 +231,7 @@ const tile: Infer = (at) => {
   );
 };
 
-const blocks: Infer = (at) => {
+export const blocks: Infer = (at) => {
   const x = at.shapes[0];
   if (x?.length !== 4) return undefined;
   const b = intAttr(at.node.record, "blocksize", 1);
@@ -339,7 +244,7 @@ const blocks: Infer = (at) => {
   );
 };
 
-const shape: Infer = (at) => {
+export const shapeOf: Infer = (at) => {
   const x = at.shapes[0];
   if (x === undefined) return [{ dtype: INT64, shape: [at.unknown()] }];
   const clamp = (i: number) => Math.min(Math.max(i < 0 ? i + x.length : i, 0), x.length);
@@ -347,7 +252,7 @@ const shape: Infer = (at) => {
   return [{ dtype: INT64, shape: [Math.max(0, n)] }];
 };
 
-const constant: Infer = ({ node }) => {
+export const constant: Infer = ({ node }) => {
   const { attributes } = node.record;
   const t = attributes.get("value")?.t;
   if (t !== undefined) return [{ dtype: t.dataType, shape: t.dims }];
@@ -362,75 +267,32 @@ const constant: Infer = ({ node }) => {
   return undefined;
 };
 
-const recurrent: Infer = (at) => {
-  const [x, , r] = at.shapes;
-  if (x === undefined || r === undefined) return undefined;
-  const [directions, hidden] = [r[0], r[2]];
-  const state: Shape = [directions, x[1], hidden];
-  if (intAttr(at.node.record, "layout", 0) !== 0) return undefined;
-  return [
-    { dtype: at.dtype, shape: [x[0], directions, x[1], hidden] },
-    { dtype: at.dtype, shape: state },
-    { dtype: at.dtype, shape: state },
-  ];
+/** What was kept is marked in the numbers' own type first, then by booleans. */
+export const dropout: Infer = ({ node, shapes, dtype }) => [
+  { shape: shapes[0], dtype },
+  { shape: shapes[0], dtype: node.version < 10 ? dtype : BOOL },
+];
+
+/** The type was a word first. */
+export const cast: Infer = ({ node, shapes }) => {
+  const { record, version } = node;
+  const named = version < 6 ? Number(latestName("Cast", "to", version, stringAttr(record, "to", ""))) : 0;
+  return [{ dtype: named || intAttr(record, "to", 0), shape: shapes[0] }];
 };
 
-const cast: Infer = ({ node, shapes }) => [{ dtype: intAttr(node.record, "to", 0), shape: shapes[0] }];
+export const filled: Infer = (at) => [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: listed(at, 0) }];
 
-const filled: Infer = (at) => [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: listed(at, 0) }];
+/** The first input's shape, in the type of another one. */
+const typedAs =
+  (index: number): Infer =>
+  ({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[index]).dtype, shape: shapes[0] }];
+export const castLike = typedAs(1);
+export const dequantized = typedAs(1);
+export const rmsNorm = typedAs(1);
+export const quantized: Infer = ({ facts, node, shapes }) => [
+  { dtype: facts.of(node.inputs[2]).dtype || intAttr(node.record, "output_dtype", 0) || UINT8, shape: shapes[0] },
+];
 
-const rows: Record<string, Infer> = { Conv: conv, ConvTranspose: convTranspose, DeformConv: conv, Gemm: gemm, MatMul: matmul };
-const row = (names: string, infer: Infer) => {
-  for (const name of names.split(" ")) rows[name] = infer;
-};
-row(
-  "Identity ReverseSequence Relu LeakyRelu PRelu Elu Celu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Gelu Mish Swish Erf Exp Log Sqrt Reciprocal Abs Neg Sign Ceil Floor Round Sin Cos Tan Sinh Cosh Asin Acos Atan Asinh Acosh Atanh BitwiseNot Clip ThresholdedRelu Shrink Dropout Softmax LogSoftmax Hardmax LRN LpNormalization MeanVarianceNormalization InstanceNormalization GroupNormalization CumSum Trilu Not ScatterND ScatterElements Scatter RotaryEmbedding",
-  same,
-);
-row("BatchNormalization LayerNormalization RMSNormalization", ({ shapes, dtype }) => [{ shape: shapes[0], dtype }]);
-row("BitShift BitwiseAnd BitwiseOr BitwiseXor Add Sub Mul Div Pow Mod Min Max Sum Mean", elementwise);
-row("Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor", comparison);
-row("ReduceMean ReduceSum ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceSumSquare", reduce);
-row("MaxPool AveragePool LpPool", pool);
-row("GlobalAveragePool GlobalMaxPool GlobalLpPool", globalPool);
-row("DepthToSpace SpaceToDepth", blocks);
-row("LSTM GRU RNN", recurrent);
-Object.assign(rows, sampling, control, indexing, quantizedRows(conv, matmul));
-Object.assign(rows, {
-  Reshape: reshape,
-  Flatten: flatten,
-  Transpose: transpose,
-  Squeeze: squeeze,
-  Unsqueeze: unsqueeze,
-  Concat: concat,
-  Split: split,
-  Slice: slice,
-  Gather: gather,
-  Pad: pad,
-  Expand: expand,
-  Tile: tile,
-  Shape: shape,
-  Constant: constant,
-  Cast: cast,
-  ConstantOfShape: filled,
-  CastLike: (({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[1]).dtype, shape: shapes[0] }]) satisfies Infer,
-  Where: ((at) => [
-    { dtype: at.facts.of(at.node.inputs[1]).dtype, shape: broadcastShapes(at.shapes, at.unknown) },
-  ]) satisfies Infer,
-  DequantizeLinear: (({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[1]).dtype, shape: shapes[0] }]) satisfies Infer,
-  QuantizeLinear: (({ facts, node, shapes }) => [
-    { dtype: facts.of(node.inputs[2]).dtype || 2, shape: shapes[0] },
-  ]) satisfies Infer,
-});
-
-/** Facts of a node's outputs, as far as its inputs' facts give them. */
-export function inferShapes(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
-  if (node.domain !== "") return undefined;
-  const infer = rows[node.opType];
-  if (infer === undefined) return undefined;
-  const shapes = node.inputs.map((v) => facts.shape(v));
-  // A shape computed from one that has too few axes has holes.
-  return infer({ node, facts, unknown, shapes, dtype: facts.of(node.inputs[0]).dtype })?.map((fact) =>
-    fact?.shape?.includes(undefined as unknown as Dim) ? { ...fact, shape: undefined } : fact,
-  );
-}
+export const where: Infer = (at) => [
+  { dtype: at.facts.of(at.node.inputs[1]).dtype, shape: broadcastShapes(at.shapes, at.unknown) },
+];

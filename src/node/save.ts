@@ -8,12 +8,17 @@ import { BnfoldError } from "../diag/error.ts";
 import type { ExternalData, Model } from "../onnx/records.ts";
 import type { ByteSource } from "../onnx/source.ts";
 import { type Piece, pieceParts, piecesLength } from "../onnx/splice.ts";
-import { type ModelEdits, type WriteOptions, type Written, write } from "../onnx/write.ts";
+import { isEmpty, type ModelEdits, type WriteOptions, type Written, write } from "../onnx/write.ts";
 import { type OutputFile, type WriteFileOptions, writeFiles } from "./atomic.ts";
 import { fileError, fileSource, isBelow, locationParts } from "./files.ts";
 import { tidy } from "./litter.ts";
 
-export interface SaveOptions extends WriteFileOptions, Omit<WriteOptions, "sideFileName"> {
+export interface SaveOptions extends WriteFileOptions, Omit<WriteOptions, "external" | "sideFileName"> {
+  /**
+   * External tensors, as for `write`. Default: "keep" beside the input, and where nothing is edited; "copy" in another folder, so
+   * that the output has one side file with just what it needs.
+   */
+  readonly external?: WriteOptions["external"];
   /** Path the model was read from. Default: the file its source is of; without one the output counts as being in another folder. */
   readonly modelPath?: string;
 }
@@ -29,9 +34,9 @@ const locations = (model: Model): string[] => model.externalTensors.map(({ exter
 
 const samePlace = (location: string): string => locationParts(location).join("/").toLowerCase();
 
-/** Names in the output's folder that its fresh side files must not have. */
-const takenNames = (model: Model, outPath: string): Set<string> =>
-  new Set(locations(model).map(samePlace)).add(basename(outPath).toLowerCase());
+/** Names in the output's folder that its fresh side files must not have. Elsewhere, and with none kept, the model's are free. */
+const takenNames = (model: Model, outPath: string, free = false): Set<string> =>
+  new Set(free ? [] : locations(model).map(samePlace)).add(basename(outPath).toLowerCase());
 
 /**
  * Name for the fresh side file of `outPath`: "<name>.bnfold.data", numbered while the model itself refers to a file of that name.
@@ -61,16 +66,18 @@ export function writeBeside(
   model: Model,
   edits: ModelEdits,
   outPath: string,
-  options: Omit<WriteOptions, "sideFileName"> = {},
+  options: Pick<SaveOptions, "external" | "sideFileLimit" | "modelPath"> = {},
 ): Written {
   const folder = realFolder(outPath);
   tidy(folder);
-  const taken = takenNames(model, outPath);
-  const stem = `${basename(outPath)}${(options.external ?? "keep") === "keep" ? ".bnfold" : ""}`;
+  const moved = isMoved(options.modelPath ?? pathOf(model), folder);
+  const { external = moved && !isEmpty(edits) ? "copy" : "keep", sideFileLimit } = options;
+  const taken = takenNames(model, outPath, moved && external !== "keep");
+  const stem = `${basename(outPath)}${external === "keep" ? ".bnfold" : ""}`;
   for (let i = 1; ; i++) {
     const number = i === 1 ? "" : `.${i}`;
     const sideFileName = (k: number) => `${stem}${number}${k === 1 ? "" : `-${k}`}.data`;
-    const written = write(model, edits, { ...options, sideFileName });
+    const written = write(model, edits, { external, sideFileLimit, sideFileName });
     const free = ({ location, pieces }: Written["sideFiles"][number]): boolean => {
       if (taken.has(location.toLowerCase())) return false;
       const path = join(folder, location);
@@ -79,6 +86,10 @@ export function writeBeside(
     if (written.sideFiles.every(free)) return written;
   }
 }
+
+/** True where the output goes to another folder than the model was read from, or the model was read from none. */
+const isMoved = (modelPath: string | undefined, folder: string): boolean =>
+  modelPath === undefined || realFolder(modelPath) !== folder;
 
 /** True when a file holds the bytes of these pieces. Stops at the first difference. */
 function samePieces(path: string, pieces: readonly Piece[]): boolean {
@@ -160,7 +171,8 @@ function refuseOverwrite(outPath: string, folder: string, written: Written, mode
   const inputFolder = inputPath === undefined ? folder : realFolder(inputPath);
   const needed = new Map<string, string>();
   for (const location of locations(model)) {
-    for (const home of [folder, inputFolder])
+    // Of another folder's files of these names, those that the output goes on using are looked at when they are copied.
+    for (const home of written.keptFiles.length > 0 ? [folder, inputFolder] : [inputFolder])
       needed.set(realIfThere(join(home, ...locationParts(location))), `the model's side file "${location}"`);
   }
   const out = realIfThere(join(folder, basename(outPath)));
@@ -195,14 +207,13 @@ export async function saveModel(
   outPath: string,
   more: SaveOptions = {},
 ): Promise<Saved> {
-  const { external, sideFileLimit } = more;
-  const written = "main" in given ? given : writeBeside(model, given, outPath, { external, sideFileLimit });
+  const written = "main" in given ? given : writeBeside(model, given, outPath, more);
   const options = { ...more, modelPath: more.modelPath ?? pathOf(model) };
   const folder = realFolder(outPath);
   // What a killed run left half done goes before anything is taken for being there.
   tidy(folder);
   refuseOverwrite(outPath, folder, written, model, options.modelPath);
-  const moved = options.modelPath === undefined || realFolder(options.modelPath) !== folder;
+  const moved = isMoved(options.modelPath, folder);
   const sideFiles: { path: string; how: "written" | "copied" | "kept" }[] = [];
   const copies: OutputFile[] = [];
   const made: string[] = [];

@@ -1,6 +1,7 @@
 /** Plan and verdict → one plain, versioned object. Its schema is report.schema.json; docs/report.md explains the fields. */
-import type { AffineKind, Fold, Kept, PlanData } from "../fold/types.ts";
+import type { AffineKind, Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
+import { sideFileUse } from "../onnx/side-files.ts";
 import type { Verdict } from "../verify/types.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 import { VERSION } from "./version.ts";
@@ -13,17 +14,37 @@ export interface FileFacts {
   readonly sha256: string | null;
 }
 
-export interface ModelFacts extends FileFacts {
+export interface SideFileFacts extends FileFacts {
+  /** Bytes of it that tensors of the model refer to. */
+  readonly usedBytes: number;
+}
+
+/** What has to be there for a model to be loaded. */
+export interface NeededFiles {
+  /** Files with external tensor data that belong to the model. */
+  readonly sideFiles: readonly SideFileFacts[];
+  /** Bytes of the model and its side files together. */
+  readonly totalBytes: number;
+  /** Locations of side files that are not there; absent when all are. */
+  readonly missing?: readonly string[];
+}
+
+/** Nodes that say they train: what they compute depends on the batch, or on chance. */
+export interface TrainingFacts {
+  readonly batchNormalization: number;
+  readonly dropout: number;
+}
+
+export interface ModelFacts extends FileFacts, NeededFiles {
+  /** Absent when no node is in training mode, or nobody looked. */
+  readonly training?: TrainingFacts;
   readonly irVersion: number;
   /** Version per domain; the ONNX domain is "ai.onnx". */
   readonly opsets: Readonly<Record<string, number>>;
   readonly producer: { readonly name: string; readonly version: string };
 }
 
-export interface OutputFacts extends FileFacts {
-  /** Files with external tensor data that belong to the output. */
-  readonly sideFiles: readonly FileFacts[];
-}
+export interface OutputFacts extends FileFacts, NeededFiles {}
 
 export interface NodeCounts {
   readonly before: number;
@@ -39,9 +60,26 @@ export interface Timings {
   readonly writeMs: number;
 }
 
+/** What a certificate shows of a fold (src/certify). */
+export interface CertificateFacts {
+  readonly file: string;
+  /** Nodes that the laws of gauges let go, each for itself or with others. */
+  readonly candidates: number;
+  /** Of these, how many the fold keeps, and how many every rewrite of that kind keeps at the least. */
+  readonly kept: number;
+  readonly least: number;
+}
+
 export interface Tool {
   readonly name: "bnfold";
   readonly version: string;
+}
+
+/** A node that trained, what said so and what says now that it does not. */
+export interface FrozenFacts {
+  readonly node: NodeRef;
+  readonly change: string;
+  readonly droppedOutputs: readonly string[];
 }
 
 export interface Report {
@@ -50,6 +88,8 @@ export interface Report {
   readonly input: ModelFacts;
   /** null when nothing was written: a dry run, or a verdict that failed. */
   readonly output: OutputFacts | null;
+  /** Nodes that were given inference semantics first; everything else is said of that model. Absent where nobody asked. */
+  readonly frozen?: readonly FrozenFacts[];
   readonly batchNormalization: NodeCounts;
   /** Other constant affine operators: Mul, Add, Sub, Div, Neg. */
   readonly affine: NodeCounts;
@@ -70,7 +110,11 @@ export interface Report {
   readonly unmerged: PlanData["unmerged"];
   /** Functions whose calls were written out before anything was folded; absent when there are none. */
   readonly inlined?: PlanData["inlined"];
+  /** Channels scaled by powers of two, where that was asked for. */
+  readonly equalized?: PlanData["equalized"];
   readonly verdict: Verdict;
+  /** Why no fewer nodes can stay, where that was asked for. */
+  readonly certificate?: CertificateFacts;
   /** What another runtime made of both files, where it was asked. */
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
@@ -80,8 +124,10 @@ export interface Report {
 export interface ReportParts {
   readonly input: ModelFacts;
   readonly output?: OutputFacts;
+  readonly frozen?: Report["frozen"];
   readonly plan: PlanData;
   readonly verdict: Verdict;
+  readonly certificate?: CertificateFacts;
   readonly runtime?: RuntimeOpinion;
   readonly timings: Timings;
   readonly peakMemoryBytes: number;
@@ -89,10 +135,34 @@ export interface ReportParts {
 
 export const tool = (): Tool => ({ name: "bnfold", version: VERSION });
 
-/** What a report says of a model file. */
-export function modelFacts(model: Model, file: FileFacts): ModelFacts {
+/** Name and size of the side file at a location; undefined when it is not there. */
+export type SideFileAt = (location: string) => { readonly file: string; readonly bytes: number } | undefined;
+
+/** Side files as the model's own resolver finds them. */
+const resolved =
+  ({ files }: Model): SideFileAt =>
+  (location) => {
+    try {
+      return { file: location, bytes: files.external(location).size };
+    } catch {
+      return undefined;
+    }
+  };
+
+/** A model's file with the side files it refers to. */
+export function neededFiles(model: Model, { bytes }: FileFacts, at: SideFileAt = resolved(model)): NeededFiles {
+  const found = sideFileUse(model).map(({ location, usedBytes }) => ({ location, usedBytes, there: at(location) }));
+  const sideFiles = found.flatMap(({ there, usedBytes }) => (there === undefined ? [] : [{ ...there, sha256: null, usedBytes }]));
+  const missing = found.flatMap(({ location, there }) => (there === undefined ? [location] : []));
+  const totalBytes = sideFiles.reduce((sum, side) => sum + side.bytes, bytes);
+  return { sideFiles, totalBytes, ...(missing.length === 0 ? {} : { missing }) };
+}
+
+/** What a report says of a model file; `files` where the caller knows its side files. */
+export function modelFacts(model: Model, file: FileFacts, files: NeededFiles = neededFiles(model, file)): ModelFacts {
   return {
     ...file,
+    ...files,
     irVersion: model.irVersion,
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain === "" ? "ai.onnx" : domain, version])),
     producer: { name: model.producerName, version: model.producerVersion },
@@ -122,6 +192,7 @@ export function report(parts: ReportParts): Report {
     tool: tool(),
     input: parts.input,
     output: parts.output ?? null,
+    ...(parts.frozen === undefined ? {} : { frozen: parts.frozen }),
     ...countsOf(plan),
     operators: { before: plan.before.operators, after: plan.after.operators },
     bitsLost: plan.folds.reduce((most, fold) => Math.max(most, fold.bitsLost), 0),
@@ -130,7 +201,9 @@ export function report(parts: ReportParts): Report {
     merges: plan.merges,
     unmerged: plan.unmerged,
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
+    ...(plan.equalized === undefined ? {} : { equalized: plan.equalized }),
     verdict: parts.verdict,
+    ...(parts.certificate === undefined ? {} : { certificate: parts.certificate }),
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),
     timings: parts.timings,
     peakMemoryBytes: parts.peakMemoryBytes,

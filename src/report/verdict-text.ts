@@ -117,7 +117,7 @@ export function verdictLines(verdict: Verdict, style: Style, width = Number.POSI
   const { head, facts, details } = verdictFacts(verdict, style);
   return [
     ...wrap(head, width).map((line) => style(COLOURS[verdict.outcome], style("bold", line))),
-    "",
+    ...(facts.length + details.length === 0 ? [] : [""]),
     ...facts.flatMap(([label, text]) => labelled(label, text, width)),
     ...details.flatMap((line) => wrap(`  - ${line}`, width, "    ")),
   ];

@@ -3,7 +3,8 @@
  *   back     scale on N  B'[:,n]·s[n], C·s        scale on M (constant A)  A'[m,:]·s[m], C·s
  *            uniform s without constants  α' = s·α, β' = s·β (float32 attributes, one rounding each)
  *            shift       C' = β·C + t, β' = 1
- *   forward  (into A)  scale on K  B'[k,:]·s[k]   shift on K  C' = β·C + α·Σ_k t[k]·B'[k,:], β' = 1
+ *   forward  (on A)  scale on K  B'[k,:]·s[k]   shift on K  C' = β·C + α·Σ_k t[k]·B'[k,:], β' = 1
+ *            (on B)  scale on K  A'[:,k]·s[k]   shift on K  C' = β·C + α·Σ_k t[k]·A'[:,k], β' = 1
  * ONNX Gemm 7, 9, 11, 13; older ones broadcast C only when told to, and are left alone.
  */
 import { along, axesOf, numberOf, type Spread, uniform } from "../affine/spread.ts";
@@ -117,25 +118,38 @@ function backShift(at: RuleNode, [t]: readonly (Spread | undefined)[]): Move {
   return isRefused(state) ? state : absorb(state);
 }
 
-/** The constant right operand as seen by a map on the left one: its K axis. */
-function inner(at: RuleNode, by: readonly (Spread | undefined)[]): { b: Param; k: number; vector: Float64Array } | Refused {
+/** A constant operand as seen by a map on the other one: its K axis, and the axis of the product that it makes. */
+interface Inner {
+  readonly index: number;
+  readonly matrix: Param;
+  readonly k: number;
+  readonly vector: Float64Array;
+  readonly axis: number;
+}
+
+function inner(at: RuleNode, by: readonly (Spread | undefined)[]): Inner | Refused {
   if (at.version < 7) return old;
-  if (by[0] === undefined || by.slice(1).some((s) => s !== undefined))
+  const on = by[0] !== undefined ? 0 : 1;
+  const map = by[on];
+  if (map === undefined || by.some((s, i) => i !== on && s !== undefined))
     return refuse("weight-not-constant", "takes the map on an operand whose partner is not constant");
-  const b = at.param(1);
-  if (isRefused(b)) return b;
-  if (b.dims.length !== 2) return noMatrix(b.dims);
-  const k = at.int("transB", 0) === 0 ? 0 : 1;
-  const vector = vectorOn(by[0], at.int("transA", 0) === 0 ? 1 : 0, b.dims[k]);
+  const index = 1 - on;
+  const matrix = at.param(index);
+  if (isRefused(matrix)) return matrix;
+  if (matrix.dims.length !== 2) return noMatrix(matrix.dims);
+  const swapped = (name: string) => at.int(name, 0) !== 0;
+  const k = (index === 1) === swapped(index === 1 ? "transB" : "transA") ? 1 : 0;
+  const summed = (on === 0) === swapped(on === 0 ? "transA" : "transB") ? 0 : 1;
+  const vector = vectorOn(map, summed, matrix.dims[k]);
   if (vector === undefined)
-    return refuse("axis-blocks", `sums over ${b.dims[k]} features, but the map varies over shape [${by[0].dims.join(", ")}]`);
-  return { b, k, vector };
+    return refuse("axis-blocks", `sums over ${matrix.dims[k]} features, but the map varies over shape [${map.dims.join(", ")}]`);
+  return { index, matrix, k, vector, axis: index };
 }
 
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const found = inner(at, by);
   if (isRefused(found)) return found;
-  return absorb(withParam(at.state, 1, scaled(found.b, along(2, found.k, found.vector))));
+  return absorb(withParam(at.state, found.index, scaled(found.matrix, along(2, found.k, found.vector))));
 }
 
 /** Σ_k t[k]·B'[k, n] for a matrix stored [K, N] (k = 0) or [N, K] (k = 1). */
@@ -152,8 +166,9 @@ function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const found = inner(at, by);
   if (isRefused(found)) return found;
   const alpha = at.float("alpha", 1);
-  const sums = contract(found.b.values(), found.b.dims, found.k, found.vector).map((v) => v * alpha);
-  const state = withShift(at, found.b.dtype, along(2, 1, sums));
+  const { matrix, k, vector, axis } = found;
+  const sums = contract(matrix.values(), matrix.dims, k, vector).map((v) => v * alpha);
+  const state = withShift(at, matrix.dtype, along(2, axis, sums));
   return isRefused(state) ? state : absorb(state);
 }
 

@@ -13,6 +13,7 @@
  * RMSNormalization 23; LpNormalization 1, 22; MeanVarianceNormalization 9, 13; Softmax 1, 11 (from `axis` on), 13.
  */
 import { along, axesOf, every, map, numberOf, type Spread, simplify, take, uniform } from "../affine/spread.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { floatAttribute, fresh, scaled, shifted, vectorOn } from "./params.ts";
 import {
   absorb,
@@ -31,7 +32,7 @@ import {
 
 const VANISHED: Step[] = [{ pass: [] }];
 const MAPPED_STATISTICS = refuse("extra-outputs-used", "would have its statistics mapped");
-const GROUPED = new Set(["InstanceNormalization", "GroupNormalization"]);
+const isGrouped = (at: RuleNode): boolean => hasTrait(at.node, "grouped");
 
 const from = (first: number, rank: number): number[] => Array.from({ length: Math.max(0, rank - first) }, (_, i) => first + i);
 const axisOf = (at: RuleNode, fallback: number, rank: number): number => {
@@ -50,7 +51,7 @@ function normalized(at: RuleNode, rank: number): number[] {
   }
   if (opType === "Softmax" || opType === "LogSoftmax")
     return at.version < 13 ? from(axisOf(at, 1, rank), rank) : [axisOf(at, -1, rank)];
-  return from(GROUPED.has(opType) ? 2 : axisOf(at, -1, rank), rank);
+  return from(isGrouped(at) ? 2 : axisOf(at, -1, rank), rank);
 }
 
 /** Channels that share statistics, as the length of a run along axis 1; 1 when each has its own. */
@@ -68,7 +69,7 @@ function varies(at: RuleNode, by: Spread): Refused | undefined {
     return refuse("axis-blocks", `normalizes over axis ${inside[0]}, along which the map varies`, {
       facts: { axis: inside[0], map: by.dims },
     });
-  if (!GROUPED.has(at.node.opType) || by.dims[1] === 1) return undefined;
+  if (!isGrouped(at) || by.dims[1] === 1) return undefined;
   const width = groupWidth(at);
   if (width === undefined) return refuse("shape-unknown", "has an unknown number of channels", { value: at.node.inputs[0] });
   const first = take(
@@ -124,7 +125,7 @@ function fitted(at: RuleNode, param: Param, by: Spread): Spread | Refused {
     `has a parameter of shape [${param.dims.join(", ")}], but the map varies over shape [${by.dims.join(", ")}]`,
     { facts: { map: by.dims } },
   );
-  if (!GROUPED.has(at.node.opType)) {
+  if (!isGrouped(at)) {
     const lead = rank - param.dims.length;
     if (lead < 0 || by.dims.slice(0, lead).some((d) => d !== 1)) return misfit;
     const own = by.dims.slice(lead);
@@ -178,9 +179,6 @@ const forwardDirection: MoveFn = (at, by) => {
   return every(s, (v) => v > 0) ? VANISHED : [{ pass: [map(s, Math.sign)] }];
 };
 
-/** Operators with γ (input 1) and, but for RMSNormalization, β (input 2). */
-const AFFINE = new Set(["InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"]);
-
 /** What γ and β make of n(x): y = scale ⊙ n + shift, in the rank of the output. */
 export interface OwnMap {
   readonly scale: Spread;
@@ -189,7 +187,7 @@ export interface OwnMap {
 
 /** γ and β as maps of the output; undefined for an operator that has none, a refusal where they are not constants that fit. */
 export function ownMap(at: RuleNode): OwnMap | Refused | undefined {
-  if (at.node.domain !== "" || !AFFINE.has(at.state.opType)) return undefined;
+  if (!hasTrait(at.node, "normalizes") || at.state.opType === "BatchNormalization") return undefined;
   const rank = at.inShape(0)?.length;
   if (rank === undefined) return refuse("shape-unknown", "has an input of unknown rank", { value: at.node.inputs[0] });
   const scale = laidOut(at, 1, rank, "scale");
@@ -207,7 +205,7 @@ function laidOut(at: RuleNode, index: number, rank: number, name: string): Sprea
   const data = param.values();
   const odd = data.findIndex((v) => !Number.isFinite(v));
   if (odd >= 0) return refuse("parameter-not-finite", `has the ${name} ${data[odd]}`, { value: at.node.inputs[index] });
-  if (!GROUPED.has(at.node.opType)) {
+  if (!isGrouped(at)) {
     const lead = rank - dims.length;
     return lead < 0 ? misfit : simplify({ dims: [...new Array<number>(lead).fill(1), ...dims], data });
   }

@@ -1,24 +1,35 @@
 /**
- * The parts of two graphs that differ, cut out between values both files share. A cut is a value of the first file and one of the
- * second that are claimed to be equal. The region of a cut is what computes it, in each file, from earlier cuts: the same ones in
- * both, or else it goes further back. A node that does in both files the same to the same cuts is in no region.
+ * The parts of two graphs that differ, cut out between values both files share. A cut is a value α of the first file and one, β, of
+ * the second that are claimed to be equal, or to be β = scale ⊙ α + shift. The region of a cut is what computes it, in each file,
+ * from earlier cuts: the same ones in both, or else it goes further back. A node that does in both files the same to the same cuts is
+ * in no region.
  *
- * If in every region both files give the same for whatever the earlier cuts are, then by induction from the inputs all cuts are
- * equal, the outputs among them: whoever claimed them proves nothing here.
+ * If in every region both files give what is claimed for whatever the earlier cuts are, then by induction from the inputs all claims
+ * hold, that of equal outputs among them: whoever made them proves nothing here.
  */
+import type { Gauge } from "../affine/gauge.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
 import type { AttributeRecord, NodeRecord } from "../onnx/records.ts";
 import { captures } from "../run/plan.ts";
-import { RANDOM } from "../run/random.ts";
 
-/** Names in the main graphs of values that are claimed to be equal: the second file's → the first's. */
-export type Shared = ReadonlyMap<string, string>;
+/** The value of the first file that one of the second is claimed to be, or to be a map of. */
+export interface SharedValue {
+  readonly name: string;
+  /** β = scale ⊙ α + shift, exactly; absent where the two are equal. */
+  readonly map?: Gauge;
+}
+
+/** By the second file's names, in the main graphs. */
+export type Shared = ReadonlyMap<string, SharedValue>;
 
 export interface Cut {
   readonly a: GraphValue;
   readonly b: GraphValue;
+  /** β = scale ⊙ α + shift; absent where the two are equal. */
+  readonly map?: Gauge;
 }
 
 export interface Region {
@@ -80,6 +91,8 @@ class Cone {
 export class Cuts {
   private readonly toA = new Map<GraphValue, GraphValue>();
   private readonly toB = new Map<GraphValue, GraphValue>();
+  /** By the second file's value. */
+  private readonly maps = new Map<GraphValue, Gauge>();
   private readonly same = new Set<GraphNode>();
   /** What no input reaches, and is not stored. */
   private readonly computed = new Set<GraphValue>();
@@ -98,27 +111,41 @@ export class Cuts {
     for (const node of b.nodes) if (node.scope === b.main && this.isSame(node)) this.same.add(node);
   }
 
-  /** Graph inputs by name; then each value at most once, those of one name first. */
+  /** Graph inputs by name; then each value at most once, equal ones before maps, those of one name first. */
   private pair(shared: Shared): void {
-    const pair = (a: GraphValue | undefined, b: GraphValue | undefined) => {
+    const pair = (a: GraphValue | undefined, b: GraphValue | undefined, map?: Gauge) => {
       if (a === undefined || b === undefined || this.toA.has(b) || this.toB.has(a) || isStored(a) || isStored(b)) return;
       this.toA.set(b, a);
       this.toB.set(a, b);
+      if (map !== undefined) this.maps.set(b, map);
     };
     const [p, q] = [this.a.main.values, this.b.main.values];
     for (const [name, value] of q) if (value.producer === undefined) pair(p.get(name), value);
-    for (const named of [true, false]) {
-      for (const [mine, theirs] of shared) {
-        const [x, y] = [p.get(theirs), q.get(mine)];
+    const ranks = [...shared].map(([mine, { name, map }]) => (map === undefined ? 0 : 2) + (mine === name ? 0 : 1));
+    for (let rank = 0; rank < 4; rank++) {
+      let i = 0;
+      for (const [mine, { name, map }] of shared) {
+        if (ranks[i++] !== rank) continue;
+        const [x, y] = [p.get(name), q.get(mine)];
         const computed = x?.producer !== undefined && y?.producer !== undefined;
-        if ((mine === theirs) === named && computed && !this.isConstant(x) && !this.isConstant(y)) pair(x, y);
+        if (computed && !this.isConstant(x) && !this.isConstant(y)) pair(x, y, map);
       }
     }
   }
 
+  /** True of values that are cut at, and claimed to be equal. */
+  private areEqual(a: GraphValue, b: GraphValue): boolean {
+    return this.toA.get(b) === a && !this.maps.has(b);
+  }
+
+  private cut(a: GraphValue, b: GraphValue): Cut {
+    const map = this.maps.get(b);
+    return map === undefined ? { a, b } : { a, b, map };
+  }
+
   private findConstants(view: GraphView): void {
     for (const node of view.nodes) {
-      if (node.scope !== view.main || RANDOM.has(node.opType) || node.bodies.length > 0) continue;
+      if (node.scope !== view.main || hasTrait(node.record, "random") || node.bodies.length > 0) continue;
       if (!node.inputs.every((input) => input === undefined || this.isConstant(input))) continue;
       for (const output of node.outputs) if (output !== undefined) this.computed.add(output);
     }
@@ -132,7 +159,7 @@ export class Cuts {
   private isSame(node: GraphNode): boolean {
     const first = node.outputs.find((value) => value !== undefined);
     const other = first && this.toA.get(first)?.producer;
-    if (other === undefined || RANDOM.has(node.opType)) return false;
+    if (other === undefined || hasTrait(node.record, "random")) return false;
     const [x, y] = [other.record, node.record];
     if (x.opType !== y.opType || x.domain !== y.domain || x.overload !== y.overload || other.version !== node.version)
       return false;
@@ -141,7 +168,7 @@ export class Cuts {
     if (node.bodies.length > 0 && !this.sameBodies(other, node)) return false;
     if (node.bodies.length === 0 && !sameAttributes(x, y)) return false;
     const paired = (p: GraphValue | undefined, q: GraphValue | undefined) =>
-      p === undefined || q === undefined ? p === q : this.toA.get(q) === p;
+      p === undefined || q === undefined ? p === q : this.areEqual(p, q);
     const width = Math.max(other.inputs.length, node.inputs.length);
     const operands = Array.from({ length: width }, (_, i) => [other.inputs[i], node.inputs[i]] as const);
     return (
@@ -154,7 +181,7 @@ export class Cuts {
     if (!this.functionsAgree || !sameBytes(this.a, other.record, this.b, node.record)) return false;
     return captures(node.record).every((name) => {
       const [p, q] = [other.scope.resolve(name), node.scope.resolve(name)];
-      return p !== undefined && q !== undefined && (this.toA.get(q) === p || this.sameConstants(p, q));
+      return p !== undefined && q !== undefined && (this.areEqual(p, q) || this.sameConstants(p, q));
     });
   }
 
@@ -176,11 +203,11 @@ export class Cuts {
   targets(): Cut[] {
     const found: Cut[] = [];
     for (const [b, a] of this.toA) {
-      if (b.producer !== undefined && !this.same.has(b.producer)) found.push({ a, b });
+      if (b.producer !== undefined && !this.same.has(b.producer)) found.push(this.cut(a, b));
     }
     for (const { name } of this.a.model.graph.outputs) {
       const [a, b] = [this.a.main.values.get(name), this.b.main.values.get(name)];
-      if (a?.producer === undefined || b?.producer === undefined || this.toA.get(b) === a) continue;
+      if (a?.producer === undefined || b?.producer === undefined || this.areEqual(a, b)) continue;
       found.push({ a, b });
     }
     return found.sort((p, q) => (p.b.producer?.order ?? 0) - (q.b.producer?.order ?? 0));
@@ -207,12 +234,12 @@ export class Cuts {
     for (const value of a.frontier) {
       const twin = this.toB.get(value);
       if (twin === undefined) return undefined;
-      inputs.push({ a: value, b: twin });
+      inputs.push(this.cut(value, twin));
     }
     for (const value of b.frontier) {
       const twin = this.toA.get(value);
       if (twin === undefined) return undefined;
-      if (!a.frontier.has(twin)) inputs.push({ a: twin, b: value });
+      if (!a.frontier.has(twin)) inputs.push(this.cut(twin, value));
     }
     const sorted = (nodes: Set<GraphNode>) => [...nodes].sort((p, q) => p.order - q.order);
     const nodesB = sorted(b.nodes);

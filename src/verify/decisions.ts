@@ -5,6 +5,7 @@
  * made from, and every output, must then pass the law of judge.ts. A held node computes the same function in both models
  * (same operator, attributes and constants), so holding it hides nothing.
  */
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
@@ -13,39 +14,6 @@ import type { Sample } from "./inputs.ts";
 import { DRAWS, Judgement } from "./judge.ts";
 import { type Changes, roundingDraw, storedRecord } from "./noise.ts";
 import { plain, runMoved, runVariant } from "./runs.ts";
-
-const DECISIONS = new Set([
-  "ArgMax",
-  "ArgMin",
-  "TopK",
-  "NonMaxSuppression",
-  "Round",
-  "Floor",
-  "Ceil",
-  "Sign",
-  "Hardmax",
-  "NonZero",
-  "Unique",
-  "OneHot",
-  "Cast",
-  "CastLike",
-  "Equal",
-  "Greater",
-  "GreaterOrEqual",
-  "Less",
-  "LessOrEqual",
-  "QuantizeLinear",
-  "DynamicQuantizeLinear",
-  "Mod",
-  "Multinomial",
-  "Bernoulli",
-  "ThresholdedRelu",
-  "Shrink",
-  "Binarizer",
-  "TreeEnsemble",
-  "TreeEnsembleClassifier",
-  "TreeEnsembleRegressor",
-]);
 
 interface Pair {
   readonly a: NodeRecord;
@@ -61,9 +29,10 @@ export interface Decided {
   readonly note: string;
 }
 
-/** MaxPool decides only where its indices are used. */
-function decides({ opType, outputs }: GraphNode): boolean {
-  return DECISIONS.has(opType) || ((opType === "MaxPool" || opType === "LpPool") && outputs[1] !== undefined);
+/** An operator that decides, or an output of which does (the indices of a MaxPool) that is there. */
+function decides(node: GraphNode): boolean {
+  const at = traitsOf(node)?.decidesAt;
+  return hasTrait(node, "decides") || (at !== undefined && node.outputs[at] !== undefined);
 }
 
 function decisionPairs(a: GraphView, b: GraphView, functionOf: Changes["functionOf"]): Pair[] {

@@ -2,7 +2,7 @@
  * What the nodes that first read an input say about it: rank, sizes, layout, the table it indexes. Found by following the
  * input through operators that keep its shape (or permute it), without running anything.
  */
-
+import { hasTrait, keepsShape } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import type { TensorRecord } from "../onnx/records.ts";
@@ -17,60 +17,6 @@ export interface Hint {
   /** Number of rows of the smallest table it indexes. */
   rows?: number;
 }
-
-/** Operators through which a value keeps its shape; of several inputs only the followed one is looked at. */
-const SAME_SHAPE = new Set([
-  "Identity",
-  "Cast",
-  "CastLike",
-  "Relu",
-  "LeakyRelu",
-  "PRelu",
-  "Clip",
-  "Sigmoid",
-  "Tanh",
-  "Sub",
-  "Add",
-  "Mul",
-  "Div",
-  "Neg",
-  "Abs",
-  "BatchNormalization",
-  "QuantizeLinear",
-  "DequantizeLinear",
-  "Dropout",
-  "Sqrt",
-  "Exp",
-  "Log",
-  "Pow",
-  "Max",
-  "Min",
-  "Where",
-  "Not",
-  "Erf",
-  "HardSwish",
-  "Elu",
-  "Selu",
-  "Softplus",
-  "LpNormalization",
-  "InstanceNormalization",
-  "GroupNormalization",
-  "LayerNormalization",
-]);
-
-/** Operators that rearrange indices but do not change them: an embedding table is looked for behind them. */
-const SAME_ELEMENTS = new Set([
-  "Identity",
-  "Cast",
-  "Reshape",
-  "Unsqueeze",
-  "Squeeze",
-  "Flatten",
-  "Transpose",
-  "Slice",
-  "Concat",
-  "Expand",
-]);
 
 /** Dimensions of a constant: an initializer, a Constant node, or one of them dequantised, cast or passed on. */
 export function constantDims(value: GraphValue | undefined): readonly number[] | undefined {
@@ -116,7 +62,7 @@ class Follower {
       this.read(node, index, axes);
       const [output] = node.outputs;
       if (output === undefined) continue;
-      if (SAME_SHAPE.has(node.opType)) this.follow(output, axes, steps - 1);
+      if (keepsShape(node, index)) this.follow(output, axes, steps - 1);
       else if (node.opType === "Pad" && index === 0) this.follow(output, axes, steps - 1);
       else if (node.opType === "Transpose") {
         const perm = node.record.attributes.get("perm")?.ints.map(Number);
@@ -227,7 +173,7 @@ function tableRows(value: GraphValue): number | undefined {
     for (const { node, index } of at.uses) {
       const size = indexed(node, index);
       if (size !== undefined && size > 0) rows = Math.min(rows ?? size, size);
-      if (SAME_ELEMENTS.has(node.opType) && (index === 0 || node.opType === "Concat") && node.outputs[0] !== undefined) {
+      if (hasTrait(node, "moves", "casts") && (index === 0 || node.opType === "Concat") && node.outputs[0] !== undefined) {
         visit(node.outputs[0], steps - 1);
       }
     }
@@ -259,7 +205,7 @@ export function totalStride(view: GraphView): number {
   for (const node of view.nodes) {
     let stride = 1;
     for (const input of node.inputs) stride = Math.max(stride, (input && reached.get(input)) ?? 1);
-    if (["Conv", "QLinearConv", "ConvInteger", "MaxPool", "AveragePool", "LpPool", "DeformConv"].includes(node.opType)) {
+    if (hasTrait(node, "strides")) {
       stride *= Math.max(1, ...(node.record.attributes.get("strides")?.ints.map(Number) ?? []));
     }
     for (const output of node.outputs) if (output !== undefined) reached.set(output, stride);

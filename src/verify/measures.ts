@@ -3,35 +3,14 @@
  * shape is computed from, an exponent. They are no coefficients: moved by a rounding, 2 becomes 1.9999999, and a row less comes
  * out, or no number at all where the base is negative.
  */
+import { traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
-
-/** The first input of an operator that is such a number; all after it are, too. */
-const FROM: Readonly<Record<string, number>> = {
-  Resize: 1,
-  Upsample: 1,
-  Reshape: 1,
-  Expand: 1,
-  Tile: 1,
-  Slice: 1,
-  Split: 1,
-  Squeeze: 1,
-  Unsqueeze: 1,
-  TopK: 1,
-  AffineGrid: 1,
-  CenterCropPad: 1,
-  CastLike: 1,
-  Pow: 1,
-  ConstantOfShape: 0,
-  Shape: 0,
-  Size: 0,
-};
 
 /** The values that only measure, by all that is made of them. */
 export function measuresOf(view: GraphView): ReadonlySet<GraphValue> {
   const found = new Set<GraphValue>();
   const nodes = new Set<GraphNode>();
-  const measures = ({ node, index }: Use) =>
-    nodes.has(node) || (node.domain === "" && index >= (FROM[node.opType] ?? Number.POSITIVE_INFINITY));
+  const measures = ({ node, index }: Use) => nodes.has(node) || index >= (traitsOf(node)?.measures ?? Number.POSITIVE_INFINITY);
   const settle = (value: GraphValue) => {
     if (!value.isOutput && value.readerCount > 0 && value.uses.every(measures)) found.add(value);
   };

@@ -1,20 +1,22 @@
 /**
  * The witness by regions (cuts.ts): each part of the network that differs is run on its own in float64, both files on the same random
- * numbers in the place of what they share, at small sizes (sizes.ts). What a region makes is judged by the law of judge.ts, p being
+ * numbers, or their claimed maps, in the place of what they share, at small sizes (sizes.ts). What a region makes is judged by the law of judge.ts, p being
  * drawn from the constants of that region alone: nothing dilutes a fault on its way to the outputs.
  *
  * A region that differs is cut wider, in case its cuts can only be what made-up numbers are not (never negative after a Relu), and
  * then run on numbers the first file gives. Only what differs there as well is called different.
  */
+import { combine, type Spread } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, roundArray } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
-import type { Value } from "../ops/define.ts";
+import { isTensor, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
 import { DRAWS, Judgement } from "./judge.ts";
@@ -44,13 +46,6 @@ export type RegionsFound =
 const KINDS = ["normal", "large", "negative"] as const;
 type Kind = (typeof KINDS)[number];
 
-const LINEAR = new Set(
-  (
-    "Conv ConvTranspose Gemm MatMul BatchNormalization Add Sub Sum Neg Identity Dropout Mul Div Concat Split Slice Reshape Transpose " +
-    "Flatten Squeeze Unsqueeze Pad AveragePool GlobalAveragePool ReduceMean Constant Shape Gather Expand Cast"
-  ).split(" "),
-);
-
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
 
@@ -66,8 +61,8 @@ class Unfit extends Error {}
 /** Shared values of one element type: a number that one file rounds to another type on the way is no place to cut. */
 function alike(shared: Shared, { a, b }: { a: GraphView; b: GraphView }, facts: Facts, others: Facts): Shared {
   return new Map(
-    [...shared].filter(([mine, theirs]) => {
-      const [x, y] = [a.main.values.get(theirs), b.main.values.get(mine)];
+    [...shared].filter(([mine, { name }]) => {
+      const [x, y] = [a.main.values.get(name), b.main.values.get(mine)];
       const [p, q] = [x && facts.of(x).dtype, y && others.of(y).dtype];
       return p === undefined || q === undefined || p === 0 || q === 0 || p === q;
     }),
@@ -144,7 +139,7 @@ export class RegionWitness {
   private canRun({ nodesA, nodesB, changed }: Region): boolean {
     const called = new Set(this.views.b.model.functions.map(({ domain, name }) => `${domain}:${name}`));
     const whole = (node: GraphNode) => node.bodies.length > 0 || called.has(`${node.record.domain}:${node.opType}`);
-    return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ opType }) => CHANCE.has(opType));
+    return ![...changed].some(whole) && ![...nodesA, ...nodesB].some(({ record }) => hasTrait(record, "random"));
   }
 
   /**
@@ -155,7 +150,7 @@ export class RegionWitness {
     const { seed } = this.options;
     const lists = sizesOf(region, this.sizes);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
-    const linear = [...region.nodesA, ...region.nodesB].every(({ domain, opType }) => domain === "" && LINEAR.has(opType));
+    const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
     for (const tries of lists) {
       const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
@@ -205,11 +200,12 @@ export class RegionWitness {
     for (const cut of region.inputs) {
       const value = values(cut);
       feedsA.set(cut.a.name, value);
-      feedsB.set(cut.b.name, value);
+      feedsB.set(cut.b.name, mapped(value, cut));
     }
     const a = this.parts.a.cut(region.nodesA, feedsA, target.a.name);
     const b = this.parts.b.cut(region.nodesB, feedsB, target.b.name);
-    const runA = (): Value => runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value;
+    const runA = (): Value =>
+      mapped(runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value, target);
     const folded = this.foldedIn(region);
     const stored = new Decoded(folded);
     const runB = (): Value => runVariant({ model: b, constants: stored.constants }, feedsB, { seed }).get(target.b.name) as Value;
@@ -229,7 +225,7 @@ export class RegionWitness {
     if (!judgement.ok && judgement.difference.mismatches === 0) {
       const moved = (model: Model, feeds: Feeds, name: string) =>
         runMoved(model, { kind, seed, feeds }, { seed }).get(name) as Value;
-      judgement.addEvaluation(moved(a, feedsA, target.a.name), moved(b, feedsB, target.b.name));
+      judgement.addEvaluation(mapped(moved(a, feedsA, target.a.name), target), moved(b, feedsB, target.b.name));
     }
     return {
       value: target.b.name,
@@ -268,7 +264,23 @@ export class RegionWitness {
   }
 }
 
-const CHANCE = new Set(["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"]);
+/**
+ * The second file's value of a cut, of the first's: β = scale ⊙ α + shift, in float64.
+ * @throws Unfit when the map varies along an axis of which only a part is run.
+ */
+function mapped(value: Value, { map, a }: Cut): Value {
+  if (map === undefined) return value;
+  if (!isTensor(value)) throw new Unfit(`"${a.name}" is no tensor`);
+  const { dims } = value;
+  const fits = ({ dims: own }: Spread) => own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
+  if (!fits(map.scale) || !fits(map.shift)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
+  const data = combine(
+    combine({ dims, data: asFloat64(value) }, map.scale, (x, s) => x * s),
+    map.shift,
+    (x, t) => x + t,
+  ).data;
+  return { ...value, data };
+}
 
 /** Errors of a model that does not fit its inputs say that these sizes were the wrong ones. */
 function fitting(run: () => Value): Value {

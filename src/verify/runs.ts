@@ -1,7 +1,8 @@
 /** Running the two models, whole or with the outputs of some nodes given, under the noise of noise.ts. */
 import { finish, type Steps } from "../diag/steps.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { isFloat } from "../onnx/dtype.ts";
-import type { Model } from "../onnx/records.ts";
+import type { Model, NodeRecord } from "../onnx/records.ts";
 import { asFloat64 } from "../onnx/tensor.ts";
 import { isTensor, type NumericMode, type Value } from "../ops/define.ts";
 import { createSession } from "../run/session.ts";
@@ -68,25 +69,18 @@ export function movedSteps(model: Model, { feeds }: Sample, plan: RunPlan): Step
   return variantSteps(relativeDraw(model, relative, plan.seed), moved, plan);
 }
 
-const RANDOM = new Set([
-  "RandomNormal",
-  "RandomNormalLike",
-  "RandomUniform",
-  "RandomUniformLike",
-  "Bernoulli",
-  "Multinomial",
-  "Dropout",
-]);
+/** True of what may draw random numbers: Dropout does where it trains. */
+const draws = (node: NodeRecord): boolean => hasTrait(node, "random") || node.opType === "Dropout";
 
 /**
  * The second model with its random nodes numbered as in the first: generators are seeded by a node's position, which a
  * removed node shifts.
  */
 export function withStreamsOf(a: Model, b: Model): Model {
-  const positions = new Map(a.graph.nodes.filter((node) => RANDOM.has(node.opType)).map((node) => [node.outputs[0], node.index]));
+  const positions = new Map(a.graph.nodes.filter(draws).map((node) => [node.outputs[0], node.index]));
   if (positions.size === 0) return b;
   const nodes = b.graph.nodes.map((node) =>
-    RANDOM.has(node.opType) ? { ...node, index: positions.get(node.outputs[0]) ?? node.index } : node,
+    draws(node) ? { ...node, index: positions.get(node.outputs[0]) ?? node.index } : node,
   );
   return { ...b, graph: { ...b.graph, nodes } };
 }

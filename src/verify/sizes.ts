@@ -6,6 +6,7 @@
  * a size the file leaves open are taken at several remainders.
  */
 import { BnfoldError } from "../diag/error.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
@@ -21,14 +22,6 @@ const REMAINDERS = 4;
 
 /** Batches larger than this are cut. */
 const BATCH = 2;
-
-/** Operators whose tensors are [N, C, D1…Dn]. */
-const CHANNELS_FIRST = new Set(
-  (
-    "Conv ConvTranspose DeformConv BatchNormalization InstanceNormalization GroupNormalization MaxPool AveragePool LpPool LRN " +
-    "GlobalAveragePool GlobalMaxPool GlobalLpPool DepthToSpace SpaceToDepth Resize Upsample GridSample QLinearConv ConvInteger"
-  ).split(" "),
-);
 
 /** Sizes of the values of a network, for given sizes of its inputs. */
 export class NetworkSizes {
@@ -119,7 +112,7 @@ function windowOf(nodes: readonly GraphNode[]): Window {
     for (const output of node.outputs) if (output !== undefined) reached.set(output, here);
     [stride, extent] = [Math.max(stride, here.stride), Math.max(extent, here.extent)];
   }
-  const channelsFirst = nodes.some(({ domain, opType }) => domain === "" && CHANNELS_FIRST.has(opType));
+  const channelsFirst = nodes.some((node) => hasTrait(node, "channels"));
   return { stride, extent, channelsFirst };
 }
 

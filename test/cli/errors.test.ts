@@ -63,7 +63,7 @@ describe("input that is no model: exit code 3", () => {
 
 describe("the file system: exit code 4", () => {
   it("a missing model", () => expectComplaint(["inspect", join(dir, "missing.onnx")], 4, /missing\.onnx.*does not exist/));
-  it("a folder", () => expectComplaint(["inspect", dir], 4, /folder/));
+  it("a folder", () => expectComplaint(["run", dir], 4, /folder/));
   it("an output in a folder that is not there", () => {
     expectComplaint(["fold", model, "-o", join(dir, "nowhere", "out.onnx")], 4, /does not exist/);
   });
@@ -102,7 +102,7 @@ describe("wrong usage: exit code 2", () => {
     ["an unknown option of the program", ["--hlep"], /unknown option --hlep, did you mean "--help"\?/],
     ["a missing model", ["fold", "-o", "x.onnx"], /missing <model>/],
     ["a missing second model", ["verify", model], /missing <b>/],
-    ["one model too many", ["inspect", model, model], /unexpected argument/],
+    ["one model too many", ["run", model, model], /unexpected argument/],
     ["no place to write to", ["fold", model], /where to write/],
     ["an option without its value", ["fold", model, "-o"], /needs a value/],
     ["an empty output", ["fold", model, "-o", ""], /needs a value/],

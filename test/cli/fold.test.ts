@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -21,6 +22,7 @@ const model = writeModel(join(dir, "model.onnx"), convNet());
 const partly = writeModel(join(dir, "partly.onnx"), convNet({ kept: true }));
 const fixture = (name: string) => join(root, "fixtures/models", name, "model.onnx");
 const bytes = readFileSync(model);
+const hashOf = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 let count = 0;
 /** A fresh path in a fresh folder, so that leftovers show. */
 function output(): string {
@@ -206,19 +208,45 @@ describe("fixtures", () => {
     for (const { before, folded, kept } of [report.batchNormalization, report.affine]) expect(folded + kept).toBe(before);
   });
 
-  it("an external model keeps its side file, or brings it in", () => {
+  it("counts side files, and writes one of them with just what is needed into another folder", () => {
     const name = names.find((entry) => existsSync(join(models, entry, "model.onnx.data"))) as string;
     const source = join(models, name, "model.onnx");
-    const kept = output();
-    const report = JSON.parse(bnfold(["fold", source, "-o", kept, "--json"]).stdout);
+    const own = output();
+    const report = JSON.parse(bnfold(["fold", source, "-o", own, "--json"]).stdout);
     expectValid("fold", report);
-    expect(report.output.sideFiles.length).toBeGreaterThan(0);
-    for (const side of report.output.sideFiles) expect(statSync(side.file).size).toBe(side.bytes);
-    expect(bnfold(["verify", source, kept]).code).toBe(0);
+    expect(readdirSync(join(own, "..")).sort()).toEqual(["out.onnx", "out.onnx.data"]);
+    for (const { file, bytes, totalBytes, sideFiles } of [report.input, report.output]) {
+      expect(sideFiles).toHaveLength(1);
+      const [side] = sideFiles;
+      expect(side).toMatchObject({ file: `${file}.data`, bytes: statSync(side.file).size, sha256: hashOf(side.file) });
+      expect(side.usedBytes).toBeLessThanOrEqual(side.bytes);
+      expect(totalBytes).toBe(bytes + side.bytes);
+    }
+    expect(bnfold(["verify", source, own]).code).toBe(0);
     const inline = output();
     expect(bnfold(["fold", source, "-o", inline, "--external", "inline"]).code).toBe(0);
     expect(readdirSync(join(inline, ".."))).toEqual(["out.onnx"]);
     expect(bnfold(["verify", source, inline]).code).toBe(0);
+
+    // Nothing left to fold: the same bytes, all of them.
+    const again = join(dir, "again/out.onnx");
+    mkdirSync(join(dir, "again"));
+    expect(bnfold(["fold", own, "-o", again]).stdout).toContain(`${again} is the input's bytes.`);
+    for (const suffix of ["", ".data"]) expect(hashOf(`${again}${suffix}`)).toBe(hashOf(`${own}${suffix}`));
+  });
+
+  it("beside the input shares its side file, and says how much of it is used", () => {
+    const name = names.find((entry) => existsSync(join(models, entry, "model.onnx.data"))) as string;
+    const place = join(dir, "shared");
+    cpSync(join(models, name), place, { recursive: true });
+    const before = hashOf(join(place, "model.onnx.data"));
+    const only = JSON.parse(bnfold(["inspect", join(place, "model.onnx"), "--json"]).stdout).batchNormalizations[0].node.name;
+    const { stdout } = bnfold(["fold", join(place, "model.onnx"), "-o", join(place, "out.onnx"), "--only", only]);
+    expect(stdout).toMatch(/size {5}\S+ \S+ before, \S+ \S+ after \(\S+ \S+ (larger|smaller), side files included\)/);
+    expect(stdout).toMatch(
+      /unused {3}.*model\.onnx\.data: \S+ \S+ of its \S+ \S+ are still used; --external copy writes just those/,
+    );
+    expect(hashOf(join(place, "model.onnx.data"))).toBe(before);
   });
 });
 

@@ -20,7 +20,7 @@ function place(dryRun = false): { out: string; target: Target } {
   const inside = join(dir, `place${count++}`);
   mkdirSync(inside);
   const out = join(inside, "out.onnx");
-  return { out, target: { path: out, dryRun, external: "keep", report: undefined } };
+  return { out, target: { path: out, dryRun, external: "keep" } };
 }
 
 describe("produce", () => {

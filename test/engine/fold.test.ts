@@ -49,7 +49,9 @@ describe("foldChecked", () => {
       const spoiled = { ...first, values: () => Float64Array.from(first.values() as Float64Array, (x) => 1.5 * x) };
       const made = attempts === 1 ? { ...edits, replaceTensors: [spoiled, ...rest] } : edits;
       const result = previewOf(model, write(model, made), "folded");
-      return (await judge(result)) ? { file: "f", bytes: result.files.main.size, sha256: null, sideFiles: [] } : undefined;
+      return (await judge(result))
+        ? { file: "f", bytes: result.files.main.size, sha256: null, sideFiles: [], totalBytes: 1 }
+        : undefined;
     };
     const all = await foldChecked(model);
     const result = await foldChecked(model, { sink });

@@ -133,6 +133,32 @@ describe("readers of one value that make up for each other", () => {
     expect(norms(check(turned.spec(["y"]), { folds: 1, ...close }))).toBe(0);
   });
 
+  it("matrices on the left, and a Gemm of one", () => {
+    for (const op of ["MatMul", "Gemm"]) {
+      const net = new Net();
+      for (const [name, seed] of [
+        ["w", 2],
+        ["v", 3],
+      ] as const)
+        net.initializers[name] = whole([C, C], seed);
+      net.initializers.k = float32([C, 1], [2, 1, 0.5, 4, 1]);
+      net.initializers.t = float32([C, 1], [1, -2, 0.5, 3, 0]);
+      net.add(op, ["w", "x"], "c");
+      const r = net.add("Relu", [net.add("Add", [net.add("Mul", ["c", "k"], "m"), "t"], "n")], "r");
+      net.add("Add", [r, net.add(op, ["v", "c"], "d")], "y");
+      expect(operators(check(net.spec(["y"], [C, 3]), { folds: 2, ...close })), op).toEqual(["Gemm", "Relu", "Gemm", "Add"]);
+    }
+    // A gain of more axes; a shift would need an Add.
+    for (const shift of [0, 1]) {
+      const net = new Net();
+      for (const name of ["w", "v"]) net.initializers[name] = whole([C, C], name.charCodeAt(0));
+      net.add("MatMul", ["w", "x"], "c");
+      const norm = { positive: true, shift: new Array<number>(C).fill(shift) };
+      net.add("Add", [net.add("Relu", [net.norm("c", "n", norm)], "r"), net.add("MatMul", ["v", "c"], "d")], "y");
+      check(net.spec(["y"], [2, C, 3]), { folds: 1 - shift, ...close });
+    }
+  });
+
   it("Sub and Sum count their operands with their signs", () => {
     for (const op of ["Sub", "Sum"]) {
       const net = new Net();

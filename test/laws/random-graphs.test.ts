@@ -84,18 +84,13 @@ function check(seed: number, tally: Record<string, number>, options: PlanOptions
   }
   if (skeleton(folded(before, options)) !== skeleton(result)) problems.push("a second plan is another");
   const other = plan(model(shuffled(spec, seed)), options);
-  // Where nodes can only go instead of each other, the search begins with the first: another order may find one more.
-  if (other.data.folds.length !== data.folds.length) {
-    note("order");
-    note(`seed ${seed} in another node order folds ${other.data.folds.length} instead of ${data.folds.length}`);
-  }
+  if (other.data.folds.length !== data.folds.length)
+    problems.push(`another node order folds ${other.data.folds.length} instead of ${data.folds.length}`);
+  // What bytes forbid depends on how large the file is now.
+  const grows = data.kept.some(({ code }) => code === "would-grow");
   const again = plan(result.model, options);
-  if (again.data.folds.length + again.data.merges.length > 0) {
-    note("more");
-    note(
-      `seed ${seed} folds again, ${decisions(again.data)[0]} ${JSON.stringify(again.data.merges.map(({ into }) => into.output))}`,
-    );
-  }
+  if (!grows && again.data.folds.length + again.data.merges.length > 0)
+    problems.push(`folds again, ${decisions(again.data)[0]} ${JSON.stringify(again.data.merges.map(({ into }) => into.output))}`);
   return problems.map((p) => `seed ${seed} (${dtype}): ${p}\n${decisions(data).join("\n")}\n${show(spec)}`);
 }
 
@@ -124,12 +119,10 @@ describe("random graphs", () => {
         .join("\n"),
     );
     expect(problems.join("\n\n")).toBe("");
-    // A right fold is never called different. What the proof cannot follow is rare; what a second run finds, rarer.
-    const { "not-decided": undecided = 0, different = 0, more = 0, order = 0 } = tally;
+    // A right fold is never called different. What the proof cannot follow is rare.
+    const { "not-decided": undecided = 0, different = 0 } = tally;
     expect(different).toBe(0);
     expect(undecided).toBeLessThanOrEqual(Math.max(5, some * open));
-    expect(more).toBeLessThanOrEqual(Math.max(2, some / 1000));
-    expect(order).toBeLessThanOrEqual(Math.max(2, some / 1000));
     expect(tally.folds).toBeGreaterThan(some / 2);
   });
 });

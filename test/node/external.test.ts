@@ -22,7 +22,9 @@ import { openModel } from "../../src/node/files.ts";
 import { saveModel, writeBeside } from "../../src/node/save.ts";
 import { decode, decodeSparse } from "../../src/onnx/codec.ts";
 import type { Model, TensorRecord } from "../../src/onnx/records.ts";
-import type { WriteOptions } from "../../src/onnx/write.ts";
+import { sideFileUse } from "../../src/onnx/side-files.ts";
+import { NO_EDITS, type WriteOptions } from "../../src/onnx/write.ts";
+import { neededFiles } from "../../src/report/report.ts";
 import { prove } from "../../src/verify/proof.ts";
 import { type Bytes, bytesOf, len, model as modelOf, num } from "../onnx/bytes.ts";
 
@@ -190,7 +192,7 @@ describe("external data", () => {
   it("keep: changed tensors in a new file, the rest where they were", async () => {
     const path = write();
     const before = ["a.bin", "sub/b.bin"].map((name) => readFileSync(join(dir, "in", name)));
-    const saved = await fold(path, join(dir, "out/n.onnx"));
+    const saved = await fold(path, join(dir, "out/n.onnx"), { external: "keep" });
     expect(saved.sideFiles.map(({ how }) => how).sort()).toEqual(["copied", "copied", "written"]);
     expect(files("out")).toEqual(["a.bin", "n.onnx", "n.onnx.bnfold.data", "sub/b.bin"]);
     expect(["a.bin", "sub/b.bin"].map((name) => readFileSync(join(dir, "in", name)))).toEqual(before);
@@ -245,14 +247,59 @@ describe("external data", () => {
     expectWhole("n.onnx");
   });
 
+  it("by default: one side file in another folder, shared ones beside the input", async () => {
+    const path = write();
+    const [beside, elsewhere] = [join(dir, "in/n.onnx"), join(dir, "out/n.onnx")];
+    expect((await fold(path, beside)).sideFiles.map(({ how }) => how).sort()).toEqual(["kept", "kept", "written"]);
+    expect((await fold(path, elsewhere)).sideFiles.map(({ how }) => how)).toEqual(["written"]);
+    expect(files("out")).toEqual(["n.onnx", "n.onnx.data"]);
+    // Again: the file is its own.
+    expect((await fold(path, elsewhere)).sideFiles.map(({ how }) => how)).toEqual(["kept"]);
+    expectWhole("n.onnx");
+  });
+
+  it("counts what is used of a side file once, however it is spelt and however often it is read", () => {
+    const opened = openModel(write());
+    expect(sideFileUse(opened.model)).toEqual([
+      { location: "sub/b.bin", usedBytes: table.byteLength },
+      { location: "a.bin", usedBytes: weights.byteLength + 8 },
+    ]);
+    const own = { file: "m.onnx", bytes: 100, sha256: null };
+    const there = (location: string) => (location === "a.bin" ? { file: "in/a.bin", bytes: 5000 } : undefined);
+    expect(neededFiles(opened.model, own, there)).toEqual({
+      sideFiles: [{ file: "in/a.bin", bytes: 5000, sha256: null, usedBytes: weights.byteLength + 8 }],
+      totalBytes: 5100,
+      missing: ["sub/b.bin"],
+    });
+    opened.close();
+  });
+
+  it("in another folder, the name of the input's side file is free", async () => {
+    const path = write({ w: { location: "m.onnx.data" } });
+    cpSync(join(dir, "in/a.bin"), join(dir, "in/m.onnx.data"));
+    await fold(path, join(dir, "out/m.onnx"));
+    expect(files("out")).toEqual(["m.onnx", "m.onnx.data"]);
+    expectWhole("m.onnx");
+  });
+
+  it("with nothing to change the model keeps its bytes, and takes its side files along as they are", async () => {
+    const path = write();
+    const opened = openModel(path);
+    const saved = await saveModel(opened.model, NO_EDITS, join(dir, "out/m.onnx"));
+    opened.close();
+    expect(saved.sideFiles.map(({ how }) => how)).toEqual(["copied", "copied"]);
+    for (const name of ["m.onnx", "a.bin", "sub/b.bin"])
+      expect(readFileSync(join(dir, "out", name)).equals(readFileSync(join(dir, "in", name))), name).toBe(true);
+  });
+
   it("never replaces a side file that is there, and finds its own again", async () => {
     const path = write();
     const out = join(dir, "out/n.onnx");
     writeFileSync(join(dir, "out/n.onnx.bnfold.data"), "another model's");
-    await fold(path, out);
+    await fold(path, out, { external: "keep" });
     expect(files("out")).toEqual(["a.bin", "n.onnx", "n.onnx.bnfold.2.data", "n.onnx.bnfold.data", "sub/b.bin"]);
     expect(readFileSync(join(dir, "out/n.onnx.bnfold.data"), "utf8")).toBe("another model's");
-    const again = await fold(path, out);
+    const again = await fold(path, out, { external: "keep" });
     expect(again.sideFiles.map(({ how }) => how)).toEqual(["kept", "kept", "kept"]);
     expect(files("out")).toHaveLength(5);
   });
@@ -340,7 +387,7 @@ describe("what a model says of its side files is checked", () => {
     // A folder of the output leads elsewhere: the copy of sub/b.bin must not follow it.
     mkdirSync(join(dir, "elsewhere"));
     symlinkSync("../elsewhere", join(dir, "out/sub"));
-    await expect(fold(path, join(dir, "out/n.onnx"))).rejects.toThrow(/outside the output's folder/);
+    await expect(fold(path, join(dir, "out/n.onnx"), { external: "keep" })).rejects.toThrow(/outside the output's folder/);
     expect(readdirSync(join(dir, "elsewhere"))).toEqual([]);
     expect(readdirSync(join(dir, "out"))).toEqual(["sub"]);
     rmSync(join(dir, "out/sub"));

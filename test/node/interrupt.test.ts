@@ -66,6 +66,9 @@ function fingerprint(path: string): string {
   return hash.digest("hex");
 }
 
+/** Side files of the input come along, so that there are several files to take back. */
+const KEEP = ["--external", "keep"];
+
 const files = (folder: string): string[] => readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
 const fold = (...args: string[]) => spawnSync(process.execPath, [bin, "fold", "--no-check", ...args], { encoding: "utf8" });
 
@@ -86,7 +89,7 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
   const whole = join(dir, "whole");
   mkdirSync(whole);
   const time = performance.now();
-  expect(fold(newModel, "-o", join(whole, "m.onnx")).status).toBe(0);
+  expect(fold(newModel, "-o", join(whole, "m.onnx"), ...KEEP).status).toBe(0);
   const took = performance.now() - time;
   const after = fingerprint(join(whole, "m.onnx"));
 
@@ -104,7 +107,7 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
       cpSync(out, work, { recursive: true });
       const path = join(work, "m.onnx");
       // From the first write on, a little beyond the end: most of the time goes into starting.
-      const ended = await killed([newModel, "-o", path], signal, work, run === 0 ? 0 : took * 0.4 * Math.random());
+      const ended = await killed([newModel, "-o", path, ...KEEP], signal, work, run === 0 ? 0 : took * 0.4 * Math.random());
       const state = fingerprint(path);
       expect([before, after]).toContain(state);
       seen[state === before ? "before" : "after"]++;
@@ -114,7 +117,7 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
       }
       if (ended) expect(state).toBe(after);
       // The next run finds its way, and nothing of the one before is left.
-      const again = fold(newModel, "-o", path);
+      const again = fold(newModel, "-o", path, ...KEEP);
       expect(again.status, again.stderr).toBe(0);
       expect(fingerprint(path)).toBe(after);
       expect(files(work)).toEqual(["m.onnx", "m.onnx.bnfold.data", "m.onnx.data", "w.data"]);
@@ -137,10 +140,10 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
       await main(process.argv.slice(2));`;
     writeFileSync(script, contents);
     const path = join(work, "m.onnx");
-    const dies = () => spawnSync(process.execPath, [script, "fold", "--no-check", newModel, "-o", path]).signal;
+    const dies = () => spawnSync(process.execPath, [script, "fold", "--no-check", newModel, "-o", path, ...KEEP]).signal;
     expect(dies()).toBe("SIGKILL");
     // The same again does not build on what is taken back.
-    expect(fold(newModel, "-o", path).status).toBe(0);
+    expect(fold(newModel, "-o", path, ...KEEP).status).toBe(0);
     expect(files(work)).toEqual(["m.onnx", "m.onnx.bnfold.data", "w.data"]);
     for (const name of files(work)) rmSync(join(work, name));
     expect(dies()).toBe("SIGKILL");
@@ -184,7 +187,7 @@ describe("a process that is killed while it writes", { timeout: 300_000 }, () =>
     if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=10m", "tmpfs", mount]).status !== 0) return;
     try {
       const path = join(mount, "m.onnx");
-      const ran = fold(newModel, "-o", path);
+      const ran = fold(newModel, "-o", path, ...KEEP);
       expect(ran.status).toBe(4);
       expect(ran.stderr).toMatch(/the disk is full/);
       expect(files(mount)).toEqual([]);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { REASONS } from "../../src/diag/codes.ts";
 import { type Report, report, toJson } from "../../src/report/report.ts";
-import { foldLine, keptLine, operatorLines, renderText, sizeLine } from "../../src/report/text.ts";
+import { foldLine, keptLine, operatorLines, renderText, sizeLine, unusedLines } from "../../src/report/text.ts";
 import { byteSize, listed, nodeLabel, printable } from "../../src/report/words.ts";
-import { bad, parts, plan } from "./sample.ts";
+import { bad, input, output, parts, plan } from "./sample.ts";
 import { definitions, expectValid, validators } from "./schema.ts";
 
 const asJson = (value: object) => JSON.parse(toJson(value));
@@ -137,6 +137,17 @@ describe("words", () => {
     expect(listed(["a", "b", "c"])).toBe("a, b and c");
     expect(nodeLabel({ ...plan.folds[0].node, scope: "If_3/then_branch" })).toBe('BatchNormalization "bn1" in If_3/then_branch');
     expect(printable("ärger\t")).toBe("ärger\\u0009");
-    expect(sizeLine(5, 5)).toContain("the same size");
+  });
+
+  it("count side files, before and after", () => {
+    expect(sizeLine(input, { ...output, sideFiles: [], totalBytes: input.totalBytes })).toContain("(the same size, side files");
+    expect(sizeLine(input, output)).toBe("4.23 MB before, 1.20 MB after (3.03 MB smaller, side files included)");
+    // A report of a build that did not count them.
+    const { sideFiles: _, totalBytes: __, ...old } = input;
+    const bare = { ...output, sideFiles: [], totalBytes: undefined } as unknown as typeof output;
+    expect(sizeLine(old as typeof input, bare)).toBe("1.23 MB before, 1.20 MB after (34.6 kB smaller)");
+    const [line] = unusedLines(input, { ...output, sideFiles: [{ ...input.sideFiles[0], usedBytes: 750_000 }] });
+    expect(line).toBe("model.data: 750 kB of its 3.00 MB are still used; --external copy writes just those");
+    expect(unusedLines(input, output)).toEqual([]);
   });
 });

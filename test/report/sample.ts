@@ -81,6 +81,8 @@ export const input: ModelFacts = {
   file: "model.onnx",
   bytes: 1_234_567,
   sha256: sha("a"),
+  sideFiles: [{ file: "model.data", bytes: 3_000_000, sha256: null, usedBytes: 3_000_000 }],
+  totalBytes: 4_234_567,
   irVersion: 9,
   opsets: { "ai.onnx": 17, "com.example": 1 },
   producer: { name: "pytorch", version: "2.9" },
@@ -90,7 +92,8 @@ export const output: OutputFacts = {
   file: "folded.onnx",
   bytes: 1_200_000,
   sha256: sha("b"),
-  sideFiles: [{ file: "folded.data", bytes: 10, sha256: sha("c") }],
+  sideFiles: [{ file: "folded.data", bytes: 10, sha256: sha("c"), usedBytes: 10 }],
+  totalBytes: 1_200_010,
 };
 
 export const good: Verdict = {

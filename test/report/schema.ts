@@ -9,8 +9,8 @@ ajv.addSchema(schema, "report");
 
 const compiled = (path: string) => ajv.getSchema(path) as ValidateFunction;
 const REPORTS = [
-  ...(["verify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
-  ...(["freeze", "recalibrate", "batch", "merge"] as const),
+  ...(["verify", "certify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
+  ...(["freeze", "recalibrate", "batch", "merge", "many"] as const),
 ] as const;
 
 export const validators = {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Gauge } from "../../src/affine/gauge.ts";
+import { along, uniform } from "../../src/affine/spread.ts";
 import { viewOf } from "../../src/graph/view.ts";
 import type { Model } from "../../src/onnx/records.ts";
-import { Cuts } from "../../src/verify/cuts.ts";
+import { Cuts, type Shared } from "../../src/verify/cuts.ts";
 import { prove, sharedOf } from "../../src/verify/proof.ts";
 import { runOf } from "../../src/verify/run.ts";
 import { NetworkSizes, sizesOf } from "../../src/verify/sizes.ts";
@@ -26,7 +28,7 @@ const weight = (dims: readonly number[], from = 0): TensorSpec =>
 
 /** What a proof says that is blind, and what it claims: every value of one name is the same. */
 const BLIND: Proof = { outcome: "equal", regions: [], identicalNodes: 0 };
-const claims = (b: Model): Map<string, string> => new Map(b.graph.nodes.flatMap(({ outputs }) => outputs.map((o) => [o, o])));
+const claims = (b: Model): Shared => new Map(b.graph.nodes.flatMap(({ outputs }) => outputs.map((name) => [name, { name }])));
 const blindRun = (a: Model, b: Model) => runOf(a, b, BLIND, claims(b), {});
 
 const made = (nodes: readonly NodeSpec[], initializers: GraphSpec["initializers"], x: ValueSpec["dims"], y = "float32"): Model =>
@@ -80,6 +82,105 @@ describe("a right fold", () => {
     const run = blindRun(a, b);
     expect(run.outcome).toBe("equal");
     expect(run.regions?.map(({ value, operators }) => [value, ...operators])).toEqual([["p", 2, 1]]);
+  });
+});
+
+describe("values that are maps of one another", () => {
+  const scale = [2, 4, 0.5, 1];
+  const shift = [0, 1, -1, 3];
+  const initializers = {
+    w: weight([4, 4, 1, 1]),
+    v: weight([4, 4, 3, 3], 3),
+    k: tensor([1, 4, 1, 1], scale),
+    t: tensor([1, 4, 1, 1], shift),
+    wk: tensor(
+      [4, 4, 1, 1],
+      numbers(16, 0).map((w, i) => w * scale[Math.floor(i / 4)]),
+    ),
+    vk: tensor(
+      [4, 4, 3, 3],
+      numbers(144, 3).map((w, i) => w / scale[Math.floor(i / 9) % 4]),
+    ),
+  };
+  const conv = (input: string, w: string, output: string) => node("Conv", [input, w], [output], { pads: [0, 0, 0, 0] });
+  const a = made([conv("x", "w", "c"), node("Relu", ["c"], ["r"]), conv("r", "v", "y")], initializers, [1, 4, 9, 9]);
+  const by = (list: readonly number[]): Gauge => ({
+    scale: along(4, 1, Float64Array.from(list)),
+    shift: uniform(4, 0),
+  });
+  const run = (b: Model, claimed: Shared) => runOf(a, b, BLIND, claimed, {});
+  const all = new Map([
+    ["c", { name: "c", map: by(scale) }],
+    ["r", { name: "r", map: by(scale) }],
+    ["y", { name: "y" }],
+  ]);
+
+  it("are cuts: a network that is changed from end to end is run operator by operator", () => {
+    const b = made([conv("x", "wk", "c"), node("Relu", ["c"], ["r"]), conv("r", "vk", "y")], initializers, [1, 4, 9, 9]);
+    const found = run(b, all);
+    expect(found).toMatchObject({ outcome: "equal", samples: [] });
+    expect(found.regions?.map(({ value, operators }) => [value, ...operators])).toEqual([
+      ["c", 1, 1],
+      ["r", 1, 1],
+      ["y", 1, 1],
+    ]);
+  });
+
+  it("prove nothing by being claimed: a map that is wrong anywhere shows where it is", () => {
+    const right = made([conv("x", "wk", "c"), node("Relu", ["c"], ["r"]), conv("r", "vk", "y")], initializers, [1, 4, 9, 9]);
+    const wrong = new Map(all);
+    wrong.set("r", { name: "r", map: by([2, 4, 0.5, 1.001]) });
+    // The files are the same function, but not for the reason that was given.
+    expect(run(right, wrong).outcome).toBe("different");
+    const forgotten = made([conv("x", "wk", "c"), node("Relu", ["c"], ["r"]), conv("r", "v", "y")], initializers, [1, 4, 9, 9]);
+    expect(run(forgotten, all).outcome).toBe("different");
+    const negative: Shared = new Map([
+      ["c", { name: "c", map: by([-2, 4, 0.5, 1]) }],
+      ["r", { name: "r", map: by([-2, 4, 0.5, 1]) }],
+      ["y", { name: "y" }],
+    ]);
+    const turned = {
+      ...initializers,
+      wk: tensor(
+        [4, 4, 1, 1],
+        numbers(16, 0).map((w, i) => w * [-2, 4, 0.5, 1][Math.floor(i / 4)]),
+      ),
+      vk: tensor(
+        [4, 4, 3, 3],
+        numbers(144, 3).map((w, i) => w / [-2, 4, 0.5, 1][Math.floor(i / 9) % 4]),
+      ),
+    };
+    const b = made([conv("x", "wk", "c"), node("Relu", ["c"], ["r"]), conv("r", "vk", "y")], turned, [1, 4, 9, 9]);
+    expect(run(b, negative).outcome).toBe("different");
+  });
+
+  it("with shifts pass what takes them along", () => {
+    const first = [conv("x", "w", "c"), node("Transpose", ["c"], ["r"], { perm: [0, 1, 3, 2] })];
+    const moved = [node("Mul", ["c", "k"], ["m"]), node("Add", ["m", "t"], ["y"])];
+    const p = made([...first, node("Mul", ["r", "k"], ["m"]), node("Add", ["m", "t"], ["y"])], initializers, [1, 4, 9, 9]);
+    const q = made(
+      [
+        conv("x", "w", "c"),
+        ...moved.slice(0, 1),
+        node("Add", ["m", "t"], ["s"]),
+        node("Transpose", ["s"], ["y"], { perm: [0, 1, 3, 2] }),
+      ],
+      initializers,
+      [1, 4, 9, 9],
+    );
+    const map = { scale: along(4, 1, Float64Array.from(scale)), shift: along(4, 1, Float64Array.from(shift)) };
+    const found = runOf(
+      p,
+      q,
+      BLIND,
+      new Map([
+        ["c", { name: "c" }],
+        ["s", { name: "c", map }],
+        ["y", { name: "y" }],
+      ]),
+      {},
+    );
+    expect(found.outcome).toBe("equal");
   });
 });
 

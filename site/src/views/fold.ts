@@ -1,4 +1,5 @@
 /** Folding: what was dropped goes to the worker one model after the other; a result is kept for each set of options. */
+import { toJson } from "../../../src/report/report.ts";
 import { byteSize, plural } from "../../../src/report/words.ts";
 import { foldCommand } from "../command.ts";
 import { announce, type Children, copyButton, download, h, replace } from "../dom.ts";
@@ -24,8 +25,6 @@ const outputNameOf = (path: string): string => {
   const name = baseName(path);
   return /\.onnx$/i.test(name) ? name.replace(/\.onnx$/i, ".folded.onnx") : `${name}.folded.onnx`;
 };
-
-const sideBytes = (files: ModelFiles): number => files.sides.reduce((n, { file }) => n + file.size, files.main.size);
 
 export class FoldView {
   private items: Item[] = [];
@@ -128,9 +127,9 @@ export class FoldView {
     const made = item.results.get(this.key);
     if (made === undefined) return h("article", {}, h("p", {}, "Not folded yet."));
     const { report } = made;
-    const bytes = sideBytes(files);
+    const bytes = report.input.totalBytes;
     const text = () => reportMarkdown(report, command);
-    const json = () => new Blob([JSON.stringify(report, numbers, 2)], { type: "application/json" });
+    const json = () => new Blob([toJson(report)], { type: "application/json" });
     return h(
       "article",
       { class: "result" },
@@ -151,7 +150,7 @@ export class FoldView {
         this.restart(),
       ),
       h("p", { class: "command" }, h("code", {}, command)),
-      summary(report, bytes),
+      summary(report),
       details(report),
     );
   }
@@ -204,7 +203,7 @@ export class FoldView {
       { type: "button", class: "quiet", "aria-pressed": String(index === this.chosen), onclick: choose },
       item.files.path,
     );
-    const size = made && sizes(made.report, sideBytes(item.files));
+    const size = made && sizes(made.report);
     const norms = made?.report.batchNormalization;
     const cells: Children[] = [
       name,
@@ -220,7 +219,3 @@ export class FoldView {
     );
   }
 }
-
-/** What JSON has no number for, as the command line writes it. */
-const numbers = (_key: string, value: unknown): unknown =>
-  typeof value === "number" && !Number.isFinite(value) ? String(value) : value;

@@ -57,6 +57,7 @@ const HEADS: Readonly<Record<Failure["kind"], string>> = {
   model: "The model is inconsistent",
   operator: "An operator cannot be computed",
   file: "A file is missing or unreadable",
+  temporary: "Something outside failed for now",
   memory: "Not enough memory in this tab",
   crash: "The worker ended",
   internal: "An error of bnfold",

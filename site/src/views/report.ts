@@ -12,13 +12,10 @@ import { reasonLink } from "../links.ts";
 /** Rows shown before "show all". */
 const SHOWN = 12;
 
-const total = (bytes: number, sides: readonly { readonly bytes: number }[]): number =>
-  sides.reduce((n, side) => n + side.bytes, bytes);
-
-/** Sizes before and after; the input's side files are counted where they are known. */
-export function sizes(report: Report, inputBytes = report.input.bytes): { before: number; after: number } | undefined {
-  const { output } = report;
-  return output === null ? undefined : { before: inputBytes, after: total(output.bytes, output.sideFiles) };
+/** Sizes before and after, with side files; reports of older versions do not say them of the input. */
+export function sizes({ input, output }: Report): { before: number; after: number } | undefined {
+  const of = (file: { readonly bytes: number; readonly totalBytes?: number }) => file.totalBytes ?? file.bytes;
+  return output === null ? undefined : { before: of(input), after: of(output) };
 }
 
 export function banner(report: Report): HTMLElement {
@@ -40,9 +37,9 @@ function training({ kept }: Report): Children {
   );
 }
 
-function facts(report: Report, inputBytes?: number): HTMLElement {
+function facts(report: Report): HTMLElement {
   const { facts: said, details } = verdictFacts(report.verdict, plain);
-  const size = sizes(report, inputBytes);
+  const size = sizes(report);
   const row = (label: string, ...text: Children[]) => [h("dt", {}, label), h("dd", {}, ...text)];
   const change = size === undefined ? 0 : size.after - size.before;
   const how = change === 0 ? "the same size" : `${byteSize(Math.abs(change))} ${change < 0 ? "smaller" : "larger"}`;
@@ -182,12 +179,12 @@ function tally(report: Report): Children {
   return h("p", { class: "tally" }, bar, h("span", {}, ` ${folded} folded, ${kept} kept, ${report.merges.length} merged`));
 }
 
-export function summary(report: Report, inputBytes?: number): HTMLElement {
+export function summary(report: Report): HTMLElement {
   return h(
     "div",
     { class: "summary" },
     training(report),
     tally(report),
-    h("div", { class: "columns two" }, h("div", {}, facts(report, inputBytes)), h("div", {}, operators(report))),
+    h("div", { class: "columns two" }, h("div", {}, facts(report)), h("div", {}, operators(report))),
   );
 }

@@ -5,7 +5,7 @@ import { read } from "../../../src/onnx/read.ts";
 import type { ExternalData, Model } from "../../../src/onnx/records.ts";
 import { madeOf } from "../../../src/onnx/spliced.ts";
 import { type ModelEdits, type Written, write } from "../../../src/onnx/write.ts";
-import { modelFacts } from "../../../src/report/report.ts";
+import { modelFacts, neededFiles } from "../../../src/report/report.ts";
 import { byteSize } from "../../../src/report/words.ts";
 import type { Folded, FoldOptions, ModelFiles, Opened, OutputFile } from "../protocol.ts";
 import { toBlob } from "./blobs.ts";
@@ -99,8 +99,9 @@ export async function folded(files: ModelFiles, options: FoldOptions, onProgress
         return side === undefined ? [] : [{ name: location, blob: side.file }];
       });
       outputs = [{ name, blob: main }, ...sides.map(({ location, blob }) => ({ name: location, blob })), ...kept];
-      const sideFacts = outputs.slice(1).map((side) => ({ file: side.name, bytes: side.blob.size, sha256: null }));
-      return { file: name, bytes: main.size, sha256: null, sideFiles: sideFacts };
+      const facts = { file: name, bytes: main.size, sha256: null };
+      const { sideFiles, totalBytes } = neededFiles(result, facts);
+      return { ...facts, sideFiles, totalBytes };
     },
   });
   const report = { ...made.report, timings: { ...made.report.timings, readMs } };

@@ -1,9 +1,9 @@
 /** Why a node stays when candidates were solved for all at once: what it asks for that others which go contradict. */
 import { stretch } from "../../affine/spread.ts";
+import type { Candidate } from "../../laws/candidates.ts";
+import type { Mover } from "../../laws/laws.ts";
 import { type Kind, type Refused, refuse } from "../../rules/types.ts";
-import type { Candidate } from "../candidates.ts";
 import { nameOf } from "../describe.ts";
-import type { Mover } from "./laws.ts";
 import type { Contradiction } from "./search.ts";
 
 /** Names listed in one sentence. */

@@ -8,14 +8,15 @@
 import { type Gauge, plainGauge } from "../../affine/gauge.ts";
 import { type Spread, simplify } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
+import type { Candidate } from "../../laws/candidates.ts";
+import { isTable, type Laws, lawsOf, type Mover } from "../../laws/laws.ts";
+import { layerOf } from "../../laws/linear.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type NodeState, type Refused, refuse } from "../../rules/types.ts";
 import type { Success } from "../attempt.ts";
-import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 import type { Fold } from "../types.ts";
 import { contradiction } from "./conflict.ts";
-import { type Laws, lawsOf, type Mover } from "./laws.ts";
 import { type Found, Search } from "./search.ts";
 import { settleAffine, settleLayer } from "./settle.ts";
 
@@ -43,7 +44,9 @@ export interface Gauged {
 
 /** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when nothing can go. */
 export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
-  const laws = lawsOf(view, draft, found, options.may);
+  // What varies from element to element is folded where it stands, or not at all.
+  const narrow = found.filter(({ scale, shift }) => !isTable(scale) && !isTable(shift));
+  const laws = lawsOf(view, draft, narrow, options.may);
   if (!laws.movers.some(({ may }) => may)) return undefined;
   return new Solver(draft, laws, options).run();
 }
@@ -153,7 +156,8 @@ class Solver {
   }
 
   private absorb(node: GraphNode, mover: Mover | undefined, gauges: ReadonlyMap<GraphValue, Gauge>): Refused | undefined {
-    const [x, y] = [node.inputs[mover?.found.input ?? 0], node.outputs[0]];
+    const index = mover?.found.input ?? layerOf(this.draft.at(node))?.index ?? 0;
+    const [x, y] = [node.inputs[index], node.outputs[0]];
     const [from, to] = [x && gauges.get(x), y && gauges.get(y)];
     if (from === undefined && to === undefined) return undefined;
     const rank = (from ?? to)?.scale.dims.length as number;
@@ -161,7 +165,7 @@ class Solver {
     const [input, output] = [from ?? plain(x), to ?? plain(y)];
     if (mover !== undefined && mover.found.kind !== "batch-normalization")
       return settleAffine(this.draft, mover.found, input, output);
-    return settleLayer(this.draft, node, input, output);
+    return settleLayer(this.draft, node, index, input, output);
   }
 
   /** The candidates that go and are nearest to an operator. */

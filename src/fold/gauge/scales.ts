@@ -2,9 +2,12 @@
  * The system of gains: a_x = k·a_y and a_x > 0, over unknowns of which number 0 is 1. A forest of classes with the ratio of each
  * unknown to its parent; a class knows its sign where some member has to be positive. What was added last can be taken back.
  *
- * Each equation carries the candidate that asks for it, or −1 where it holds in any case. Where one contradicts the others, the
- * candidates on the way between its two unknowns are a set that cannot hold at once.
+ * Each equation knows where it comes from. Where one contradicts the others, the equations on the way between its two unknowns are
+ * a sum of which nothing is left but 0 = c, or 0 = 1 for signs.
  */
+
+import type { Ratio } from "../../laws/wires.ts";
+import type { Source, Term } from "./terms.ts";
 
 /** Equations hold within this much, relative: products of a few float64 numbers. */
 const CLOSE = 2 ** -44;
@@ -17,11 +20,13 @@ export class Scales {
   /** Of a root: an unknown that is known to be positive, and the sign that gives the root; −1 and 0 where none is. */
   private readonly witness: Int32Array;
   private readonly sign: Int8Array;
+  /** Which law says of an unknown that it is positive. */
+  private readonly positives = new Map<number, number>();
   /** Equations that hold, as edges: from each end, in the order of a list that can be cut back. */
   private readonly head: Int32Array;
   private readonly ends: number[] = [];
   private readonly next: number[] = [];
-  private readonly labels: number[] = [];
+  private readonly sources: Source[] = [];
   /** Roots that were joined to another, with what the other knew of its sign; or (negative) roots that learned their sign. */
   private readonly log: { readonly root: number; readonly witness: number; readonly sign: number; readonly edge: boolean }[] = [];
 
@@ -68,29 +73,32 @@ export class Scales {
     }
   }
 
-  /** a_x > 0. Undefined, or the candidates it contradicts. */
-  positive(x: number): Set<number> | undefined {
+  /** a_x > 0, the law at `index` of those. True unless it contradicts others. */
+  positive(x: number, index: number): boolean {
     const { root, ratio } = this.find(x);
     const sign = Math.sign(ratio);
-    if (this.sign[root] === sign) return undefined;
-    if (this.sign[root] !== 0) return this.between(this.witness[root], x);
+    if (this.sign[root] !== 0) return this.sign[root] === sign;
+    if (!this.positives.has(x)) this.positives.set(x, index);
     this.log.push({ root, witness: -1, sign: 0, edge: false });
     this.witness[root] = x;
     this.sign[root] = sign;
-    return undefined;
+    return true;
   }
 
-  /** a_x = by · a_y, asked for by `label`. Undefined, or the candidates that it contradicts, `label` among them. */
-  join(x: number, y: number, by: number, label: number): Set<number> | undefined {
+  /** a_x = by · a_y. Undefined, or the sum of equations that is a contradiction: of logarithms, or of signs. */
+  join({ x, y, by }: Ratio, source: Source): Term[] | undefined {
     const [p, q] = [this.find(x), this.find(y)];
     // ratio_p · a_p = by · ratio_q · a_q
     const ratio = (by * q.ratio) / p.ratio;
-    if (p.root === q.root) return Math.abs(ratio - 1) <= CLOSE ? undefined : with_(this.between(x, y), label);
+    const own: Term = { ...source, kind: "ratios", by: 1 };
+    if (p.root === q.root) return Math.abs(ratio - 1) <= CLOSE ? undefined : [own, ...this.between(y, x)];
     const wanted = this.sign[q.root] * Math.sign(ratio);
     if (wanted !== 0 && this.sign[p.root] !== 0 && wanted !== this.sign[p.root]) {
-      const core = this.between(this.witness[p.root], x);
-      for (const other of this.between(this.witness[q.root], y)) core.add(other);
-      return with_(core, label);
+      const ends = [this.witness[p.root], this.witness[q.root]].flatMap((z): Term[] => {
+        const index = this.positives.get(z);
+        return index === undefined ? [] : [{ label: -1, index, kind: "positive", by: 1 }];
+      });
+      return [own, ...this.between(this.witness[p.root], x), ...this.between(y, this.witness[q.root]), ...ends];
     }
     // Ground stands for its class.
     const flip = p.root === 0 || (q.root !== 0 && this.size[p.root] > this.size[q.root]);
@@ -103,19 +111,19 @@ export class Scales {
       this.sign[high] = this.sign[low] * Math.sign(ratio);
       this.witness[high] = this.witness[low];
     }
-    this.edge(x, y, label);
+    this.edge(x, y, source);
     this.log.push({ root: low, witness: -1, sign: 0, edge: true });
     return undefined;
   }
 
-  private edge(x: number, y: number, label: number): void {
+  private edge(x: number, y: number, source: Source): void {
     for (const [from, to] of [
       [x, y],
       [y, x],
     ]) {
       this.ends.push(to);
       this.next.push(this.head[from]);
-      this.labels.push(label);
+      this.sources.push(source);
       this.head[from] = this.ends.length - 1;
     }
   }
@@ -125,23 +133,23 @@ export class Scales {
     const [x, y] = [this.ends[second], this.ends[second - 1]];
     this.head[y] = this.next[second];
     this.head[x] = this.next[second - 1];
-    for (const list of [this.ends, this.next, this.labels]) list.length -= 2;
+    for (const list of [this.ends, this.next, this.sources]) list.length -= 2;
   }
 
-  /** The candidates whose equations connect two unknowns of one class. */
-  private between(x: number, y: number): Set<number> {
-    const from = new Map<number, { readonly at: number; readonly label: number }>([[x, { at: x, label: -1 }]]);
+  /** The equations that lead from one unknown of a class to another: their sum says log|a_x| − log|a_y|. */
+  private between(x: number, y: number): Term[] {
+    const from = new Map<number, { readonly at: number; readonly edge: number }>([[x, { at: x, edge: -1 }]]);
     const open = [x];
     for (let i = 0; i < open.length && !from.has(y); i++) {
       for (let e = this.head[open[i]]; e >= 0; e = this.next[e]) {
         if (from.has(this.ends[e])) continue;
-        from.set(this.ends[e], { at: open[i], label: this.labels[e] });
+        from.set(this.ends[e], { at: open[i], edge: e });
         open.push(this.ends[e]);
       }
     }
-    const found = new Set<number>();
+    const found: Term[] = [];
     for (let step = from.get(y), at = y; step !== undefined && at !== x; at = step.at, step = from.get(at))
-      if (step.label >= 0) found.add(step.label);
+      found.push({ ...this.sources[step.edge], kind: "ratios", by: step.edge % 2 === 0 ? 1 : -1 });
     return found;
   }
 
@@ -171,9 +179,4 @@ export class Scales {
     }
     return ratios.map((ratio, x) => ratio * (values.get(roots[x]) as number));
   }
-}
-
-function with_(core: Set<number>, label: number): Set<number> {
-  if (label >= 0) core.add(label);
-  return core;
 }

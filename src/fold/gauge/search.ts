@@ -4,16 +4,20 @@
  * few candidates, the smallest set that meets all conflicts found so far is kept instead and the rest tried, until nothing
  * contradicts it (then no fewer can stay) or it is no smaller than what is known.
  */
+
+import type { Mover } from "../../laws/laws.ts";
+import type { Network } from "../../laws/wires.ts";
 import type { Kind } from "../../rules/types.ts";
 import { hittingSet, packing } from "./cover.ts";
-import type { Mover } from "./laws.ts";
 import { Names } from "./names.ts";
 import { Scales } from "./scales.ts";
 import { Shifts } from "./shifts.ts";
-import type { Network } from "./wires.ts";
+import { coreOf, type Term } from "./terms.ts";
 
 /** Components of more candidates are left as they were found one by one. */
 const MOST = 64;
+/** Contradictions of one candidate that are looked at. */
+const LOOKED = 32;
 /** Rounds of conflicts in one component. */
 const ROUNDS = 200;
 
@@ -59,13 +63,13 @@ export class Search {
     this.names = new Names(movers);
     // With everything at ground all of this holds.
     for (const x of network.zeros) this.shifts.ground(x);
-    for (const { x, y, by } of network.ratios) this.scales.join(x, y, by, -1);
-    for (const x of network.positive) this.scales.positive(x);
-    for (const row of network.rows) this.shifts.add(row);
+    for (const [index, ratio] of network.ratios.entries()) this.scales.join(ratio, { label: -1, index });
+    for (const [index, x] of network.positive.entries()) this.scales.positive(x, index);
+    for (const [index, row] of network.rows.entries()) this.shifts.add(row, { label: -1, index });
     this.components = this.parts(network);
   }
 
-  private readonly components: readonly (readonly number[])[];
+  readonly components: readonly (readonly number[])[];
 
   /** @param forbidden Candidates that may not go. */
   solve(forbidden: ReadonlySet<number>): Found {
@@ -101,22 +105,55 @@ export class Search {
   private add(k: number): Contradiction | undefined {
     const { ratios, rows } = this.movers[k].demand;
     const marks = this.mark();
-    for (const [entry, { x, y, by }] of ratios.entries()) {
-      const core = this.scales.join(x, y, by, k);
-      if (core === undefined) continue;
+    for (const [entry, ratio] of ratios.entries()) {
+      const terms = this.scales.join(ratio, { label: k, index: entry });
+      if (terms === undefined) continue;
       this.undo(marks);
-      return { core: core.add(k), kind: "scale", entry };
+      return { core: coreOf(terms), kind: "scale", entry };
     }
     for (const [entry, row] of rows.entries()) {
-      const core = this.shifts.add(row);
-      if (core === undefined) continue;
+      const terms = this.shifts.add(row, { label: k, index: entry });
+      if (terms === undefined) continue;
       this.undo(marks);
-      return { core: core.add(k), kind: "shift", entry };
+      return { core: coreOf(terms), kind: "shift", entry };
     }
     const core = this.names.join(k);
     if (core === undefined) return undefined;
     this.undo(marks);
     return { core, kind: "name", entry: 0 };
+  }
+
+  /** Lets candidates go together and takes that back; why they cannot, where they cannot. */
+  tryAll(list: readonly number[]): Contradiction | undefined {
+    const marks = this.mark();
+    let found: Contradiction | undefined;
+    for (const k of list) found ??= this.add(k);
+    this.undo(marks);
+    return found;
+  }
+
+  /**
+   * The contradictions that some candidates meet, one after the other, each the first of them.
+   * @returns whether names contradict each other.
+   */
+  contradictions(list: readonly number[], visit: (terms: readonly Term[]) => void): boolean {
+    const marks = this.mark();
+    let names = false;
+    for (const k of list) {
+      const { ratios, rows } = this.movers[k].demand;
+      let met = 0;
+      const meet = (terms: readonly Term[] | undefined): void => {
+        if (terms === undefined) return;
+        met++;
+        visit(terms);
+      };
+      for (let index = 0; index < ratios.length && met < LOOKED; index++)
+        meet(this.scales.join(ratios[index], { label: k, index }));
+      for (let index = 0; index < rows.length && met < LOOKED; index++) meet(this.shifts.add(rows[index], { label: k, index }));
+      names ||= this.names.join(k) !== undefined;
+    }
+    this.undo(marks);
+    return names;
   }
 
   /** Candidates of one component that have to stay. */
@@ -136,7 +173,7 @@ export class Search {
   }
 
   /** Takes candidates one by one, those of `kept` apart; all that stay. New conflicts join `cores`. */
-  private rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
+  rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
     const marks = this.mark();
     const stay = new Set(kept);
     for (const k of part) {
@@ -151,7 +188,7 @@ export class Search {
   }
 
   /** All conflicts of two. */
-  private pairs(part: readonly number[], cores: Set<number>[]): void {
+  pairs(part: readonly number[], cores: Set<number>[]): void {
     const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
     const list = part.filter((k) => !alone.has(k));
     for (const [i, p] of list.entries()) {

@@ -7,22 +7,23 @@
 import type { Gauge } from "../../affine/gauge.ts";
 import { combine, map, negate, type Spread, simplify } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import type { Candidate } from "../../laws/candidates.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { laidOut, putBack } from "../../rules/legacy.ts";
 import { isOne, isZero, scaled, shifted } from "../../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse } from "../../rules/types.ts";
-import type { Candidate } from "../candidates.ts";
 import type { Draft } from "../draft.ts";
 
 const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
 
-/** Changes a layer or a normalization; why it cannot be changed, where it cannot. */
-export function settleLayer(draft: Draft, node: GraphNode, input: Gauge, output: Gauge): Refused | undefined {
+/** Changes a layer or a normalization, of which input `index` is not constant; why it cannot be changed, where it cannot. */
+export function settleLayer(draft: Draft, node: GraphNode, index: number, input: Gauge, output: Gauge): Refused | undefined {
+  const into = (by: Spread): (Spread | undefined)[] => [...new Array<undefined>(index).fill(undefined), by];
   return (
-    take(draft, node, "forwardShift", input.shift, isZero) ??
-    take(draft, node, "forwardScale", input.scale, isOne) ??
-    take(draft, node, "backShift", negate(output.shift), isZero) ??
-    take(draft, node, "backScale", inverse(output.scale), isOne)
+    take(draft, node, "forwardShift", into(input.shift), isZero) ??
+    take(draft, node, "forwardScale", into(input.scale), isOne) ??
+    take(draft, node, "backShift", [negate(output.shift)], isZero) ??
+    take(draft, node, "backScale", [inverse(output.scale)], isOne)
   );
 }
 
@@ -30,13 +31,17 @@ function take(
   draft: Draft,
   node: GraphNode,
   move: "forwardShift" | "forwardScale" | "backShift" | "backScale",
-  by: Spread,
+  by: readonly (Spread | undefined)[],
   isNothing: (by: Spread) => boolean,
 ): Refused | undefined {
-  if (isNothing(by)) return undefined;
+  if (by.every((map) => map === undefined || isNothing(map))) return undefined;
   // A product that got a bias is a Gemm by now.
   const rule = ruleOf(draft.state(node).opType)?.[move];
-  const steps = rule?.(draft.at(node), [simplify(by)]) ?? refuse("operator-blocks", "neither absorbs nor passes it");
+  const steps =
+    rule?.(
+      draft.at(node),
+      by.map((map) => map && simplify(map)),
+    ) ?? refuse("operator-blocks", "neither absorbs nor passes it");
   if (isRefused(steps)) return { node, ...steps };
   const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
   if (step === undefined) return refuse("operator-blocks", "does not absorb it", { node });

@@ -7,23 +7,21 @@
  * on a value that nobody else reads.
  */
 
+import type { Row } from "../../laws/wires.ts";
+import type { Source, Term } from "./terms.ts";
+
 /** Terms smaller than this part of what was added up in them are nothing. */
 const NOTHING = 2 ** -40;
 /** A pivot is at least this part of the largest coefficient of its row. */
 const SMALLEST = 2 ** -12;
 
-export interface Row {
-  /** Unknowns, with their coefficients beside them. */
-  readonly at: readonly number[];
-  readonly by: readonly number[];
-  readonly is: number;
-  /** The candidate that asks for it; −1 where it holds in any case. */
-  readonly label: number;
-}
-
 interface Held extends Row {
-  /** Rows it was reduced by. */
+  readonly source: Source;
+  /** Its place among the rows. */
+  readonly place: number;
+  /** Rows it was reduced by, and how many times each was taken away. */
   readonly from: readonly Held[];
+  readonly factors: readonly number[];
   readonly pivot: number;
   /** Its coefficient. */
   readonly lead: number;
@@ -60,8 +58,8 @@ export class Shifts {
     while (this.rows.length > mark) this.row[(this.rows.pop() as Held).pivot] = -1;
   }
 
-  /** Adds a row; the candidates it contradicts, if it does. */
-  add(row: Row): Set<number> | undefined {
+  /** Adds a row; the sum of rows that is a contradiction, if there is one. */
+  add(row: Row, source: Source): Term[] | undefined {
     const work = new Map<number, { by: number; size: number }>();
     const put = (x: number, by: number, size: number): void => {
       // A coefficient of zero ties nothing.
@@ -78,6 +76,7 @@ export class Shifts {
     let { is } = row;
     let size = Math.abs(is);
     const from: Held[] = [];
+    const factors: number[] = [];
     for (let first = this.oldest(work); first !== undefined; first = this.oldest(work)) {
       const term = work.get(first.pivot) as { by: number; size: number };
       work.delete(first.pivot);
@@ -87,13 +86,15 @@ export class Shifts {
       is -= factor * first.is;
       size += Math.abs(factor) * first.size;
       from.push(first);
+      factors.push(factor);
     }
-    if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : labelsOf(row.label, from);
+    if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : sumOf(source, from, factors);
     const pivot = this.cheapest(work);
     const at = [...work.keys()];
     const by = at.map((x) => (work.get(x) as { by: number }).by);
+    const lead = (work.get(pivot) as { by: number }).by;
     this.row[pivot] = this.rows.length;
-    this.rows.push({ at, by, is, size, label: row.label, from, pivot, lead: (work.get(pivot) as { by: number }).by });
+    this.rows.push({ at, by, is, size, source, place: this.rows.length, from, factors, pivot, lead });
     return undefined;
   }
 
@@ -134,14 +135,28 @@ export class Shifts {
   }
 }
 
-/** The candidates a row comes from. */
-function labelsOf(own: number, from: readonly Held[]): Set<number> {
-  const labels = new Set(own < 0 ? [] : [own]);
-  const seen = new Set(from);
+/** The multiples of the rows as they came in that add up to what is left of one. */
+function sumOf(source: Source, from: readonly Held[], factors: readonly number[]): Term[] {
+  const sums = new Map<Held, { by: number; size: number }>();
+  const take = (rows: readonly Held[], times: readonly number[], by: number): void => {
+    for (const [i, row] of rows.entries()) {
+      const sum = sums.get(row) ?? { by: 0, size: 0 };
+      sum.by -= by * times[i];
+      sum.size += Math.abs(by * times[i]);
+      sums.set(row, sum);
+    }
+  };
+  take(from, factors, 1);
   // A set goes on to what is added to it.
-  for (const row of seen) {
-    if (row.label >= 0) labels.add(row.label);
-    for (const other of row.from) seen.add(other);
+  const reached = new Set(from);
+  for (const row of reached) for (const other of row.from) reached.add(other);
+  const terms: Term[] = [{ ...source, kind: "rows", by: 1 }];
+  // Each row was reduced by older ones only.
+  for (const row of [...reached].sort((p, q) => q.place - p.place)) {
+    const sum = sums.get(row);
+    if (sum === undefined || Math.abs(sum.by) <= NOTHING * sum.size) continue;
+    terms.push({ ...row.source, kind: "rows", by: sum.by });
+    take(row.from, row.factors, sum.by);
   }
-  return labels;
+  return terms;
 }

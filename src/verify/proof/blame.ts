@@ -4,33 +4,25 @@
  * coefficients are what differs, and how they differ is known number by number.
  */
 import { plus, type Spread } from "../../affine/spread.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { isRefused, type Refused, type RuleNode } from "../../rules/types.ts";
 import type { Core, Member } from "./classes.ts";
 import type { Misfit } from "./fit.ts";
 import type { Relation } from "./relation.ts";
 
-/** Functions of one number, and of rows, that carry no gain or shift to their output unless a rule says how. */
-const NONLINEAR = new Set(
-  (
-    "Abs Acos Acosh Asin Asinh Atan Atanh Celu Clip Cos Cosh Elu Erf Exp Gelu HardSigmoid HardSwish Hardmax LeakyRelu Log LogSoftmax Mish " +
-    "PRelu Pow Reciprocal Relu Selu Shrink Sigmoid Sin Sinh Softmax Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu"
-  ).split(" "),
-);
-
-export const isNonlinear = (node: GraphNode): boolean => node.domain === "" && NONLINEAR.has(node.opType);
+export const isNonlinear = (node: GraphNode): boolean => hasTrait(node, "nonlinear");
 
 const FINAL = new Set<string>(["shift-blocks", "sign-blocks", "padding-blocks", "other-reader"]);
 /** What says nothing of whether a map passes. */
 const OPEN = new Set<string>(["shape-unknown", "malformed-graph", "storage-overflow", "storage-precision"]);
-const PRODUCTS = new Set(["MatMul", "Mul", "Gemm", "Einsum", "Div"]);
 
 /** True for a refusal that says the map does not pass, and not only that too little is known. */
 export const isFinal = (node: GraphNode, { refused }: Refused): boolean =>
   node.domain === "" &&
   ((isNonlinear(node) && !OPEN.has(refused)) ||
     FINAL.has(refused) ||
-    (PRODUCTS.has(node.opType) && (refused === "weight-not-constant" || refused === "axis-blocks")));
+    (hasTrait(node, "products") && (refused === "weight-not-constant" || refused === "axis-blocks")));
 
 /** What the operator should compute, and the first number that is not as it should be. */
 export interface Suspicion {

@@ -13,28 +13,14 @@
  */
 
 import { BnfoldError } from "../../diag/error.ts";
-import type { Constants } from "../../fold/constants.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Constants } from "../../laws/constants.ts";
 import { halfUlp, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../../onnx/tensor.ts";
 import { isTensor } from "../../ops/define.ts";
 import { runNode } from "../../run/session.ts";
 import { randomOf } from "../random.ts";
-
-const words = (text: string): ReadonlySet<string> => new Set(text.split(" "));
-
-const MOVES = words(
-  "Identity Transpose Reshape Flatten Squeeze Unsqueeze Concat Slice Gather GatherElements GatherND Expand Tile Split Dropout " +
-    "DepthToSpace SpaceToDepth Trilu Where Pad Compress ReverseSequence",
-);
-const BASIC = words("Add Sub Mul Div Sqrt Neg Abs Reciprocal Max Min Relu Clip LeakyRelu PRelu DequantizeLinear");
-const FUNCTIONS = words(
-  "Exp Log Pow Sigmoid Tanh Erf Softplus Softsign Elu Selu Celu Gelu HardSigmoid HardSwish Mish Sin Cos Tan Asin Acos Atan Sinh Cosh " +
-    "Asinh Acosh Atanh",
-);
-const SUMS = words(
-  "MatMul Conv ConvTranspose Einsum ReduceSum ReduceMean ReduceSumSquare ReduceL1 ReduceL2 Sum Mean CumSum AveragePool GlobalAveragePool",
-);
 
 /** An operand of a step: a tensor, and what its elements may be off. */
 interface Operand {
@@ -113,13 +99,13 @@ export class Budgets {
 function budgetOf(step: Step): Float64Array | undefined {
   const { node, operands } = step;
   const exact = operands.every((operand) => operand?.open === undefined);
-  const moves = MOVES.has(node.opType) || (node.opType === "Cast" && !narrows(step)) || isWhole(step);
+  const moves = hasTrait(node, "moves", "fills") || (node.opType === "Cast" && !narrows(step)) || isWhole(step);
   if (moves)
     return exact || isWhole(step) ? undefined : step.run(({ tensor, open }) => numbers(tensor, (_, i) => open?.[i] ?? 0));
-  if (BASIC.has(node.opType) || node.opType === "Cast") return elementwise(step, (y) => halfUlp(y, step.type));
-  if (FUNCTIONS.has(node.opType)) return elementwise(step, (y) => 4 * halfUlp(y, step.type));
+  if (hasTrait(node, "basic") || node.opType === "Cast") return elementwise(step, (y) => halfUlp(y, step.type));
+  if (hasTrait(node, "function")) return elementwise(step, (y) => 4 * halfUlp(y, step.type));
   if (node.opType === "BatchNormalization") return normalized(step);
-  if (SUMS.has(node.opType)) return summed(step);
+  if (hasTrait(node, "sums")) return summed(step);
   return sampled(step);
 }
 

@@ -4,6 +4,7 @@
  */
 import { combine as combineSpread, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Draft } from "../../fold/draft.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
@@ -114,9 +115,6 @@ function budgetOf(maps: readonly (InputMap | undefined)[]): Budget {
   return { gain: Math.max(0, ...list.map(({ gain }) => gain)), shift: Math.max(0, ...list.map(({ shift }) => shift)) };
 }
 
-/** Operators whose inputs must all carry one gain. */
-const UNISON = new Set(["Add", "Sub", "Sum", "Mean", "Where", "ScatterElements", "ScatterND", "Scatter"]);
-
 /** Maps of several inputs that an operator needs equal and that are equal within their slack become equal. */
 function agree(
   list: readonly (Spread | undefined)[],
@@ -195,7 +193,7 @@ export function passThrough(
     if (list.every((by) => by === undefined)) continue;
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
     const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
-    const steps = move?.(draft.at(node), UNISON.has(node.opType) ? agree(full, maps, kind) : full);
+    const steps = move?.(draft.at(node), hasTrait(node, "unison") ? agree(full, maps, kind) : full);
     if (steps === undefined)
       return {
         ok: false,

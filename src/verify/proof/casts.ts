@@ -6,6 +6,7 @@
  *                                             first file has there is stored with no more digits (narrowed, prover.ts)
  */
 import type { Facts } from "../../graph/facts.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 
@@ -35,8 +36,6 @@ export function isLossless(facts: Facts, node: GraphNode): boolean {
 
 const passes = (node: GraphNode): boolean => isCast(node) || (node.domain === "" && node.opType === "Identity");
 
-const MOVES = new Set("Cast CastLike Identity Transpose Reshape Flatten Squeeze Unsqueeze".split(" "));
-
 /** The type a constant is rounded to where it stands in the file, or is computed, whatever it is cast to before it is read. */
 export function storedType(facts: Facts, value: GraphValue | undefined, read: StorageFloat): StorageFloat {
   let type = read;
@@ -45,7 +44,7 @@ export function storedType(facts: Facts, value: GraphValue | undefined, read: St
     if (dtype === undefined || !isStorageFloat(dtype)) break;
     if (STORAGE_FLOATS[dtype].unitRoundoff > STORAGE_FLOATS[type].unitRoundoff) type = dtype;
     const before: GraphNode | undefined = at.producer;
-    at = before?.domain === "" && MOVES.has(before.opType) ? before.inputs[0] : undefined;
+    at = before !== undefined && hasTrait(before, "moves", "casts") ? before.inputs[0] : undefined;
   }
   return type;
 }

@@ -8,11 +8,12 @@
  * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
-import { candidateOf } from "../../fold/candidates.ts";
-import { Constants } from "../../fold/constants.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
+import { candidateOf } from "../../laws/candidates.ts";
+import { Constants } from "../../laws/constants.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
@@ -96,6 +97,9 @@ export function sideOf(model: Model, foreign = false): Side {
   return { view, facts, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
 }
 
+/** Numbers of a constant operand that is read as a map: two tables that were folded into one have the product of their sizes. */
+const TABLE = 2 ** 22;
+
 /** The affine map an operator is, with the input it maps; undefined when it is something else. */
 export function affineOf(side: Side, node: GraphNode): { input: number; map: AffineMap } | undefined {
   const { facts, constants } = side;
@@ -105,7 +109,7 @@ export function affineOf(side: Side, node: GraphNode): { input: number; map: Aff
     const passes = ruleOf(node.opType)?.backShift?.(new Draft(facts, constants).at(node), [uniform(rank, 1)]);
     return passes === undefined || isRefused(passes) ? undefined : { input: 0, map: identityMap(rank) };
   }
-  const found = candidateOf(node, facts, constants);
+  const found = candidateOf(node, facts, constants, TABLE);
   if (found === undefined || "refusal" in found || !found.proven) return undefined;
   const { scale, shift } = found;
   const magnitude = magnitudeOf(node, scale, shift, constants);
@@ -133,7 +137,7 @@ function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, 
     if (value === undefined || by === undefined) continue;
     const tensor = constants.tensor(value);
     const moved = { ...tensor, data: asFloat64(tensor).map((v, i) => v + by[i]) };
-    const found = candidateOf(node, facts, constants.replaced(value, moved));
+    const found = candidateOf(node, facts, constants.replaced(value, moved), TABLE);
     if (found === undefined || "refusal" in found) continue;
     const off = (x: Spread, y: Spread, more: Spread | undefined) => {
       const distance = combine(x, y, (p, q) => Math.abs(p - q));
@@ -283,7 +287,7 @@ export class Classes {
       if (a.t !== undefined || a.refAttrName !== "") return undefined;
       attributes.push(`${a.name}=${a.f},${a.i},${a.s},${a.ints},${a.floats}`);
     }
-    if (/^(Random|Bernoulli|Multinomial)/.test(node.opType)) return undefined;
+    if (hasTrait(node.record, "random")) return undefined;
     const key = `${node.scope.path}|${node.domain}:${node.opType}|${attributes.sort()}|${node.record.inputs.join("\u0000")}`;
     const first = seen.get(key);
     if (first === undefined) seen.set(key, node);

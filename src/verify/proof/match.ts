@@ -18,8 +18,6 @@ const FAMILY: Record<string, string> = {
 export const familyOf = (node: GraphNode): string =>
   node.domain === "" ? (FAMILY[node.opType] ?? pairOf(node.opType)) : `${node.domain}:${node.opType}:${node.record.overload}`;
 
-export const COMMUTATIVE = new Set(["Add", "Mul", "Sum", "Max", "Min", "Mean", "And", "Or", "Xor", "Equal"]);
-
 /** The elements of a small integer value that shapes alone determine, the same in every file; undefined when they do not. */
 export function knownElements({ facts }: Side, value: GraphValue | undefined): readonly Dim[] | undefined {
   const elements = facts.elements(value);

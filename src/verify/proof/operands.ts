@@ -4,6 +4,7 @@
  */
 import { sameShape } from "../../graph/dims.ts";
 import { inputName, meantBy } from "../../graph/op-versions.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { halfUlp, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
 import { expand, leading } from "../../rules/params.ts";
@@ -23,9 +24,6 @@ export interface Disagreement {
   /** True where the two are other constants for certain, and not only such that nobody here can compare. */
   readonly telling?: boolean;
 }
-
-/** Operators whose operands broadcast: one file may spread a constant out further than the other, to the same effect. */
-const BROADCASTS = new Set(["PRelu", "Add", "Sub", "Mul", "Div", "Sum", "Mean", "Max", "Min"]);
 
 /** Shape without leading ones. */
 function axesText({ dims }: Param): string {
@@ -113,7 +111,7 @@ export function operandsAgree(
     if ((p !== undefined && isRefused(p)) || (q !== undefined && isRefused(q)))
       return { reason: `operand ${i} of ${node.label} is another constant`, telling };
     const stored = value && b.constants.param(value);
-    const spread = p !== undefined && q !== undefined && BROADCASTS.has(node.opType);
+    const spread = p !== undefined && q !== undefined && hasTrait(node, "broadcasts");
     // Equal numbers along other axes, or over more of them, do the same only where the result has one shape for certain.
     if (spread && !sameSizes && axesText(p) !== axesText(q))
       return { reason: `operand ${i} of ${node.label} lies along other axes` };

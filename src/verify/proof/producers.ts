@@ -5,16 +5,9 @@
  */
 import { permute, type Spread, stretch } from "../../affine/spread.ts";
 import { einsumLabels } from "../../graph/labels.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
 import type { Linear, Rows } from "./linear.ts";
-
-const NORMS = new Set([
-  "BatchNormalization",
-  "InstanceNormalization",
-  "GroupNormalization",
-  "LayerNormalization",
-  "RMSNormalization",
-]);
 
 const param = (at: RuleNode, i: number): Param | undefined => {
   const p = at.has(i) ? at.param(i) : undefined;
@@ -32,7 +25,7 @@ const statistics = (at: RuleNode): string =>
 export function diagonalOf(at: RuleNode): Linear | undefined {
   const { opType } = at.state;
   const rank = at.inShape(0)?.length;
-  if (!NORMS.has(opType) || rank === undefined) return undefined;
+  if (!hasTrait(at.node, "normalizes") || rank === undefined) return undefined;
   const [weight, bias] = [param(at, 1), param(at, 2)];
   if (weight === undefined || (bias === undefined && at.has(2))) return undefined;
   const layered = opType === "LayerNormalization" || opType === "RMSNormalization";

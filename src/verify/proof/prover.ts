@@ -10,8 +10,10 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
 import { isCast, roundoffOf } from "./casts.ts";
@@ -21,10 +23,10 @@ import { composed } from "./composed.ts";
 import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import type { Misfit, Tolerance } from "./fit.ts";
-import { COMMUTATIVE, familyOf, knownElements, sameConstant } from "./match.ts";
+import { familyOf, knownElements, sameConstant } from "./match.ts";
 import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, type Relation, relative } from "./relation.ts";
+import { exact, isExact, type Relation, relative } from "./relation.ts";
 import { alignScopes } from "./scopes.ts";
 
 interface Suspect {
@@ -184,19 +186,26 @@ export class Prover {
     this.assume(node);
   }
 
-  /** Names of values of the main graphs that were found the same: this file's → the first's. One of its name, if there is. */
-  shared(): Map<string, string> {
-    const found = new Map<string, string>();
+  /**
+   * What values of the main graph were found to be: the same as one of the first file's, or an exact map of it. One of its name, if
+   * there is. In a normal form, where values are no longer what the files call so, only equal ones are told.
+   */
+  shared(): Map<string, SharedValue> {
+    const found = new Map<string, SharedValue>();
     for (const [value, relation] of this.related) {
       if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
-      const same = relation.core.members.filter(
-        (m) => m.proposed !== true && m.value.scope === this.a.view.main && relative(relation, m)?.identity === true,
-      );
+      const members = relation.core.members.filter((m) => m.proposed !== true && m.value.scope === this.a.view.main);
+      const same = members.filter((m) => relative(relation, m)?.identity === true);
       const best =
         same.find((m) => m.value.name === value.name) ??
         same.find((m) => m.value.producer?.opType === value.producer?.opType) ??
         same[0];
-      if (best !== undefined) found.set(value.name, best.value.name);
+      if (best !== undefined) found.set(value.name, { name: best.value.name });
+      else if (isExact(relation) && !this.rewritten) {
+        const twin = members.find((m) => m.value.name === value.name && m.open === undefined);
+        const map = twin && relative(relation, twin);
+        if (map !== undefined) found.set(value.name, { name: value.name, map: { scale: map.scale, shift: map.shift } });
+      }
     }
     return found;
   }
@@ -425,7 +434,7 @@ export class Prover {
     const twin = scope?.values.get(node.outputs[0]?.name ?? "");
     // An Add of a constant is a bias: what it adds to is the value it belongs to, and is compared far cheaper on its own.
     const makers = [twin?.producer, twin && this.classes.of(twin)?.core.value.producer];
-    return isLayer(node) && makers.every((maker) => maker?.domain === "" && ["Add", "Sum", "Sub"].includes(maker.opType));
+    return isLayer(node) && makers.every((maker) => maker !== undefined && hasTrait(maker, "adds"));
   }
 
   /** True when the relation found does not contradict the first file's value of the same name. */
@@ -480,7 +489,7 @@ export class Prover {
     let best: Outcome | undefined;
     for (const other of candidates) {
       const orders =
-        COMMUTATIVE.has(node.opType) && node.inputs.length === 2
+        hasTrait(node, "commutes") && node.inputs.length === 2
           ? [
               [0, 1],
               [1, 0],

@@ -2,9 +2,9 @@
  * The law of layers with constant weights: the output is free, a gain on the input goes into the weight, and a shift goes into the
  * bias where every output sees all of it. The laws of rules/ do the arithmetic; here is said where they apply.
  */
-import { unpadded } from "../../rules/conv.ts";
-import { isRefused, type RuleNode } from "../../rules/types.ts";
-import { biasOf, ownFilterOf } from "../../rules/weights.ts";
+import { unpadded } from "../rules/conv.ts";
+import { isRefused, type RuleNode } from "../rules/types.ts";
+import { biasOf, ownFilterOf } from "../rules/weights.ts";
 
 export interface Port {
   readonly axis: number;
@@ -14,11 +14,13 @@ export interface Port {
 }
 
 export interface Layer {
+  /** Position of the input that is not constant. */
+  readonly index: number;
   readonly input: Port;
   readonly output: Port;
 }
 
-/** A layer over input 0, when it is one whose constants are its own to change. */
+/** A layer, when a node is one whose constants are its own to change. */
 export function layerOf(at: RuleNode): Layer | undefined {
   if (at.state.opType !== at.node.opType || at.state.bias !== undefined) return undefined;
   const { opType } = at.node;
@@ -40,33 +42,40 @@ function convolution(at: RuleNode): Layer | undefined {
   const [inputs, outputs] = turned ? [w.dims[0], w.dims[1] * groups] : [w.dims[1] * groups, w.dims[0]];
   if (at.has(2) && isRefused(biasOf(at, 2, outputs))) return undefined;
   const shifts = !turned && unpadded(at, w.dims.slice(2));
-  return { input: { axis: 1, size: inputs, shifts }, output: { axis: 1, size: outputs, shifts: true } };
+  return { index: 0, input: { axis: 1, size: inputs, shifts }, output: { axis: 1, size: outputs, shifts: true } };
 }
 
-/** The constant matrix on the right, [in, out]. */
-function matrix(at: RuleNode, swapped: boolean): readonly [number, number] | undefined {
-  const w = at.isConstant(1) && !at.isConstant(0) ? at.param(1) : undefined;
+/** A constant matrix, [in, out]: the right operand, or the left one. */
+function matrix(at: RuleNode, index: number, swapped: boolean): readonly [number, number] | undefined {
+  const w = at.isConstant(index) && !at.isConstant(1 - index) ? at.param(index) : undefined;
   if (w === undefined || isRefused(w) || w.dims.length !== 2) return undefined;
   return swapped ? [w.dims[1], w.dims[0]] : [w.dims[0], w.dims[1]];
 }
 
 function gemm(at: RuleNode): Layer | undefined {
-  const size = matrix(at, at.int("transB", 0) !== 0);
-  if (size === undefined || at.version < 7 || at.int("transA", 0) !== 0) return undefined;
+  const index = at.isConstant(1) ? 0 : 1;
+  const name = (i: number) => (i === 0 ? "transA" : "transB");
+  const size = matrix(at, 1 - index, (at.int(name(1 - index), 0) !== 0) !== (index === 1));
+  if (size === undefined || at.version < 7 || at.int(name(index), 0) !== 0) return undefined;
   if (at.has(2)) {
     const c = at.param(2);
-    if (isRefused(c) || c.dims.length > 2 || ![1, size[1]].includes(c.dims[c.dims.length - 1] ?? 1)) return undefined;
-    // A number of its own for each row of the product.
-    if (c.dims.length === 2 && c.dims[0] !== 1) return undefined;
+    if (isRefused(c) || c.dims.length > 2) return undefined;
+    // One number for each feature of the product, and none of its own for each row (or column) beside.
+    const [rows, columns] = [1, 1, ...c.dims].slice(-2);
+    const [own, other] = index === 0 ? [columns, rows] : [rows, columns];
+    if (other !== 1 || ![1, size[1]].includes(own)) return undefined;
   }
-  return { input: { axis: 1, size: size[0], shifts: true }, output: { axis: 1, size: size[1], shifts: true } };
+  const axis = 1 - index;
+  return { index, input: { axis, size: size[0], shifts: true }, output: { axis, size: size[1], shifts: true } };
 }
 
 /** A product of matrices becomes a Gemm, which has a bias; one of more axes would need an Add for a shift. */
 function matmul(at: RuleNode): Layer | undefined {
-  const size = matrix(at, false);
+  const index = at.isConstant(1) ? 0 : 1;
+  const size = matrix(at, 1 - index, index === 1);
   const rank = at.outShape(0)?.length;
-  if (size === undefined || rank === undefined || rank < 2 || at.inShape(0)?.length !== rank) return undefined;
+  if (size === undefined || rank === undefined || rank < 2 || at.inShape(index)?.length !== rank) return undefined;
   const shifts = rank === 2 && at.version >= 7;
-  return { input: { axis: rank - 1, size: size[0], shifts }, output: { axis: rank - 1, size: size[1], shifts } };
+  const axis = rank - 1 - index;
+  return { index, input: { axis, size: size[0], shifts }, output: { axis, size: size[1], shifts } };
 }

@@ -2,8 +2,8 @@
  * What may change about a value, v_old = a ⊙ v_new + b: each entry of a and b along the axes on which they may vary is an unknown
  * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Operators that only move elements about move the names.
  */
-import { combine, type Spread, stretch, uniform } from "../../affine/spread.ts";
-import type { Row } from "./shifts.ts";
+import { combine, type Spread, stretch, uniform } from "../affine/spread.ts";
+import type { GraphNode } from "../graph/view.ts";
 
 /** Names in place of numbers: they are whole, and a spread of float64 holds them exactly. */
 export interface Wire {
@@ -33,20 +33,67 @@ export interface Ratio {
   readonly by: number;
 }
 
+/** Σ by·b_at = is. */
+export interface Row {
+  /** Unknowns, with their coefficients beside them. */
+  readonly at: readonly number[];
+  readonly by: readonly number[];
+  readonly is: number;
+}
+
 /** What a candidate asks for when it goes. */
 export interface Demand {
   readonly ratios: Ratio[];
   readonly rows: Row[];
 }
 
+/** Kinds of equations that hold in any case. */
+export type EquationKind = "ratios" | "positive" | "rows";
+
+/** An equation of a law: the operator that asks for it, and its place among those of its kind there. */
+export interface Address {
+  readonly node: GraphNode;
+  readonly entry: number;
+}
+
 /** All unknowns and what holds between them in any case. */
 export class Network {
   scales = 1;
   shifts = 1;
+  /** Operators in the order they were visited, each with where its equations begin. */
+  private readonly sections: ({ readonly node: GraphNode } & Readonly<Record<EquationKind, number>>)[] = [];
   readonly ratios: Ratio[] = [];
   readonly positive: number[] = [];
   readonly zeros: number[] = [];
   readonly rows: Row[] = [];
+
+  /** What is said from here on is the law of `node`. */
+  begin(node: GraphNode): void {
+    this.sections.push({ node, ratios: this.ratios.length, positive: this.positive.length, rows: this.rows.length });
+  }
+
+  /** Whose law an equation is. */
+  addressOf(kind: EquationKind, index: number): Address {
+    let [low, high] = [0, this.sections.length];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (this.sections[middle][kind] <= index) low = middle;
+      else high = middle;
+    }
+    return { node: this.sections[low].node, entry: index - this.sections[low][kind] };
+  }
+
+  /** The first equation of each kind of every operator's law, and how many there are. */
+  byNode(): Map<GraphNode, Readonly<Record<EquationKind, readonly [first: number, count: number]>>> {
+    const whole = { ratios: this.ratios.length, positive: this.positive.length, rows: this.rows.length };
+    return new Map(
+      this.sections.map((section, i) => {
+        const next = this.sections[i + 1] ?? whole;
+        const of = (kind: EquationKind) => [section[kind], next[kind] - section[kind]] as const;
+        return [section.node, { ratios: of("ratios"), positive: of("positive"), rows: of("rows") }];
+      }),
+    );
+  }
 
   scale(dims: readonly number[]): Spread {
     const made = names(dims, this.scales);

@@ -11,16 +11,21 @@
  * and y = s ⊙ x + t goes where a_y = s·a_x and b_y − s·b_x = t.
  *
  * Only what candidates can reach is looked at: from their two sides across operators that tie one value to another, up to layers,
- * normalizations and ground.
+ * normalizations and ground. Asked for the whole graph, layers are where it begins, and these hold besides (gains only):
+ *   x · c that stays, x · gate         a_y = a_x
+ *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
  */
-import { type Spread, uniform } from "../../affine/spread.ts";
-import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
-import { ruleOf } from "../../rules/index.ts";
-import { isOne } from "../../rules/params.ts";
-import { isRefused, type MoveFn } from "../../rules/types.ts";
-import type { Candidate } from "../candidates.ts";
-import type { Draft } from "../draft.ts";
+import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import { sameShape } from "../graph/dims.ts";
+import type { Facts } from "../graph/facts.ts";
+import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import { ruleOf } from "../rules/index.ts";
+import { isOne } from "../rules/params.ts";
+import { isRefused, type MoveFn, type RuleNode } from "../rules/types.ts";
+import type { Candidate } from "./candidates.ts";
+import type { Constants } from "./constants.ts";
 import { layerOf, mayBeLayer, type Port } from "./linear.ts";
+import { inOrder } from "./order.ts";
 import { type Demand, each, filled, grounded, isGround, Network, over, type Wire } from "./wires.ts";
 
 const list = (types: string): ReadonlySet<string> => new Set(types.split(" "));
@@ -33,6 +38,8 @@ const MOVES = list(
 /** Of these, which pass positive gains only. */
 const POSITIVE = list("MaxPool GlobalMaxPool Relu LeakyRelu PRelu");
 const SUMS = list("Add Sub Sum");
+/** Bounds per channel take positive gains. */
+const BOUNDS = list("Clip Max Min");
 /** They read no numbers. */
 const BLIND = list("Shape Size");
 
@@ -52,9 +59,26 @@ export interface Laws {
   readonly absorbers: readonly GraphNode[];
 }
 
+/** A model as laws read it. */
+export interface Reading {
+  readonly facts: Facts;
+  readonly constants: Constants;
+  at(node: GraphNode): RuleNode;
+}
+
 /** The laws around candidates. `may`: which of them may go. */
-export function lawsOf(view: GraphView, draft: Draft, found: readonly Candidate[], may: (c: Candidate) => boolean): Laws {
-  return new Builder(draft, found, may).run(view);
+export function lawsOf(view: GraphView, read: Reading, found: readonly Candidate[], may: (c: Candidate) => boolean): Laws {
+  return new Builder(read, found, may).run(view);
+}
+
+/** The laws of gains of a whole graph in which no node goes. `fixed`: operators whose constants and values stay. */
+export function lawsOfGains(
+  view: GraphView,
+  read: Reading,
+  found: readonly Candidate[],
+  fixed: (node: GraphNode) => boolean,
+): Laws {
+  return new Builder(read, found, () => false, fixed).run(view);
 }
 
 class Builder {
@@ -65,16 +89,18 @@ class Builder {
   private readonly candidates: ReadonlyMap<GraphNode, Candidate>;
 
   constructor(
-    private readonly draft: Draft,
+    private readonly read: Reading,
     found: readonly Candidate[],
     private readonly may: (c: Candidate) => boolean,
+    /** Present where the laws are of the whole graph. */
+    private readonly fixed?: (node: GraphNode) => boolean,
   ) {
     this.candidates = new Map(found.map((c) => [c.node, c]));
   }
 
   run(view: GraphView): Laws {
-    const near = this.flood();
-    for (const node of view.nodes) if (near.has(node) && !node.removed) this.visit(node);
+    const near = this.fixed === undefined ? this.flood() : new Set(view.nodes);
+    for (const node of inOrder(view, near)) if (!node.removed) this.visit(node);
     const { network, wires, movers, absorbers } = this;
     return { network, wires, movers, absorbers };
   }
@@ -85,7 +111,7 @@ class Builder {
     const seen = new Set<GraphValue>();
     const open: GraphValue[] = [];
     const reach = (value: GraphValue | undefined): void => {
-      if (value === undefined || seen.has(value) || this.draft.constants.has(value)) return;
+      if (value === undefined || seen.has(value) || this.read.constants.has(value)) return;
       seen.add(value);
       open.push(value);
     };
@@ -106,7 +132,7 @@ class Builder {
   /** What nobody may change: outputs of graphs, what comes from outside, what inner graphs read, what is no tensor of known rank. */
   private isFixed(value: GraphValue): boolean {
     if (value.producer === undefined || value.isOutput || value.isAnnotated || value.isBound) return true;
-    if (this.draft.facts.rank(value) === undefined || this.draft.constants.has(value)) return true;
+    if (this.read.facts.rank(value) === undefined || this.read.constants.has(value)) return true;
     for (const { node } of value.readers()) if (node.scope !== value.scope) return true;
     return false;
   }
@@ -117,7 +143,8 @@ class Builder {
 
   private make(value: GraphValue | undefined, wire: Wire): void {
     if (value === undefined) return;
-    if (this.isFixed(value)) this.network.ground(wire);
+    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
+    if (this.isFixed(value) || isTable(wire.scale) || isTable(wire.shift)) this.network.ground(wire);
     else this.wires.set(value, wire);
   }
 
@@ -130,8 +157,13 @@ class Builder {
   }
 
   private visit(node: GraphNode): void {
+    this.network.begin(node);
+    // What a constant is made of was read for its type or shape.
+    if (node.outputs.every((value) => value === undefined || this.read.constants.has(value))) return;
     const candidate = this.candidates.get(node);
-    if (node.domain !== "" || node.bodies.length > 0) this.stop(node);
+    if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.stop(node);
+    else if (this.fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
+    else if (this.fixed !== undefined && BOUNDS.has(node.opType)) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
     else if (SUMS.has(node.opType)) this.sum(node);
@@ -139,15 +171,49 @@ class Builder {
     else if (!BLIND.has(node.opType)) this.stop(node);
   }
 
+  /** True, where gains of the whole graph are looked for, of what nobody may change or has become another operator. */
+  private stays(node: GraphNode): boolean {
+    if (this.fixed === undefined) return false;
+    const { opType, bias, mirrored } = this.read.at(node).state;
+    return this.fixed(node) || opType !== node.opType || bias !== undefined || mirrored === true;
+  }
+
+  /** A product with a computed value that no gain reaches, as that of an excitation. */
+  private gate(node: GraphNode): void {
+    const wires = node.inputs.map((value) => this.wire(value));
+    const [i] = [0, 1].filter((k) => wires[k] !== undefined);
+    const [wire, y] = [wires[i], node.outputs[0]];
+    const { facts } = this.read;
+    const fits = node.inputs.length === 2 && wires[1 - i] === undefined && sameShape(facts.shape(node.inputs[i]), facts.shape(y));
+    if (wire === undefined || y === undefined || !fits) this.stop(node);
+    else this.make(y, { scale: wire.scale, shift: ground(wire.scale.dims.length) });
+  }
+
+  /** Bounds that take a gain of their own on each channel. */
+  private bounded(node: GraphNode): void {
+    const open = node.inputs.filter((value) => value !== undefined && !this.read.constants.has(value));
+    const [x, y] = [open[0], node.outputs[0]];
+    const wire = this.wire(x);
+    const { facts } = this.read;
+    const fits = open.length === 1 && node.version >= 8 && sameShape(facts.shape(x), facts.shape(y));
+    if (wire === undefined || y === undefined || !fits || (node.opType === "Clip" && x !== node.inputs[0])) {
+      this.stop(node);
+      return;
+    }
+    this.network.still(wire.shift);
+    this.absorbers.push(node);
+    this.make(y, { scale: wire.scale, shift: ground(wire.scale.dims.length) });
+  }
+
   private layer(node: GraphNode): void {
-    const layer = layerOf(this.draft.at(node));
-    const [x, y] = [node.inputs[0], node.outputs[0]];
+    const layer = layerOf(this.read.at(node));
+    const [x, y] = [node.inputs[layer?.index ?? 0], node.outputs[0]];
     this.stop(node, layer === undefined ? undefined : x);
     if (layer === undefined || x === undefined || y === undefined) return;
     this.absorbers.push(node);
     const wire = this.wire(x);
     if (wire !== undefined) this.into(wire, layer.input);
-    const rank = this.draft.facts.rank(y);
+    const rank = this.read.facts.rank(y);
     const dims = rank === undefined ? undefined : place(rank, layer.output);
     if (dims === undefined) return;
     const { network } = this;
@@ -162,12 +228,12 @@ class Builder {
   }
 
   private sum(node: GraphNode): void {
-    const { facts } = this.draft;
+    const { facts } = this.read;
     const y = node.outputs[0];
     const rank = facts.rank(y);
     const wires = node.inputs.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
-    const legacy = node.version < 7 && this.draft.at(node).int("broadcast", 0) !== 0;
+    const legacy = node.version < 7 && this.read.at(node).int("broadcast", 0) !== 0;
     if (y === undefined || rank === undefined || legacy || this.spreadsOut(node, wires, rank)) {
       this.stop(node);
       return;
@@ -183,7 +249,7 @@ class Builder {
     for (const [k, name] of whole.data.entries()) {
       const terms = parts.flatMap((part, i) => (part[k] === 0 ? [] : [[part[k], node.opType === "Sub" && i === 1 ? 1 : -1]]));
       if (terms.length === 0) whole.data[k] = 0;
-      else network.rows.push({ at: [name, ...terms.map(([x]) => x)], by: [1, ...terms.map(([, by]) => by)], is: 0, label: -1 });
+      else network.rows.push({ at: [name, ...terms.map(([x]) => x)], by: [1, ...terms.map(([, by]) => by)], is: 0 });
     }
     this.make(y, { scale: filled(first.scale, gains), shift: whole });
   }
@@ -192,8 +258,8 @@ class Builder {
   private spreadsOut(node: GraphNode, wires: readonly (Wire | undefined)[], rank: number): boolean {
     const dims = over(...wires.flatMap((wire) => (wire === undefined ? [] : [wire.scale, wire.shift])));
     return node.inputs.some((value) => {
-      const shape = this.draft.facts.shape(value);
-      if (value === undefined || this.draft.constants.has(value) || shape?.length !== rank) return true;
+      const shape = this.read.facts.shape(value);
+      if (value === undefined || this.read.constants.has(value) || shape?.length !== rank) return true;
       return dims.length !== rank || dims.some((d, axis) => d !== 1 && shape[axis] !== d);
     });
   }
@@ -204,7 +270,7 @@ class Builder {
     const wires = data.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
     const rank = wires.find((wire) => wire !== undefined)?.scale.dims.length as number;
-    if (data.some((value) => value === undefined || this.draft.facts.rank(value) !== rank)) {
+    if (data.some((value) => value === undefined || this.read.facts.rank(value) !== rank)) {
       this.stop(node);
       return;
     }
@@ -219,7 +285,7 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.positive.push(...scale.data);
+    if (POSITIVE.has(node.opType)) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
     const shifts = this.moved(
       node,
       forwardShift,
@@ -237,8 +303,8 @@ class Builder {
     move: MoveFn | undefined,
     names: readonly Spread[],
   ): readonly (Spread | undefined)[] | undefined {
-    if (names.every(isGround)) return node.outputs.map((value) => value && ground(this.draft.facts.rank(value) ?? 0));
-    const steps = move?.(this.draft.at(node), names);
+    if (names.every(isGround)) return node.outputs.map((value) => value && ground(this.read.facts.rank(value) ?? 0));
+    const steps = move?.(this.read.at(node), names);
     if (steps === undefined || isRefused(steps) || steps.length !== 1 || steps[0].state !== undefined) return undefined;
     return steps[0].pass;
   }
@@ -250,10 +316,10 @@ class Builder {
 
   private normalization(found: Candidate): void {
     const { node, input } = found;
-    const at = this.draft.at(node);
+    const at = this.read.at(node);
     const gamma = at.param(1);
     const [x, y] = [node.inputs[input], node.outputs[0]];
-    const rank = this.draft.facts.rank(x);
+    const rank = this.read.facts.rank(x);
     if (isRefused(gamma) || gamma.dims.length !== 1 || rank === undefined || rank < 2 || isRefused(at.param(2))) {
       this.stop(node);
       return;
@@ -283,10 +349,11 @@ class Builder {
     this.absorbers.push(node);
     const dims = over(wire.scale, wire.shift, scale, shift);
     let made: Wire;
-    if (product) {
+    if (product && this.fixed !== undefined) made = wire;
+    else if (product) {
       made = { scale: network.scale(dims), shift: network.shift(dims) };
       const by = filled(scale, dims).data;
-      each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0, label: -1 }));
+      each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0 }));
     } else made = { scale: filled(wire.scale, dims), shift: network.shift(dims) };
     this.make(y, made);
     this.enter(found, wire, made);
@@ -295,26 +362,26 @@ class Builder {
   /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
     const demand: Demand = { ratios: [], rows: [] };
-    const label = this.movers.length;
-    const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && !this.keepsNames(found);
+    const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && isLocal(found);
     if (may) {
       const dims = over(from.scale, from.shift, to.scale, to.shift, found.scale, found.shift);
       const [s, t] = [filled(found.scale, dims).data, filled(found.shift, dims).data];
       const full = (names: Spread) => filled(names, dims);
       each(full(to.scale), full(from.scale), (x, y, k) => demand.ratios.push({ x, y, by: s[k] }));
-      each(full(to.shift), full(from.shift), (x, y, k) => demand.rows.push({ at: [x, y], by: [1, -s[k]], is: t[k], label }));
+      each(full(to.shift), full(from.shift), (x, y, k) => demand.rows.push({ at: [x, y], by: [1, -s[k]], is: t[k] }));
     }
     this.movers.push({ found, may, demand });
   }
-
-  /** True when both of a node's values have to keep their names. */
-  private keepsNames({ node, input }: Candidate): boolean {
-    const [x, y] = [node.inputs[input], node.outputs[0]];
-    if (x === undefined || y === undefined || x.scope !== node.scope) return true;
-    const fixed = (value: GraphValue) => value.isOutput || value.isAnnotated || value.isBound;
-    return fixed(y) && (fixed(x) || x.producer === undefined);
-  }
 }
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
+
+/** False for a node that reads the value of a graph around its own. */
+const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
 
 const ground = (rank: number): Spread => uniform(rank, 0);
 

@@ -6,6 +6,7 @@
 import { BnfoldError } from "../diag/error.ts";
 import { intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
@@ -13,15 +14,10 @@ import { numberReader } from "../onnx/pieces.ts";
 import { allocate, asFloat64, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { setStream } from "../rules/stream.ts";
-import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
+import { pieces, setStream } from "../rules/stream.ts";
+import { isRefused, type Param, type Refused, refuse, type Span } from "../rules/types.ts";
 import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
-import { RANDOM } from "../run/random.ts";
 import { runNode } from "../run/session.ts";
-
-/** Operators that make sequences, optionals or maps; and those that make tensors of them. Any other hands on what it gets. */
-const WRAPS = new Set("SequenceConstruct SequenceEmpty SequenceInsert SequenceErase SplitToSequence Optional ZipMap".split(" "));
-const UNWRAPS = new Set("SequenceAt ConcatFromSequence SequenceLength OptionalHasElement".split(" "));
 
 /** Dropout that is told to train, or may be. */
 const mayDrop = (node: GraphNode): boolean =>
@@ -30,8 +26,27 @@ const mayDrop = (node: GraphNode): boolean =>
 
 /** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
 const MAX_COMPUTED = 2 ** 27;
+/** Bytes of computed constants too large to keep for good: those read last stay, since what reads one often reads it again. */
+const KEPT_BYTES = 2 ** 25;
 /** Operands that say how large a result is have few elements. */
 const SMALL_OPERAND = 64;
+
+/** Magnitudes of numbers, in one pass. */
+function spanOf(parts: Iterable<Float64Array>): Span {
+  let [least, most] = [Number.POSITIVE_INFINITY, 0];
+  for (const part of parts) {
+    for (const v of part) {
+      const size = Math.abs(v);
+      if (size < least && size !== 0) least = size;
+      // NaN is no smaller than anything, and stays.
+      if (!(size <= most)) most = size;
+    }
+  }
+  return { least, most };
+}
+
+const bytesOf = (value: Value | undefined): number =>
+  value === undefined || !isTensor(value) || Array.isArray(value.data) ? 0 : (value.data as Float64Array).byteLength;
 
 export class Constants {
   private readonly computed = new Set<GraphValue>();
@@ -53,8 +68,8 @@ export class Constants {
       const quantized =
         node.opType === "DequantizeLinear" || node.inputs.some((value) => value !== undefined && this.dequantized.has(value));
       const wraps =
-        WRAPS.has(node.opType) ||
-        (!UNWRAPS.has(node.opType) && node.inputs.some((value) => value !== undefined && this.wrapped.has(value)));
+        hasTrait(node, "wraps") ||
+        (!hasTrait(node, "unwraps") && node.inputs.some((value) => value !== undefined && this.wrapped.has(value)));
       for (const output of node.outputs) {
         if (output === undefined) continue;
         this.computed.add(output);
@@ -65,11 +80,12 @@ export class Constants {
   }
 
   private readonly irVersion: number;
-  private last: { readonly value: GraphValue; readonly made: Value | undefined } | undefined;
+  /** In the order of their last reading. */
+  private readonly recent = new Map<GraphValue, Value | undefined>();
 
   private isPure(node: GraphNode): boolean {
     if (
-      RANDOM.has(node.opType) ||
+      hasTrait(node, "random") ||
       mayDrop(node) ||
       node.bodies.length > 0 ||
       operator(node.domain, node.opType, node.version) === undefined
@@ -111,21 +127,20 @@ export class Constants {
     };
   }
 
-  /** An input of which only the type or the static shape counts: CastLike's second one, what Shape and Size measure. */
+  /** An input of which only the type or the static shape counts, and is known. */
   private standsFor(node: GraphNode, index: number): boolean {
     const { dtype, shape } = this.facts.of(node.inputs[index]);
-    if (node.opType === "CastLike") return index === 1 && dtypeOf(dtype) !== undefined;
-    return (
-      (node.opType === "Shape" || node.opType === "Size") && shape !== undefined && shape.every((d) => typeof d === "number")
-    );
+    const seen = traitsOf(node)?.sees?.[index];
+    if (seen === "type") return dtypeOf(dtype) !== undefined;
+    return seen === "shape" && shape !== undefined && shape.every((d) => typeof d === "number");
   }
 
   /** A tensor with the type or shape that counts, for an input that is not constant itself. */
   private standIn(node: GraphNode, index: number): Tensor {
     const { dtype, shape } = this.facts.of(node.inputs[index]);
     const name = dtypeOf(dtype) ?? "float32";
-    if (node.opType === "CastLike") return { dtype: name, dims: [0], data: allocate(name, 0) };
-    return { dtype: name, dims: shape as number[], data: allocate(name, 0) };
+    const dims = traitsOf(node)?.sees?.[index] === "type" ? [0] : (shape as number[]);
+    return { dtype: name, dims, data: allocate(name, 0) };
   }
 
   /** A tensor that is constant for every caller. */
@@ -153,10 +168,17 @@ export class Constants {
     return found;
   }
 
-  /** A computed constant that is too large to keep; who reads it often reads it again at once, so the last one stays. */
+  /** A computed constant that is too large to keep for good; the last one stays however large it is. */
   private large(value: GraphValue): Value | undefined {
-    if (this.last?.value !== value) this.last = { value, made: this.made(value) };
-    return this.last.made;
+    const made = this.recent.has(value) ? this.recent.get(value) : this.made(value);
+    this.recent.delete(value);
+    this.recent.set(value, made);
+    let bytes = 0;
+    for (const [older, kept] of [...this.recent].reverse()) {
+      bytes += bytesOf(kept);
+      if (older !== value && bytes > KEPT_BYTES) this.recent.delete(older);
+    }
+    return made;
   }
 
   private isStored(value: GraphValue): boolean {
@@ -176,7 +198,8 @@ export class Constants {
     const open = [value];
     while (open.length > 0) {
       const next = open[open.length - 1];
-      const inputs = next.producer?.inputs ?? [];
+      if (this.recent.has(next)) made.set(next, this.recent.get(next));
+      const inputs = made.has(next) ? [] : (next.producer?.inputs ?? []);
       const known = open.length;
       for (const v of inputs) if (v !== undefined && this.isFixed(v) && !made.has(v) && !this.isStored(v)) open.push(v);
       if (open.length > known) continue;
@@ -234,14 +257,19 @@ export class Constants {
       value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
     const reader = stored && numberReader(stored);
     if (reader !== undefined) setStream(values, { ...reader, factors: [] });
-    return { dtype: name, dims, source: value, gain: 1, smallest: 1, mixed: false, values };
+    let known: Span | undefined;
+    const span = () => {
+      known ??= spanOf(reader === undefined ? [values()] : pieces(values));
+      return known;
+    };
+    return { dtype: name, dims, source: value, span, gain: 1, smallest: 1, mixed: false, values };
   }
 
   /** The same constants with other numbers for one that is computed. */
   replaced(value: GraphValue, tensor: Tensor): Constants {
     return Object.assign(Object.create(Constants.prototype) as Constants, this, {
       cache: new Map([[value, tensor]]),
-      last: undefined,
+      recent: new Map(),
     });
   }
 

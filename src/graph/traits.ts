@@ -1,0 +1,86 @@
+/** The words in which operators.ts says what operators are: one row of traits for each. */
+import type { Infer } from "./inference.ts";
+
+export type Trait =
+  /** Numbers of the data it is given, at other places; nothing is computed. */
+  | "moves"
+  /** The same, with other numbers between them. */
+  | "fills"
+  /** The same numbers as another type. */
+  | "casts"
+  /** The numbers that come out are, but for their sign and for bounds, among those that go in. */
+  | "chooses"
+  /** Element by element, an operation that is rounded once. */
+  | "basic"
+  /** Element by element, a function that no library rounds correctly. */
+  | "function"
+  /** Each number a sum of products of what is read, or what is as large as one: of |x| it is no smaller than of x. */
+  | "sums"
+  /** A matrix or a convolution, with what is added to each of its outputs. */
+  | "layer"
+  /** Linear in what is computed, where all else is constant. */
+  | "linear"
+  /** A function of one number, or of rows, that carries no gain or shift to its output unless a rule says how. */
+  | "nonlinear"
+  /** Made of products of two operands. */
+  | "products"
+  /** A sum of its operands as they are, with signs. */
+  | "adds"
+  /** Its inputs must all carry one gain. */
+  | "unison"
+  /** Its operands may change places. */
+  | "commutes"
+  /** Its operands broadcast: a constant spread out further has the same effect. */
+  | "broadcasts"
+  /** Its output jumps when its input moves by nothing. */
+  | "decides"
+  /** No two runs need have its result in common. */
+  | "random"
+  /** Its attribute `axis` counts the axes of its first input. */
+  | "axis"
+  /** The numbers stay in their order, in another shape. */
+  | "reshapes"
+  /** γ ⊙ n(x) + β, with n(x) of mean 0 or deviation 1. */
+  | "normalizes"
+  /** A normalization with statistics of each sample, of channels or groups of them. */
+  | "grouped"
+  /** Its tensors are [N, C, D1…Dn]. */
+  | "channels"
+  /** A window that strides. */
+  | "strides"
+  /** Makes a sequence, an optional or a map. */
+  | "wraps"
+  /** Makes a tensor of a sequence or an optional. */
+  | "unwraps";
+
+/** Positions of inputs that share an element type, for a node of `inputs` inputs under `version`. */
+export type TypeGroups = (inputs: number, version: number) => readonly (readonly number[])[];
+
+export interface Traits {
+  /** From the shapes, types and known elements of its inputs to shapes and types of its outputs. */
+  readonly shape: Infer;
+  readonly has: ReadonlySet<Trait>;
+  /** Positions of inputs that may be weights. */
+  readonly weights?: readonly number[];
+  /** Position of the bias of a layer. */
+  readonly bias?: number;
+  /**
+   * The first input that only says how large something is, which part of it is taken, or which function it is; all after it do,
+   * too. It is no coefficient.
+   */
+  readonly measures?: number;
+  /** By input, what alone is seen of it. */
+  readonly sees?: readonly ("shape" | "type" | undefined)[];
+  /** It decides where this output is read. */
+  readonly decidesAt?: number;
+  readonly oneType?: TypeGroups;
+}
+
+export type Row = Omit<Traits, "shape" | "has">;
+
+/** A row of the table: the shape rule, traits by name, and what has a number. */
+export const row = (shape: Infer, traits: readonly Trait[] = [], more: Row = {}): Traits => ({
+  shape,
+  has: new Set(traits),
+  ...more,
+});
