@@ -20,6 +20,11 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
   verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  equalize: {
+    describe: "Even out ranges of channels by powers of two, for a quantiser",
+    exits: [1],
+    load: () => import("./equalize.ts"),
+  },
   certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
