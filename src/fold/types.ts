@@ -1,19 +1,11 @@
 /** Decisions as plain data: what is folded, what is kept and why. JSON-able. */
 import type { RefusalCode } from "../diag/codes.ts";
+import type { NodeRef } from "../graph/node-ref.ts";
 import type { AffineKind } from "../laws/candidates.ts";
+import type { EqualizedData } from "./equalize/data.ts";
 
-/** A node of the file, named so that a person finds it. */
-export interface NodeRef {
-  /** "" for the main graph, else the path of graphs, functions or written-out calls it lies in, e.g. "If_3/then_branch". */
-  readonly scope: string;
-  /** Position in the node list of its graph or function, in the file. */
-  readonly index: number;
-  readonly opType: string;
-  /** Node name; may be "". */
-  readonly name: string;
-  /** First output, the best name an unnamed node has. */
-  readonly output: string;
-}
+export type { NodeRef } from "../graph/node-ref.ts";
+export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./equalize/data.ts";
 
 export type { AffineKind };
 
@@ -94,47 +86,6 @@ export interface InlinedFunction {
   readonly calls: readonly string[];
   /** True when nothing calls it any more, so that it is not in the output. */
   readonly dropped: boolean;
-}
-
-/** A pair of numbers: before, after. */
-export type Change<T = number> = readonly [before: T, after: T];
-
-/** The weight of a layer that can be equalised, whether it changed or not. Ratios are decibels. */
-export interface EqualizedWeight {
-  readonly node: NodeRef;
-  /** Name of the tensor; "" where it has none. */
-  readonly tensor: string;
-  readonly dims: readonly number[];
-  readonly changed: boolean;
-  /** Signal to quantisation noise, int8 with one scale. */
-  readonly snr: Change;
-  /** The same with a scale for each output channel. */
-  readonly snrPerChannel: Change;
-  /** Largest |w| of each output channel. */
-  readonly ranges: Change<readonly number[]>;
-}
-
-/** Values that were scaled together. */
-export interface EqualizedValue {
-  readonly values: readonly string[];
-  readonly channels: number;
-  /** Channels whose exponent is not 0. */
-  readonly moved: number;
-  /** Smallest and largest exponent e of v_old = 2^e ⊙ v_new. */
-  readonly exponents: readonly [number, number];
-  /** Clip operators that got a bound for each channel. */
-  readonly clips: number;
-}
-
-export interface EqualizedData {
-  /** Decibels of signal over noise, what is felt of the noise of all weights (and measured values) added up. */
-  readonly snr: Change;
-  /** Values whose measured ranges counted. */
-  readonly activations: number;
-  readonly moved: readonly EqualizedValue[];
-  /** Sets of values that were looked at and left as they are. */
-  readonly left: number;
-  readonly weights: readonly EqualizedWeight[];
 }
 
 export interface PlanData {

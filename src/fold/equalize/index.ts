@@ -25,7 +25,7 @@ import { isRefused, type NodeState, type Param, type Refused, refuse } from "../
 import { currentMap } from "../current.ts";
 import type { Draft } from "../draft.ts";
 import { settleLayer } from "../gauge/settle.ts";
-import type { EqualizedData } from "../types.ts";
+import type { EqualizedData } from "./data.ts";
 import { type Classes, classesOf, type Group, type LayerWeight } from "./layers.ts";
 import {
   type ChannelRanges,
@@ -40,6 +40,7 @@ import {
 import { searchSteps } from "./search.ts";
 import { decibels, type Equalization, toldOf } from "./told.ts";
 
+export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./data.ts";
 export type { ChannelRanges } from "./noise.ts";
 export type { Equalization } from "./told.ts";
 
