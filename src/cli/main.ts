@@ -18,14 +18,14 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
-  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
+  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6, 75], load: () => import("./fold.ts") },
   verify: { describe: "Decide whether two files compute the same function", exits: [1, 6], load: () => import("./verify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
   recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
-  report: { describe: "Merge reports of shards, or show one in another form", exits: [6], load: () => import("./report.ts") },
+  report: { describe: "Merge reports of shards, or show one in another form", exits: [6, 75], load: () => import("./report.ts") },
   explain: { describe: "Show the page of a reason or an exit code", load: () => import("./explain.ts") },
   moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
   "jobs fold": {
