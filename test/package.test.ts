@@ -169,7 +169,7 @@ describe("dist", () => {
     [
       "everything with proof and run",
       "read, write, memorySource, collect, plan, prove, verifyModels, createSession, generateInputs",
-      230_000,
+      235_000,
     ],
   ])("is small in a page: %s", async (_what, names, bound) => {
     const { outputFiles } = await build({
