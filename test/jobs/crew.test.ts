@@ -38,12 +38,13 @@ describe("a crew", () => {
   });
 
   it("ends a task that takes too long or too much memory, alone", async () => {
-    const crew = crewOf({ seconds: 1, memory: 300e6 });
-    const fine = crew.perform({ what: "fine" });
-    await expect(crew.perform({ what: "spin" })).rejects.toMatchObject({ fate: "time" });
-    await expect(crew.perform({ what: "eat" })).rejects.toMatchObject({ fate: "memory" });
+    const [slow, large] = [crewOf({ seconds: 1 }), crewOf({ memory: 300e6 })];
+    const fine = large.perform({ what: "fine" });
+    await expect(slow.perform({ what: "spin" })).rejects.toMatchObject({ fate: "time" });
+    await expect(large.perform({ what: "eat" })).rejects.toMatchObject({ fate: "memory" });
     expect((await fine).pid).toBeGreaterThan(0);
-    crew.close();
+    slow.close();
+    large.close();
   });
 
   it("stops one that computes when it is told to", async () => {
@@ -70,7 +71,7 @@ describe("what becomes of a job", () => {
   const outcomes: Outcome[] = [];
   const make = async (signal?: AbortSignal) => {
     const store = await openStore(dir);
-    const crew = new Crew<Task, Answer>([program], { seconds: 1 });
+    const crew = new Crew<Task, Answer>([program]);
     const scratch = (id: string) => join(dir, id);
     const onOutcome = (_job: unknown, outcome: Outcome) => outcomes.push(outcome);
     const hands = new StoreHands({ store, storeUrl: dir, storeId: "0", crew, tag: "t", allowed, scratch, signal, onOutcome });
