@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
-import { BnfoldError } from "../diag/error.ts";
+import { BnfoldError, ERROR_KINDS } from "../diag/error.ts";
 import { writePieces } from "../node/atomic.ts";
 import { fileError } from "../node/files.ts";
 import { summary } from "../report/many.ts";
@@ -21,6 +21,8 @@ import { givenOutput } from "./target.ts";
 import { stdoutWidth } from "./terminal.ts";
 
 export const SOME_FAILED = 6;
+/** Not done, for a reason that passes: the same command again. */
+export const TEMPORARY = ERROR_KINDS.temporary;
 
 /** Options that say where and how, not what. */
 const NOT_SETTINGS = new Set([
@@ -119,8 +121,9 @@ export async function foldMany(values: Values): Promise<number> {
   return code;
 }
 
-/** The code of a run over many models: some failed; or, with --strict, one kept a normalization. */
+/** The code of a run over many models: some failed, for a reason that passes or not; or, with --strict, one kept a normalization. */
 export const exitOf = (lines: readonly Line[]): number => {
+  if (lines.some(({ error }) => error?.kind === "temporary")) return TEMPORARY;
   if (lines.some(({ status }) => status === "failed")) return SOME_FAILED;
   return lines.some(({ code }) => code === EXIT.strict) ? EXIT.strict : EXIT.done;
 };

@@ -5,14 +5,14 @@ import { baseOf, folderOf, joinKeys } from "../jobs/keys.ts";
 import { writeRun } from "../jobs/runs.ts";
 import { type Many, summary } from "../report/many.ts";
 import { toJson, tool } from "../report/report.ts";
-import { counts, exitOf, writeLines } from "./batch.ts";
+import { counts, exitOf, TEMPORARY, writeLines } from "./batch.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
 import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
 import { failOnOption, formatOptions, say, wantedOf, writeReports } from "./formats.ts";
 import { runOptions } from "./inputs.ts";
 import { findStored } from "./jobs-find.ts";
 import { ALLOWED, foldNames } from "./jobs-options.ts";
-import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions, TEMPORARY } from "./jobs-session.ts";
+import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions } from "./jobs-session.ts";
 import { memoryOption } from "./memory.ts";
 import { planOptions } from "./plan-options.ts";
 import { externalOf, externalOption } from "./target.ts";
@@ -103,8 +103,8 @@ export async function told(
 }
 
 /** When something failed only for a while, the code that says so. */
-export function jobsExit(lines: readonly { readonly code: number }[], otherwise: number): number {
-  const passing = lines.some(({ code }) => code === TEMPORARY);
+export function jobsExit(lines: readonly { readonly error?: { readonly kind: string } }[], otherwise: number): number {
+  const passing = lines.some(({ error }) => error?.kind === "temporary");
   if (passing) note("some jobs failed for reasons that pass: bnfold jobs retry");
   return passing ? TEMPORARY : otherwise;
 }

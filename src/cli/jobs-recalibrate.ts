@@ -14,12 +14,13 @@ import { openModel } from "../node/files.ts";
 import { toJson } from "../report/report.ts";
 import { plural, printable } from "../report/words.ts";
 import { Recalibration } from "../train/index.ts";
+import { TEMPORARY } from "./batch.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { openData } from "./data.ts";
 import { titleOf } from "./jobs-fold.ts";
 import { ALLOWED, recalibrateNames } from "./jobs-options.ts";
-import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions, TEMPORARY } from "./jobs-session.ts";
+import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions } from "./jobs-session.ts";
 import { npyHead } from "./npy-rows.ts";
 import { fetched, fetchedModel } from "./stored-files.ts";
 import { externalOption } from "./target.ts";
@@ -163,8 +164,9 @@ async function run(values: Values): Promise<number> {
 function failed(lines: Iterable<Line2>): number {
   const [line] = [...lines].filter(({ status }) => status === "failed");
   note(`${line.file} failed: ${line.error?.message ?? ""}`);
-  if (line.code === TEMPORARY) note("bnfold jobs retry tries it again");
-  return line.code;
+  if (line.error?.kind !== "temporary") return line.code;
+  note("bnfold jobs retry tries it again");
+  return TEMPORARY;
 }
 
 async function finish(

@@ -16,12 +16,10 @@ import { openStore, type Store } from "../jobs/store.ts";
 import { fileError } from "../node/files.ts";
 import { temporaryIn } from "../node/litter.ts";
 import { plural } from "../report/words.ts";
+import { TEMPORARY } from "./batch.ts";
 import { integer, text, usage, type Values } from "./command.ts";
 import { Progress } from "./progress.ts";
 import { note } from "./terminal.ts";
-
-/** Not done yet, or failed for a reason that passes: the same command again. */
-export const TEMPORARY = 75;
 
 export const placeOptions: Readonly<Record<string, Options>> = {
   store: {

@@ -18,7 +18,7 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
-  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
+  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6, 75], load: () => import("./fold.ts") },
   verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
   equalize: {
     describe: "Even out ranges of channels by powers of two, for a quantiser",
@@ -31,7 +31,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
   recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
-  report: { describe: "Merge reports of shards, or show one in another form", exits: [6], load: () => import("./report.ts") },
+  report: { describe: "Merge reports of shards, or show one in another form", exits: [6, 75], load: () => import("./report.ts") },
   explain: { describe: "Show the page of a reason or an exit code", load: () => import("./explain.ts") },
   moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
   "jobs fold": {

@@ -85,19 +85,3 @@ export async function spoken(run: () => Promise<number>): Promise<{ code: number
   );
   return { code, out };
 }
-
-/** System errors that pass, and whether this machine is what hinders. */
-const PASSING: Readonly<Record<string, boolean>> = {
-  ...{ ENOSPC: true, EDQUOT: true, EFBIG: true, EMFILE: true, ENFILE: true, ENOMEM: true, EROFS: true },
-  ...{ EIO: false, ESTALE: false, EBUSY: false, EAGAIN: false, ETIMEDOUT: false, ECONNRESET: false, EHOSTDOWN: false },
-};
-
-/** Whether an error passes; undefined for one that stays. */
-export function passes(error: unknown): { readonly here: boolean } | undefined {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if (at instanceof BnfoldError && at.kind === "temporary") return { here: false };
-    const { code } = at as NodeJS.ErrnoException;
-    if (typeof code === "string" && code in PASSING) return { here: PASSING[code] };
-  }
-  return undefined;
-}

@@ -15,9 +15,9 @@ import { formatMoments, mergeMomentsFiles, parseMoments } from "../train/index.t
 import { settingsOf } from "./batch.ts";
 import type { Line } from "./batch-lines.ts";
 import type { Values } from "./command.ts";
-import { contentOf, failureOf } from "./line-parts.ts";
+import { contentOf, failureOf, passes } from "./line-parts.ts";
 import { npyHead } from "./npy-rows.ts";
-import { commitOutput, fetched, fetchedModel, passes, renamed, spoken } from "./stored-files.ts";
+import { commitOutput, fetched, fetchedModel, renamed, spoken } from "./stored-files.ts";
 
 /** Largest file of moments: a total and some subtrees of every layer. */
 const LARGEST_MOMENTS = 1 << 30;

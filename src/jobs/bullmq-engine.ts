@@ -5,6 +5,7 @@
  * One queue for each store and program: a worker of another version, or of another store, cannot get a job that is not its own.
  * Jobs are removed when they are done; the store knows that they are.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
 import { type Counts, type Engine, type Hands, type Outcome, pauseMs, type Taker, type TakerOptions } from "./engine.ts";
 import { type Job, requireSmall } from "./job.ts";
@@ -36,7 +37,8 @@ interface BullQueue extends Emitter {
 
 interface BullWorker extends Emitter {
   waitUntilReady(): Promise<unknown>;
-  pause(): Promise<void>;
+  pause(doNotWaitActive?: boolean): Promise<void>;
+  resume(): Promise<void>;
   close(force?: boolean): Promise<void>;
 }
 
@@ -79,6 +81,8 @@ const BULK = 500;
 /** A job may be tried as often as its own counters say, which are compared elsewhere. */
 const ATTEMPTS = 1_000_000;
 const RETRY_MS = 1_000;
+/** How long a worker rests whose machine hinders it: its disk is full, for instance. */
+const REST_MS = 5_000;
 
 const KINDS = ["redis:", "rediss:", "postgres:", "postgresql:"];
 
@@ -241,13 +245,22 @@ class BullEngine implements Engine {
   async take(hands: Hands, { name, jobs, lock, onError }: TakerOptions): Promise<Taker> {
     const { bull, options, backend } = this.server;
     let busy = 0;
+    let leaving = false;
+    /** What hinders here would hinder every job: others get a chance to take them. */
+    const rest = async (ms: number): Promise<void> => {
+      await worker.pause(true);
+      await wait(ms, undefined, { ref: false });
+      if (!leaving) await worker.resume();
+    };
     let endedAt = performance.now();
-    const worker = new bull.Worker(
+    const worker: BullWorker = new bull.Worker(
       this.name,
       async (job, token) => {
         busy++;
         try {
-          return await this.settle(job, token, await this.try(hands, job));
+          const outcome = await this.try(hands, job);
+          if (outcome.kind === "later" && outcome.here) rest(REST_MS).catch(onError);
+          return await this.settle(job, token, outcome);
         } finally {
           busy--;
           endedAt = performance.now();
@@ -264,7 +277,10 @@ class BullEngine implements Engine {
     worker.on("error", onError);
     await worker.waitUntilReady();
     return {
-      drain: () => worker.pause(),
+      drain: () => {
+        leaving = true;
+        return worker.pause();
+      },
       idleMs: () => (busy > 0 ? 0 : performance.now() - endedAt),
       close: () => settled(within(QUESTION_MS, worker.close(true), () => new Error("late"))),
     };

@@ -160,6 +160,9 @@ function both(a: LayerMoments, b: LayerMoments, name: string): LayerMoments {
     if (sameMoments(a.total, b.total)) return a;
     throw conflict("has another total");
   }
+  // With more shards than blocks, some have seen none.
+  const [isEmptyA, isEmptyB] = [a.parts?.length === 0, b.parts?.length === 0];
+  if (isEmptyA || isEmptyB) return isEmptyA ? b : a;
   if (a.total !== undefined || b.total !== undefined) throw conflict("is finished in one file and has parts");
   return { output, channels, parts: [...(a.parts ?? []), ...(b.parts ?? [])] };
 }

@@ -19,6 +19,12 @@ export interface Running {
 
 type Env = Readonly<Record<string, string>>;
 
+/** What a test that failed leaves behind ends with the tests. */
+const live = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of live) killGroup({ child });
+});
+
 /** Begins a command. `detached`: in a process group of its own, which can be ended as one. */
 export function begin(args: readonly string[], env: Env = {}): Running {
   const { NO_COLOR: _a, FORCE_COLOR: _b, BNFOLD_QUEUE: _c, BNFOLD_STORE: _d, ...rest } = process.env;
@@ -27,6 +33,8 @@ export function begin(args: readonly string[], env: Env = {}): Running {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });
+  live.add(child);
+  child.once("exit", () => live.delete(child));
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (data) => {
     stdout += data;
@@ -43,7 +51,7 @@ export function begin(args: readonly string[], env: Env = {}): Running {
 export const run = (args: readonly string[], env: Env = {}): Running["ended"] => begin(args, env).ended;
 
 /** Ends a process and its children at once, as a machine that loses power does. */
-export function killGroup({ child }: Running): void {
+export function killGroup({ child }: Pick<Running, "child">): void {
   try {
     process.kill(-(child.pid as number), "SIGKILL");
   } catch {
