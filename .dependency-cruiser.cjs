@@ -12,6 +12,7 @@ const ROOMS = [
   "fold",
   "verify",
   "train",
+  "diff",
   "report",
   "engine",
   "index.ts",

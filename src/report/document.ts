@@ -1,4 +1,5 @@
 /** What bnfold reports, by the command that reports it: the one thing every format is written from. Plain data, as in the JSON. */
+import type { ModelDiff } from "../diff/types.ts";
 import type { Kept, NodeRef, PlanData } from "../fold/types.ts";
 import type { Bisection, Verdict } from "../verify/types.ts";
 import type { ModelFacts, NodeCounts, Report, Tool } from "./report.ts";
@@ -40,6 +41,18 @@ export interface Failure {
   readonly kind: string;
   readonly message: string;
   readonly hint?: string;
+}
+
+/** What changed between two files. */
+export interface DiffReport {
+  readonly version: 1;
+  readonly tool: Tool;
+  readonly a: ModelFacts;
+  readonly b: ModelFacts;
+  readonly diff: ModelDiff;
+  /** With --verify: whether both compute the same function. */
+  readonly verdict?: Verdict;
+  readonly diffMs: number;
 }
 
 /** One of many models that were folded. */
@@ -94,6 +107,7 @@ export interface InspectLine {
 
 /** `base`: the folder the files of lines lie in, where it is known: of two the second. */
 export type Document =
+  | { readonly kind: "diff"; readonly report: DiffReport }
   | { readonly kind: "fold"; readonly report: Report }
   | { readonly kind: "verify"; readonly report: VerifyReport }
   | { readonly kind: "inspect"; readonly report: InspectReport }
