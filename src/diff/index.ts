@@ -112,7 +112,10 @@ class Comparison {
     if (inputs.length + attributes.length === 0 && count === now) return;
     this.changed.push({
       ...{ node: refOf(a), now: refOf(b), attributes },
-      inputs: inputs.map(({ index, names }) => ({ index, a: names[0] || null, b: names[1] || null })),
+      inputs: inputs.map(({ index, p, q, names }) => {
+        const made = p?.name === q?.name && p !== undefined && q !== undefined ? { made: [makerOf(p), makerOf(q)] as const } : {};
+        return { index, a: names[0] || null, b: names[1] || null, ...made };
+      }),
       ...(count === now ? {} : { outputs: [count, now] as const }),
     });
   }
@@ -120,7 +123,12 @@ class Comparison {
   compare(): void {
     this.pairMade();
     this.pairConstants();
-    for (const [a, b] of this.matching.forward) this.compareNodes(a, b);
+    for (const scope of this.scopes.keys()) {
+      for (const a of scope.nodes) {
+        const b = this.matching.forward.get(a);
+        if (b !== undefined) this.compareNodes(a, b);
+      }
+    }
   }
 
   /** Outputs of paired graphs that another node makes. */
@@ -172,6 +180,9 @@ class Comparison {
     });
   }
 }
+
+const makerOf = ({ producer, initializer, sparse }: GraphValue): string =>
+  producer !== undefined ? nameOf(producer) : (initializer ?? sparse) !== undefined ? "a constant" : "an input";
 
 /** Bodies of two nodes that stand at the same attribute. */
 function bodies(a: GraphNode, b: GraphNode): [Scope, Scope][] {

@@ -28,6 +28,11 @@ export class Matching {
 
 const nameOf = ({ record }: GraphNode): string => record.name || record.outputs.find((output) => output !== "") || "";
 
+/** Share of the pairs that must have one name for names to be trusted. */
+const TRUSTED = 0.9;
+
+const keyOf = (node: GraphNode): string => `${node.record.domain}:${node.record.opType} ${nameOf(node)}`;
+
 const isSame = (a: GraphNode, b: GraphNode): boolean =>
   a.record.opType === b.record.opType && a.record.domain === b.record.domain && a.record.overload === b.record.overload;
 
@@ -51,6 +56,11 @@ class Matcher {
   private readonly interner = new Interner();
   private readonly ids = new Map<GraphNode, number>();
   private readonly queue: [GraphNode, GraphNode][] = [];
+  private readonly mine: ReadonlySet<string>;
+  private readonly theirs: ReadonlySet<string>;
+  private trusted = true;
+  /** Whether pairs lead over nodes that only one side has. */
+  private leaps = false;
 
   constructor(
     readonly first: Scope,
@@ -59,6 +69,8 @@ class Matcher {
   ) {
     this.a = ordered(first);
     this.b = ordered(second);
+    this.mine = new Set(this.a.map(keyOf));
+    this.theirs = new Set(this.b.map(keyOf));
   }
 
   run(): void {
@@ -67,19 +79,39 @@ class Matcher {
       this.byKey(x, y, (s, i) => this.interner.of(`both ${s.up[i]} ${s.down[i]}`), true);
       this.byKey(x, y, (s, i) => s.up[i], true);
       this.byKey(x, y, (s, i) => s.down[i], false);
+      this.judgeNames();
       this.spread();
       this.unique(x, y, (s, i) => s.wide[i]);
       this.spread();
     }
     this.edges();
     this.spread();
+    if (this.trusted) this.names();
+    this.leaps = true;
+    this.edges();
+    this.spread();
     this.names();
+    this.spread();
+    this.trusted = false;
     this.spread();
     const [x, y] = this.look("shape");
     this.unique(x, y, (s, i) => s.near[i]);
     this.unique(x, y, (s, i) => s.own[i]);
     this.spread();
     this.between();
+  }
+
+  /** Names are trusted where those that structure alone pairs have one name: a numbering that was shifted by a node has not. */
+  private judgeNames(): void {
+    const pairs = [...this.matching.forward].filter(([a]) => a.scope === this.first);
+    const same = pairs.filter(([a, b]) => nameOf(a) === nameOf(b)).length;
+    this.trusted = same >= TRUSTED * pairs.length;
+  }
+
+  /** True where a name says that a node is another one. */
+  private conflicts(a: GraphNode, b: GraphNode): boolean {
+    if (!this.trusted || nameOf(a) === nameOf(b)) return false;
+    return this.theirs.has(keyOf(a)) || this.mine.has(keyOf(b));
   }
 
   private look(look: Look): [Signatures, Signatures] {
@@ -196,7 +228,13 @@ class Matcher {
     if (p === undefined || q === undefined) return;
     const [mine, theirs] = [readersOf(p, this.matching.forward), readersOf(q, this.matching.backward)];
     for (const { node, index } of mine) {
-      const alike = theirs.filter((use) => use.index === index && isSame(node, use.node) && this.matching.isFree(node, use.node));
+      const alike = theirs.filter(
+        (use) =>
+          use.index === index &&
+          isSame(node, use.node) &&
+          this.matching.isFree(node, use.node) &&
+          !this.conflicts(node, use.node),
+      );
       const found = alike.find((use) => nameOf(use.node) === nameOf(node)) ?? alike[0];
       if (found !== undefined && this.matching.isFree(node, found.node)) this.take(node, found.node);
     }
@@ -210,7 +248,7 @@ class Matcher {
   private above(p: GraphValue | undefined, q: GraphValue | undefined): void {
     const [a, b] = [p?.producer, q?.producer];
     if (a === undefined || b === undefined || a.scope !== this.first || b.scope !== this.second) return;
-    if (this.matching.isFree(a, b) && isSame(a, b) && p?.outputIndex === q?.outputIndex) this.take(a, b);
+    if (this.matching.isFree(a, b) && isSame(a, b) && p?.outputIndex === q?.outputIndex && !this.conflicts(a, b)) this.take(a, b);
     else
       this.leap(
         this.matching.forward.has(a) ? [] : [a],
@@ -227,6 +265,7 @@ class Matcher {
     next: (node: GraphNode) => readonly GraphNode[],
     at: readonly GraphNode[] = [],
   ): void {
+    if (!this.leaps) return;
     const reach = (from: readonly GraphNode[], scope: Scope, taken: ReadonlyMap<GraphNode, GraphNode>): GraphNode[] => {
       let ring = from.filter((node) => node.scope === scope);
       const all = new Set(ring);
@@ -240,20 +279,20 @@ class Matcher {
       reach(mine.length > 0 ? mine : at.slice(0, 1), this.first, this.matching.forward),
       reach(theirs.length > 0 ? theirs : at.slice(1), this.second, this.matching.backward),
     ].map((list, k) => list.filter((node) => !(k === 0 ? this.matching.forward : this.matching.backward).has(node)));
-    if (p.length === 0 || q.length === 0 || p.length + q.length < 2) return;
+    if (p.length === 0 || q.length === 0) return;
     const kinds = (list: readonly GraphNode[]) =>
       grouped(list, ({ record }) => `${record.domain}:${record.opType}:${record.overload}`);
     const other = kinds(q);
     for (const [kind, group] of kinds(p)) {
       const rivals = other.get(kind);
-      if (group.length === 1 && rivals?.length === 1 && this.matching.isFree(group[0], rivals[0])) this.take(group[0], rivals[0]);
+      if (group.length !== 1 || rivals?.length !== 1) continue;
+      if (this.matching.isFree(group[0], rivals[0]) && !this.conflicts(group[0], rivals[0])) this.take(group[0], rivals[0]);
     }
   }
 
   /** The same operator under the same name. */
   private names(): void {
-    const key = (node: GraphNode) =>
-      nameOf(node) === "" ? undefined : `${node.record.domain}:${node.record.opType} ${nameOf(node)}`;
+    const key = (node: GraphNode) => (nameOf(node) === "" ? undefined : keyOf(node));
     const theirs = grouped(
       this.b.filter((node) => !this.matching.backward.has(node)),
       key,

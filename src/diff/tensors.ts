@@ -10,7 +10,7 @@ import { type NumberReader, numberReader, samePayload } from "../onnx/pieces.ts"
 import type { SparseTensorRecord, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { dtypeName } from "./attributes.ts";
-import type { Numbers, TensorDifference, TensorRef } from "./types.ts";
+import type { TensorDifference, TensorNumbers, TensorRef } from "./types.ts";
 
 /** A constant of a graph, dense or sparse. */
 export interface Constant {
@@ -53,14 +53,14 @@ class Tally {
     }
   }
 
-  result(): Numbers {
+  result(): TensorNumbers {
     const mean = (sum: number) => Math.sqrt(sum / Math.max(1, this.finite));
     const { elements, differing, largest } = this;
     return { elements, differing, largest, rms: mean(this.squares), scale: mean(this.reference) };
   }
 }
 
-function streamed(x: NumberReader, y: NumberReader): Numbers {
+function streamed(x: NumberReader, y: NumberReader): TensorNumbers {
   const tally = new Tally();
   const [p, q] = [new Float64Array(Math.min(PART, x.length)), new Float64Array(Math.min(PART, x.length))];
   for (let at = 0; at < x.length; at += PART) {
@@ -72,7 +72,7 @@ function streamed(x: NumberReader, y: NumberReader): Numbers {
   return tally.result();
 }
 
-function whole(x: Tensor, y: Tensor): Numbers {
+function whole(x: Tensor, y: Tensor): TensorNumbers {
   if (x.dtype === "string" || y.dtype === "string") {
     const [p, q] = [x.data, y.data].map((data) => Array.from(data as ArrayLike<unknown>, String));
     const differing = p.filter((text, i) => text !== q[i]).length;
@@ -92,7 +92,7 @@ function whole(x: Tensor, y: Tensor): Numbers {
 const tensorOf = ({ dense, sparse }: Constant): Tensor =>
   sparse === undefined ? decode(dense as TensorRecord) : decodeSparse(sparse);
 
-function numbersOf(a: Constant, b: Constant): Numbers {
+function numbersOf(a: Constant, b: Constant): TensorNumbers {
   if (a.dense !== undefined && b.dense !== undefined) {
     const [x, y] = [numberReader(a.dense), numberReader(b.dense)];
     if (x !== undefined && y !== undefined) return streamed(x, y);

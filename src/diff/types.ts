@@ -29,7 +29,13 @@ export interface NodeChange {
   /** Attributes that differ, as text; absent on a side that does not have it. */
   readonly attributes: readonly { readonly name: string; readonly a?: string; readonly b?: string }[];
   /** Inputs that come from elsewhere; null where there is none. */
-  readonly inputs: readonly { readonly index: number; readonly a: string | null; readonly b: string | null }[];
+  readonly inputs: readonly {
+    readonly index: number;
+    readonly a: string | null;
+    readonly b: string | null;
+    /** What makes the two, where they have one name. */
+    readonly made?: readonly [a: string, b: string];
+  }[];
   /** Number of outputs, where it differs. */
   readonly outputs?: readonly [a: number, b: number];
 }
@@ -43,7 +49,7 @@ export interface TensorRef {
 }
 
 /** Distance of numbers that differ: over elements that are finite on both sides. */
-export interface Numbers {
+export interface TensorNumbers {
   readonly elements: number;
   /** Elements that are not the same, NaN being the same as NaN. */
   readonly differing: number;
@@ -58,7 +64,7 @@ export interface TensorDifference {
   readonly tensor: TensorRef;
   readonly now: TensorRef;
   /** Absent where the shapes differ, or where there are no numbers. */
-  readonly numbers?: Numbers;
+  readonly numbers?: TensorNumbers;
   /** How it is written, where that differs: "dense", "sparse". */
   readonly form?: readonly [a: string, b: string];
 }

@@ -61,12 +61,20 @@ function distance({ numbers, form }: TensorDifference): string {
   return `${differing} of ${elements} elements, by up to ${brief(largest)}, rms ${brief(rms)}${share}${written}`;
 }
 
-function nodeDetails({ attributes, inputs, outputs, node, now }: NodeChange): { what: string; a: string; b: string }[] {
-  const label = (one: NodeRef) => one.name || one.output;
+interface Detail {
+  readonly change: string;
+  readonly a: string;
+  readonly b: string;
+}
+
+function nodeDetails({ attributes, inputs, outputs }: NodeChange): Detail[] {
   return [
-    ...attributes.map(({ name, a = "", b = "" }) => ({ what: `${label(node)}: attribute ${name}`, a, b })),
-    ...inputs.map(({ index, a, b }) => ({ what: `${label(node)}: input ${index}`, a: a ?? "", b: b ?? "" })),
-    ...(outputs === undefined ? [] : [{ what: `${label(now)}: outputs`, a: String(outputs[0]), b: String(outputs[1]) }]),
+    ...attributes.map(({ name, a = "", b = "" }) => ({ change: `attribute ${name}`, a, b })),
+    ...inputs.map(({ index, a, b, made }) => {
+      const said = (name: string | null, i: 0 | 1) => (made === undefined ? (name ?? "") : `${name} of ${made[i]}`);
+      return { change: `input ${index}`, a: said(a, 0), b: said(b, 1) };
+    }),
+    ...(outputs === undefined ? [] : [{ change: "outputs", a: String(outputs[0]), b: String(outputs[1]) }]),
   ];
 }
 
@@ -95,8 +103,10 @@ export function diffRows({ facts, interface: sides, functions, nodes, tensors, s
     ...functions.added.map(file("function", "added")),
     ...nodes.removed.map(node("removed")),
     ...nodes.added.map(node("added")),
-    ...nodes.changed.flatMap((change) =>
-      nodeDetails(change).map(({ what, a, b }): DiffRow => ["node", "changed", what, change.node.scope, a, b]),
+    ...nodes.changed.flatMap((one) =>
+      nodeDetails(one).map(
+        ({ change, a, b }): DiffRow => ["node", change, one.node.name || one.node.output, one.node.scope, a, b],
+      ),
     ),
     ...tensors.removed.map(tensor("removed")),
     ...tensors.added.map(tensor("added")),
@@ -119,8 +129,8 @@ function lineOf([part, change, what, scope, before, after]: DiffRow): string {
     const kind = before || after;
     return `${SIGNS[change]} ${kind === "" ? named : `${named} ${kind}`}`;
   }
-  const sides = part === "tensor" ? `${before}: ${after}` : `${before || "none"} -> ${after || "none"}`;
-  return `~ ${named}${change === "changed" ? "" : ` ${change}`} ${sides}`;
+  const sides = part === "tensor" ? `${before}, ${after}` : `${before || "none"} -> ${after || "none"}`;
+  return `~ ${named}${change === "changed" ? "" : ` ${change}`}: ${sides}`;
 }
 
 /** The answer, the operators whose number changed, a line for each change, the verdict where it was asked for. */
