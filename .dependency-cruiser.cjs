@@ -17,6 +17,7 @@ const ROOMS = [
   "engine",
   "index.ts",
   "node",
+  "jobs",
   "cli",
 ];
 
@@ -73,7 +74,7 @@ module.exports = {
       name: "bundled-only-in-cli",
       comment: "packages are bundled: any into the command line, into the library only small ones",
       severity: "error",
-      from: { path: "^src/", pathNot: src(["cli"]) },
+      from: { path: "^src/", pathNot: src(["jobs", "cli"]) },
       to: { dependencyTypes: ["npm-dev"], pathNot: "(^|/)node_modules/(fflate|markdown-table)/" },
     },
   ],

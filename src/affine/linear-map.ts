@@ -279,6 +279,14 @@ function isPadded({ offsets, span }: LinearMap): boolean {
   });
 }
 
+/** The same map without its bias: what it makes of a second summand. */
+export const unbiased = (m: LinearMap): LinearMap => ({
+  ...m,
+  biased: false,
+  bias: () => new Float64Array(m.outputs),
+  biasMagnitude: () => new Float64Array(m.outputs),
+});
+
 /** Products of two windows beyond this many pairs of taps are not formed. */
 const MAX_PAIRS = 256;
 

@@ -14,15 +14,13 @@ import { createScaler, type Scaler } from "../kernels/index.ts";
 import { roundArray } from "../onnx/codec.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import type { Values } from "../onnx/payload.ts";
-import { eachRun, fillFrom, type Stream, streamOf } from "../rules/stream.ts";
+import { eachRun, fillFrom, PIECE, pieces, type Stream, streamOf } from "../rules/stream.ts";
 import { type Param, type Refused, refuse } from "../rules/types.ts";
 
 /** Factors within these bounds cannot take an ordinary float32 or float64 weight out of range; it need not be read for that. */
 const SAFE_GAIN = 2 ** 20;
 /** Constants up to this size are always looked at. */
 const SMALL = 4096;
-/** Elements computed at a time: what they take stays in a processor's own cache. */
-const STEP = 1 << 16;
 /** Rows this far below the largest of their layer are not seen beside it. */
 const FAR_BELOW = 2 ** -24;
 
@@ -53,7 +51,18 @@ export function checkRange(param: Param, exact: boolean, sight: Sight = PLAIN): 
   const wide = param.dtype === "float32" || param.dtype === "float64";
   const tame = param.gain <= SAFE_GAIN && param.smallest >= 1 / SAFE_GAIN && Number.isFinite(param.gain);
   if (!exact && wide && tame && !param.mixed && count(param.dims) > SMALL) return undefined;
-  return check(param);
+  return fitsBySpan(param) ? undefined : check(param);
+}
+
+/** Room for the rounding of the factors and of their products. */
+const ROUNDED = 1 + 2 ** -20;
+
+/** True when the smallest and the largest number there can be keep all their digits: nothing needs to be computed to see that. */
+function fitsBySpan({ dtype, span, gain, smallest, mixed }: Param): boolean {
+  if (mixed || span === undefined) return false;
+  const { max, minNormal } = STORAGE_FLOATS[dtype];
+  const { least, most } = span();
+  return most * gain * ROUNDED <= max && least * smallest >= minNormal * ROUNDED;
 }
 
 /** The same check on the numbers themselves. */
@@ -63,6 +72,7 @@ export function checkStored(
   values: Float64Array,
   sight: Sight = PLAIN,
 ): Refused | undefined {
+  if (!isOdd(values, dtype)) return undefined;
   const rows = new Rows(dtype, dims, sight);
   return rows.add(values) ?? rows.end();
 }
@@ -139,11 +149,10 @@ function check(param: Param): Refused | undefined {
   const stream = streamOf(param.values);
   const sight = sights.get(param.values) ?? PLAIN;
   if (stream === undefined) return checkStored(param.dtype, param.dims, param.values(), sight);
+  // Rows are added up where a first look finds numbers that do not speak for themselves.
+  if (!hasOdd(pieces(param.values), param.dtype)) return undefined;
   const rows = new Rows(param.dtype, param.dims, sight);
-  const piece = new Float64Array(Math.min(STEP, stream.length));
-  for (let at = 0; at < stream.length; at += STEP) {
-    const part = piece.subarray(0, Math.min(STEP, stream.length - at));
-    fillFrom(stream, at, part);
+  for (const part of pieces(param.values)) {
     const refused = rows.add(part);
     if (refused !== undefined) return refused;
   }
@@ -168,19 +177,19 @@ export function guarded(param: Param): Values {
   };
   const stream = streamOf(param.values);
   if (stream === undefined || stream.length <= SMALL) return whole;
-  return Object.assign(whole, { pieces: () => pieces(param, stream) });
+  return Object.assign(whole, { pieces: () => checked(param, stream) });
 }
 
 /** Shared by all streams: only one is under way at a time, and what it gives out is good until its next step. */
 const scratch: { scaler?: Scaler; numbers?: Float64Array } = {};
 
-function* pieces(param: Param, stream: Stream): Generator<Float64Array | Float32Array> {
+function* checked(param: Param, stream: Stream): Generator<Float64Array | Float32Array> {
   const { max, minNormal } = STORAGE_FLOATS[param.dtype];
   let plain = true;
-  for (let at = 0; at < stream.length; at += STEP) {
-    const n = Math.min(STEP, stream.length - at);
+  for (let at = 0; at < stream.length; at += PIECE) {
+    const n = Math.min(PIECE, stream.length - at);
     if (param.dtype === "float32" && stream.read32 !== undefined && stream.factors.length === 1) {
-      scratch.scaler ??= createScaler(STEP);
+      scratch.scaler ??= createScaler(PIECE);
       const { scaler } = scratch;
       stream.read32(at, scaler.from.subarray(0, n));
       let odd = false;
@@ -191,10 +200,10 @@ function* pieces(param: Param, stream: Stream): Generator<Float64Array | Float32
       plain &&= !odd;
       yield scaler.to.subarray(0, n);
     } else {
-      scratch.numbers ??= new Float64Array(STEP);
+      scratch.numbers ??= new Float64Array(PIECE);
       const part = scratch.numbers.subarray(0, n);
       fillFrom(stream, at, part);
-      if (plain && isOdd(part, minNormal, max)) {
+      if (plain && isOdd(part, param.dtype)) {
         insist(check(param));
         // The check used the same stream's buffers.
         plain = false;
@@ -205,10 +214,17 @@ function* pieces(param: Param, stream: Stream): Generator<Float64Array | Float32
   }
 }
 
-function isOdd(values: Float64Array, low: number, high: number): boolean {
+function hasOdd(list: Iterable<Float64Array>, dtype: Param["dtype"]): boolean {
+  for (const part of list) if (isOdd(part, dtype)) return true;
+  return false;
+}
+
+/** True where a number is neither zero nor of a magnitude that the type holds with all its digits. */
+function isOdd(values: Float64Array, dtype: Param["dtype"]): boolean {
+  const { max, minNormal } = STORAGE_FLOATS[dtype];
   for (const v of values) {
     const a = Math.abs(v);
-    if (!(a >= low && a <= high) && v !== 0) return true;
+    if (!(a >= minNormal && a <= max) && v !== 0) return true;
   }
   return false;
 }

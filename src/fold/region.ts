@@ -19,6 +19,7 @@ import {
   kernelOf,
   type LinearMap,
   linearLayer,
+  unbiased,
 } from "../affine/linear-map.ts";
 import type { Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
@@ -48,6 +49,8 @@ export type Axes = "spatial" | "features";
 export interface Reading {
   readonly axes: Axes;
   readonly eager: boolean;
+  /** A layer over a sum is the sum of the layer over each part, where all of them compose. */
+  readonly distributive?: boolean;
   /** Operators in one region; larger ones are cut. */
   readonly limit: number;
 }
@@ -170,6 +173,10 @@ export class Reader {
     if (map === undefined || value === undefined) return undefined;
     const own = node.opType === "AveragePool" ? [] : [node];
     const inner = this.value(value, depth);
+    if (inner !== undefined && inner.terms.length > 1 && this.reading.distributive) {
+      const made = this.over(node, map, inner, own);
+      if (made !== undefined) return made;
+    }
     if (inner !== undefined && inner.terms.length === 1 && inner.node !== undefined) {
       const [term] = inner.terms;
       const whole = compose(map, term.map);
@@ -179,6 +186,17 @@ export class Reader {
       }
     }
     return { terms: [{ source: value, map, layers: own }], node, parts: [], size: 1, outputs: map.outputs, misfits: [] };
+  }
+
+  /** L(Σ x) = Σ L(x), the bias once. */
+  private over(node: GraphNode, map: LinearMap, inner: Expression, own: readonly GraphNode[]): Expression | undefined {
+    const terms: Term[] = [];
+    for (const [i, term] of inner.terms.entries()) {
+      const whole = compose(i === 0 ? map : unbiased(map), term.map);
+      if (isMisfit(whole)) return undefined;
+      terms.push({ ...term, map: whole, layers: [...term.layers, ...own] });
+    }
+    return this.onto(node, inner, terms);
   }
 
   private sum(node: GraphNode, depth: number): Expression | undefined {

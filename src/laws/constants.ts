@@ -14,8 +14,8 @@ import { numberReader } from "../onnx/pieces.ts";
 import { allocate, asFloat64, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { setStream } from "../rules/stream.ts";
-import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
+import { pieces, setStream } from "../rules/stream.ts";
+import { isRefused, type Param, type Refused, refuse, type Span } from "../rules/types.ts";
 import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
 import { runNode } from "../run/session.ts";
 
@@ -26,8 +26,27 @@ const mayDrop = (node: GraphNode): boolean =>
 
 /** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
 const MAX_COMPUTED = 2 ** 27;
+/** Bytes of computed constants too large to keep for good: those read last stay, since what reads one often reads it again. */
+const KEPT_BYTES = 2 ** 25;
 /** Operands that say how large a result is have few elements. */
 const SMALL_OPERAND = 64;
+
+/** Magnitudes of numbers, in one pass. */
+function spanOf(parts: Iterable<Float64Array>): Span {
+  let [least, most] = [Number.POSITIVE_INFINITY, 0];
+  for (const part of parts) {
+    for (const v of part) {
+      const size = Math.abs(v);
+      if (size < least && size !== 0) least = size;
+      // NaN is no smaller than anything, and stays.
+      if (!(size <= most)) most = size;
+    }
+  }
+  return { least, most };
+}
+
+const bytesOf = (value: Value | undefined): number =>
+  value === undefined || !isTensor(value) || Array.isArray(value.data) ? 0 : (value.data as Float64Array).byteLength;
 
 export class Constants {
   private readonly computed = new Set<GraphValue>();
@@ -61,7 +80,8 @@ export class Constants {
   }
 
   private readonly irVersion: number;
-  private last: { readonly value: GraphValue; readonly made: Value | undefined } | undefined;
+  /** In the order of their last reading. */
+  private readonly recent = new Map<GraphValue, Value | undefined>();
 
   private isPure(node: GraphNode): boolean {
     if (
@@ -148,10 +168,17 @@ export class Constants {
     return found;
   }
 
-  /** A computed constant that is too large to keep; who reads it often reads it again at once, so the last one stays. */
+  /** A computed constant that is too large to keep for good; the last one stays however large it is. */
   private large(value: GraphValue): Value | undefined {
-    if (this.last?.value !== value) this.last = { value, made: this.made(value) };
-    return this.last.made;
+    const made = this.recent.has(value) ? this.recent.get(value) : this.made(value);
+    this.recent.delete(value);
+    this.recent.set(value, made);
+    let bytes = 0;
+    for (const [older, kept] of [...this.recent].reverse()) {
+      bytes += bytesOf(kept);
+      if (older !== value && bytes > KEPT_BYTES) this.recent.delete(older);
+    }
+    return made;
   }
 
   private isStored(value: GraphValue): boolean {
@@ -171,7 +198,8 @@ export class Constants {
     const open = [value];
     while (open.length > 0) {
       const next = open[open.length - 1];
-      const inputs = next.producer?.inputs ?? [];
+      if (this.recent.has(next)) made.set(next, this.recent.get(next));
+      const inputs = made.has(next) ? [] : (next.producer?.inputs ?? []);
       const known = open.length;
       for (const v of inputs) if (v !== undefined && this.isFixed(v) && !made.has(v) && !this.isStored(v)) open.push(v);
       if (open.length > known) continue;
@@ -229,14 +257,19 @@ export class Constants {
       value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
     const reader = stored && numberReader(stored);
     if (reader !== undefined) setStream(values, { ...reader, factors: [] });
-    return { dtype: name, dims, source: value, gain: 1, smallest: 1, mixed: false, values };
+    let known: Span | undefined;
+    const span = () => {
+      known ??= spanOf(reader === undefined ? [values()] : pieces(values));
+      return known;
+    };
+    return { dtype: name, dims, source: value, span, gain: 1, smallest: 1, mixed: false, values };
   }
 
   /** The same constants with other numbers for one that is computed. */
   replaced(value: GraphValue, tensor: Tensor): Constants {
     return Object.assign(Object.create(Constants.prototype) as Constants, this, {
       cache: new Map([[value, tensor]]),
-      last: undefined,
+      recent: new Map(),
     });
   }
 

@@ -36,6 +36,20 @@ export function setStream(values: () => Float64Array, stream: Stream): void {
   streams.set(values, stream);
 }
 
+/** Elements computed at a time: what they take stays in a processor's own cache. */
+export const PIECE = 1 << 16;
+
+/** The finished numbers of `values`, which have a stream, piece by piece; each is good until the next. */
+export function* pieces(values: () => Float64Array): Generator<Float64Array> {
+  const stream = streamOf(values) as Stream;
+  const piece = new Float64Array(Math.min(PIECE, stream.length));
+  for (let at = 0; at < stream.length; at += PIECE) {
+    const part = piece.subarray(0, Math.min(PIECE, stream.length - at));
+    fillFrom(stream, at, part);
+    yield part;
+  }
+}
+
 /** Carries the stream of `from` over to `to`, which computes from ⊙ by. `dims`: those of the numbers; `by` does not enlarge them. */
 export function scaleStream(from: () => Float64Array, to: () => Float64Array, dims: readonly number[], by: Spread): void {
   const stream = streamOf(from);

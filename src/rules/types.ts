@@ -25,11 +25,19 @@ export interface Param {
   readonly name?: string;
   /** Fresh numbers the caller may overwrite; product(dims) of them. */
   values(): Float64Array;
+  /** Magnitudes of the constant it derives from; absent where that is none of the file. */
+  readonly span?: () => Span;
   /** Largest factor by which any element was multiplied so far; lets a range check skip safe constants. */
   readonly gain: number;
   readonly smallest: number;
   /** True when a shift or another tensor went into it, so that its range says nothing before it is computed. */
   readonly mixed: boolean;
+}
+
+/** The smallest and the largest magnitude of numbers that are not zero; NaN as the largest when one is. Infinity and 0 of zeros alone. */
+export interface Span {
+  readonly least: number;
+  readonly most: number;
 }
 
 /** A constant operand of whole numbers (or of floats narrower than any storage type), which a fold changes exactly or not at all. */

@@ -36,7 +36,8 @@ export function misshapen(at: RuleNode, dims: readonly number[]): Refused | unde
     groups >= 1 &&
     dims[0] % groups === 0 &&
     (typeof size !== "number" || size === inputs) &&
-    Object.entries(lists).every(([name, length]) => (at.ints(name)?.length ?? length) === length);
+    Object.entries(lists).every(([name, length]) => (at.ints(name)?.length ?? length) === length) &&
+    (at.ints("kernel_shape") ?? []).every((d, i) => d === dims[i + 2]);
   return fits ? undefined : refuse("parameter-shape", `has a weight of shape [${dims.join(", ")}] that does not fit it`);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { broadcastDims, merge, strided } from "../../src/ops/broadcast.ts";
+import { broadcastDims, merge, strided, transpose } from "../../src/ops/broadcast.ts";
 import { f, fs, is } from "../helpers/build.ts";
 import { evaluate, evaluateAll, list, longs, noisy, real } from "./evaluate.ts";
 
@@ -35,6 +35,41 @@ describe("broadcasting", () => {
     const z = { dtype: "complex128" as const, dims: [2], data: Float64Array.of(1, 2, 3, 4) };
     expect(Array.from(strided(z, [2], [-1], 1).data as Float64Array)).toEqual([3, 4, 1, 2]);
   });
+});
+
+describe("transposed copies", () => {
+  const cases = [
+    { dims: [70, 45], perm: [1, 0] },
+    { dims: [3, 33, 40], perm: [0, 2, 1] },
+    { dims: [5, 6, 7, 8], perm: [3, 1, 2, 0] },
+    { dims: [2, 3, 4, 5], perm: [2, 3, 1, 0] },
+  ];
+  it.each(["float32", "float64", "int64", "string"] as const)(
+    "of %s are those of the definition, small and in squares",
+    (dtype) => {
+      for (const { dims, perm } of cases) {
+        const n = dims.reduce((a, b) => a * b, 1);
+        const numbers = Array.from({ length: n }, (_, i) => i);
+        const data = {
+          float32: () => Float32Array.from(numbers),
+          float64: () => Float64Array.from(numbers),
+          int64: () => BigInt64Array.from(numbers, BigInt),
+          string: () => numbers.map(String),
+        }[dtype]();
+        const out = transpose({ dtype, dims, data }, perm);
+        expect(out.dims).toEqual(perm.map((p) => dims[p]));
+        const strides = dims.map((_, i) => dims.slice(i + 1).reduce((a, b) => a * b, 1));
+        Array.from(out.data as ArrayLike<number | bigint | string>).forEach((v, at) => {
+          let [rest, from] = [at, 0];
+          for (let axis = perm.length - 1; axis >= 0; axis--) {
+            from += (rest % out.dims[axis]) * strides[perm[axis]];
+            rest = Math.floor(rest / out.dims[axis]);
+          }
+          expect(Number(v)).toBe(from);
+        });
+      }
+    },
+  );
 });
 
 describe("shapes", () => {

@@ -55,9 +55,11 @@ const spatial = (at: RuleNode): string => {
   const n = (w?.length ?? 2) - 2;
   const list = (name: string, value: number, length = n) => (at.ints(name) ?? new Array(length).fill(value)).join(",");
   const auto = at.string("auto_pad", "NOTSET") || "NOTSET";
-  return [list("strides", 1), list("dilations", 1), auto === "NOTSET" ? list("pads", 0, 2 * n) : auto, at.int("group", 1)].join(
-    "|",
-  );
+  const pads = auto === "NOTSET" ? list("pads", 0, 2 * n) : auto;
+  // A kernel_shape that is not the weight's is no geometry at all: it equals itself only.
+  const kernel = at.ints("kernel_shape") ?? [];
+  const contradicts = kernel.some((d, i) => d !== w?.[i + 2]);
+  return [list("strides", 1), list("dilations", 1), pads, at.int("group", 1), contradicts ? `kernel ${kernel}` : ""].join("|");
 };
 
 /** The numbers of an operator as rows, with what is open of them. */

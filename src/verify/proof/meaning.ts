@@ -3,6 +3,7 @@
  * with what stands for absent ones, and whether a version between changed the operator (graph/op-versions.ts).
  */
 import { intAttr, intsAttr, stringAttr } from "../../graph/attributes.ts";
+import type { Facts } from "../../graph/facts.ts";
 import { Functions } from "../../graph/functions.ts";
 import { changesBetween, isMoved, isVoid, latestName, meantBy, type Unless } from "../../graph/op-versions.ts";
 import { newestOpset, versionsOf } from "../../graph/schemas.ts";
@@ -102,11 +103,20 @@ const hasPads = (node: GraphNode): boolean => (intsAttr(node.record, "pads") ?? 
 function isIdle({ facts }: Side, node: GraphNode, name: string): boolean {
   const { domain } = node.record;
   if (domain !== "" && domain !== "com.microsoft") return false;
-  if (IN_WEIGHT[node.opType] === name) return true;
+  if (IN_WEIGHT[node.opType] === name) return !contradictsWeight(facts, node, name);
   // As many parts as there are outputs.
   if (node.opType === "Split" && name === "num_outputs") return true;
   const perTensor = facts.shape(node.inputs[1])?.every((d) => d === 1) === true;
   return name === "axis" && perTensor && (node.opType === "QuantizeLinear" || node.opType === "DequantizeLinear");
+}
+
+/** True of a kernel_shape or hidden_size that is not what the weight says: no runtime takes it. */
+function contradictsWeight(facts: Facts, { record, opType, inputs }: GraphNode, name: string): boolean {
+  const recurrent = name === "hidden_size";
+  const shape = facts.shape(inputs[recurrent ? 2 : opType === "QLinearConv" ? 3 : 1]);
+  const said = recurrent ? record.attributes.get(name) && [intAttr(record, name, 0)] : intsAttr(record, name);
+  const dims = recurrent ? shape?.slice(-1) : shape?.slice(2);
+  return said !== undefined && dims !== undefined && said.some((d, i) => typeof dims[i] === "number" && dims[i] !== d);
 }
 
 /** All attributes that may mean something in one of two nodes. */

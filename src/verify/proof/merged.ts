@@ -14,6 +14,7 @@ import {
   type Layout,
   type LinearMap,
   rowsOver,
+  unbiased,
 } from "../../affine/linear-map.ts";
 import { combine, type Spread } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
@@ -89,7 +90,7 @@ export function mergedPair(
   const value = a.view.scopes.find((scope) => scope.path === node.scope.path)?.values.get(output?.name ?? "");
   if (output === undefined || value === undefined || a.constants.has(value) || !isLinear(b, node)) return undefined;
   for (const axes of ["spatial", "features"] as const) {
-    const reading = { axes, eager: true, limit: LIMIT };
+    const reading = { axes, eager: true, distributive: true, limit: LIMIT };
     const mine = new Reader(
       surroundings(b, (other) => !related.has(other) && other.producer?.scope === node.scope),
       reading,
@@ -155,13 +156,6 @@ function slackOf(relation: Relation | undefined, based: Based | undefined): Over
 }
 
 const largest = (s: Spread): number => s.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
-
-const unbiased = (m: LinearMap): LinearMap => ({
-  ...m,
-  biased: false,
-  bias: () => new Float64Array(m.outputs),
-  biasMagnitude: () => new Float64Array(m.outputs),
-});
 
 /** A diagonal map of a core. */
 interface Over {

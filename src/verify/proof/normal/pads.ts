@@ -1,0 +1,44 @@
+/**
+ *   Conv(Pad(x; p zeros on spatial axes); q)      Conv(x; p + q)
+ *
+ * Exact: a Conv sees zeros beyond the border. The Pad is constant, not negative, and the Conv's own pads are given by numbers.
+ */
+import { intsAttr, stringAttr } from "../../../graph/attributes.ts";
+import type { GraphNode } from "../../../graph/view.ts";
+import type { Side } from "../classes.ts";
+import { attribute, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+
+/** What a Pad adds on the spatial axes, begin of each and then end; undefined where it is not zeros on those axes. */
+function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
+  const { record } = pad;
+  if (pad.domain !== "" || pad.opType !== "Pad" || stringAttr(record, "mode", "constant") !== "constant") return undefined;
+  const old = pad.version < 11;
+  const pads = old ? intsAttr(record, record.attributes.has("paddings") ? "paddings" : "pads") : numbersOf(pad.inputs[1], side);
+  const fill = old
+    ? [record.attributes.get("value")?.f ?? 0]
+    : pad.inputs[2] === undefined
+      ? [0]
+      : numbersOf(pad.inputs[2], side);
+  if (pads === undefined || fill?.[0] !== 0 || pad.inputs[3] !== undefined) return undefined;
+  const rank = pads.length / 2;
+  const outer = [0, 1, rank, rank + 1].every((i) => pads[i] === 0);
+  const spatial = [...pads.slice(2, rank), ...pads.slice(rank + 2)];
+  return rank < 3 || !outer || spatial.some((p) => p < 0) ? undefined : spatial;
+}
+
+const padded: Rewrite = (node, side) => {
+  const pad = node.inputs[0]?.producer;
+  if (node.domain !== "" || node.opType !== "Conv" || pad === undefined || pad.scope !== node.scope) return undefined;
+  const auto = stringAttr(node.record, "auto_pad", "NOTSET") || "NOTSET";
+  const around = auto === "NOTSET" || auto === "VALID" ? zerosAround(pad, side) : undefined;
+  if (around === undefined) return undefined;
+  const own = (auto === "NOTSET" ? intsAttr(node.record, "pads") : undefined) ?? around.map(() => 0);
+  const attributes = new Map(node.record.attributes).set(
+    "pads",
+    attribute(node, "pads", { ints: own.map((p, i) => p + around[i]) }),
+  );
+  attributes.delete("auto_pad");
+  return [{ ...node.record, inputs: [pad.record.inputs[0], ...node.record.inputs.slice(1)], attributes }];
+};
+
+export const PADDED: Rewriting = { equation: ["Conv(Pad(x))", "Conv(x) with larger pads"], rewrite: padded };

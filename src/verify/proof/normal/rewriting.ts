@@ -1,0 +1,60 @@
+/** What a rewriting of the normal form is, and the nodes it is made of. */
+import type { GraphNode, GraphValue } from "../../../graph/view.ts";
+import type { AttributeRecord, NodeRecord } from "../../../onnx/records.ts";
+import { asNumbers } from "../../../onnx/tensor.ts";
+import type { Side } from "../classes.ts";
+
+export type Setting = { readonly f: number } | { readonly i: number } | { readonly ints: readonly number[] };
+
+/** What stands in the place of a node, or undefined where the rewriting does not apply. */
+export type Rewrite = (node: GraphNode, side: Side) => NodeRecord[] | undefined;
+
+export interface Rewriting {
+  /** The equation, as documented: what is written, and what is written in its place. */
+  readonly equation: readonly [from: string, to: string];
+  readonly rewrite: Rewrite;
+}
+
+export function attribute(node: GraphNode, name: string, setting: Setting): AttributeRecord {
+  const { frame } = node.record;
+  return {
+    frame,
+    name,
+    type: "f" in setting ? 1 : "i" in setting ? 2 : 7,
+    refAttrName: "",
+    f: "f" in setting ? setting.f : undefined,
+    i: "i" in setting ? BigInt(setting.i) : undefined,
+    s: undefined,
+    t: undefined,
+    g: undefined,
+    sparseTensor: undefined,
+    typeProto: undefined,
+    floats: [],
+    ints: "ints" in setting ? setting.ints.map(BigInt) : [],
+    strings: [],
+    tensors: [],
+    graphs: [],
+  };
+}
+
+/** A node of the standard domain in the place of another. */
+export function make(
+  node: GraphNode,
+  opType: string,
+  inputs: readonly string[],
+  output: string,
+  settings: Readonly<Record<string, Setting>> = {},
+): NodeRecord {
+  const attributes = new Map(Object.entries(settings).map(([name, setting]) => [name, attribute(node, name, setting)]));
+  return { ...node.record, opType, domain: "", overload: "", inputs, outputs: [output], attributes };
+}
+
+export const outputOf = (node: GraphNode): string => node.record.outputs[0];
+
+export const inner = (node: GraphNode, part: string): string => `${outputOf(node)}/${part}`;
+
+/** The numbers of a small constant. */
+export function numbersOf(value: GraphValue | undefined, { constants, facts }: Side): readonly number[] | undefined {
+  if (value === undefined) return undefined;
+  return facts.numbers(value) ?? (constants.has(value) ? asNumbers(constants.tensor(value)) : undefined);
+}

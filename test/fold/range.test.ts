@@ -1,0 +1,53 @@
+import { describe, expect, it } from "vitest";
+import { along } from "../../src/affine/spread.ts";
+import { checkRange } from "../../src/fold/range.ts";
+import { scaled } from "../../src/rules/params.ts";
+import type { Param } from "../../src/rules/types.ts";
+
+/** A constant of the file, which counts how often its numbers are computed. */
+function constant(numbers: readonly number[], dtype: "float32" | "float16" = "float32"): { param: Param; reads: () => number } {
+  let reads = 0;
+  const values = () => {
+    reads++;
+    return Float64Array.from(numbers);
+  };
+  const sizes = numbers.map(Math.abs).filter((v) => v !== 0);
+  const span = () => ({ least: Math.min(...sizes), most: Math.max(...sizes) });
+  const dims = [numbers.length / 2, 2];
+  return { param: { dtype, dims, source: undefined, span, gain: 1, smallest: 1, mixed: false, values }, reads: () => reads };
+}
+
+describe("the range of a constant that was scaled", () => {
+  const by = (...gains: number[]) => along(2, 0, Float64Array.from(gains));
+
+  it("is known from the magnitudes it began with: nothing is computed", () => {
+    const { param, reads } = constant([1, -2, 0, 3]);
+    expect(checkRange(scaled(param, by(1e-30, 1e30)), true)).toBeUndefined();
+    expect(reads()).toBe(0);
+  });
+
+  it("is looked at where those do not suffice", () => {
+    const { param, reads } = constant([1, -2, 0, 1e-20]);
+    // The bounds allow 1e-20 · 1e-30, which no number is.
+    expect(checkRange(scaled(param, by(1e-30, 1e10)), true)).toBeUndefined();
+    expect(reads()).toBe(1);
+    expect(checkRange(scaled(param, by(1e39, 1)), true)).toMatchObject({ refused: "storage-overflow" });
+  });
+
+  it("says what the numbers say, for any numbers and gains", () => {
+    let state = 7;
+    const random = () => {
+      state = (state * 48271) % 2147483647;
+      return state / 2147483647;
+    };
+    for (let trial = 0; trial < 400; trial++) {
+      const numbers = Array.from({ length: 6 }, () =>
+        random() < 0.1 ? 0 : (random() - 0.5) * 10 ** Math.floor(10 * random() - 5),
+      );
+      const gains = Array.from({ length: 3 }, () => (random() - 0.5) * 10 ** Math.floor(12 * random() - 6));
+      const { param } = constant(numbers, "float16");
+      const found = [param, { ...param, span: undefined }].map((one) => checkRange(scaled(one, by(...gains)), true)?.refused);
+      expect(found[0], `trial ${trial}`).toBe(found[1]);
+    }
+  });
+});
