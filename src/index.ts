@@ -39,6 +39,9 @@ export { madeOf, splicedSource } from "./onnx/spliced.ts";
 export type { Tensor } from "./onnx/tensor.ts";
 export { isEmpty, type ModelEdits, NO_EDITS, type WriteOptions, type Written, write } from "./onnx/write.ts";
 export { isTensor, type NumericMode, type Value } from "./ops/define.ts";
+export { type ChannelRanges, type Details, detailsOf, type Neighbourhood } from "./report/details.ts";
+export type { Document as ReportDocument } from "./report/document.ts";
+export { HTML_STYLE, htmlBody, htmlPage } from "./report/html/page.ts";
 export {
   type FileFacts,
   type ModelFacts,

@@ -3,10 +3,11 @@
 import { foldChecked } from "../engine/fold.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
+import { detailsOf } from "../report/details.ts";
 import { type Report, report } from "../report/report.ts";
 import { flag, text, type Values } from "./command.ts";
 import { hashedAll, openInput } from "./files.ts";
-import { keptCode, strictnessOf } from "./formats.ts";
+import { keptCode, strictnessOf, wantsDetails } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -79,8 +80,9 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
     const whole = report({ input: found.input, output: written, plan, verdict, runtime, timings, peakMemoryBytes: peakMemory() });
+    const details = wantsDetails(values) ? detailsOf(input.model, plan.kept) : {};
     const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
-    return { report: whole, code, notes: [...notes, ...can.notes] };
+    return { report: { ...whole, ...details }, code, notes: [...notes, ...can.notes] };
   } finally {
     progress.end();
     input.close();

@@ -1,7 +1,7 @@
 /** Attributes and types as text: short for people, whole where two are compared. */
 import { dtypeOf } from "../onnx/dtype.ts";
 import type { AttributeRecord, TensorRecord, TypeInfo } from "../onnx/records.ts";
-import { fieldsOf } from "../onnx/wire.ts";
+import { shortestFloat32 } from "../train/momentum.ts";
 
 const utf8 = new TextDecoder();
 
@@ -44,14 +44,14 @@ export function attributeText(attribute: AttributeRecord): string {
   if (sparseTensor !== undefined)
     return `sparse ${tensorText({ dataType: sparseTensor.values.dataType, dims: sparseTensor.dims })}`;
   if (g !== undefined) return `a graph of ${g.nodes.length} nodes`;
-  if (f !== undefined) return String(Math.fround(f));
+  if (f !== undefined) return shortestFloat32(f);
   if (i !== undefined) return String(i);
   if (s !== undefined) return quoted(s);
   if (typeProto !== undefined) return typeText(typeProto);
   if (strings.length > 0) return list(strings.map(quoted));
   if (tensors.length > 0) return `${tensors.length} tensors`;
   if (graphs.length > 0) return `${graphs.length} graphs`;
-  return list(ints.length > 0 ? ints.map(String) : floats.map((value) => String(Math.fround(value))));
+  return list(ints.length > 0 ? ints.map(String) : floats.map((value) => shortestFloat32(value)));
 }
 
 /** What tells two attributes apart, tensors and graphs excepted: those are compared by themselves. */
@@ -65,10 +65,3 @@ export function attributeKey(attribute: AttributeRecord): string {
 }
 
 const list2 = (values: readonly (number | bigint)[]): string => `${values.length}:${values.join(",")}`;
-
-/** Text of a field of a message that the records leave out; undefined when it is not there. */
-export function textField({ files, frame }: Pick<TensorRecord, "files" | "frame">, number: number): string | undefined {
-  const fields = fieldsOf(files.main, frame).filter((field) => field.number === number);
-  const last = fields.at(-1);
-  return last === undefined ? undefined : utf8.decode(files.main.read(last.start, last.end));
-}

@@ -129,8 +129,8 @@ function lineOf([part, change, what, scope, before, after]: DiffRow): string {
     const kind = before || after;
     return `${SIGNS[change]} ${kind === "" ? named : `${named} ${kind}`}`;
   }
-  const sides = part === "tensor" ? `${before}, ${after}` : `${before || "none"} -> ${after || "none"}`;
-  return `~ ${named}${change === "changed" ? "" : ` ${change}`}: ${sides}`;
+  if (part === "tensor") return `~ ${named} ${before}: ${after}`;
+  return `~ ${named}${change === "changed" ? "" : ` ${change}`}: ${before || "none"} -> ${after || "none"}`;
 }
 
 /** The answer, the operators whose number changed, a line for each change, the verdict where it was asked for. */

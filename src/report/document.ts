@@ -2,6 +2,7 @@
 import type { ModelDiff } from "../diff/types.ts";
 import type { Kept, NodeRef, PlanData } from "../fold/types.ts";
 import type { Bisection, Verdict } from "../verify/types.ts";
+import type { Details } from "./details.ts";
 import type { ModelFacts, NodeCounts, Report, Tool } from "./report.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 
@@ -23,7 +24,7 @@ export type Action =
   | { readonly action: "keep"; readonly code: Kept["code"]; readonly message: string };
 
 /** What is in a file, and what fold would do with it: the part that formats read. */
-export interface InspectReport {
+export interface InspectReport extends Details {
   readonly version: 1;
   readonly tool: Tool;
   readonly model: ModelFacts;

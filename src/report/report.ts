@@ -3,6 +3,7 @@ import type { AffineKind, Fold, Kept, PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
 import { sideFileUse } from "../onnx/side-files.ts";
 import type { Verdict } from "../verify/types.ts";
+import type { Details } from "./details.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 import { VERSION } from "./version.ts";
 
@@ -57,7 +58,7 @@ export interface Tool {
   readonly version: string;
 }
 
-export interface Report {
+export interface Report extends Details {
   readonly version: 1;
   readonly tool: Tool;
   readonly input: ModelFacts;

@@ -383,6 +383,37 @@ class FoldReportOperators:
 
 
 @dataclass(frozen=True)
+class ChannelRanges:
+    """The channels of a BatchNormalization; of many channels the largest of neighbours."""
+    node: Node
+    channels: int
+    gains: tuple[float, ...]
+    producer: Optional[str] = None
+    """The layer in front whose weight would take the gains."""
+    before: Optional[tuple[float, ...]] = None
+    """Largest weight of each channel of the layer in front."""
+    after: Optional[tuple[float, ...]] = None
+    """The same with the gain in it."""
+
+
+@dataclass(frozen=True)
+class AroundNode:
+    op_type: str
+    name: str
+    layer: int
+    """Edges away, negative in front."""
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A node that stays, and what is around it."""
+    node: Node
+    nodes: tuple[AroundNode, ...]
+    edges: tuple[tuple[int, ...], ...]
+    """Places in nodes, from and to."""
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -409,6 +440,10 @@ class FoldReport:
     """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
     weight: Optional[NodeCounts] = None
     """With --norms: weights that constants compute; folded counts those that are written out."""
+    channels: Optional[tuple[ChannelRanges, ...]] = None
+    """Where a page is written as well."""
+    around: Optional[tuple[Neighbourhood, ...]] = None
+    """Where a page is written as well."""
 
 
 @dataclass(frozen=True)
@@ -481,6 +516,10 @@ class InspectReport:
     """With --norms: those normalizations and weights, and what fold would do with each."""
     kept: Optional[tuple[Kept, ...]] = None
     """Every node that stays, other constant operators too."""
+    channels: Optional[tuple[ChannelRanges, ...]] = None
+    """Where a page is written as well."""
+    around: Optional[tuple[Neighbourhood, ...]] = None
+    """Where a page is written as well."""
 
 
 @dataclass(frozen=True)
