@@ -9,6 +9,7 @@ const ROOMS = [
   "run",
   "rules",
   "laws",
+  "certify",
   "fold",
   "verify",
   "train",

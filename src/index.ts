@@ -1,4 +1,11 @@
 /** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
+export {
+  type Certificate,
+  type CertificateCheck,
+  type CertificateCheckOptions,
+  checkCertificate,
+  parseCertificate,
+} from "./certify/index.ts";
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
@@ -7,9 +14,14 @@ export type * from "./diff/types.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
 export { previewOf } from "./engine/preview.ts";
+export { activationRanges } from "./engine/ranges.ts";
+export { type ChannelRanges, type Equalization, type EqualizeOptions, equalization } from "./fold/equalize/index.ts";
 export type {
   AffineKind,
   Counts,
+  EqualizedData,
+  EqualizedValue,
+  EqualizedWeight,
   Fold,
   FoldResult,
   InlinedFunction,
@@ -19,7 +31,7 @@ export type {
   PlanData,
   TensorChange,
 } from "./fold/index.ts";
-export { LateRefusal, type PlanOptions, plan, planSteps } from "./fold/index.ts";
+export { LateRefusal, type MinimalityOptions, minimality, type PlanOptions, plan, planSteps } from "./fold/index.ts";
 export {
   assemble,
   type Backend,
@@ -39,7 +51,7 @@ export { madeOf, splicedSource } from "./onnx/spliced.ts";
 export type { Tensor } from "./onnx/tensor.ts";
 export { isEmpty, type ModelEdits, NO_EDITS, type WriteOptions, type Written, write } from "./onnx/write.ts";
 export { isTensor, type NumericMode, type Value } from "./ops/define.ts";
-export { type ChannelRanges, type Details, detailsOf, type Neighbourhood } from "./report/details.ts";
+export { type Details, detailsOf, type LayerChannels, type Neighbourhood } from "./report/details.ts";
 export type { Document as ReportDocument } from "./report/document.ts";
 export { HTML_STYLE, htmlBody, htmlPage } from "./report/html/page.ts";
 export {

@@ -8,7 +8,7 @@ import type { Model } from "../onnx/records.ts";
 import { type ChannelReport, inspectChannels } from "../train/index.ts";
 
 /** A BatchNormalization's channels. */
-export interface ChannelRanges {
+export interface LayerChannels {
   readonly node: NodeRef;
   /** The layer in front whose weight would take the gains. */
   readonly producer?: string;
@@ -30,7 +30,7 @@ export interface Neighbourhood {
 }
 
 export interface Details {
-  readonly channels?: readonly ChannelRanges[];
+  readonly channels?: readonly LayerChannels[];
   readonly around?: readonly Neighbourhood[];
 }
 
@@ -51,7 +51,7 @@ export function condensed(values: readonly number[]): number[] {
   });
 }
 
-function rangesOf({ node, producer, channels }: ChannelReport): ChannelRanges {
+function rangesOf({ node, producer, channels }: ChannelReport): LayerChannels {
   const [before, after] = [channels.flatMap(({ weight }) => weight ?? []), channels.flatMap(({ folded }) => folded ?? [])];
   return {
     node,
@@ -104,18 +104,23 @@ function found(view: GraphView, { scope, index, opType }: NodeRef): GraphNode | 
   return node?.record.opType === opType ? node : undefined;
 }
 
-/** BatchNormalization first: other constant operators are many. */
-export function detailsOf(model: Model, kept: readonly Kept[]): Details {
+/** The channels of every BatchNormalization whose parameters are constant. */
+export const channelsOf = (model: Model): LayerChannels[] => inspectChannels(model).layers.map(rangesOf);
+
+/** What is around nodes that stay. BatchNormalization first: other constant operators are many. */
+export function aroundOf(model: Model, kept: readonly Kept[]): Neighbourhood[] {
   const view = viewOf(model);
-  const list = [
-    ...kept.filter(({ kind }) => kind === "batch-normalization"),
-    ...kept.filter(({ kind }) => kind !== "batch-normalization"),
-  ];
+  const isNorm = ({ kind }: Kept) => kind === "batch-normalization";
   const around: Neighbourhood[] = [];
-  for (const { node } of list) {
+  for (const { node } of [...kept.filter(isNorm), ...kept.filter((one) => !isNorm(one))]) {
+    if (around.length === PICTURES) break;
     const start = found(view, node);
     if (start !== undefined) around.push(neighbourhood(node, start));
-    if (around.length === PICTURES) break;
   }
-  return { channels: inspectChannels(model).layers.map(rangesOf), around };
+  return around;
 }
+
+export const detailsOf = (model: Model, kept: readonly Kept[]): Details => ({
+  channels: channelsOf(model),
+  around: aroundOf(model, kept),
+});
