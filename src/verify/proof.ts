@@ -12,7 +12,7 @@ import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/fit.ts";
 import { foresee } from "./proof/foresight.ts";
-import { normalForm } from "./proof/normal.ts";
+import { normalForms } from "./proof/normal.ts";
 import { Prover } from "./proof/prover.ts";
 import type { Proof } from "./types.ts";
 
@@ -80,7 +80,7 @@ export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
-  const forms = () => [normalForm(a), normalForm(b)] as const;
+  const forms = () => normalForms(a, b);
   const rewritten = (p: Model, q: Model) =>
     new Prover(sideOf(p, tolerance.foreign), sideOf(q, tolerance.foreign), tolerance, true, foresee);
   const added = newTypes(a, b);
