@@ -32,6 +32,7 @@ mkdirSync(dist);
 const parts = [
   "onnx/read",
   "onnx/write",
+  "certify/index",
   "fold/index",
   "verify/index",
   "run/session",

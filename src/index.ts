@@ -1,13 +1,25 @@
 /** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
+export {
+  type Certificate,
+  type CertificateCheck,
+  type CertificateCheckOptions,
+  checkCertificate,
+  parseCertificate,
+} from "./certify/index.ts";
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
 export { previewOf } from "./engine/preview.ts";
+export { activationRanges } from "./engine/ranges.ts";
+export { type ChannelRanges, type Equalization, type EqualizeOptions, equalization } from "./fold/equalize/index.ts";
 export type {
   AffineKind,
   Counts,
+  EqualizedData,
+  EqualizedValue,
+  EqualizedWeight,
   Fold,
   FoldResult,
   InlinedFunction,
@@ -17,7 +29,7 @@ export type {
   PlanData,
   TensorChange,
 } from "./fold/index.ts";
-export { LateRefusal, type PlanOptions, plan, planSteps } from "./fold/index.ts";
+export { LateRefusal, type MinimalityOptions, minimality, type PlanOptions, plan, planSteps } from "./fold/index.ts";
 export {
   assemble,
   type Backend,

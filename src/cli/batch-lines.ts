@@ -14,6 +14,9 @@ const isLine = (value: unknown): value is Line =>
   "version" in value &&
   value.version === 1;
 
+/** A line that was read back, or undefined when the value is none. */
+export const lineOf = (value: unknown): Line | undefined => (isLine(value) ? withNumbers(value) : undefined);
+
 /** The lines of a report, the last of each file. A line cut off by a kill is left out. */
 export function readLines(path: string): Map<string, Line> {
   let text: string;
@@ -30,7 +33,8 @@ export function readLines(path: string): Map<string, Line> {
     } catch {
       continue;
     }
-    if (isLine(value)) lines.set(value.file, withNumbers(value));
+    const line = lineOf(value);
+    if (line !== undefined) lines.set(line.file, line);
   }
   return lines;
 }

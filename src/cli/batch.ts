@@ -11,14 +11,14 @@ import { toJson, tool } from "../report/report.ts";
 import { VERSION } from "../report/version.ts";
 import { batchOptions, findModels, ofShard, reportPath, shardOf } from "./batch-files.ts";
 import { type Line, readLines } from "./batch-lines.ts";
+import type { Job } from "./child.ts";
 import { flag, integer, usage, type Values } from "./command.ts";
-import { Crew } from "./crew.ts";
+import { performAll } from "./crew.ts";
 import { EXIT } from "./fold-one.ts";
 import { say, wantedOf, writeReports } from "./formats.ts";
 import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
 import { stdoutWidth } from "./terminal.ts";
-import type { Job } from "./worker.ts";
 
 export const SOME_FAILED = 6;
 
@@ -41,7 +41,7 @@ const NOT_SETTINGS = new Set([
   ...Object.keys(batchOptions),
 ]);
 
-function settingsOf(values: Values): string {
+export function settingsOf(values: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(values).filter(([name, value]) => !NOT_SETTINGS.has(name) && value !== undefined);
   return createHash("sha256")
     .update(JSON.stringify([VERSION, entries.sort(([a], [b]) => (a < b ? -1 : 1))]))
@@ -100,7 +100,7 @@ export async function foldMany(values: Values): Promise<number> {
     progress.step(lines.length, jobs.length, line.file);
     if (report !== undefined) append(report, asLine(line));
   };
-  await new Crew<Job, Line>(jobs, take, crashed).run(size);
+  await performAll(jobs, size, take, crashed);
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
   const code = exitOf(lines);
@@ -161,7 +161,7 @@ function append(path: string, line: string): void {
 
 /** The line of a model whose worker did not survive it. */
 function crashed({ name, settings }: Job, worker: number, how: string): Line {
-  const message = `the process that folded it ended with ${how}: out of memory, or a defect of bnfold`;
+  const message = `the process that folded it ${how}: out of memory, or a defect of bnfold`;
   const error = { kind: "internal", message };
   return { version: 1, tool: tool(), file: name, status: "failed", code: 70, content: null, settings, seconds: 0, worker, error };
 }

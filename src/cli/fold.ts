@@ -1,10 +1,11 @@
 /** bnfold fold: one model, or all models of a folder or a pattern. */
+import { requirePlace } from "../node/atomic.ts";
 import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
 import { failOnOption, formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
-import { runOptions } from "./inputs.ts";
+import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
@@ -14,12 +15,17 @@ import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
-  if (isMany(file)) return (await import("./batch.ts")).foldMany(values);
+  if (isMany(file)) {
+    if (values.certificate !== undefined) throw usage("--certificate is for one model");
+    return (await import("./batch.ts")).foldMany(values);
+  }
   for (const name of Object.keys(batchOptions)) {
     if (values[name] !== undefined)
       throw usage(`--${name} is for many models`, 'Give a folder or a pattern such as "models/**/*.onnx".');
   }
   const target = targetOf(file, values);
+  // Told before the model is replaced, not after.
+  if (target.certificate !== undefined) requirePlace(target.certificate);
   const wanted = wantedOf(values, [file, target.path]);
   const { report, code, notes } = await foldOne(values, file, target, { progress: new Progress(), hash: wantsHashes(wanted) });
   for (const line of notes) note(line);
@@ -47,9 +53,21 @@ export const command: Command = {
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
-    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept, or the model is in training mode" },
+    freeze: { type: "boolean", describe: "Give a training-mode model inference semantics first, as bnfold freeze does" },
+    "drop-outputs": { type: "boolean", describe: "With --freeze: drop running statistics from the model's outputs" },
     ...failOnOption,
     ...planOptions,
+    equalize: {
+      type: "boolean",
+      describe: "Afterwards scale channels by powers of two, where that lowers the noise of int8 weights (see bnfold equalize)",
+    },
+    activations: activationsOption,
+    certificate: {
+      requiresArg: true,
+      type: "string",
+      describe: "Also write to this file why no fewer nodes can stay; bnfold certify checks it",
+    },
     external: externalOption,
     "max-memory": memoryOption,
     ...runOptions,

@@ -12,10 +12,20 @@ interface Entry {
   load(): Promise<{ command: Command }>;
 }
 
+type Managing = Exclude<keyof typeof import("./jobs-manage.ts"), "default">;
+
+const managing = (name: Managing) => async () => ({ command: (await import("./jobs-manage.ts"))[name] });
+
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", exits: [1, 6], load: () => import("./verify.ts") },
+  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  equalize: {
+    describe: "Even out ranges of channels by powers of two, for a quantiser",
+    exits: [1],
+    load: () => import("./equalize.ts"),
+  },
+  certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
@@ -24,16 +34,32 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   report: { describe: "Merge reports of shards, or show one in another form", exits: [6], load: () => import("./report.ts") },
   explain: { describe: "Show the page of a reason or an exit code", load: () => import("./explain.ts") },
   moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
+  "jobs fold": {
+    describe: "Fold the models of a store, on many machines",
+    exits: [5, 6, 75],
+    load: () => import("./jobs-fold.ts"),
+  },
+  "jobs verify": { describe: "Compare pairs of models of a store", exits: [1, 6, 75], load: () => import("./jobs-verify.ts") },
+  "jobs recalibrate": {
+    describe: "Compute running statistics anew, in shards",
+    exits: [75],
+    load: () => import("./jobs-recalibrate.ts"),
+  },
+  "jobs status": { describe: "What a store and a queue have to do", exits: [75], load: managing("statusCommand") },
+  "jobs retry": { describe: "Try again what failed", exits: [75], load: managing("retryCommand") },
+  "jobs cancel": { describe: "Take what waits out of a queue", exits: [75], load: managing("cancelCommand") },
+  worker: { describe: "Take jobs out of a queue", exits: [75], load: () => import("./worker.ts") },
 };
 
 const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
   [0, "done", true],
-  [1, "not shown equivalent"],
+  [1, "not shown: files equivalent, or a certificate"],
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],
-  [5, "--strict or --fail-on, and a node was kept that may not be"],
+  [5, "--strict or --fail-on, and a node was kept that may not be, or is in training mode"],
   [6, "of many models, some failed"],
+  [75, "not done, for a reason that passes: the same command again"],
 ];
 
 /** The codes a command can give; all of them without `extra`. */
@@ -181,13 +207,37 @@ async function runCommand(name: string, given: readonly string[]): Promise<numbe
   return asked ? 0 : command.run(values);
 }
 
+/** The second words of a command of two. */
+const actionsOf = (name: string): string[] =>
+  Object.keys(COMMANDS)
+    .filter((command) => command.startsWith(`${name} `))
+    .map((command) => command.slice(name.length + 1));
+
+async function dispatchAction(name: string, args: readonly string[]): Promise<number> {
+  const [action] = args;
+  const actions = actionsOf(name);
+  if (action !== undefined && actions.includes(action)) return runCommand(`${name} ${action}`, args.slice(1));
+  if (action === "--help" || action === "-h") {
+    const width = Math.max(...actions.map((known) => known.length));
+    print(actions.map((known) => `bnfold ${name} ${known.padEnd(width)}  ${COMMANDS[`${name} ${known}`].describe}`).join("\n"));
+    return 0;
+  }
+  const near = action === undefined ? undefined : nearest(action, actions);
+  const what = action === undefined ? `${name} needs to know what to do` : `unknown action "${action}"`;
+  throw usage(
+    `${what}${near === undefined ? "" : `, did you mean "${near}"?`}`,
+    `bnfold ${name} ${actions.join("|")}; each has --help.`,
+  );
+}
+
 async function dispatch(args: readonly string[]): Promise<number> {
   const name = args[0];
-  // A process that another one of these has started, to fold for it (batch.ts).
-  if (name === "--worker" && process.send !== undefined) return (await import("./worker.ts")).work();
+  // A process that another one of these has started, to fold for it (batch.ts, work.ts).
+  if (name === "--worker" && process.send !== undefined) return (await import("./child.ts")).work();
   // A process that answers one caller after the other: what Python's package talks to.
   if (name === "--serve") return (await import("./serve.ts")).serve(dispatch);
   if (name !== undefined && Object.hasOwn(COMMANDS, name)) return runCommand(name, args.slice(1));
+  if (name !== undefined && actionsOf(name).length > 0) return dispatchAction(name, args.slice(1));
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     if (name === "help" && args[1] !== undefined && Object.hasOwn(COMMANDS, args[1])) return runCommand(args[1], ["--help"]);
     print(await root([]).getHelp());

@@ -13,11 +13,12 @@ export const memoryOption: Options = {
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
 
-function limitOf(values: Values): number | undefined {
-  const written = text(values, "max-memory");
+/** Bytes an option says, such as 500M. @throws BnfoldError of kind "usage". */
+export function sizeOption(values: Values, name: string): number | undefined {
+  const written = text(values, name);
   if (written === undefined) return undefined;
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)b?$/i.exec(written);
-  if (match === null) throw usage(`--max-memory is a size such as 500M or 2G, got "${written}"`);
+  if (match === null) throw usage(`--${name} is a size such as 500M or 2G, got "${written}"`);
   return Number(match[1]) * UNITS[match[2].toLowerCase()];
 }
 
@@ -30,7 +31,7 @@ export interface Affordable {
 
 /** What the limit of the command line allows. @throws BnfoldError of kind "usage" when not even the fold itself fits. */
 export function affordable(model: Model, values: Values): Affordable {
-  const limit = limitOf(values);
+  const limit = sizeOption(values, "max-memory");
   const run = values["no-run"] !== true;
   if (limit === undefined) return { prove: true, run, notes: [] };
   const needs = memoryNeeds(model, values["dry-run"] === true);

@@ -14,6 +14,8 @@ export interface Target {
   readonly external?: WriteOptions["external"];
   /** Largest side file, in bytes. */
   readonly sideFileLimit?: number;
+  /** File for the certificate. */
+  readonly certificate?: string;
 }
 
 export const externalOption: Options = {
@@ -89,5 +91,8 @@ export function targetOf(model: string, values: Values): Target {
       "Name another file, or pass --in-place to replace it after the check.",
     );
   }
-  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values) };
+  const certificate = text(values, "certificate");
+  if (certificate !== undefined && [model, output].some((other) => other !== undefined && isSameFile(certificate, other)))
+    throw usage(`the certificate ${certificate} would overwrite a model`, "Name another file.");
+  return { path: output === undefined || inPlace ? model : output, dryRun, ...externalOf(values), certificate };
 }

@@ -8,10 +8,11 @@ import { summary } from "../report/many.ts";
 import { tool } from "../report/report.ts";
 import { findModels } from "./batch-files.ts";
 import { flag, integer, texts, usage, type Values } from "./command.ts";
-import { Crew } from "./crew.ts";
+import { performAll } from "./crew.ts";
 import { say, wantedOf, writeReports } from "./formats.ts";
+import { failureOf } from "./line-parts.ts";
 import { Progress } from "./progress.ts";
-import { explain, stdoutWidth } from "./terminal.ts";
+import { stdoutWidth } from "./terminal.ts";
 import { verifyOne } from "./verify-one.ts";
 
 /** Two files to compare, for a worker. */
@@ -43,8 +44,11 @@ const line = (file: string, rest: Pick<VerifyLine, "status" | "code" | "seconds"
 });
 
 /** The code of a run over many pairs: some failed; or some are not equivalent, or have no partner. */
-export const exitOfPairs = (lines: readonly VerifyLine[]): 0 | 1 | 6 =>
-  lines.some(({ status }) => status === "failed") ? 6 : lines.some(({ status }) => status !== "equivalent") ? 1 : 0;
+export const exitOfPairs = (lines: readonly VerifyLine[]): 0 | 1 | 5 | 6 => {
+  if (lines.some(({ status }) => status === "failed")) return 6;
+  if (lines.some(({ status }) => status !== "equivalent")) return 1;
+  return lines.some(({ code }) => code === 5) ? 5 : 0;
+};
 
 export async function verifyMany(values: Values, a: string, b: string): Promise<number> {
   const wanted = wantedOf(values);
@@ -68,9 +72,7 @@ export async function verifyMany(values: Values, a: string, b: string): Promise<
     lines.push(one);
     progress.step(++done, jobs.length, one.file);
   };
-  await new Crew<Pair, VerifyLine>(jobs, take, crashed).run(
-    Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length),
-  );
+  await performAll(jobs, Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length), take, crashed);
   progress.end();
   lines.sort((x, y) => (x.file < y.file ? -1 : 1));
   const code = exitOfPairs(lines);
@@ -83,12 +85,15 @@ export async function verifyMany(values: Values, a: string, b: string): Promise<
 }
 
 function crashed({ name }: Pair, _worker: number, how: string): VerifyLine {
-  const message = `the process that compared it ended with ${how}: out of memory, or a defect of bnfold`;
+  const message = `the process that compared it ${how}: out of memory, or a defect of bnfold`;
   return line(name, { status: "failed", code: 70, seconds: 0, error: { kind: "internal", message } });
 }
 
 /** What a worker does with a pair. */
-export async function performPair({ name, first, second, values }: Pair): Promise<VerifyLine> {
+export const performPair = (pair: Pair): Promise<VerifyLine> => pairLine(pair, () => undefined);
+
+/** The line of a pair; `failing` sees an error before it becomes one, and may throw it. */
+export async function pairLine({ name, first, second, values }: Pair, failing: (error: unknown) => void): Promise<VerifyLine> {
   const start = performance.now();
   const seconds = () => Math.round(performance.now() - start) / 1000;
   try {
@@ -96,10 +101,8 @@ export async function performPair({ name, first, second, values }: Pair): Promis
     const { outcome } = report.verdict;
     return line(name, { status: outcome === "not-checked" ? "undecided" : outcome, code, seconds: seconds(), report });
   } catch (error) {
-    const known = explain(error);
-    const { kind = "internal", hint } = known ?? {};
-    const message = known?.message ?? (error instanceof Error ? error.message : String(error));
-    const said = { kind, message, ...(hint === undefined ? {} : { hint }) };
-    return line(name, { status: "failed", code: known?.exitCode ?? 70, seconds: seconds(), error: said });
+    failing(error);
+    const { code, error: said } = failureOf(error);
+    return line(name, { status: "failed", code, seconds: seconds(), error: said });
   }
 }

@@ -1,102 +1,180 @@
-/** A process that folds one model after the other for `batch.ts`, or compares pairs for `verify-many.ts`. A crash in it costs one model, not the run. */
-import { createHash } from "node:crypto";
-import { mkdirSync, statSync } from "node:fs";
-import { dirname } from "node:path";
-import { openModel, resolveLocation } from "../node/files.ts";
-import { tool } from "../report/report.ts";
-import type { Line } from "./batch-lines.ts";
-import type { Values } from "./command.ts";
-import { sha256 } from "./files.ts";
-import { EXIT, foldOne } from "./fold-one.ts";
-import { Progress } from "./progress.ts";
-import { targetOf } from "./target.ts";
-import { explain } from "./terminal.ts";
-import type { Pair } from "./verify-many.ts";
+/** bnfold worker: takes jobs of a store out of a queue, on any machine, until it is told to stop. */
+import { accessSync, constants } from "node:fs";
+import { availableParallelism, hostname, tmpdir } from "node:os";
+import { setTimeout as wait } from "node:timers/promises";
+import { BnfoldError } from "../diag/error.ts";
+import { type BullEngine, bullEngine } from "../jobs/bullmq-engine.ts";
+import type { Outcome } from "../jobs/engine.ts";
+import { fileOf, StoreHands } from "../jobs/hands.ts";
+import type { Job } from "../jobs/job.ts";
+import { queueName, tagsOf } from "../jobs/runs.ts";
+import { fileError } from "../node/files.ts";
+import { plural } from "../report/words.ts";
+import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
+import { ALLOWED } from "./jobs-options.ts";
+import { crewOf, openSession, placeOptions, type Session, scratchOf } from "./jobs-session.ts";
+import { sizeOption } from "./memory.ts";
+import { note } from "./terminal.ts";
 
-export interface Job {
-  readonly task: "fold";
-  readonly file: string;
-  /** Name in the report. */
-  readonly name: string;
-  /** undefined on a dry run. */
-  readonly output: string | undefined;
-  readonly values: Values;
-  readonly settings: string;
-  readonly previous: Line | undefined;
-}
+const DEFAULT_LOCK = 30;
+const DEFAULT_GRACE = 20;
+/** How often the end is looked for. */
+const LOOK_MS = 200;
 
-/** SHA-256 over a model and its side files; null when one cannot be read. */
-async function contentOf(file: string): Promise<string | null> {
-  const hash = createHash("sha256");
-  try {
-    // Reading a pipe would wait for whoever writes to it.
-    if (!statSync(file).isFile()) return null;
-    hash.update(await sha256(file));
-    const opened = openModel(file);
-    const locations = new Set(opened.model.externalTensors.map(({ external }) => external?.location ?? ""));
-    opened.close();
-    for (const location of [...locations].sort()) hash.update(`\0${location}\0${await sha256(resolveLocation(file, location))}`);
-    return hash.digest("hex");
-  } catch {
-    return null;
+/** Jobs that another program put there and nobody else does: then this one is the wrong one. */
+async function refuseMixing({ store, tag, id }: Session, url: string, own: BullEngine): Promise<void> {
+  const { waiting, active } = await own.counts();
+  if (waiting + active > 0) return;
+  for (const other of await tagsOf(store, tag)) {
+    if (other === tag) continue;
+    const engine = await bullEngine(url, queueName(id, other), () => undefined);
+    const counts = await engine.counts().finally(() => engine.close());
+    if (counts.waiting > 0)
+      throw new BnfoldError(
+        "usage",
+        `the jobs in this queue are for bnfold ${other}, this is ${tag}: their bytes may differ`,
+        {},
+        "Install the same version, on the same version of Node, everywhere.",
+      );
   }
 }
 
-/** True when every file an earlier line says it wrote is there with those bytes. */
-async function isThere({ report }: Line): Promise<boolean> {
-  if (report?.output == null) return false;
-  for (const { file, sha256: hash } of [report.output, ...report.output.sideFiles]) {
-    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true || (await sha256(file)) !== hash) return false;
-  }
-  return true;
+interface Ending {
+  /** Takes no more. */
+  readonly drain: AbortController;
+  /** Ends what is under way. */
+  readonly stop: AbortController;
 }
 
-async function perform({ file, name, output, values, settings, previous }: Job): Promise<Line> {
-  const start = performance.now();
-  const content = await contentOf(file);
-  const base = { version: 1, tool: tool(), file: name, content, settings, worker: process.pid } as const;
-  const same = previous?.status === "done" && content !== null && previous.content === content && previous.settings === settings;
-  if (previous !== undefined && same && (await isThere(previous))) return { ...previous, resumed: true };
-  const seconds = () => Math.round(performance.now() - start) / 1000;
+/** The first signal lets jobs end; the second, or the end of the grace, hands them back. */
+function onSignals(grace: number): Ending & { readonly off: () => void } {
+  const [drain, stop] = [new AbortController(), new AbortController()];
+  let timer: NodeJS.Timeout | undefined;
+  const told = (): void => {
+    if (drain.signal.aborted) stop.abort();
+    drain.abort();
+    timer ??= setTimeout(() => stop.abort(), 1000 * grace);
+  };
+  const names = ["SIGTERM", "SIGINT"] as const;
+  for (const name of names) process.on(name, told);
+  return {
+    drain,
+    stop,
+    off: () => {
+      clearTimeout(timer);
+      for (const name of names) process.removeListener(name, told);
+    },
+  };
+}
+
+function scratchFolder(values: Values): string {
+  const folder = text(values, "scratch") ?? tmpdir();
   try {
-    if (output !== undefined) mkdirSync(dirname(output), { recursive: true });
-    const own = { ...values, model: file, output, "output-file": undefined } as Values;
-    const { report, code } = await foldOne(own, file, targetOf(file, own), {
-      progress: new Progress(true),
-      hash: true,
-      threads: 1,
-    });
-    const status = code === EXIT.notEquivalent ? "failed" : "done";
-    return { ...base, status, code, seconds: seconds(), report };
+    accessSync(folder, constants.W_OK);
   } catch (error) {
-    const known = explain(error);
-    const { kind = "internal", hint } = known ?? {};
-    const message = known?.message ?? (error instanceof Error ? error.message : String(error));
-    return {
-      ...base,
-      status: "failed",
-      code: known?.exitCode ?? 70,
-      seconds: seconds(),
-      error: { kind, message, ...(hint === undefined ? {} : { hint }) },
-    };
+    throw fileError(folder, error);
+  }
+  return folder;
+}
+
+async function run(values: Values): Promise<number> {
+  const jobs = integer(values, "jobs", 1, 1024) ?? availableParallelism();
+  const [lock, grace, idle] = [
+    integer(values, "lock", 1, 86_400) ?? DEFAULT_LOCK,
+    integer(values, "grace", 0, 86_400) ?? DEFAULT_GRACE,
+    integer(values, "idle", 0),
+  ];
+  const limits = { memory: sizeOption(values, "max-memory"), seconds: integer(values, "max-time", 1) };
+  const scratch = scratchFolder(values);
+  const session = await openSession(values);
+  if (session.queue === undefined)
+    throw usage("a worker needs a queue: --queue, or BNFOLD_QUEUE", "Without a server, bnfold jobs does the work itself.");
+  const { store, storeUrl, id, tag } = session;
+  const ending = onSignals(grace);
+  const talk = new Talk(flag(values, "verbose"));
+  const crew = crewOf(limits);
+  const engine = await bullEngine(session.queue, queueName(id, tag), (error) => talk.trouble(error.message));
+  try {
+    await refuseMixing(session, session.queue, engine);
+    const hands = new StoreHands({
+      ...{ store, storeUrl, storeId: id, crew, tag, allowed: ALLOWED, scratch: scratchOf(scratch), signal: ending.stop.signal },
+      onOutcome: (job, outcome) => talk.outcome(job, outcome),
+    });
+    const name = `${hostname()}-${process.pid}`.replace(/[^\w.-]/g, "-");
+    const taker = await engine.take(hands, { name, jobs, lock, onError: (error) => talk.trouble(error.message) });
+    note(`worker ${name} takes ${plural(jobs, "job")} at a time from ${engine.label} for ${store.label}`);
+    while (!ending.drain.signal.aborted && (idle === undefined || taker.idleMs() < 1000 * idle)) await wait(LOOK_MS);
+    await taker.drain();
+    await taker.close();
+    note(talk.summary());
+    return 0;
+  } finally {
+    ending.off();
+    crew.close();
+    await engine.close();
   }
 }
 
-/** Takes jobs until the other side goes away. */
-export function work(): Promise<number> {
-  return new Promise((resolve) => {
-    process.on("disconnect", () => resolve(0));
-    // The one who gave the work decides what an interrupt means; a terminal sends it to all.
-    process.on("SIGINT", () => undefined);
-    process.on("message", (job: Job | Pair) => {
-      const work = async () => (job.task === "fold" ? perform(job) : (await import("./verify-many.ts")).performPair(job));
-      void work().then((line) => {
-        // Nobody listens any more when the one who gave the work was interrupted.
-        if (process.connected) process.send?.(JSON.parse(JSON.stringify(line, finite)), undefined, undefined, () => undefined);
-      });
-    });
-  });
+/** What a worker says: troubles once, and each job when it is asked to. */
+class Talk {
+  private last = "";
+  private done = 0;
+  private back = 0;
+
+  constructor(private readonly verbose: boolean) {}
+
+  trouble(message: string): void {
+    if (message !== this.last) note(message);
+    this.last = message;
+  }
+
+  outcome(job: Job, outcome: Outcome): void {
+    this.last = "";
+    if (outcome.kind === "done") this.done++;
+    else this.back++;
+    const why = "why" in outcome ? `: ${outcome.why}` : "";
+    if (this.verbose || why !== "") note(`${"file" in job ? `${job.kind} ` : ""}${fileOf(job)}, ${WORDS[outcome.kind]}${why}`);
+  }
+
+  summary(): string {
+    return `${plural(this.done, "job")} done, ${this.back} handed back`;
+  }
 }
 
-/** What JSON has no number for, as in other reports. */
-const finite = (_key: string, v: unknown): unknown => (typeof v === "number" && !Number.isFinite(v) ? String(v) : v);
+const WORDS: Readonly<Record<Outcome["kind"], string>> = {
+  done: "done",
+  later: "put off",
+  lost: "to be tried again",
+  back: "handed back",
+};
+
+export const command: Command = {
+  positionals: {},
+  options: {
+    ...placeOptions,
+    jobs: {
+      requiresArg: true,
+      describe: "Jobs at the same time, each in a process of its own (default: the number of processors)",
+    },
+    "max-memory": {
+      requiresArg: true,
+      type: "string",
+      describe: "Most memory of such a process, e.g. 4G: one that needs more is ended, and its job counts as failed",
+    },
+    "max-time": { requiresArg: true, describe: "Most seconds of a job" },
+    scratch: {
+      requiresArg: true,
+      type: "string",
+      describe: "Folder for copies of what is not on this machine (default: the system's)",
+    },
+    lock: { requiresArg: true, describe: "Seconds after which a job of a worker that is gone goes to another one (default 30)" },
+    grace: {
+      requiresArg: true,
+      describe: "Seconds that jobs have to end after SIGTERM, before they are handed back (default 20)",
+    },
+    idle: { requiresArg: true, describe: "End after this number of seconds without a job; default: never" },
+    verbose: { alias: "v", type: "boolean", describe: "A line for every job" },
+  },
+  examples: [["bnfold worker --store /mnt/zoo --queue redis://queue --jobs 8 --max-memory 4G", "eight at a time"]],
+  run,
+};

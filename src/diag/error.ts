@@ -10,6 +10,8 @@ export const ERROR_KINDS = {
   model: 3,
   operator: 3,
   file: 4,
+  /** Nothing is wrong with the input: a server or a store did not answer; the same again may do. */
+  temporary: 75,
 } as const;
 
 export type ErrorKind = keyof typeof ERROR_KINDS;

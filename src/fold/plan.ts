@@ -9,6 +9,7 @@ import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
+import { isConstantNorm } from "../laws/affines.ts";
 import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import type { Model } from "../onnx/records.ts";
@@ -20,6 +21,7 @@ import { moveBiases } from "./biases.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
+import type { Equalization } from "./equalize/told.ts";
 import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
@@ -51,6 +53,10 @@ export interface PlanOptions extends AttemptOptions {
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
   readonly norms?: boolean;
+  /** False: nothing is folded or merged (for what comes after a fold). Default true. */
+  readonly fold?: boolean;
+  /** After folding, scales channels between layers by powers of two where that lowers the noise of quantised weights: `equalization()`. */
+  readonly equalize?: Equalization;
   /** Where the work begins: against the flow of the graph, along it, or with all candidates at once. By default all are tried where something stays. */
   readonly from?: Start;
   readonly onProgress?: (done: number, total: number) => void;
@@ -95,6 +101,7 @@ export type Start = "along" | "against" | "gauges";
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
   // Operators become others last: readers that make up for each other come before that.
   const [first, ...others]: Start[] =
@@ -134,7 +141,7 @@ function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, Gra
 }
 
 /** By graph and name; what a merge has made anew has no counterpart. */
-function gaugesOf(draft: Draft): Gauges {
+export function gaugesOf(draft: Draft): Gauges {
   const made = new Map<string, Map<string, Gauge>>();
   for (const [value, gauge] of draft.gauges()) {
     if (gauge === undefined || value.producer === undefined || value.producer.removed) continue;
@@ -186,6 +193,7 @@ class Planner {
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
+    if (this.options.fold === false) return this.untouched(initial);
     if (this.start === "gauges") this.solve([...found, ...layerBiases]);
     let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
@@ -219,10 +227,19 @@ class Planner {
     return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
   }
 
+  /** The graph as it is. */
+  private untouched(before: Counts): PlanDraft {
+    const { view, draft, settled, start } = this;
+    const data = { folds: [], kept: [], merges: [], unmerged: [], before };
+    const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
+    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), explains: false };
+    return { from: start, view, draft, settled, data, count, ...none };
+  }
+
   /** Folds what can go when readers of one value make up for each other. */
   private solve(nodes: readonly GraphNode[]): void {
     const found = nodes.flatMap((node): Candidate[] => {
-      const candidate = this.isConstant(node) ? undefined : this.candidate(node);
+      const candidate = isConstantNorm(node, this.constants) ? undefined : this.candidate(node);
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
     const made = gauged(this.view, this.draft, found, {
@@ -319,7 +336,8 @@ class Planner {
   /** The map of a node that may be moved away, as it is now. */
   private movable(node: GraphNode): Candidate | undefined {
     const found = this.find(node);
-    if (found === undefined || "refusal" in found || this.isConstant(node) || this.isExcluded(node)) return undefined;
+    if (found === undefined || "refusal" in found || isConstantNorm(node, this.constants) || this.isExcluded(node))
+      return undefined;
     const current = currentMap(found, this.draft);
     return isRefused(current) ? undefined : current;
   }
@@ -433,7 +451,7 @@ class Planner {
   private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
     const found = bias ? this.candidate(node) : (this.find(node) ?? this.norms.candidate(node));
     if (found === undefined) return undefined;
-    if (this.isConstant(node) && !this.isExcluded(node)) return this.evaluate(found);
+    if (isConstantNorm(node, this.constants) && !this.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return keptBecause(found, found.refusal);
     const excluded = this.excluded(node);
     if (excluded !== undefined) return keptBecause(found, excluded);
@@ -473,13 +491,6 @@ class Planner {
     const held = this.options.held?.get(nodeKey(refOf(node)));
     if (held !== undefined) return held;
     return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
-  }
-
-  /** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
-  private isConstant({ opType, outputs }: GraphNode): boolean {
-    const [output, ...rest] = outputs;
-    if (opType !== "BatchNormalization" || output === undefined || output.isOutput || !this.constants.has(output)) return false;
-    return rest.every((value) => value === undefined || (value.uses.length === 0 && !value.isOutput));
   }
 
   /** Gives every reader of a constant batch normalization the numbers it makes. */

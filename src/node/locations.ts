@@ -26,7 +26,9 @@ export function fileError(path: string, error: unknown): BnfoldError {
   if (error instanceof BnfoldError) return error;
   const { code = "", message } = error as NodeJS.ErrnoException;
   const [what, hint] = reasons[code] ?? [`cannot be used (${message})`, undefined];
-  return new BnfoldError("file", `"${path}" ${what}`, { file: path }, hint);
+  const said = new BnfoldError("file", `"${path}" ${what}`, { file: path }, hint);
+  said.cause = error;
+  return said;
 }
 
 /** Refuses everything but regular files, before it is opened: a pipe would wait for ever. */

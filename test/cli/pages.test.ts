@@ -5,12 +5,12 @@ import { describe, expect, it } from "vitest";
 import { covered, examplesOf, PAGES, readPage, shell } from "../helpers/pages.ts";
 import { bnfold, root } from "./bnfold.ts";
 
-const commands = [...bnfold(["--help"]).stdout.matchAll(/^ {2}bnfold ([a-z]+) {2}/gm)].map(([, name]) => name);
+const commands = [...bnfold(["--help"]).stdout.matchAll(/^ {2}bnfold ([a-z]+(?: [a-z]+)?) {2}/gm)].map(([, name]) => name);
 const COMMON = ["help", "version"];
 
 /** Options a command's help lists: name → letter. */
 function shownOptions(command: string): Map<string, string> {
-  const { stdout } = bnfold([command, "--help"]);
+  const { stdout } = bnfold([...command.split(" "), "--help"]);
   const [options] = stdout.split("\nOptions:")[1].split("\nExamples:");
   const found = [...options.matchAll(/^ +(?:-([a-z]), )?--([a-z][a-z-]*)/gm)];
   return new Map(found.filter(([, , name]) => !COMMON.includes(name)).map(([, letter = "", name]) => [name, letter]));
@@ -29,7 +29,7 @@ describe("docs/cli.md", () => {
   it("has a section for each command", () => {
     expect(commands.length).toBeGreaterThan(8);
     expect(commands.filter((command) => sectionOf(command) === "")).toEqual([]);
-    const overview = [...page.split("## ")[0].matchAll(/^bnfold ([a-z]+) /gm)].map(([, name]) => name);
+    const overview = [...page.split("## ")[0].matchAll(/^bnfold ((?:jobs )?[a-z]+) /gm)].map(([, name]) => name);
     expect([...new Set(overview)].sort()).toEqual([...commands].sort());
   });
 
@@ -48,7 +48,7 @@ describe("docs/cli.md", () => {
     const text = sectionOf(command);
     expect(text).toMatch(new RegExp(`^\`\`\`\nbnfold ${command} `, "m"));
     expect(text).toMatch(/^```console\n\$ bnfold /m);
-    const help = bnfold([command, "--help"]).stdout.split("Exit codes:")[1];
+    const help = bnfold([...command.split(" "), "--help"]).stdout.split("Exit codes:")[1];
     const shown = [...help.matchAll(/^ {2}(\d+) /gm)].map(([, code]) => code);
     const [, codes] = /^Exit codes: (.*?)\.$/m.exec(text) ?? [];
     expect(codes?.match(/\d+/g)).toEqual(shown);

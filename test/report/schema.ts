@@ -9,7 +9,7 @@ ajv.addSchema(schema, "report");
 
 const compiled = (path: string) => ajv.getSchema(path) as ValidateFunction;
 const REPORTS = [
-  ...(["verify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
+  ...(["verify", "certify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
   ...(["freeze", "recalibrate", "batch", "merge", "many"] as const),
 ] as const;
 

@@ -12,10 +12,12 @@ import { hittingSet, packing } from "./cover.ts";
 import { Names } from "./names.ts";
 import { Scales } from "./scales.ts";
 import { Shifts } from "./shifts.ts";
-import { coreOf } from "./terms.ts";
+import { coreOf, type Term } from "./terms.ts";
 
 /** Components of more candidates are left as they were found one by one. */
 const MOST = 64;
+/** Contradictions of one candidate that are looked at. */
+const LOOKED = 32;
 /** Rounds of conflicts in one component. */
 const ROUNDS = 200;
 
@@ -67,7 +69,7 @@ export class Search {
     this.components = this.parts(network);
   }
 
-  private readonly components: readonly (readonly number[])[];
+  readonly components: readonly (readonly number[])[];
 
   /** @param forbidden Candidates that may not go. */
   solve(forbidden: ReadonlySet<number>): Found {
@@ -121,6 +123,39 @@ export class Search {
     return { core, kind: "name", entry: 0 };
   }
 
+  /** Lets candidates go together and takes that back; why they cannot, where they cannot. */
+  tryAll(list: readonly number[]): Contradiction | undefined {
+    const marks = this.mark();
+    let found: Contradiction | undefined;
+    for (const k of list) found ??= this.add(k);
+    this.undo(marks);
+    return found;
+  }
+
+  /**
+   * The contradictions that some candidates meet, one after the other, each the first of them.
+   * @returns whether names contradict each other.
+   */
+  contradictions(list: readonly number[], visit: (terms: readonly Term[]) => void): boolean {
+    const marks = this.mark();
+    let names = false;
+    for (const k of list) {
+      const { ratios, rows } = this.movers[k].demand;
+      let met = 0;
+      const meet = (terms: readonly Term[] | undefined): void => {
+        if (terms === undefined) return;
+        met++;
+        visit(terms);
+      };
+      for (let index = 0; index < ratios.length && met < LOOKED; index++)
+        meet(this.scales.join(ratios[index], { label: k, index }));
+      for (let index = 0; index < rows.length && met < LOOKED; index++) meet(this.shifts.add(rows[index], { label: k, index }));
+      names ||= this.names.join(k) !== undefined;
+    }
+    this.undo(marks);
+    return names;
+  }
+
   /** Candidates of one component that have to stay. */
   private largest(part: readonly number[]): ReadonlySet<number> {
     const cores: Set<number>[] = [];
@@ -138,7 +173,7 @@ export class Search {
   }
 
   /** Takes candidates one by one, those of `kept` apart; all that stay. New conflicts join `cores`. */
-  private rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
+  rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
     const marks = this.mark();
     const stay = new Set(kept);
     for (const k of part) {
@@ -153,7 +188,7 @@ export class Search {
   }
 
   /** All conflicts of two. */
-  private pairs(part: readonly number[], cores: Set<number>[]): void {
+  pairs(part: readonly number[], cores: Set<number>[]): void {
     const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
     const list = part.filter((k) => !alone.has(k));
     for (const [i, p] of list.entries()) {

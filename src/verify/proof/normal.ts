@@ -12,7 +12,7 @@ import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
 import { GELU, HARDSWISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
-import { RECTIFIED } from "./normal/bounds.ts";
+import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
 import { CONTRIBUTED, FUSED } from "./normal/fused.ts";
 import { IDLE_OPERATORS, PLAIN } from "./normal/identities.ts";
@@ -44,6 +44,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   POOLED,
   PADDED,
   RECTIFIED,
+  CLIPPED,
   LAYERED,
   RESHAPED,
   COUNTED,

@@ -1,0 +1,37 @@
+/** The affine nodes of a model that laws know: every node y = s ⊙ x + t with constants that are read and finite. */
+import { BnfoldError } from "../diag/error.ts";
+import type { GraphNode, GraphView } from "../graph/view.ts";
+import { factsOf } from "../run/facts.ts";
+import { type Candidate, candidateOf } from "./candidates.ts";
+import { Constants } from "./constants.ts";
+import type { Reading } from "./laws.ts";
+import { ReadNode, unchanged } from "./node.ts";
+
+/** A model as it is, with nothing changed. */
+export function readingOf(view: GraphView, assumeConstant = false): Reading {
+  const facts = factsOf(view);
+  const constants = new Constants(view, facts, assumeConstant);
+  return { facts, constants, at: (node) => new ReadNode({ facts, constants }, node, unchanged(node)) };
+}
+
+/** A batch normalization of a constant (a standardised weight) is a constant itself, in training mode too. */
+export function isConstantNorm({ opType, outputs }: GraphNode, constants: Constants): boolean {
+  const [output, ...rest] = outputs;
+  if (opType !== "BatchNormalization" || output === undefined || output.isOutput || !constants.has(output)) return false;
+  return rest.every((value) => value === undefined || (value.uses.length === 0 && !value.isOutput));
+}
+
+/** All of them. */
+export function affinesOf(view: GraphView, { facts, constants }: Reading): Candidate[] {
+  return view.nodes.flatMap((node): Candidate[] => {
+    if (isConstantNorm(node, constants)) return [];
+    try {
+      const found = candidateOf(node, facts, constants);
+      return found === undefined || "refusal" in found ? [] : [found];
+    } catch (error) {
+      // An operand that cannot be read: the node stays as it is.
+      if (!(error instanceof BnfoldError) || error.kind === "file") throw error;
+      return [];
+    }
+  });
+}
