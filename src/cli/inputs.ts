@@ -1,8 +1,9 @@
 /** --input, --shape, --samples, --seed: what a person says about a model's inputs. */
 import type { Options } from "yargs";
+import { shapeIn } from "../engine/written.ts";
 import type { Model } from "../onnx/records.ts";
 import type { RunOptions } from "../verify/index.ts";
-import { integer, texts, usage, type Values } from "./command.ts";
+import { integer, texts, type Values } from "./command.ts";
 
 /** What one sample needs. */
 export const sampleOptions: Readonly<Record<string, Options>> = {
@@ -47,25 +48,10 @@ export type GivenInputs = Pick<RunOptions, "samples" | "seed" | "shapes" | "fixe
   readonly notes: readonly string[];
 };
 
-/** `name=1,3,224,224`. The last "=" counts: names may hold one, sizes do not. */
-function shapeOf(written: string, names: readonly string[]): [name: string, dims: number[]] {
-  const at = written.lastIndexOf("=");
-  const known = `Inputs of the model: ${names.join(", ") || "none"}.`;
-  if (at <= 0) throw usage(`--shape is written name=1,3,224,224, got "${written}"`, known);
-  const [name, sizes] = [written.slice(0, at), written.slice(at + 1)];
-  if (!names.includes(name)) throw usage(`--shape: the model has no input "${name}"`, known);
-  const scalar = sizes.trim() === "";
-  const dims = scalar ? [] : sizes.split(",").map((size) => (/^\s*(-1|\d+)\s*$/.test(size) ? Number(size) : Number.NaN));
-  if (!dims.every((dim) => Number.isSafeInteger(dim))) {
-    throw usage(`--shape ${name}: expected sizes such as 1,3,224,224, got "${sizes}"`, "-1 leaves an axis open.");
-  }
-  return [name, dims];
-}
-
 /** What the options say, checked against the model's inputs. */
 export async function givenInputs(values: Values, model: Model): Promise<GivenInputs> {
   const names = model.graph.inputs.map((input) => input.name);
-  const shapes = new Map(texts(values, "shape").map((written) => shapeOf(written, names)));
+  const shapes = new Map(texts(values, "shape").map((written) => shapeIn(written, names)));
   const inputs = texts(values, "input");
   const loaded = inputs.length === 0 ? { notes: [] } : (await import("../node/arrays.ts")).loadInputs(model, inputs);
   const fullRun = values["full-run"] === true;

@@ -1,4 +1,6 @@
 /** bnfold momentum on a file: every layer's momentum, epsilon and half-life; on request new attributes and variances. */
+
+import { anyOf } from "../engine/written.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
@@ -27,7 +29,6 @@ import {
 import { flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, openInput } from "./files.ts";
 import { acceptAll, writtenLine } from "./outputs.ts";
-import { anyOf } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { targetOf } from "./target.ts";
 import { print, stdoutStyle } from "./terminal.ts";

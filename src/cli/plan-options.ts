@@ -1,5 +1,6 @@
 /** Options of the planner that several commands share. */
 import type { Options } from "yargs";
+import { anyOf, growthIn } from "../engine/written.ts";
 import type { MaxGrowth } from "../fold/growth.ts";
 import type { PlanOptions } from "../fold/plan.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
@@ -31,22 +32,6 @@ export const planOptions: Readonly<Record<string, Options>> = {
   "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
 };
 
-/** A pattern for whole names: `*` is any text, `?` any character. */
-export function nameMatcher(pattern: string): (name: string) => boolean {
-  if (pattern === "") throw usage("--only, --skip and --dump need a pattern");
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-    .replaceAll("*", "[\\s\\S]*")
-    .replaceAll("?", "[\\s\\S]");
-  const expression = new RegExp(`^${source}$`);
-  return (name) => expression.test(name);
-}
-
-export const anyOf = (patterns: readonly string[]): ((name: string) => boolean) | undefined => {
-  const matchers = patterns.map(nameMatcher);
-  return matchers.length === 0 ? undefined : (name) => matchers.some((matches) => matches(name));
-};
-
 function bitsOf(values: Values): number | undefined {
   const given = text(values, "max-bits-lost");
   if (given === undefined) return undefined;
@@ -57,10 +42,7 @@ function bitsOf(values: Values): number | undefined {
 
 function growthOf(values: Values): MaxGrowth | undefined {
   const given = text(values, "max-growth");
-  if (given === undefined) return undefined;
-  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(given) ?? [];
-  if (number === undefined) throw usage(`--max-growth is a number of bytes or a part of the file, as 10%, got "${given}"`);
-  return percent === "%" ? `${Number(number)}%` : Number(number);
+  return given === undefined ? undefined : growthIn(given);
 }
 
 export function planOptionsOf(values: Values): PlanOptions {

@@ -1,5 +1,6 @@
 /** bnfold recalibrate: mean and variance of every BatchNormalization from data, whole or one shard of it. */
 import { readFileSync, writeFileSync } from "node:fs";
+import { anyOf } from "../engine/written.ts";
 import { toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
 import { brief, nodeLabel, plural, printable } from "../report/words.ts";
@@ -24,7 +25,6 @@ import { hashed, hashedAll, type OpenedModel, openInput, sha256 } from "./files.
 import { givenInputs } from "./inputs.ts";
 import { openOnnxRuntime } from "./onnxruntime.ts";
 import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
-import { anyOf } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
 import { isSameFile, targetOf } from "./target.ts";

@@ -2,6 +2,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
+import { nameMatcher } from "../engine/written.ts";
 import { saveNpy, saveNpz } from "../node/arrays.ts";
 import { fileError } from "../node/files.ts";
 import { isFloat } from "../onnx/dtype.ts";
@@ -15,7 +16,6 @@ import { generateInputs, type Sample } from "../verify/inputs.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
 import { type GivenInputs, givenInputs, sampleOptions } from "./inputs.ts";
-import { nameMatcher } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
 import { type NodeCost, type Profile, profileLines, profileOf, type Summary, summarise, summaryTable } from "./run-text.ts";
 import { nearest } from "./suggest.ts";

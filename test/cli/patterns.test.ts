@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { nameMatcher, planOptionsOf } from "../../src/cli/plan-options.ts";
+import { planOptionsOf } from "../../src/cli/plan-options.ts";
+import { nameMatcher } from "../../src/engine/written.ts";
 
 describe("nameMatcher", () => {
   it.each([

@@ -1,0 +1,152 @@
+/** What the page and its worker say to each other. Everything here can be cloned from one to the other; Blobs and Files go by reference. */
+import type { ErrorKind, ErrorPlace } from "../../src/diag/error.ts";
+import type { NodeRef, PlanData } from "../../src/fold/types.ts";
+import type { ModelFacts, Report } from "../../src/report/report.ts";
+import type { ChannelInspection } from "../../src/train/channels.ts";
+import type { Bisection, Verdict } from "../../src/verify/types.ts";
+
+/** A model and the files beside it, as they were dropped. */
+export interface ModelFiles {
+  /** Names the model in the worker for as long as it lives. */
+  readonly key: string;
+  /** Name with its folders, as far as the browser tells. */
+  readonly path: string;
+  readonly main: Blob;
+  readonly sides: readonly { readonly path: string; readonly file: Blob }[];
+}
+
+/** The options of `bnfold fold`, as a person writes them; "" and false are the defaults. */
+export interface FoldOptions {
+  readonly only: string;
+  readonly skip: string;
+  readonly partial: boolean;
+  readonly reluToMax: boolean;
+  readonly norms: boolean;
+  readonly noMerge: boolean;
+  readonly assumeConstant: boolean;
+  readonly maxBitsLost: string;
+  readonly maxGrowth: string;
+  readonly external: "keep" | "copy" | "inline" | "split";
+  readonly noCheck: boolean;
+  readonly noRun: boolean;
+  readonly fullRun: boolean;
+  readonly samples: string;
+  readonly seed: string;
+  /** Sizes of inputs, one `name=1,3,224,224` after the other, with spaces between. */
+  readonly shape: string;
+}
+
+export const DEFAULTS: FoldOptions = {
+  only: "",
+  skip: "",
+  partial: false,
+  reluToMax: false,
+  norms: false,
+  noMerge: false,
+  assumeConstant: false,
+  maxBitsLost: "",
+  maxGrowth: "",
+  external: "keep",
+  noCheck: false,
+  noRun: false,
+  fullRun: false,
+  samples: "",
+  seed: "",
+  shape: "",
+};
+
+/** What is known of a file a moment after it came. */
+export interface Opened {
+  readonly facts: ModelFacts;
+  readonly nodes: number;
+  readonly batchNormalizations: number;
+  /** Side files it names that did not come with it. */
+  readonly missing: readonly string[];
+  readonly inputs: readonly string[];
+  /** Estimated bytes of memory for the whole work (src/engine/needs.ts). */
+  readonly needs: number;
+}
+
+export interface OutputFile {
+  readonly name: string;
+  readonly blob: Blob;
+}
+
+export interface Folded {
+  readonly report: Report;
+  readonly plan: PlanData;
+  readonly accepted: boolean;
+  /** The model first, then its side files; none where nothing was accepted. */
+  readonly outputs: readonly OutputFile[];
+  /** Things to know that are no part of the report. */
+  readonly notes: readonly string[];
+}
+
+/** A node as a picture needs it. */
+export interface DrawnNode {
+  readonly scope: string;
+  readonly name: string;
+  readonly opType: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Constants among its inputs, e.g. `W 64x3x7x7`. */
+  readonly constants: readonly string[];
+}
+
+export interface DrawnGraph {
+  readonly nodes: readonly DrawnNode[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+export interface TensorDifference {
+  readonly name: string;
+  readonly dtype: string;
+  readonly dims: readonly number[];
+  /** Largest |difference|; undefined where shapes or types differ, or they are no numbers. */
+  readonly largest?: number;
+  readonly what: "changed" | "added" | "removed";
+}
+
+export interface Difference {
+  readonly removed: readonly NodeRef[];
+  readonly added: readonly NodeRef[];
+  readonly changed: readonly { readonly node: NodeRef; readonly what: string }[];
+  readonly tensors: readonly TensorDifference[];
+}
+
+export interface Verified {
+  readonly verdict: Verdict;
+  readonly a: ModelFacts;
+  readonly b: ModelFacts;
+  readonly difference: Difference;
+  readonly bisection?: Bisection;
+  readonly graphs: readonly [DrawnGraph, DrawnGraph];
+}
+
+/** Requests, and what answers each. */
+export interface Calls {
+  open: { ask: { model: ModelFiles }; answer: Opened };
+  fold: { ask: { model: ModelFiles; options: FoldOptions }; answer: Folded };
+  verify: { ask: { a: ModelFiles; b: ModelFiles; options: FoldOptions; bisect: boolean }; answer: Verified };
+  channels: { ask: { model: ModelFiles }; answer: ChannelInspection };
+  graph: { ask: { model: ModelFiles }; answer: DrawnGraph };
+}
+
+export type Call = keyof Calls;
+
+export type Request = { [K in Call]: { readonly id: number; readonly call: K } & Calls[K]["ask"] }[Call];
+
+/** An error that crossed over. */
+export interface Failure {
+  readonly message: string;
+  readonly kind: ErrorKind | "memory" | "crash" | "internal";
+  readonly place: ErrorPlace;
+  readonly hint?: string;
+  readonly stage: string;
+}
+
+export type Message =
+  | { readonly id: number; readonly type: "progress"; readonly stage: string; readonly done: number; readonly total: number }
+  | { readonly id: number; readonly type: "done"; readonly answer: unknown }
+  | { readonly id: number; readonly type: "failed"; readonly failure: Failure };
