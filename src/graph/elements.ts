@@ -56,7 +56,9 @@ const rules: Record<string, (node: GraphNode, facts: KnownFacts, inputs: (Elemen
   Unsqueeze: (_n, _f, [x]) => x,
   Reshape: (_n, _f, [x]) => x,
   Concat: (node, facts, inputs) =>
-    facts.rank(node.inputs[0]) === 1 && inputs.every((e, i) => e !== undefined || facts.size(node.inputs[i], 0) !== undefined)
+    facts.rank(node.inputs[0]) === 1 &&
+    [0, -1].includes(intAttr(node.record, "axis", 0)) &&
+    inputs.every((e, i) => e !== undefined || facts.size(node.inputs[i], 0) !== undefined)
       ? inputs.flatMap((e, i) => e ?? new Array<undefined>(facts.size(node.inputs[i], 0) as number).fill(undefined))
       : undefined,
   Gather: (node, facts, [x]) => {

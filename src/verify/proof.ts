@@ -11,7 +11,7 @@ import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { foresee } from "./proof/foresight.ts";
-import { normalForm } from "./proof/normal.ts";
+import { normalForm, normalForms } from "./proof/normal.ts";
 import { Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
 import type { Proof } from "./types.ts";
@@ -91,7 +91,7 @@ function* certified(a: Model, b: Model, tolerance: Tolerance, gauges: Gauges | u
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
-  const forms = () => [normalForm(a), normalForm(b)] as const;
+  const forms = () => normalForms(a, b);
   const rewritten = (p: Model, q: Model) =>
     new Prover(sideOf(p, tolerance.foreign), sideOf(q, tolerance.foreign), tolerance, true, foresee);
   const added = newTypes(a, b);

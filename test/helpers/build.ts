@@ -133,6 +133,10 @@ export const float64 = (dims: readonly number[], values: TensorSpec["values"]): 
 });
 export const int64 = (dims: readonly number[], values: TensorSpec["values"]): TensorSpec => ({ dtype: "int64", dims, values });
 
+export const int8 = (dims: readonly number[], values: TensorSpec["values"]): TensorSpec => ({ dtype: "int8", dims, values });
+
+export const uint8 = (dims: readonly number[], values: TensorSpec["values"]): TensorSpec => ({ dtype: "uint8", dims, values });
+
 /** A node in one line. */
 export function node(
   op: string,

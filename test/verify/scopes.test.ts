@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { plan } from "../../src/fold/index.ts";
 import { read } from "../../src/onnx/read.ts";
+import type { AttributeRecord } from "../../src/onnx/records.ts";
 import { memorySource } from "../../src/onnx/source.ts";
 import { collect } from "../../src/onnx/splice.ts";
 import { write } from "../../src/onnx/write.ts";
@@ -42,4 +43,20 @@ it("a map that goes into the branches leaves the If another output", () => {
   const { edits } = plan(a);
   const b = read(memorySource(collect(write(a, edits).main), "b.onnx"));
   expect(prove(a, b, { foreign: false }).outcome).toBe("equal");
+});
+
+it("bodies correspond by the attribute that has them, in whatever order a file lists them", () => {
+  const a = spec([node("Abs", ["x"], ["t"])], "v");
+  const [holder] = a.graph.nodes;
+  const turned = (flip: boolean) => {
+    const [then, other] = ["then_branch", "else_branch"].map((name) => holder.attributes.get(name) as AttributeRecord);
+    const attributes = new Map([
+      ["else_branch", flip ? { ...then, name: "else_branch" } : other],
+      ["then_branch", flip ? { ...other, name: "then_branch" } : then],
+    ]);
+    const nodes = a.graph.nodes.map((one) => (one === holder ? { ...one, attributes } : one));
+    return { ...a, graph: { ...a.graph, nodes } };
+  };
+  expect(prove(a, turned(false)).outcome).toBe("equal");
+  expect(prove(a, turned(true)).outcome).not.toBe("equal");
 });

@@ -9,26 +9,37 @@ import type { GraphValue } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
 import { sideOf } from "./classes.ts";
+import { knownElements } from "./match.ts";
 import { GELU, HARDSWISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
-import { FUSED } from "./normal/fused.ts";
-import { PLAIN } from "./normal/identities.ts";
+import { FUNCTIONS } from "./normal/functions.ts";
+import { CONTRIBUTED, FUSED } from "./normal/fused.ts";
+import { IDLE_OPERATORS, PLAIN } from "./normal/identities.ts";
 import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
 import { PADDED } from "./normal/pads.ts";
+import { PIECES } from "./normal/pieces.ts";
 import { POOLED } from "./normal/pools.ts";
 import { FACTORED } from "./normal/products.ts";
+import { UNSIGNED } from "./normal/quantized.ts";
 import { LAYERED, RESHAPED } from "./normal/reshapes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
+import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
 export const REWRITINGS: readonly Rewriting[] = [
+  ...FUNCTIONS,
   FACTORED,
   BARED,
   PLAIN,
+  IDLE_OPERATORS,
   HARDSWISH,
   FUSED,
+  ...CONTRIBUTED,
+  UNSIGNED,
+  ...TRANSPOSES,
+  ...PIECES,
   GELU,
   QUICKGELU,
   POOLED,
@@ -41,24 +52,55 @@ export const REWRITINGS: readonly Rewriting[] = [
   COUNTED,
 ];
 
-/** A model in its normal form; the model itself when it is that already. */
-export function normalForm(model: Model): Model {
-  let current = model;
-  // What one rewriting makes may be what another begins with: a fused Conv after a Pad.
-  for (let round = 0; round < 6; round++) {
-    const next = rewritten(current);
+/** Two models, each in its normal form; a model itself when it is that already. */
+export function normalForms(a: Model, b: Model): [Model, Model] {
+  const [p, q] = [a, b].map(operatorsOf);
+  const differing = new Set([...p.keys(), ...q.keys()].filter((type) => p.get(type) !== q.get(type)));
+  const rewritings = REWRITINGS.filter(({ where }) => where === undefined || where.some((type) => differing.has(type)));
+  return [normalForm(a, rewritings), normalForm(b, rewritings)];
+}
+
+/** How many nodes of each operator compute something from the inputs. */
+function operatorsOf(model: Model): Map<string, number> {
+  const side = sideOf(model);
+  const counts = new Map<string, number>();
+  for (const { domain, opType, outputs } of side.view.nodes) {
+    if (outputs.every((value) => value === undefined || side.constants.has(value) || knownElements(side, value) !== undefined))
+      continue;
+    const type = domain === "" ? opType : `${domain}:${opType}`;
+    counts.set(type, (counts.get(type) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/** What one rewriting makes may be what another begins with: a fused Conv after a Pad, one Transpose behind another. */
+const ROUNDS = 32;
+
+/** A model in its normal form by some rewritings, those that hold for every model when none are given. */
+export function normalForm(
+  model: Model,
+  rewritings: readonly Rewriting[] = REWRITINGS.filter(({ where }) => where === undefined),
+): Model {
+  // What a file declares of its values may be wrong, and decides nothing here.
+  const plain = undeclared(model);
+  let current = plain;
+  for (let round = 0; round < ROUNDS; round++) {
+    const next = rewritten(current, rewritings);
     if (next === current) break;
     current = next;
   }
-  return current === model ? model : pruned(current);
+  return current === plain ? model : pruned(current);
 }
 
-function rewritten(model: Model): Model {
+const undeclared = (model: Model): Model =>
+  model.graph.valueInfos.length === 0 ? model : { ...model, graph: { ...model.graph, valueInfos: [] } };
+
+function rewritten(model: Model, rewritings: readonly Rewriting[]): Model {
   const side = sideOf(model);
   const made = new Map<NodeRecord, NodeRecord[]>();
   for (const node of side.view.nodes) {
     if (node.scope.kind === "function" || (node.domain === "" && node.opType === "Identity")) continue;
-    for (const { rewrite } of REWRITINGS) {
+    for (const { rewrite } of rewritings) {
       const list = rewrite(node, side);
       if (list === undefined) continue;
       made.set(node.record, list);

@@ -5,6 +5,12 @@
  */
 import type { GraphNode, GraphView, Scope } from "../../graph/view.ts";
 
+/** Which of its node's bodies a graph is, whatever order the file lists them in: the attribute that has it. */
+const roleOf = ({ path }: Scope): string => path.slice(path.lastIndexOf("/") + 1);
+
+const twinOf = (body: Scope, holder: GraphNode): Scope | undefined =>
+  holder.bodies.find((other) => roleOf(other) === roleOf(body));
+
 const holdersIn = (scope: Scope): GraphNode[] => scope.nodes.filter(({ bodies }) => bodies.length > 0);
 
 /** Gives the inner graphs of `b` the paths of their counterparts in `a`. */
@@ -18,7 +24,7 @@ export function alignScopes(a: GraphView, b: GraphView): void {
   const pair = (x: Scope, y: Scope): void => {
     const [mine, theirs] = [holdersIn(y), holdersIn(x)];
     const called = (list: readonly GraphNode[], node: GraphNode) =>
-      list.find(({ bodies }) => bodies[0].path === node.bodies[0].path);
+      list.find((other) => twinOf(node.bodies[0], other)?.path === node.bodies[0].path);
     const open = theirs.filter((node) => called(mine, node) === undefined);
     for (const node of mine) {
       let twin = called(theirs, node);
@@ -29,9 +35,13 @@ export function alignScopes(a: GraphView, b: GraphView): void {
         );
         if (twin === undefined) continue;
         open.splice(open.indexOf(twin), 1);
-        for (const [i, body] of node.bodies.entries()) rename(body.path, twin.bodies[i].path);
+        const renamed = node.bodies.map((body) => [body.path, twinOf(body, twin as GraphNode)?.path] as const);
+        for (const [from, to] of renamed) if (to !== undefined) rename(from, to);
       }
-      for (const [i, body] of node.bodies.entries()) if (twin.bodies[i] !== undefined) pair(twin.bodies[i], body);
+      for (const body of node.bodies) {
+        const other = twinOf(body, twin);
+        if (other !== undefined) pair(other, body);
+      }
     }
   };
   pair(a.main, b.main);

@@ -4,9 +4,17 @@
  *   com.microsoft FusedConv(x, W, b, z)      activation(Conv(x, W, b) + z)
  *   com.microsoft FusedGemm(a, b, c)         activation(Gemm(a, b, c))
  *
- * Exact over the reals. An activation that is not known leaves the operator as it is.
+ *   com.microsoft FusedMatMul(a, b; α)       α · MatMul(a, b), a and b with their last two axes exchanged where told
+ *   com.microsoft BiasGelu(x, b)             Gelu(x + b)
+ *   com.microsoft SkipLayerNormalization     LayerNormalization(x + z + b)
+ *   com.microsoft DynamicQuantizeMatMul(x, B, s, z, b)
+ *                                            Cast(MatMulInteger(q, B, p, z)) · (t · s) + b, with q, t, p = DynamicQuantizeLinear(x)
+ *   com.microsoft MatMulIntegerToFloat       the same of a q, t and p that are given
+ *
+ * Exact over the reals. An activation that is not known leaves the operator as it is, and so does a batch axis that moves, or a
+ * second output that is read.
  */
-import { stringAttr } from "../../../graph/attributes.ts";
+import { intAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
@@ -46,5 +54,96 @@ const fused: Rewrite = (node) => {
   const linear = make(node, conv ? "Conv" : "Gemm", record.inputs.slice(0, 3), whole);
   return [{ ...linear, attributes }, ...(added ? [make(node, "Add", [whole, added], sum)] : []), ...after];
 };
+
+const isMicrosoft = (node: GraphNode, opType: string): boolean => node.domain === "com.microsoft" && node.opType === opType;
+
+const matmul: Rewrite = (node, { facts }) => {
+  if (!isMicrosoft(node, "FusedMatMul") && !isMicrosoft(node, "TransposeMatMul")) return undefined;
+  const { record } = node;
+  if (["transBatchA", "transBatchB"].some((name) => intAttr(record, name, 0) !== 0)) return undefined;
+  const parts: NodeRecord[] = [];
+  const operands: string[] = [];
+  for (const [i, flag] of ["transA", "transB"].entries()) {
+    const turn = intAttr(record, flag, 0) !== 0;
+    const rank = facts.rank(node.inputs[i]);
+    if (turn && (rank === undefined || rank < 2)) return undefined;
+    if (turn) {
+      const axes = Array.from({ length: rank as number }, (_, axis) => axis);
+      const perm = [...axes.slice(0, -2), axes[axes.length - 1], axes[axes.length - 2]];
+      parts.push(make(node, "Transpose", [record.inputs[i]], inner(node, flag), { perm: { ints: perm } }));
+    }
+    operands.push(turn ? inner(node, flag) : record.inputs[i]);
+  }
+  const alpha = record.attributes.get("alpha")?.f ?? 1;
+  if (alpha === 1) return [...parts, make(node, "MatMul", operands, outputOf(node))];
+  const [product, factor] = [inner(node, "product"), inner(node, "alpha")];
+  return [
+    ...parts,
+    make(node, "MatMul", operands, product),
+    make(node, "Constant", [], factor, { value_float: { f: alpha } }),
+    make(node, "Mul", [product, factor], outputOf(node)),
+  ];
+};
+
+const biasGelu: Rewrite = (node) => {
+  if (!isMicrosoft(node, "BiasGelu")) return undefined;
+  const sum = inner(node, "sum");
+  return [make(node, "Add", node.record.inputs.slice(0, 2), sum), { ...node.record, opType: "Gelu", inputs: [sum] }];
+};
+
+const skipped: Rewrite = (node) => {
+  const { record } = node;
+  if (!isMicrosoft(node, "SkipLayerNormalization") || record.inputs.length < 3) return undefined;
+  if (node.outputs.slice(1, 3).some((value) => value !== undefined && value.uses.length > 0)) return undefined;
+  const [x, skip, gamma, beta, bias] = record.inputs;
+  const [sum, moved] = [record.outputs[3] || inner(node, "sum"), inner(node, "moved")];
+  const epsilon = record.attributes.get("epsilon")?.f ?? Math.fround(1e-12);
+  return [
+    ...(bias
+      ? [make(node, "Add", [x, skip], moved), make(node, "Add", [moved, bias], sum)]
+      : [make(node, "Add", [x, skip], sum)]),
+    make(node, "LayerNormalization", beta ? [sum, gamma, beta] : [sum, gamma], outputOf(node), {
+      axis: { i: -1 },
+      epsilon: { f: epsilon },
+    }),
+  ];
+};
+
+/** Codes, scales and zero points of a product of integers, and what is added. */
+interface Codes {
+  readonly a: readonly [codes: string, scale: string, zero: string | undefined];
+  readonly b: readonly [codes: string, scale: string, zero: string | undefined];
+  readonly bias: string | undefined;
+}
+
+function dequantized(node: GraphNode, { a, b, bias }: Codes): NodeRecord[] {
+  const [sums, real, scale, scaled] = ["sums", "real", "scale", "scaled"].map((part) => inner(node, part));
+  const zeros = b[2] ? [a[2] ?? "", b[2]] : a[2] ? [a[2]] : [];
+  return [
+    make(node, "MatMulInteger", [a[0], b[0], ...zeros], sums),
+    make(node, "Cast", [sums], real, { to: { i: 1 } }),
+    make(node, "Mul", [a[1], b[1]], scale),
+    make(node, "Mul", [real, scale], bias ? scaled : outputOf(node)),
+    ...(bias ? [make(node, "Add", [scaled, bias], outputOf(node))] : []),
+  ];
+}
+
+const quantizedProduct: Rewrite = (node) => {
+  const { inputs } = node.record;
+  if (isMicrosoft(node, "DynamicQuantizeMatMul")) {
+    const [q, scale, zero] = ["codes", "codes/scale", "codes/zero"].map((part) => inner(node, part));
+    const first = { ...make(node, "DynamicQuantizeLinear", [inputs[0]], q), outputs: [q, scale, zero] };
+    return [first, ...dequantized(node, { a: [q, scale, zero], b: [inputs[1], inputs[2], inputs[3]], bias: inputs[4] })];
+  }
+  if (!isMicrosoft(node, "MatMulIntegerToFloat")) return undefined;
+  return dequantized(node, { a: [inputs[0], inputs[2], inputs[4]], b: [inputs[1], inputs[3], inputs[5]], bias: inputs[6] });
+};
+
+export const CONTRIBUTED: readonly Rewriting[] = [
+  { equation: ["FusedMatMul(a, b; α)", "α · MatMul(a, b)"], rewrite: matmul },
+  { equation: ["BiasGelu(x, b)", "Gelu(x + b)"], rewrite: biasGelu },
+  { equation: ["SkipLayerNormalization(x, z, γ, β, b)", "LayerNormalization(x + z + b, γ, β)"], rewrite: skipped },
+  { equation: ["DynamicQuantizeMatMul, MatMulIntegerToFloat", "Cast(MatMulInteger) · scale + b"], rewrite: quantizedProduct },
+];
 
 export const FUSED: Rewriting = { equation: ["FusedConv, FusedGemm", "activation(Conv + z), activation(Gemm)"], rewrite: fused };

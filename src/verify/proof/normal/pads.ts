@@ -6,7 +6,7 @@
 import { intsAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { attribute, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { attribute, makerOf, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** What a Pad adds on the spatial axes, begin of each and then end; undefined where it is not zeros on those axes. */
 function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
@@ -27,8 +27,8 @@ function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
 }
 
 const padded: Rewrite = (node, side) => {
-  const pad = node.inputs[0]?.producer;
-  if (node.domain !== "" || node.opType !== "Conv" || pad === undefined || pad.scope !== node.scope) return undefined;
+  const pad = makerOf(node.inputs[0], node);
+  if (node.domain !== "" || node.opType !== "Conv" || pad === undefined) return undefined;
   const auto = stringAttr(node.record, "auto_pad", "NOTSET") || "NOTSET";
   const around = auto === "NOTSET" || auto === "VALID" ? zerosAround(pad, side) : undefined;
   if (around === undefined) return undefined;

@@ -8,16 +8,16 @@ import { intAttr } from "../../../graph/attributes.ts";
 import { sameShape } from "../../../graph/dims.ts";
 import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
-import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { inner, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 export const isReshape = (node: GraphNode | undefined): node is GraphNode => node !== undefined && hasTrait(node, "reshapes");
 
 /** Gemm on rows that a Reshape made of all axes but the last: the matrix goes before the Reshape. */
 const layered: Rewrite = (node, { facts, constants }) => {
-  const before = node.inputs[0]?.producer;
+  const before = makerOf(node.inputs[0], node);
   // Before opset 7 an Add does not broadcast the bias (before 5 no Reshape takes a shape).
   if (node.domain !== "" || node.opType !== "Gemm" || node.version < 7) return undefined;
-  if (!isReshape(before) || before.scope !== node.scope) return undefined;
+  if (!isReshape(before)) return undefined;
   const [x, flat] = [before.inputs[0], node.inputs[0]].map((value) => facts.shape(value));
   const [weight, bias] = [node.inputs[1], node.inputs[2]];
   const matrix = facts.shape(weight);
@@ -44,10 +44,9 @@ const reshaped: Rewrite = (node, { facts }) => {
   const [input] = node.inputs;
   if (sameShape(facts.shape(input), facts.shape(node.outputs[0])))
     return [make(node, "Identity", [node.record.inputs[0]], outputOf(node))];
-  const before = input?.producer;
+  const before = makerOf(input, node);
   const target = node.opType === "Reshape" ? facts.elements(node.inputs[1]) : undefined;
-  if (!isReshape(before) || before.scope !== node.scope || target === undefined || target.some((d) => d === undefined || d === 0))
-    return undefined;
+  if (!isReshape(before) || target === undefined || target.some((d) => d === undefined || d === 0)) return undefined;
   return [{ ...node.record, inputs: [before.record.inputs[0], ...node.record.inputs.slice(1)] }];
 };
 

@@ -1,4 +1,5 @@
 /** What a rewriting of the normal form is, and the nodes it is made of. */
+import { intsAttr } from "../../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { AttributeRecord, NodeRecord } from "../../../onnx/records.ts";
 import { asNumbers } from "../../../onnx/tensor.ts";
@@ -13,6 +14,11 @@ export interface Rewriting {
   /** The equation, as documented: what is written, and what is written in its place. */
   readonly equation: readonly [from: string, to: string];
   readonly rewrite: Rewrite;
+  /**
+   * Operators taken apart only where one file has more of them than the other, as "Split" or "com.microsoft:Gelu": what both files
+   * write alike is compared as it is, by the laws that hold for it.
+   */
+  readonly where?: readonly string[];
 }
 
 export function attribute(node: GraphNode, name: string, setting: Setting): AttributeRecord {
@@ -57,4 +63,25 @@ export const inner = (node: GraphNode, part: string): string => `${outputOf(node
 export function numbersOf(value: GraphValue | undefined, { constants, facts }: Side): readonly number[] | undefined {
   if (value === undefined) return undefined;
   return facts.numbers(value) ?? (constants.has(value) ? asNumbers(constants.tensor(value)) : undefined);
+}
+
+/** A node of the standard domain with another type in the place of one, its attributes kept. */
+export const renamed = (node: GraphNode, opType: string, inputs: readonly string[], output: string): NodeRecord => ({
+  ...make(node, opType, inputs, output),
+  attributes: node.record.attributes,
+});
+
+/** An int64 vector under the name of a part of a node. */
+export const integers = (node: GraphNode, part: string, ints: readonly number[]): NodeRecord =>
+  make(node, "Constant", [], inner(node, part), { value_ints: { ints } });
+
+/** The numbers of an operand that newer versions have as an input, older ones as an attribute; undefined where they are computed. */
+export const listAt = (node: GraphNode, index: number, name: string, side: Side): readonly number[] | undefined =>
+  node.inputs[index] === undefined ? intsAttr(node.record, name) : numbersOf(node.inputs[index], side);
+
+/** The operator of the same graph that makes a value, whatever copies lie between. */
+export function makerOf(value: GraphValue | undefined, node: GraphNode): GraphNode | undefined {
+  let maker = value?.producer;
+  while (maker?.domain === "" && maker.opType === "Identity") maker = maker.inputs[0]?.producer;
+  return maker?.scope === node.scope ? maker : undefined;
 }

@@ -1,8 +1,8 @@
 /** Tools write one function in several ways: the proof knows them as one, and what only looks like it as another. */
 import { describe, expect, it } from "vitest";
-import { normalForm } from "../../src/verify/proof/normal.ts";
-import { prove } from "../../src/verify/proof.ts";
-import { f, float32, fs, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { normalForm } from "../../../src/verify/proof/normal.ts";
+import { prove } from "../../../src/verify/proof.ts";
+import { f, float32, fs, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
 
 const outcome = (a: ModelSpec, b: ModelSpec) => prove(model(a), model(b)).outcome;
 const x = { name: "x", dims: ["N", 4, 8, 8] };

@@ -1,0 +1,106 @@
+/**
+ * Operators of ONNX that are functions, as their bodies in the operator specification.
+ *
+ *   LeakyRelu(x; α) 16             Where(x < 0, α · x, x)
+ *   GroupNormalization(x; γ, β) 21 with groups of channels as rows r: d = r − mean(r), γ · d / √(mean(r²) − mean(r)² + ε) + β
+ *
+ * Exact over the reals. Only where one file has more of the operator than the other: a runtime or an optimizer wrote its body out.
+ */
+import { intAttr } from "../../../graph/attributes.ts";
+import type { GraphNode } from "../../../graph/view.ts";
+import type { NodeRecord } from "../../../onnx/records.ts";
+import { inner, integers, make, outputOf, type Rewrite, type Rewriting, type Setting } from "./rewriting.ts";
+
+/** Writes a body down line by line, under names of its own. */
+class Body {
+  readonly nodes: NodeRecord[] = [];
+
+  constructor(private readonly node: GraphNode) {}
+
+  of(part: string): string {
+    return inner(this.node, part);
+  }
+
+  step(part: string, opType: string, inputs: readonly string[], settings: Readonly<Record<string, Setting>> = {}): string {
+    this.nodes.push(make(this.node, opType, inputs, this.of(part), settings));
+    return this.of(part);
+  }
+
+  list(part: string, ints: readonly number[]): string {
+    this.nodes.push(integers(this.node, part, ints));
+    return this.of(part);
+  }
+
+  /** A number, of the type of `like`. */
+  number(part: string, f: number, like: string): string {
+    const plain = this.step(`${part}/float`, "Constant", [], { value_float: { f } });
+    return this.step(part, "CastLike", [plain, like]);
+  }
+
+  last(opType: string, inputs: readonly string[]): NodeRecord[] {
+    return [...this.nodes, make(this.node, opType, inputs, outputOf(this.node))];
+  }
+}
+
+/** CastLike is there since then. */
+const SINCE = 15;
+
+const leaky: Rewrite = (node) => {
+  if (node.domain !== "" || node.opType !== "LeakyRelu") return undefined;
+  const [x] = node.record.inputs;
+  const body = new Body(node);
+  const [zero, alpha] = [
+    node.version < SINCE ? body.step("zero", "Constant", [], { value_float: { f: 0 } }) : body.number("zero", 0, x),
+    node.record.attributes.get("alpha")?.f ?? Math.fround(0.01),
+  ];
+  const slope =
+    node.version < SINCE ? body.step("alpha", "Constant", [], { value_float: { f: alpha } }) : body.number("alpha", alpha, x);
+  const negative = body.step("negative", "Less", [x, zero]);
+  const scaled = body.step("scaled", "Mul", [slope, x]);
+  return body.last("Where", [negative, scaled, x]);
+};
+
+const grouped: Rewrite = (node) => {
+  if (node.domain !== "" || node.opType !== "GroupNormalization" || node.version < 21) return undefined;
+  const { record } = node;
+  const [x, gamma, beta] = record.inputs;
+  const groups = intAttr(record, "num_groups", 0);
+  const epsilon = record.attributes.get("epsilon")?.f ?? Math.fround(1e-5);
+  const body = new Body(node);
+  const stash = { to: { i: intAttr(record, "stash_type", 1) } };
+  const real = body.step("x", "Cast", [x], stash);
+  const [n, c, plane] = [
+    body.step("n", "Shape", [x], { start: { i: 0 }, end: { i: 1 } }),
+    body.step("c", "Shape", [x], { start: { i: 1 }, end: { i: 2 } }),
+    body.step("plane", "Shape", [x], { start: { i: 2 } }),
+  ];
+  const count = body.list("groups", [groups]);
+  const size = body.step("size", "Div", [c, count]);
+  const shape = body.step("shape", "Concat", [n, count, size, plane], { axis: { i: 0 } });
+  const rows = body.list("rows", [0, 0, -1]);
+  const flat = body.step("flat", "Reshape", [body.step("grouped", "Reshape", [real, shape]), rows]);
+  const mean = (part: string, of: string) => body.step(part, "ReduceMean", [of, body.list(`${part}/axes`, [2])]);
+  const average = mean("mean", flat);
+  const squares = mean("squares", body.step("square", "Mul", [flat, flat]));
+  const variance = body.step("variance", "Sub", [squares, body.step("squared", "Mul", [average, average])]);
+  const small = body.step(
+    "epsilon",
+    "Cast",
+    [body.step("epsilon/float", "Constant", [], { value_float: { f: epsilon } })],
+    stash,
+  );
+  const deviation = body.step("deviation", "Sqrt", [body.step("open", "Add", [variance, small])]);
+  const normal = body.step("normal", "Div", [body.step("centred", "Sub", [flat, average]), deviation]);
+  const whole = body.step("whole", "Shape", [real]);
+  const channels = body.step("channels", "Reshape", [body.step("back", "Reshape", [normal, whole]), rows]);
+  const along = body.list("along", [1, -1, 1]);
+  const typed = body.step("typed", "CastLike", [channels, gamma]);
+  const scaled = body.step("scaled", "Mul", [body.step("gamma", "Reshape", [gamma, along]), typed]);
+  const biased = body.step("biased", "Add", [scaled, body.step("beta", "Reshape", [beta, along])]);
+  return body.last("Reshape", [biased, whole]);
+};
+
+export const FUNCTIONS: readonly Rewriting[] = [
+  { equation: ["LeakyRelu(x; α)", "Where(x < 0, α · x, x)"], rewrite: leaky, where: ["LeakyRelu"] },
+  { equation: ["GroupNormalization(x; γ, β)", "its function body"], rewrite: grouped, where: ["GroupNormalization"] },
+];

@@ -1,0 +1,152 @@
+/**
+ * Parts of a tensor, each on its own.
+ *
+ *   Split(x; axis, n₁…nₖ), SplitToSequence and SequenceAt      Slice(x; axis, Σ_{j<i} nⱼ, Σ_{j≤i} nⱼ) for each i
+ *   Gather(x; axis, i), i one number                           Squeeze(Slice(x; axis, i, i + 1))
+ *   Slice(MatMul(x, W); last axis, a, b)                       MatMul(x, Slice(W; last axis, a, b))
+ *   Slice(MatMul(x, W) + c; last axis, a, b)                   Slice(MatMul(x, W); last axis, a, b) + Slice(c; last axis, a, b)
+ *
+ * Exact: numbers are moved, and each column of W makes its own column. Only where the files have another number of these operators. The
+ * sizes of all parts are known, and where the last is to be split evenly, the axis is a multiple of it; W is a constant matrix and c a
+ * constant that spans the axis.
+ */
+import { intAttr, intsAttr } from "../../../graph/attributes.ts";
+import { hasTrait } from "../../../graph/operators.ts";
+import type { GraphNode } from "../../../graph/view.ts";
+import type { NodeRecord } from "../../../onnx/records.ts";
+import type { Side } from "../classes.ts";
+import { inner, integers, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+
+/** Slices take their bounds as inputs since then. */
+const SINCE = 10;
+
+/** The axis an operator works along, from the front. */
+function axisOf(node: GraphNode, { facts }: Side): number | undefined {
+  const [rank, axis] = [facts.rank(node.inputs[0]), intAttr(node.record, "axis", 0)];
+  const given = node.record.attributes.get("axis");
+  if (rank === undefined || (given !== undefined && given.refAttrName !== "")) return undefined;
+  return axis < 0 ? axis + rank : axis;
+}
+
+interface Bounds {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Nodes that take x from `start` to `end` along `axis`, under the name `output`. */
+function taken(node: GraphNode, x: string, { axis, start, end }: Bounds, output: string): NodeRecord[] {
+  const name = (label: string) => `${output}/${label}`;
+  const number = (label: string, v: number) => make(node, "Constant", [], name(label), { value_ints: { ints: [v] } });
+  return [
+    number("start", start),
+    number("end", end),
+    number("axis", axis),
+    make(node, "Slice", [x, name("start"), name("end"), name("axis")], output),
+  ];
+}
+
+/** Sizes of the parts of a Split. */
+function partsOf(node: GraphNode, axis: number, side: Side): readonly number[] | undefined {
+  const size = side.facts.size(node.inputs[0], axis);
+  const given = node.inputs[1] === undefined ? intsAttr(node.record, "split") : numbersOf(node.inputs[1], side);
+  if (given !== undefined) return given.length === node.outputs.length && given.every((n) => n >= 0) ? given : undefined;
+  const count = node.outputs.length;
+  return node.inputs[1] === undefined && size !== undefined && size % count === 0
+    ? new Array<number>(count).fill(size / count)
+    : undefined;
+}
+
+const split: Rewrite = (node, side) => {
+  if (node.domain !== "" || node.opType !== "Split" || node.version < SINCE) return undefined;
+  const axis = axisOf(node, side);
+  const parts = axis === undefined ? undefined : partsOf(node, axis, side);
+  if (axis === undefined || parts === undefined) return undefined;
+  let start = 0;
+  return parts.flatMap((n, i) => {
+    const [from, output] = [start, node.record.outputs[i]];
+    start += n;
+    return output === "" ? [] : taken(node, node.record.inputs[0], { axis, start: from, end: start }, output);
+  });
+};
+
+const sequence: Rewrite = (node, side) => {
+  const maker = makerOf(node.inputs[0], node);
+  if (node.domain !== "" || node.opType !== "SequenceAt" || maker?.opType !== "SplitToSequence" || maker.domain !== "")
+    return undefined;
+  if (maker.inputs[1] === undefined || node.version < SINCE) return undefined;
+  const [axis, sizes, position] = [axisOf(maker, side), numbersOf(maker.inputs[1], side), numbersOf(node.inputs[1], side)?.[0]];
+  const perPart = side.facts.rank(maker.inputs[1]) === 1;
+  if (axis === undefined || sizes === undefined || position === undefined || !perPart) return undefined;
+  const at = position < 0 ? position + sizes.length : position;
+  if (at < 0 || at >= sizes.length) return undefined;
+  const start = sizes.slice(0, at).reduce((n, s) => n + s, 0);
+  return taken(node, maker.record.inputs[0], { axis, start, end: start + sizes[at] }, outputOf(node));
+};
+
+const gathered: Rewrite = (node, side) => {
+  if (node.domain !== "" || node.opType !== "Gather" || node.version < 13) return undefined;
+  const [axis, index] = [axisOf(node, side), numbersOf(node.inputs[1], side)];
+  if (axis === undefined || index?.length !== 1 || side.facts.rank(node.inputs[1]) !== 0) return undefined;
+  const size = side.facts.size(node.inputs[0], axis);
+  if (size === undefined) return undefined;
+  const at = index[0] < 0 ? index[0] + size : index[0];
+  const part = inner(node, "part");
+  return [
+    ...taken(node, node.record.inputs[0], { axis, start: at, end: at + 1 }, part),
+    integers(node, "axes", [axis]),
+    make(node, "Squeeze", [part, inner(node, "axes")], outputOf(node)),
+  ];
+};
+
+/** The bounds of a Slice of one axis, forward, within it. */
+function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
+  if (node.domain !== "" || node.opType !== "Slice" || node.version < SINCE) return undefined;
+  const [starts, ends, axes] = [1, 2, 3].map((i) => numbersOf(node.inputs[i], side));
+  const steps = node.inputs[4] === undefined ? [1] : numbersOf(node.inputs[4], side);
+  const rank = side.facts.rank(node.inputs[0]);
+  if (starts?.length !== 1 || ends?.length !== 1 || axes?.length !== 1 || steps?.[0] !== 1 || rank === undefined)
+    return undefined;
+  const axis = axes[0] < 0 ? axes[0] + rank : axes[0];
+  const size = side.facts.size(node.inputs[0], axis);
+  if (size === undefined) return undefined;
+  const at = (position: number) => Math.min(Math.max(position < 0 ? position + size : position, 0), size);
+  return { axis, start: at(starts[0]), end: at(ends[0]) };
+}
+
+const columns: Rewrite = (node, side) => {
+  const maker = makerOf(node.inputs[0], node);
+  const bounds = maker && boundsOf(node, side);
+  const { facts, constants } = side;
+  const rank = facts.rank(node.inputs[0]);
+  if (maker?.domain !== "" || bounds === undefined || rank === undefined || bounds.axis !== rank - 1) return undefined;
+  const last = (value: GraphNode["inputs"][number]) => facts.size(value, (facts.rank(value) ?? 0) - 1);
+  const width = last(node.inputs[0]);
+  if (maker.opType === "MatMul") {
+    const [, weight] = maker.inputs;
+    if (weight === undefined || !constants.has(weight) || facts.rank(weight) !== 2 || last(weight) !== width) return undefined;
+    const part = inner(node, "columns");
+    return [
+      ...taken(node, maker.record.inputs[1], { ...bounds, axis: 1 }, part),
+      make(node, "MatMul", [maker.record.inputs[0], part], outputOf(node)),
+    ];
+  }
+  if (maker.opType !== "Add" || !hasTrait(maker, "broadcasts") || maker.version < 7) return undefined;
+  const at = maker.inputs.findIndex((value) => value !== undefined && constants.has(value));
+  const [c, x] = [maker.inputs[at], maker.inputs[1 - at]];
+  if (at < 0 || c === undefined || x === undefined || constants.has(x) || last(c) !== width || last(x) !== width)
+    return undefined;
+  const [part, rest] = [inner(node, "constant"), inner(node, "rest")];
+  return [
+    ...taken(node, maker.record.inputs[at], { ...bounds, axis: (facts.rank(c) as number) - 1 }, part),
+    ...taken(node, maker.record.inputs[1 - at], { ...bounds, axis: (facts.rank(x) as number) - 1 }, rest),
+    make(node, "Add", [rest, part], outputOf(node)),
+  ];
+};
+
+export const PIECES: readonly Rewriting[] = [
+  { equation: ["Split(x)", "Slice(x) for each part"], rewrite: split, where: ["Split", "Slice"] },
+  { equation: ["SequenceAt(SplitToSequence(x), i)", "Slice(x)"], rewrite: sequence },
+  { equation: ["Gather(x, i)", "Squeeze(Slice(x))"], rewrite: gathered, where: ["Gather"] },
+  { equation: ["Slice(MatMul(x, W) + c)", "MatMul(x, Slice(W)) + Slice(c)"], rewrite: columns, where: ["MatMul", "Split"] },
+];
