@@ -14,7 +14,7 @@ import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
-import { planOptionsOf } from "./plan-options.ts";
+import { planOptionsOf, requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { type Progress, stagesOn } from "./progress.ts";
 import type { SecondOpinion } from "./second.ts";
@@ -27,6 +27,8 @@ export interface FoldOptions {
   readonly progress: Progress;
   /** SHA-256 of every file in the report; they cost as much as a copy. */
   readonly hash: boolean;
+  /** One of many models: a pattern need not mean a node of each. */
+  readonly many?: boolean;
   /** Threads of the run; by default as many as pay. */
   readonly threads?: number;
 }
@@ -52,6 +54,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
     const { model, frozen } = frozenFirst(input.model, values);
+    if (options.many !== true) requireMatches(model, values);
     const can = affordable(model, values);
     const check = !flag(values, "no-check");
     const { startThreads } = await import("./threads.ts");
