@@ -1,12 +1,5 @@
 /** Every command by name: the table that the parser, the help, completion and the man page are made of. */
-import type { Command } from "./command.ts";
-
-export interface Entry {
-  readonly describe: string;
-  /** Exit codes beyond those every command has. */
-  readonly exits?: readonly number[];
-  load(): Promise<{ command: Command }>;
-}
+import type { Entry, ExitCode } from "./table.ts";
 
 type Managing = Exclude<keyof typeof import("./jobs-manage.ts"), "default">;
 
@@ -16,6 +9,11 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
   verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  equalize: {
+    describe: "Even out ranges of channels by powers of two, for a quantiser",
+    exits: [1],
+    load: () => import("./equalize.ts"),
+  },
   certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
@@ -43,7 +41,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   worker: { describe: "Take jobs out of a queue", exits: [75], load: () => import("./worker.ts") },
 };
 
-export const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
+export const EXIT_CODES: readonly ExitCode[] = [
   [0, "done", true],
   [1, "not shown: files equivalent, or a certificate"],
   [2, "wrong usage", true],

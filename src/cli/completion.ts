@@ -1,8 +1,8 @@
 /** bnfold completion: a script for bash, zsh or fish that knows every command, option and choice, made from their table. */
 import type { Options } from "yargs";
 import type { Command, Values } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
 import { commonOptions, takesValue } from "./help.ts";
+import { commandTable } from "./table.ts";
 import { print } from "./terminal.ts";
 
 interface Words {
@@ -13,7 +13,7 @@ interface Words {
 
 async function table(): Promise<Words[]> {
   return Promise.all(
-    Object.entries(COMMANDS).map(async ([name, { describe, load }]) => {
+    Object.entries(commandTable()).map(async ([name, { describe, load }]) => {
       const { command } = await load();
       return { name, describe, options: [...Object.entries(command.options), ...Object.entries(commonOptions)] };
     }),

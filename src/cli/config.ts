@@ -10,9 +10,9 @@ import { join } from "node:path";
 import type { Options } from "yargs";
 import { fileError } from "../node/files.ts";
 import { type Command, usage } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
 import { takesValue } from "./help.ts";
 import { nearest } from "./suggest.ts";
+import { commandTable } from "./table.ts";
 
 type Setting = string | number | boolean | readonly (string | number)[];
 
@@ -68,7 +68,7 @@ function configFile(asked: string | undefined, folder: string | undefined): Sour
 
 /** Names of options that any command has. */
 async function everyOption(): Promise<Set<string>> {
-  const loaded = await Promise.all(Object.values(COMMANDS).map(({ load }) => load()));
+  const loaded = await Promise.all(Object.values(commandTable()).map(({ load }) => load()));
   return new Set(loaded.flatMap(({ command }) => Object.keys(command.options)));
 }
 
@@ -79,9 +79,9 @@ async function requireKnown({ name, settings }: Source, known: ReadonlySet<strin
     throw usage(`${name}: ${where}no command has an option "${key}"${near === undefined ? "" : `, did you mean "${near}"?`}`);
   };
   for (const [key, value] of Object.entries(settings)) {
-    if (!Object.hasOwn(COMMANDS, key) || !isObject(value)) check(key, "", known);
+    if (!Object.hasOwn(commandTable(), key) || !isObject(value)) check(key, "", known);
     else {
-      const { command } = await COMMANDS[key].load();
+      const { command } = await commandTable()[key].load();
       for (const inner of Object.keys(value)) check(inner, `in "${key}", `, new Set(Object.keys(command.options)));
     }
   }

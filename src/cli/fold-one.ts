@@ -2,6 +2,7 @@
 
 import { foldChecked } from "../engine/fold.ts";
 import { previewOf } from "../engine/preview.ts";
+import type { PlanOptions } from "../fold/plan.ts";
 import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
@@ -9,7 +10,7 @@ import type { Model } from "../onnx/records.ts";
 import { isEmpty, write } from "../onnx/write.ts";
 import { type Report, report } from "../report/report.ts";
 import { type FreezeData, freeze } from "../train/freeze.ts";
-import { flag, text, usage, type Values } from "./command.ts";
+import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
@@ -31,6 +32,8 @@ export interface FoldOptions {
   readonly many?: boolean;
   /** Threads of the run; by default as many as pay. */
   readonly threads?: number;
+  /** True where nothing is folded, and channels are equalised. */
+  readonly equalizeOnly?: boolean;
 }
 
 export interface Folded {
@@ -62,8 +65,9 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const prepare = () => {
       threads ??= startThreads(model, options.threads);
     };
+    const plans = await plansOf(values, model, options);
     const made = await foldChecked(model, {
-      ...planOptionsOf(values),
+      ...plans,
       ...{ check, prove: can.prove, run: can.run, inputs: { ...given, prepare }, file: facts, onProgress: stagesOn(progress) },
       sink: (edits, judge) => {
         second?.reset();
@@ -103,6 +107,28 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     progress.end();
     input.close();
   }
+}
+
+/** What is to be done; activations are measured first, on the model as it is. */
+async function plansOf(values: Values, model: Model, { equalizeOnly, progress }: FoldOptions): Promise<PlanOptions> {
+  const plans = planOptionsOf(values);
+  const specs = texts(values, "activations");
+  if (equalizeOnly !== true && !flag(values, "equalize")) {
+    if (specs.length > 0) throw usage("--activations is for --equalize", "Add --equalize, or leave it away.");
+    return plans;
+  }
+  const [{ equalization }, { activationRanges }] = await Promise.all([
+    import("../fold/equalize/index.ts"),
+    import("../engine/ranges.ts"),
+  ]);
+  let ranges: ReturnType<typeof activationRanges> | undefined;
+  if (specs.length > 0) {
+    const { openData } = await import("./data.ts");
+    progress.begin("activations");
+    const data = openData(model, specs, { fixed: new Map(), whole: false });
+    ranges = activationRanges(model, data, (done, total) => progress.step(done, total));
+  }
+  return { ...plans, ...(equalizeOnly === true ? { fold: false } : {}), equalize: equalization({ ranges }) };
 }
 
 /** With --freeze, the model in inference semantics: made in memory, from the file's bytes. */

@@ -2,7 +2,7 @@
 import type { Options } from "yargs";
 import { wrap } from "../report/layout.ts";
 import type { Command } from "./command.ts";
-import { COMMANDS, EXIT_CODES } from "./commands.ts";
+import { commandTable, exitTable } from "./table.ts";
 
 /** Options every command has. */
 export const commonOptions: Readonly<Record<string, Options>> = {
@@ -22,7 +22,7 @@ const VALUES: Readonly<Record<string, string>> = {
   ...{ only: "pattern", skip: "pattern", dump: "pattern", external: "mode", "max-memory": "size", "max-bits-lost": "bits" },
   ...{ "max-growth": "bytes", input: "name=file", shape: "name=sizes", runtime: "name", format: "name", "fail-on": "reasons" },
   ...{ shard: "i/n", from: "framework", to: "framework", "set-momentum": "number", "set-epsilon": "number", data: "data" },
-  ...{ variance: "conversion", engine: "name", memory: "GB" },
+  ...{ variance: "conversion", engine: "name", memory: "GB", activations: "data" },
   ...Object.fromEntries(["samples", "seed", "jobs", "top", "threads", "count", "batch", "block"].map((name) => [name, "n"])),
 };
 
@@ -74,9 +74,9 @@ export const places = (command: Command): string[] =>
 
 /** The codes a command can give; all of them without `extra`. */
 export function exitCodes(extra?: readonly number[]): (readonly [code: number, meaning: string])[] {
-  return EXIT_CODES.filter(([code, , everywhere]) => everywhere || extra === undefined || extra.includes(code)).map(
-    ([code, meaning]) => [code, meaning],
-  );
+  return exitTable()
+    .filter(([code, , everywhere]) => everywhere || extra === undefined || extra.includes(code))
+    .map(([code, meaning]) => [code, meaning]);
 }
 
 const WIDEST = 100;
@@ -112,7 +112,7 @@ export function commandHelp(name: string, command: Command, columns = WIDEST): s
   return [
     `bnfold ${name} ${places(command).join(" ")} [options]`,
     "",
-    COMMANDS[name].describe,
+    commandTable()[name].describe,
     ...(positionals.length === 0 ? [] : ["", "Arguments:", ...rows(positionals, width)]),
     "",
     "Options:",
@@ -128,7 +128,7 @@ export function commandHelp(name: string, command: Command, columns = WIDEST): s
     "Examples:",
     ...command.examples.flatMap(([example, what]) => [`  ${example}`, ...wrap(what, width - 6).map((line) => `      ${line}`)]),
     "",
-    ...codeLines(COMMANDS[name].exits ?? [], width),
+    ...codeLines(commandTable()[name].exits ?? [], width),
   ].join("\n");
 }
 
@@ -146,7 +146,7 @@ export function rootHelp(columns = WIDEST): string {
     "",
     "Commands:",
     ...rows(
-      Object.entries(COMMANDS).map(([name, { describe }]) => [`bnfold ${name}`, describe]),
+      Object.entries(commandTable()).map(([name, { describe }]) => [`bnfold ${name}`, describe]),
       width,
     ),
     "",

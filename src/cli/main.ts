@@ -3,10 +3,11 @@ import { existsSync } from "node:fs";
 import yargs from "yargs";
 import { VERSION } from "../report/version.ts";
 import { type Command, usage, type Values } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
+import { COMMANDS, EXIT_CODES } from "./commands.ts";
 import { commandHelp, commonOptions, rootHelp } from "./help.ts";
 import { runPiped, withPipes } from "./pipes.ts";
 import { nearest } from "./suggest.ts";
+import { setTable } from "./table.ts";
 import { ignoreClosedPipes, print, reportFailure, stdoutWidth } from "./terminal.ts";
 
 type Parser = ReturnType<typeof yargs>;
@@ -211,6 +212,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(args: readonly string[]): Promise<number> {
+  setTable({ commands: COMMANDS, codes: EXIT_CODES });
   ignoreClosedPipes();
   try {
     return await dispatch(args);

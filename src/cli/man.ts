@@ -1,8 +1,8 @@
 /** The man page, made from the table of commands. */
 import { VERSION } from "../report/version.ts";
 import type { Command } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
 import { commonOptions, exitCodes, places, written } from "./help.ts";
+import { commandTable } from "./table.ts";
 
 /** Text that roff takes as it is. */
 const roff = (text: string): string =>
@@ -20,7 +20,7 @@ const optionLines = (options: Command["options"]): string[] =>
 
 export async function manPage(): Promise<string> {
   const commands = await Promise.all(
-    Object.entries(COMMANDS).map(async ([name, entry]) => ({ name, entry, command: (await entry.load()).command })),
+    Object.entries(commandTable()).map(async ([name, entry]) => ({ name, entry, command: (await entry.load()).command })),
   );
   return [
     `.TH BNFOLD 1 "" "bnfold ${VERSION}" "User Commands"`,
@@ -32,7 +32,7 @@ export async function manPage(): Promise<string> {
       roff(`${places(command).join(" ")} [options]`),
       ".br",
     ]),
-    ".SH COMMANDS",
+    ".SH commandTable()",
     ...commands.flatMap(({ name, entry, command }) => [
       `.SS bnfold ${roff(name)} ${roff(places(command).join(" "))}`,
       roff(`${entry.describe}.`),

@@ -110,6 +110,8 @@ export interface Report {
   readonly unmerged: PlanData["unmerged"];
   /** Functions whose calls were written out before anything was folded; absent when there are none. */
   readonly inlined?: PlanData["inlined"];
+  /** Channels scaled by powers of two, where that was asked for. */
+  readonly equalized?: PlanData["equalized"];
   readonly verdict: Verdict;
   /** Why no fewer nodes can stay, where that was asked for. */
   readonly certificate?: CertificateFacts;
@@ -199,6 +201,7 @@ export function report(parts: ReportParts): Report {
     merges: plan.merges,
     unmerged: plan.unmerged,
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
+    ...(plan.equalized === undefined ? {} : { equalized: plan.equalized }),
     verdict: parts.verdict,
     ...(parts.certificate === undefined ? {} : { certificate: parts.certificate }),
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),

@@ -188,6 +188,49 @@ class Inlined:
 
 
 @dataclass(frozen=True)
+class EqualizedValue:
+    """Values that were scaled together."""
+    values: tuple[str, ...]
+    channels: int
+    moved: int
+    """Channels whose exponent is not 0."""
+    exponents: Range
+    """Smallest and largest e of old = 2^e times new."""
+    clips: int
+    """Clip operators that got a bound for each channel."""
+
+
+@dataclass(frozen=True)
+class EqualizedWeight:
+    """A weight that can be equalised, whether it changed or not."""
+    node: Node
+    tensor: str
+    dims: tuple[int, ...]
+    changed: bool
+    snr: Range
+    """Signal over noise of int8 with one scale, before and after."""
+    snr_per_channel: Range
+    """The same with a scale for each output channel."""
+    ranges: tuple[tuple[float, ...], tuple[float, ...]]
+    """Largest number of each output channel, before and after."""
+
+
+@dataclass(frozen=True)
+class Equalized:
+    """Channels between layers scaled by powers of two, and what quantisation to int8 makes of the weights; ratios are 
+    decibels.
+    """
+    snr: Range
+    """Signal over noise before and after, the noise of all weights (and measured values) added up."""
+    activations: int
+    """Values whose measured ranges counted."""
+    moved: tuple[EqualizedValue, ...]
+    left: int
+    """Sets of values that were looked at and left as they are."""
+    weights: tuple[EqualizedWeight, ...]
+
+
+@dataclass(frozen=True)
 class Unmerged:
     """A linear region left as it is, because one convolution would cost more."""
     nodes: tuple[Node, ...]
@@ -399,6 +442,15 @@ class FoldReportFrozenItem:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What a certificate of minimality shows of a fold."""
+    file: str
+    candidates: int
+    kept: int
+    least: int
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -422,6 +474,8 @@ class FoldReport:
     frozen: Optional[tuple[FoldReportFrozenItem, ...]] = None
     """With --freeze: nodes that were given inference semantics first; everything else is said of that model."""
     inlined: Optional[tuple[Inlined, ...]] = None
+    equalized: Optional[Equalized] = None
+    certificate: Optional[Certificate] = None
     runtime: Optional[Runtime] = None
     norm: Optional[NodeCounts] = None
     """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
@@ -469,6 +523,23 @@ class BatchNormalizationFacts:
     """null when the parameters are not constant."""
     fold: Action
     """What bnfold fold would do with it."""
+
+
+@dataclass(frozen=True)
+class CertifyReport:
+    """Printed by bnfold certify --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    certificate: str
+    """The certificate's file."""
+    holds: bool
+    candidates: int
+    kept: int
+    least: int
+    """How many nodes stay at the least, by what is right of the certificate."""
+    problems: tuple[str, ...]
+    assumptions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
