@@ -86,6 +86,11 @@ copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.sch
 cpSync(join(root, "docs/reasons"), join(dist, "docs/reasons"), { recursive: true });
 copyFileSync(join(root, "docs/exit-codes.md"), join(dist, "docs/exit-codes.md"));
 
+// The man page is what the program says of itself.
+const man = spawnSync(process.execPath, [join(root, "bin/bnfold.js"), "--man"], { encoding: "utf8" });
+if (man.status !== 0) throw new Error(`no man page: ${man.stderr}`);
+writeFileSync(join(dist, "bnfold.1"), man.stdout);
+
 if (!process.argv.includes("--no-types")) {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: ["ignore", 2, 2] });

@@ -46,6 +46,7 @@ async function perform({ file, name, output, values, settings, previous }: Job):
     const { report, code } = await foldOne(own, file, targetOf(file, own), {
       progress: new Progress(true),
       hash: true,
+      many: true,
       threads: 1,
     });
     const status = code === EXIT.notEquivalent ? "failed" : "done";

@@ -8,7 +8,7 @@ import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
-import { externalOption, targetOf } from "./target.ts";
+import { externalOption, mkdirOption, targetOf } from "./target.ts";
 import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
@@ -40,6 +40,7 @@ export const command: Command = {
     skip: { ...skip, describe: "Leave layers whose name matches" },
     "assume-constant": assumeConstant,
     activations: activationsOption,
+    mkdir: mkdirOption,
     external: externalOption,
     "max-memory": memoryOption,
     ...runOptions,

@@ -16,7 +16,7 @@ import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf, wantsDetails } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
-import { planOptionsOf } from "./plan-options.ts";
+import { planOptionsOf, requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { type Progress, stagesOn } from "./progress.ts";
 import type { SecondOpinion } from "./second.ts";
@@ -29,6 +29,8 @@ export interface FoldOptions {
   readonly progress: Progress;
   /** SHA-256 of every file in the report; they cost as much as a copy. */
   readonly hash: boolean;
+  /** One of many models: a pattern need not mean a node of each. */
+  readonly many?: boolean;
   /** Threads of the run; by default as many as pay. */
   readonly threads?: number;
   /** True where nothing is folded, and channels are equalised. */
@@ -56,6 +58,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
     const { model, frozen } = frozenFirst(input.model, values);
+    if (options.many !== true) requireMatches(model, values);
     // Numbers are read before the file may be replaced.
     const channels = wantsDetails(values) ? channelsOf(model) : undefined;
     const can = affordable(model, values);

@@ -10,7 +10,7 @@ import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
-import { externalOption, targetOf } from "./target.ts";
+import { externalOption, mkdirOption, targetOf } from "./target.ts";
 import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
@@ -51,6 +51,7 @@ export const command: Command = {
     },
     "in-place": { type: "boolean", describe: "Replace the model itself, after the check" },
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
+    mkdir: mkdirOption,
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
     strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept, or the model is in training mode" },

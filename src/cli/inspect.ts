@@ -27,7 +27,7 @@ import {
   wantsHashes,
   writeReports,
 } from "./formats.ts";
-import { planOptions, planOptionsOf } from "./plan-options.ts";
+import { planOptions, planOptionsOf, requireMatches } from "./plan-options.ts";
 import { stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 interface BatchNormalization {
@@ -203,6 +203,7 @@ export interface Inspected {
 export async function inspectOne(values: Values, file: string, hash: boolean): Promise<Inspected> {
   const { model, facts, close } = openInput(file);
   try {
+    if (!isMany(String(values.model)) && texts(values, "more").length === 0) requireMatches(model, values);
     const { data, edits, place } = plan(model, planOptionsOf(values));
     const { nodes, operators } = countNodes(viewOf(model), 0);
     const { affine, norm, weight } = countsOf(data);

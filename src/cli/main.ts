@@ -1,73 +1,14 @@
 /** The command line: finds the command, parses its options, runs it, and turns every outcome into an exit code. */
+import { existsSync } from "node:fs";
 import yargs from "yargs";
 import { VERSION } from "../report/version.ts";
 import { type Command, usage, type Values } from "./command.ts";
+import { COMMANDS, EXIT_CODES } from "./commands.ts";
+import { commandHelp, commonOptions, rootHelp } from "./help.ts";
+import { runPiped, withPipes } from "./pipes.ts";
 import { nearest } from "./suggest.ts";
-import { ignoreClosedPipes, print, reportFailure } from "./terminal.ts";
-
-interface Entry {
-  readonly describe: string;
-  /** Exit codes beyond those every command has. */
-  readonly exits?: readonly number[];
-  load(): Promise<{ command: Command }>;
-}
-
-type Managing = Exclude<keyof typeof import("./jobs-manage.ts"), "default">;
-
-const managing = (name: Managing) => async () => ({ command: (await import("./jobs-manage.ts"))[name] });
-
-/** Every command, loaded when it is called. */
-const COMMANDS: Readonly<Record<string, Entry>> = {
-  fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6, 75], load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
-  equalize: {
-    describe: "Even out ranges of channels by powers of two, for a quantiser",
-    exits: [1],
-    load: () => import("./equalize.ts"),
-  },
-  certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
-  inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
-  diff: { describe: "Show what changed between two files", exits: [1], load: () => import("./diff.ts") },
-  run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
-  momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
-  freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
-  recalibrate: { describe: "Compute running statistics anew from data", load: () => import("./recalibrate.ts") },
-  report: { describe: "Merge reports of shards, or show one in another form", exits: [6, 75], load: () => import("./report.ts") },
-  explain: { describe: "Show the page of a reason or an exit code", load: () => import("./explain.ts") },
-  moments: { describe: "Merge the shards of a recalibration", load: () => import("./moments.ts") },
-  "jobs fold": {
-    describe: "Fold the models of a store, on many machines",
-    exits: [5, 6, 75],
-    load: () => import("./jobs-fold.ts"),
-  },
-  "jobs verify": { describe: "Compare pairs of models of a store", exits: [1, 6, 75], load: () => import("./jobs-verify.ts") },
-  "jobs recalibrate": {
-    describe: "Compute running statistics anew, in shards",
-    exits: [75],
-    load: () => import("./jobs-recalibrate.ts"),
-  },
-  "jobs status": { describe: "What a store and a queue have to do", exits: [75], load: managing("statusCommand") },
-  "jobs retry": { describe: "Try again what failed", exits: [75], load: managing("retryCommand") },
-  "jobs cancel": { describe: "Take what waits out of a queue", exits: [75], load: managing("cancelCommand") },
-  worker: { describe: "Take jobs out of a queue", exits: [75], load: () => import("./worker.ts") },
-};
-
-const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
-  [0, "done", true],
-  [1, "not shown: files equivalent, or a certificate; diff --exit-code: there are changes"],
-  [2, "wrong usage", true],
-  [3, "not a model that can be read", true],
-  [4, "file system", true],
-  [5, "--strict or --fail-on, and a node was kept that may not be, or is in training mode"],
-  [6, "of many models, some failed"],
-  [75, "not done, for a reason that passes: the same command again"],
-];
-
-/** The codes a command can give; all of them without `extra`. */
-function exitCodes(extra?: readonly number[]): string {
-  const listed = EXIT_CODES.filter(([code, , everywhere]) => everywhere || extra === undefined || extra.includes(code));
-  return ["Exit codes:", ...listed.map(([code, meaning]) => `  ${code}  ${meaning}`)].join("\n");
-}
+import { setTable } from "./table.ts";
+import { ignoreClosedPipes, print, reportFailure, stdoutWidth } from "./terminal.ts";
 
 type Parser = ReturnType<typeof yargs>;
 
@@ -75,51 +16,36 @@ function base(args: readonly string[]): Parser {
   return yargs([...args])
     .scriptName("bnfold")
     .locale("en")
-    .version(VERSION)
-    .help()
-    .alias("help", "h")
+    .version(false)
+    .help(false)
     .strict()
     .exitProcess(false)
-    .wrap(Math.min(120, process.stdout.columns ?? 100))
     .parserConfiguration({ "boolean-negation": false, "greedy-arrays": false, "parse-numbers": false, "dot-notation": false });
 }
 
-function root(args: readonly string[]): Parser {
-  const parser = base(args).usage(
-    "bnfold <command>\n\nFolds batch normalization in ONNX files and proves the result equivalent.",
-  );
-  for (const [name, { describe }] of Object.entries(COMMANDS)) parser.command(name, describe);
-  return parser
-    .example("bnfold fold model.onnx -o folded.onnx", "fold, prove, write")
-    .example("bnfold inspect model.onnx", "what is in the file and what fold would do")
-    .example("bnfold verify model.onnx folded.onnx", "check any two files")
-    .example("bnfold momentum 0.1 --from pytorch --to keras", "0.9")
-    .epilogue(`${exitCodes()}\n\nbnfold <command> --help shows the options of a command.`);
-}
-
-function parserOf(name: string, args: readonly string[], command: Command): Parser {
+function parserOf(args: readonly string[], command: Command): Parser {
   const places = Object.entries(command.positionals).map(([key, { array, demandOption }]) => {
     const name = `${key}${array ? ".." : ""}`;
     return demandOption ? `<${name}>` : `[${name}]`;
   });
   const pattern = ["$0", ...places].join(" ");
-  const parser = base(args)
-    .usage(`bnfold ${name} ${places.join(" ")} [options]\n\n${COMMANDS[name].describe}`)
-    .command(pattern, false, (y) => {
-      for (const [key, option] of Object.entries(command.positionals)) y.positional(key, option);
-      return y.options(command.options);
-    })
-    .epilogue(exitCodes(COMMANDS[name].exits ?? []));
-  for (const [example, what] of command.examples) parser.example(example, what);
-  return parser;
+  return base(args).command(pattern, false, (y) => {
+    for (const [key, option] of Object.entries(command.positionals)) y.positional(key, option);
+    return y.options(command.options);
+  });
 }
+
+const COMMON = Object.entries(commonOptions).flatMap(([name, { alias }]) => [
+  name,
+  ...(alias === undefined ? [] : [alias].flat()),
+]);
 
 const NEGATIVE_NUMBER = /^-\.?\d/;
 
 /** The first option written that the command does not have: the likeliest cause of whatever the parser complains about. */
 function unknownOption(command: Command, args: readonly string[]): string | undefined {
   const aliases = Object.values(command.options).flatMap((option) => [option.alias ?? []].flat());
-  const known = new Set([...Object.keys(command.options), ...aliases, "help", "h", "version"]);
+  const known = new Set([...Object.keys(command.options), ...aliases, ...COMMON]);
   const end = args.indexOf("--");
   return args
     .slice(0, end < 0 ? args.length : end)
@@ -143,7 +69,7 @@ function misuse(message: string, name: string, command: Command, args: readonly 
   const hint = `bnfold ${name} --help shows what it takes.`;
   const option = unknownOption(command, args);
   if (option !== undefined) {
-    const near = nearest(option.replace(/^-+/, ""), [...Object.keys(command.options), "help", "version"]);
+    const near = nearest(option.replace(/^-+/, ""), [...Object.keys(command.options), ...Object.keys(commonOptions)]);
     return usage(`unknown option ${option}${near === undefined ? "" : `, did you mean --${near}?`}`, hint);
   }
   const places = Object.keys(command.positionals);
@@ -195,17 +121,33 @@ function withoutEnd(args: readonly string[]): readonly string[] {
 async function runCommand(name: string, given: readonly string[]): Promise<number> {
   const args = withoutEnd(given);
   const { command } = await COMMANDS[name].load();
-  let asked = false;
-  const parser = parserOf(name, args, command).fail((message, error) => {
-    throw misuse(message ?? error?.message ?? "wrong usage", name, command, args);
+  const before = args.slice(0, args.includes("--") ? args.indexOf("--") : args.length);
+  if (before.some((arg) => arg === "--help" || arg === "-h")) {
+    print(commandHelp(name, command, stdoutWidth()));
+    return 0;
+  }
+  if (before.includes("--version")) {
+    print(VERSION);
+    return 0;
+  }
+  const { config, rest } = await settled(name, command, args);
+  if (config.shown !== undefined) {
+    print(config.shown);
+    return 0;
+  }
+  const words = withPipes(rest, (option) => takesValue(command, option));
+  const parser = parserOf(words, command).fail((message, error) => {
+    throw misuse(message ?? error?.message ?? "wrong usage", name, command, rest);
   });
-  const values = (await parser.parseAsync([...args], {}, (_error, _values, output) => {
-    if (output !== "") {
-      asked = true;
-      print(output);
-    }
-  })) as Values;
-  return asked ? 0 : command.run(values);
+  return runPiped(command, (await parser.parseAsync(words)) as Values);
+}
+
+/** What variables and config files add to what was written, unless a program is served: its caller says everything. */
+async function settled(name: string, command: Command, args: readonly string[]) {
+  const { isServing } = await import("./terminal.ts");
+  const { configured } = await import("./config.ts");
+  const config = await configured(name, command, args, isServing() ? {} : process.env, isServing() ? undefined : process.cwd());
+  return { config, rest: config.args };
 }
 
 /** The second words of a command of two. */
@@ -235,18 +177,29 @@ async function dispatch(args: readonly string[]): Promise<number> {
   const name = args[0];
   // A process that another one of these has started, to fold for it (batch.ts, work.ts).
   if (name === "--worker" && process.send !== undefined) return (await import("./child.ts")).work();
+  // The build asks for it (scripts/build.mjs).
+  if (name === "--man") {
+    print((await (await import("./man.ts")).manPage()).trimEnd());
+    return 0;
+  }
   // A process that answers one caller after the other: what Python's package talks to.
   if (name === "--serve") return (await import("./serve.ts")).serve(dispatch);
   if (name !== undefined && Object.hasOwn(COMMANDS, name)) return runCommand(name, args.slice(1));
   if (name !== undefined && actionsOf(name).length > 0) return dispatchAction(name, args.slice(1));
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     if (name === "help" && args[1] !== undefined && Object.hasOwn(COMMANDS, args[1])) return runCommand(args[1], ["--help"]);
-    print(await root([]).getHelp());
+    print(rootHelp(stdoutWidth()));
     return name === undefined ? 2 : 0;
   }
   if (name === "--version") {
     print(VERSION);
     return 0;
+  }
+  if (existsSync(name) || /\.onnx$/i.test(name)) {
+    throw usage(
+      `"${name}" is no command: what is to be done with it?`,
+      `bnfold inspect ${name} shows what is in it; bnfold fold ${name} -o folded.onnx folds it.`,
+    );
   }
   const isOption = name.startsWith("-");
   const near = isOption ? nearest(name.replace(/^-+/, ""), ["help", "version"]) : nearest(name, Object.keys(COMMANDS));
@@ -259,6 +212,7 @@ async function dispatch(args: readonly string[]): Promise<number> {
 
 /** Runs the command line and returns the exit code. Never throws. */
 export async function main(args: readonly string[]): Promise<number> {
+  setTable({ commands: COMMANDS, codes: EXIT_CODES });
   ignoreClosedPipes();
   try {
     return await dispatch(args);

@@ -4,12 +4,13 @@ import type { ModelFacts, OutputFacts } from "../report/report.ts";
 import { sizeLine, table, unusedLines } from "../report/text.ts";
 import { brief, listed, printable } from "../report/words.ts";
 import type { OutputChange } from "../train/index.ts";
-import { externalOption } from "./target.ts";
+import { externalOption, mkdirOption } from "./target.ts";
 
 export const outputOptions: Readonly<Record<string, Options>> = {
   output: { alias: "o", requiresArg: true, type: "string", describe: "File to write" },
   "in-place": { type: "boolean", describe: "Replace the model itself" },
   "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
+  mkdir: mkdirOption,
   external: externalOption,
 };
 

@@ -1,9 +1,12 @@
 /** Options of the planner that several commands share. */
 import type { Options } from "yargs";
-import { anyOf, growthIn } from "../engine/written.ts";
+import { anyOf, growthIn, nameMatcher } from "../engine/written.ts";
 import type { MaxGrowth } from "../fold/growth.ts";
 import type { PlanOptions } from "../fold/plan.ts";
+import { viewOf } from "../graph/view.ts";
+import type { Model } from "../onnx/records.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
+import { nearest } from "./suggest.ts";
 
 export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
@@ -48,6 +51,26 @@ function bitsOf(values: Values): number | undefined {
 function growthOf(values: Values): MaxGrowth | undefined {
   const given = text(values, "max-growth");
   return given === undefined ? undefined : growthIn(given);
+}
+
+/**
+ * A pattern of --only or --skip that means no node is a mistake. Of a model with local functions nobody can say: its nodes get
+ * names of their own where calls are written out.
+ * @throws BnfoldError of kind "usage" naming what was probably meant.
+ */
+export function requireMatches(model: Model, values: Values): void {
+  const patterns = (["only", "skip"] as const).flatMap((option) => texts(values, option).map((pattern) => ({ option, pattern })));
+  if (patterns.length === 0 || model.functions.length > 0) return;
+  const nodes = viewOf(model).scopes.flatMap((scope) => scope.nodes);
+  const names = nodes.map(({ record }) => record.name || record.outputs.find((output) => output !== "") || "");
+  for (const { option, pattern } of patterns) {
+    if (names.some(nameMatcher(pattern))) continue;
+    const near = nearest(pattern, names) ?? names.find((name) => name.includes(pattern.replace(/[*?]/g, "")));
+    throw usage(
+      `--${option}: no node of the model matches "${pattern}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+      "The pattern is for whole names; * stands for any characters.",
+    );
+  }
 }
 
 export function planOptionsOf(values: Values): PlanOptions {

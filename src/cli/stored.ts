@@ -40,6 +40,7 @@ async function fold(job: FoldJob, store: Store, scratch: string): Promise<Line> 
     const { report, code } = await foldOne(values, path, targetOf(path, values), {
       progress: new Progress(true),
       hash: true,
+      many: true,
       threads: 1,
     });
     if (folder !== undefined && report.output !== null) await commitOutput(store, folder, report.output);

@@ -1,7 +1,9 @@
 /** Where fold writes, and the refusals that protect files which are not meant. */
-import { statSync } from "node:fs";
-import { basename, join, resolve, sep } from "node:path";
+import { mkdirSync, statSync } from "node:fs";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import type { Options } from "yargs";
+import { BnfoldError } from "../diag/error.ts";
+import { fileError } from "../node/files.ts";
 import type { WriteOptions } from "../onnx/write.ts";
 import { flag, text, usage, type Values } from "./command.ts";
 import { nearest } from "./suggest.ts";
@@ -24,6 +26,8 @@ export const externalOption: Options = {
   describe:
     "External tensor data: keep (what is untouched stays in its side file), copy (all of it in one new side file), inline, split[=MB]; default: keep beside the input, copy in another folder",
 };
+
+export const mkdirOption: Options = { type: "boolean", describe: "Make the folder of the output when it is not there" };
 
 /** Largest side file of --external split where no size is given, in megabytes: any file system takes 2 GB. */
 const SPLIT_MB = 2000;
@@ -67,14 +71,26 @@ export function givenOutput(values: Values): string | undefined {
   return option ?? place;
 }
 
+/** The folder an output goes to is there before anything is computed; --mkdir makes it. */
+function requireFolder(folder: string, values: Values): void {
+  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) return;
+  if (!flag(values, "mkdir"))
+    throw new BnfoldError("file", `the output folder ${folder} does not exist`, { file: folder }, "Make it, or pass --mkdir.");
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+}
+
 /** The file -o names. In a folder that is there it gets the name of the model, as with cp. */
 function outputOf(model: string, values: Values): string | undefined {
   const output = givenOutput(values);
   if (output === undefined) return undefined;
   if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) return join(output, basename(model));
-  if (output.endsWith("/") || output.endsWith(sep))
-    throw usage(`the output folder ${output} does not exist`, "Make it, or name a file.");
-  return output;
+  const isFolder = output.endsWith("/") || output.endsWith(sep);
+  requireFolder(isFolder ? output : dirname(output), values);
+  return isFolder ? join(output, basename(model)) : output;
 }
 
 export function targetOf(model: string, values: Values): Target {

@@ -27,6 +27,9 @@ let current: Channel = STREAMS;
 
 export const channel = (): Channel => current;
 
+/** Whether a program is answered, and not a person's shell. */
+export const isServing = (): boolean => current !== STREAMS;
+
 /** Does work whose words go to another channel; one such work at a time. */
 export async function speakingTo<T>(other: Channel, work: () => Promise<T>): Promise<T> {
   current = other;

@@ -6,7 +6,7 @@ import { covered, examplesOf, PAGES, readPage, shell } from "../helpers/pages.ts
 import { bnfold, root } from "./bnfold.ts";
 
 const commands = [...bnfold(["--help"]).stdout.matchAll(/^ {2}bnfold ([a-z]+(?: [a-z]+)?) {2}/gm)].map(([, name]) => name);
-const COMMON = ["help", "version"];
+const COMMON = ["help", "version", "config", "print-config"];
 
 /** Options a command's help lists: name → letter. */
 function shownOptions(command: string): Map<string, string> {
