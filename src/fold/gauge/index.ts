@@ -32,6 +32,8 @@ const TOLD = 64;
 export interface GaugeOptions {
   /** Nodes that may go. */
   readonly may: (found: Candidate) => boolean;
+  /** Nodes whose surroundings are solved for; what they cannot reach is left alone. */
+  readonly from: (found: Candidate) => boolean;
   readonly check: (touched: ReadonlyMap<GraphNode, NodeState | undefined>) => Refused | undefined;
 }
 
@@ -44,7 +46,7 @@ export interface Gauged {
 
 /** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when nothing can go. */
 export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
-  const laws = lawsOf(view, draft, found, options.may);
+  const laws = lawsOf(view, draft, found, options.may, options.from);
   if (!laws.movers.some(({ may }) => may)) return undefined;
   return new Solver(draft, laws, options).run();
 }
