@@ -12,9 +12,14 @@ export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
 export { previewOf } from "./engine/preview.ts";
+export { activationRanges } from "./engine/ranges.ts";
+export { type ChannelRanges, type Equalization, type EqualizeOptions, equalization } from "./fold/equalize/index.ts";
 export type {
   AffineKind,
   Counts,
+  EqualizedData,
+  EqualizedValue,
+  EqualizedWeight,
   Fold,
   FoldResult,
   InlinedFunction,

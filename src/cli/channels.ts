@@ -2,7 +2,7 @@
 import type { Model } from "../onnx/records.ts";
 import { type ModelFacts, toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
-import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { blockCharacter } from "../train/half-life.ts";
 import {
   CHANNEL_FLAGS,
@@ -38,23 +38,34 @@ export function histogram(gains: readonly number[], low: number, high: number): 
   return counts.map((count) => (count === 0 ? " " : blockCharacter(count / most))).join("");
 }
 
-const shortLabel = ({ node }: ChannelReport): string => nodeLabel(node).replace(/^BatchNormalization /, "");
+type AnyLayer = Pick<ChannelReport, "node" | "counts">;
 
-function flagsText({ counts }: ChannelReport): string {
+const shortLabel = ({ node }: AnyLayer): string => nodeLabel(node).replace(/^BatchNormalization /, "");
+
+function flagsText({ counts }: AnyLayer): string {
   return CHANNEL_FLAGS.filter((flag) => counts[flag] > 0)
     .map((flag) => `${counts[flag]} ${WORDS[flag]}`)
     .join(", ");
 }
 
+/** What cannot be read of normalizations that are written as arithmetic. */
+const unknownLine = ({ written }: ChannelInspection): string[] =>
+  written.length === 0
+    ? []
+    : [
+        `${plural(written.length, "normalization is", "normalizations are")} written as ${listed([...new Set(written.flatMap(({ operators }) => operators))])}: gain and shift can be read, gamma, beta, mean and variance are not in the file`,
+      ];
+
 function lines(found: ChannelInspection, facts: ModelFacts): string[] {
-  const gains = found.layers.flatMap(({ channels }) =>
-    channels.map(({ gain }) => Math.abs(gain)).filter((g) => g > 0 && Number.isFinite(g)),
+  const all = [...found.layers, ...found.written];
+  const gains = all.flatMap(({ channels }) =>
+    (channels as readonly Pick<Channel, "gain">[]).map(({ gain }) => Math.abs(gain)).filter((g) => g > 0 && Number.isFinite(g)),
   );
   const low = gains.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = gains.reduce((a, b) => Math.max(a, b), 0);
-  const charts = found.layers.map((layer) => {
+  const charts = all.map((layer) => {
     const { gain } = layer.distributions;
-    const row = layer.channels.map((channel) => Math.abs(channel.gain));
+    const row = (layer.channels as readonly Pick<Channel, "gain">[]).map((channel) => Math.abs(channel.gain));
     const range = layer.range === undefined ? "" : `${brief(layer.range.before)} -> ${brief(layer.range.after)}`;
     return [
       shortLabel(layer),
@@ -77,11 +88,16 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
       ];
     }),
   );
+  const shifts = found.written.map((layer) => {
+    const { min, lowerQuartile, median, upperQuartile, max } = layer.distributions.shift;
+    return [shortLabel(layer), "shift", ...[min, lowerQuartile, median, upperQuartile, max].map(brief)];
+  });
   const { pruning } = found;
   const share = pruning.weights === 0 ? "" : `, ${brief((100 * pruning.removableWeights) / pruning.weights)} %`;
   const head = ["layer", "channels", "gains", "gain, least", "median", "most", "range", "channels to look at"];
   return [
-    `${stdoutStyle("bold", printable(facts.file))}  ${plural(found.layers.length, "BatchNormalization")}`,
+    `${stdoutStyle("bold", printable(facts.file))}  ${plural(found.layers.length, "BatchNormalization", "BatchNormalization")}`,
+    ...unknownLine(found),
     "",
     table(head, charts, ["l", "r", "l", "r", "r", "r", "r", "l"]),
     ...(gains.length === 0
@@ -90,7 +106,7 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
           `gains: how many channels, by size from ${brief(low)} (left) to ${brief(high)} (right), logarithmic; range: largest over median row of the weight in front, before -> after folding`,
         ]),
     "",
-    table(["layer", "", "min", "25 %", "median", "75 %", "max"], spreads, ["l", "l", "r", "r", "r", "r", "r"]),
+    table(["layer", "", "min", "25 %", "median", "75 %", "max"], [...spreads, ...shifts], ["l", "l", "r", "r", "r", "r", "r"]),
     "",
     stdoutStyle("bold", "Pruning"),
     `${plural(pruning.channels, "channel")}: ${pruning.dead} dead, ${pruning.constant} constant (their value moves into the next bias)`,
@@ -114,13 +130,13 @@ const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.repla
 
 /** RFC 4180: one row per channel. */
 export function toCsv(found: ChannelInspection): string {
-  const rows = found.layers.flatMap((layer) =>
-    layer.channels.map((channel, c) => [
+  const rows = [...found.layers, ...found.written].flatMap((layer) =>
+    (layer.channels as readonly Partial<Channel>[]).map((channel, c) => [
       quoted(layer.node.name || layer.node.output),
       quoted(layer.node.scope),
       String(c),
       ...FIELDS.map((field) => (channel[field] === undefined ? "" : String(channel[field]))),
-      channel.flags.join(" "),
+      (channel.flags ?? []).join(" "),
     ]),
   );
   const names = [

@@ -13,6 +13,7 @@ import {
   type SideFileAt,
   type SideFileFacts,
 } from "../report/report.ts";
+import { trainingNodes } from "../train/freeze.ts";
 import type { Progress } from "./progress.ts";
 import { isSameFile } from "./target.ts";
 
@@ -37,7 +38,9 @@ const sideFilesBeside =
 
 function factsOnDisk(model: Model, file: string): ModelFacts {
   const own = { file, bytes: model.files.main.size, sha256: null };
-  return modelFacts(model, own, neededFiles(model, own, sideFilesBeside(file)));
+  const facts = modelFacts(model, own, neededFiles(model, own, sideFilesBeside(file)));
+  const training = trainingNodes(model);
+  return training === undefined ? facts : { ...facts, training };
 }
 
 /** What a report says of a model that was written. */

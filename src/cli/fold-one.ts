@@ -1,11 +1,16 @@
 /** One model on disk: the fold of src/engine, with its output in a temporary file that gets its name when it was accepted. */
 
 import { foldChecked } from "../engine/fold.ts";
+import { previewOf } from "../engine/preview.ts";
+import type { PlanOptions } from "../fold/plan.ts";
 import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
+import type { Model } from "../onnx/records.ts";
+import { isEmpty, write } from "../onnx/write.ts";
 import { type Report, report } from "../report/report.ts";
-import { flag, text, type Values } from "./command.ts";
+import { type FreezeData, freeze } from "../train/freeze.ts";
+import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
@@ -25,6 +30,8 @@ export interface FoldOptions {
   readonly hash: boolean;
   /** Threads of the run; by default as many as pay. */
   readonly threads?: number;
+  /** True where nothing is folded, and channels are equalised. */
+  readonly equalizeOnly?: boolean;
 }
 
 export interface Folded {
@@ -47,19 +54,21 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     // Before anything can replace the file.
     const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
-    const can = affordable(input.model, values);
+    const { model, frozen } = frozenFirst(input.model, values);
+    const can = affordable(model, values);
     const check = !flag(values, "no-check");
     const { startThreads } = await import("./threads.ts");
     let threads: Threads | undefined;
     const prepare = () => {
-      threads ??= startThreads(input.model, options.threads);
+      threads ??= startThreads(model, options.threads);
     };
-    const made = await foldChecked(input.model, {
-      ...planOptionsOf(values),
+    const plans = await plansOf(values, model, options);
+    const made = await foldChecked(model, {
+      ...plans,
       ...{ check, prove: can.prove, run: can.run, inputs: { ...given, prepare }, file: facts, onProgress: stagesOn(progress) },
       sink: (edits, judge) => {
         second?.reset();
-        return produce(input.model, input.facts.file, edits, target, judge);
+        return produce(model, input.facts.file, edits, target, judge);
       },
     });
     // They hold nothing the process waits for.
@@ -67,7 +76,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     progress.end();
     watch.lap();
     const { accepted, edits, plan, report: found } = made;
-    const runtime = await second?.of({ model: input.model }, { model: input.model, edits });
+    const runtime = await second?.of({ model }, { model, edits });
     const output = found.output === null ? undefined : found.output;
     const written = output && hash ? await hashedAll(output, [facts, ...facts.sideFiles]) : output;
     const rest = watch.lap();
@@ -85,15 +94,54 @@ export async function foldOne(values: Values, file: string, target: Target, opti
         ? ["no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file"]
         : [];
     const whole = report({
-      ...{ input: found.input, output: written, plan, verdict, certificate, runtime, timings },
+      ...{ input: found.input, output: written, frozen, plan, verdict, certificate, runtime, timings },
       peakMemoryBytes: peakMemory(),
     });
-    const code = accepted ? keptCode(plan.kept, strictnessOf(values)) : EXIT.notEquivalent;
+    const trains = flag(values, "strict") && frozen === undefined && facts.training !== undefined;
+    const code = !accepted ? EXIT.notEquivalent : trains ? EXIT.strict : keptCode(plan.kept, strictnessOf(values));
     return { report: whole, code, notes: [...notes, ...can.notes, ...uncertified] };
   } finally {
     progress.end();
     input.close();
   }
+}
+
+/** What is to be done; activations are measured first, on the model as it is. */
+async function plansOf(values: Values, model: Model, { equalizeOnly, progress }: FoldOptions): Promise<PlanOptions> {
+  const plans = planOptionsOf(values);
+  const specs = texts(values, "activations");
+  if (equalizeOnly !== true && !flag(values, "equalize")) {
+    if (specs.length > 0) throw usage("--activations is for --equalize", "Add --equalize, or leave it away.");
+    return plans;
+  }
+  const [{ equalization }, { activationRanges }] = await Promise.all([
+    import("../fold/equalize/index.ts"),
+    import("../engine/ranges.ts"),
+  ]);
+  let ranges: ReturnType<typeof activationRanges> | undefined;
+  if (specs.length > 0) {
+    const { openData } = await import("./data.ts");
+    progress.begin("activations");
+    const data = openData(model, specs, { fixed: new Map(), whole: false });
+    ranges = activationRanges(model, data, (done, total) => progress.step(done, total));
+  }
+  return { ...plans, ...(equalizeOnly === true ? { fold: false } : {}), equalize: equalization({ ranges }) };
+}
+
+/** With --freeze, the model in inference semantics: made in memory, from the file's bytes. */
+function frozenFirst(model: Model, values: Values): { model: Model; frozen?: FreezeData["frozen"] } {
+  if (!flag(values, "freeze")) {
+    if (flag(values, "drop-outputs")) throw usage("--drop-outputs is for --freeze");
+    return { model };
+  }
+  const { data, edits } = freeze(model, { dropOutputs: flag(values, "drop-outputs") });
+  if (isEmpty(edits)) return { model, frozen: [] };
+  if (text(values, "certificate") !== undefined)
+    throw usage(
+      "--certificate speaks of the file, and --freeze changes it first",
+      "Freeze it with bnfold freeze, then fold that.",
+    );
+  return { model: previewOf(model, write(model, edits), model.files.main.name), frozen: data.frozen };
 }
 
 /** Loaded only where it is asked for. */

@@ -5,7 +5,7 @@ import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
 import { foldOne } from "./fold-one.ts";
 import { failOnOption, formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
-import { runOptions } from "./inputs.ts";
+import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
@@ -53,9 +53,16 @@ export const command: Command = {
     "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
     "no-check": { type: "boolean", describe: "Skip the proof and the run" },
     "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
-    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept, or the model is in training mode" },
+    freeze: { type: "boolean", describe: "Give a training-mode model inference semantics first, as bnfold freeze does" },
+    "drop-outputs": { type: "boolean", describe: "With --freeze: drop running statistics from the model's outputs" },
     ...failOnOption,
     ...planOptions,
+    equalize: {
+      type: "boolean",
+      describe: "Afterwards scale channels by powers of two, where that lowers the noise of int8 weights (see bnfold equalize)",
+    },
+    activations: activationsOption,
     certificate: {
       requiresArg: true,
       type: "string",

@@ -5,7 +5,7 @@ import { isEmpty } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
 import { nodeLabel, plural, printable } from "../report/words.ts";
 import { createSession } from "../run/session.ts";
-import { changeBetween, type Feeds, freeze, type OutputChange } from "../train/index.ts";
+import { changeBetween, type Feeds, type FreezeData, freeze, type OutputChange } from "../train/index.ts";
 import { generateInputs } from "../verify/index.ts";
 import { type Command, flag, type Values } from "./command.ts";
 import { hashed, hashedAll, openInput } from "./files.ts";
@@ -54,11 +54,22 @@ function measure(before: Model, after: Model, given: GivenInputs): Measured {
   }
 }
 
-function measuredLines({ samples, outputs, problem }: Measured): string[] {
+/** What changed of the kinds of nodes that were frozen. */
+function became(nodes: FreezeData["frozen"]): string {
+  const norms = nodes.some(({ node }) => node.opType === "BatchNormalization");
+  const dropouts = nodes.some(({ node }) => node.opType === "Dropout");
+  const parts = [
+    ...(norms ? ["batch statistics became running statistics"] : []),
+    ...(dropouts ? ["Dropout passes its input on"] : []),
+  ];
+  return parts.join(", ");
+}
+
+function measuredLines({ samples, outputs, problem }: Measured, frozen: FreezeData["frozen"]): string[] {
   if (problem !== undefined)
     return [`The change could not be measured: ${printable(problem)}. Give inputs (--input) or shapes (--shape).`];
   const still = outputs.every(({ max }) => max === 0);
-  const head = `The numbers change: batch statistics became running statistics. On ${plural(samples, "input")}:`;
+  const head = `The numbers change: ${became(frozen)}. On ${plural(samples, "input")}:`;
   return still ? [`On ${plural(samples, "input")} no output changed.`] : [stdoutStyle("yellow", head), "", changeTable(outputs)];
 }
 
@@ -111,7 +122,7 @@ async function run(values: Values): Promise<number> {
         stdoutStyle("bold", head),
         ...nodes,
         ...(gone === "" ? [] : ["", `no longer outputs of the model: ${gone}`]),
-        ...(judged === undefined ? [] : ["", ...measuredLines(judged)]),
+        ...(judged === undefined ? [] : ["", ...measuredLines(judged, data.frozen)]),
         "",
         writtenLine(output, input.facts),
       ].join("\n"),

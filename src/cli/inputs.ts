@@ -36,6 +36,13 @@ export const runOptions: Readonly<Record<string, Options>> = {
   samples: { requiresArg: true, describe: "The same on this number of generated inputs" },
 };
 
+export const activationsOption: Options = {
+  array: true,
+  type: "string",
+  requiresArg: true,
+  describe: "Samples on which ranges of activations are measured, which then count, too: what recalibrate --data takes",
+};
+
 export type GivenInputs = Pick<RunOptions, "samples" | "seed" | "shapes" | "fixed" | "given" | "fullRun"> & {
   readonly notes: readonly string[];
 };

@@ -8,7 +8,7 @@ import { inspectAnswer } from "../report/answer.ts";
 import type { Action, InspectReport } from "../report/document.ts";
 import { columns } from "../report/layout.ts";
 import { countsOf, type NodeCounts, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, sized, unmergedLine } from "../report/text.ts";
+import { keptLines, mergeLine, normLines, sized, trainingLines, unmergedLine } from "../report/text.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
 import { isMany } from "./batch-files.ts";
@@ -139,20 +139,10 @@ function lines(found: Inspection, width?: number): string[] {
     actionText(bn.fold),
   ]);
   const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
-  const training = list.filter((bn) => bn.mode === "training").length;
   const fitted = (head: string[], body: string[][], align: ("l" | "r")[]) =>
     columns(head, body, align, width && width - 2).map((line) => `  ${line}`);
   return [
-    ...(training === 0
-      ? []
-      : [
-          stdoutStyle(
-            "yellow",
-            `! Training mode: ${plural(training, "BatchNormalization uses", "BatchNormalization use")} the statistics of the batch.`,
-          ),
-          stdoutStyle("yellow", `  Next: bnfold freeze ${printable(model.file)} -o eval.onnx`),
-          "",
-        ]),
+    ...trainingLines(model).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
     stdoutStyle("bold", inspectAnswer(found)),
     "",
     `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
@@ -219,7 +209,9 @@ export async function inspectOne(values: Values, file: string, hash: boolean): P
       kept: data.kept,
       ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
     };
-    return { report, code: keptCode(data.kept, strictnessOf(values)), text: () => lines(report, stdoutWidth()).join("\n") };
+    const trains = flag(values, "strict") && facts.training !== undefined;
+    const code = trains ? 5 : keptCode(data.kept, strictnessOf(values));
+    return { report, code, text: () => lines(report, stdoutWidth()).join("\n") };
   } finally {
     close();
   }
@@ -264,6 +256,7 @@ export const command: Command = {
     ...planOptions,
     channels: { type: "boolean", describe: "Show what the parameters of each BatchNormalization say of its channels" },
     csv: { type: "boolean", describe: "With --channels: print one line per channel, comma-separated" },
+    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization would stay, or the model is in training mode" },
     ...failOnOption,
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },

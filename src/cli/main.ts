@@ -19,7 +19,12 @@ const managing = (name: Managing) => async () => ({ command: (await import("./jo
 /** Every command, loaded when it is called. */
 const COMMANDS: Readonly<Record<string, Entry>> = {
   fold: { describe: "Fold batch normalization into neighbouring weights", exits: [1, 5, 6], load: () => import("./fold.ts") },
-  verify: { describe: "Decide whether two files compute the same function", exits: [1, 6], load: () => import("./verify.ts") },
+  verify: { describe: "Decide whether two files compute the same function", exits: [1, 5, 6], load: () => import("./verify.ts") },
+  equalize: {
+    describe: "Even out ranges of channels by powers of two, for a quantiser",
+    exits: [1],
+    load: () => import("./equalize.ts"),
+  },
   certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
@@ -52,7 +57,7 @@ const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],
-  [5, "--strict or --fail-on, and a node was kept that may not be"],
+  [5, "--strict or --fail-on, and a node was kept that may not be, or is in training mode"],
   [6, "of many models, some failed"],
   [75, "not done, for a reason that passes: the same command again"],
 ];

@@ -3,7 +3,7 @@ import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
-import { brief, nodeLabel, plural, printable } from "../report/words.ts";
+import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import {
   CONVENTIONS,
   type CountRule,
@@ -21,6 +21,8 @@ import {
   suspectEpsilons,
   suspectMomentum,
   type VarianceKind,
+  type WrittenNorm,
+  writtenNorms,
 } from "../train/index.ts";
 import { flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, openInput } from "./files.ts";
@@ -162,6 +164,21 @@ function listing(layers: readonly NormLayer[], ends: Ends): string[] {
   ];
 }
 
+/** Written-out normalizations listed by name; of more, how many. */
+const LISTED = 8;
+
+/** Normalizations that have no momentum in the file, and what is there. */
+function writtenLines(written: readonly WrittenNorm[]): string[] {
+  if (written.length === 0) return [];
+  const operators = [...new Set(written.flatMap(({ nodes }) => nodes.map(({ opType }) => opType)))];
+  const head = `${plural(written.length, "normalization is", "normalizations are")} written as ${listed(operators)}: gain and shift per channel are in the file, momentum and epsilon are not.`;
+  const lines = written.slice(0, LISTED).map((norm) => {
+    const [low, high] = [norm.gain.reduce((a, b) => Math.min(a, b)), norm.gain.reduce((a, b) => Math.max(a, b))];
+    return `- ${nodeLabel(norm.ref)}: ${norm.gain.length} channels, gains ${brief(low)} to ${brief(high)}`;
+  });
+  return ["", head, ...lines, ...(written.length > LISTED ? [`- and ${written.length - LISTED} more (--json lists all)`] : [])];
+}
+
 export async function runModel(values: Values, file: string): Promise<number> {
   const given = { from: text(values, "from") !== undefined, to: text(values, "to") !== undefined };
   const from = (text(values, "from") ?? "onnx") as Framework;
@@ -177,6 +194,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
     const { model } = input;
     const select = anyOf(texts(values, "only")) ?? (() => true);
     const layers = normLayers(model).filter((layer) => select(layerName(layer)));
+    const written = writtenNorms(model).filter(({ ref }) => select(ref.name || ref.output));
     const changed = write ? changesOf(values, model, { from, to }, given) : undefined;
     // With --set-momentum, --from speaks of that number: the file's own are ONNX's.
     const own = !given.from || text(values, "set-momentum") !== undefined;
@@ -198,6 +216,11 @@ export async function runModel(values: Values, file: string): Promise<number> {
           from,
           to,
           layers: layers.map((layer) => layerJson(layer, ends)),
+          written: written.map(({ ref, nodes, gain }) => ({
+            node: ref,
+            operators: nodes.map(({ opType }) => opType),
+            channels: gain.length,
+          })),
           notes,
           changes,
         }),
@@ -206,8 +229,9 @@ export async function runModel(values: Values, file: string): Promise<number> {
     }
     print(
       [
-        `${stdoutStyle("bold", printable(file))}  ${plural(layers.length, "BatchNormalization")}`,
+        `${stdoutStyle("bold", printable(file))}  ${plural(layers.length, "BatchNormalization", "BatchNormalization")}`,
         ...(layers.length === 0 ? [] : ["", ...listing(layers, ends)]),
+        ...writtenLines(written),
         ...(notes.length === 0 ? [] : ["", ...notes.map((line) => stdoutStyle("yellow", `Check: ${printable(line)}`))]),
         ...(changed === undefined
           ? []

@@ -68,7 +68,8 @@ async function jobOf(values: Values, input: OpenedModel, progress: Progress): Pr
   const { model, facts } = input;
   const order = flag(values, "at-once") ? "at-once" : "layers";
   const unbiased = flag(values, "unbiased");
-  const recalibration = new Recalibration(model, { order, unbiased, select: anyOf(texts(values, "only")) });
+  const select = anyOf(texts(values, "only"));
+  const recalibration = new Recalibration(model, { order, unbiased, select, untie: flag(values, "untie") });
   const { fixed, notes } = await givenInputs(values, model);
   for (const line of notes) note(line);
   const specs = texts(values, "data");
@@ -234,12 +235,14 @@ function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer
     brief(deviationRatio.min),
     brief(deviationRatio.max),
   ]);
+  const tied = drift.filter(({ uses }) => uses !== undefined).length;
   const head = ["layer", "channels", "elements", "mean moved, rms", "largest", "deviation, least", "most"];
   return [
     stdoutStyle("bold", `Recalibrated (${plural(drift.length, "layer")})`),
     "",
     table(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
     "mean moved: in old standard deviations; deviation: new over old standard deviation",
+    ...(tied === 0 ? [] : [`${tied} of them share their tensors: statistics over all uses of a layer (--untie parts them)`]),
     ...(skipped.length === 0 ? [] : ["", stdoutStyle("bold", `Left alone (${plural(skipped.length, "layer")})`)]),
     ...skipped.map(({ node, reason }) => `- ${nodeLabel(node)}: ${reason}`),
   ];
@@ -266,6 +269,7 @@ export const command: Command = {
     },
     ...outputOptions,
     only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
+    untie: { type: "boolean", describe: "Give layers that share all their tensors statistics of their own" },
     "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
     unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
     block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },

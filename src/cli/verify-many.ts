@@ -44,8 +44,11 @@ const line = (file: string, rest: Pick<VerifyLine, "status" | "code" | "seconds"
 });
 
 /** The code of a run over many pairs: some failed; or some are not equivalent, or have no partner. */
-export const exitOfPairs = (lines: readonly VerifyLine[]): 0 | 1 | 6 =>
-  lines.some(({ status }) => status === "failed") ? 6 : lines.some(({ status }) => status !== "equivalent") ? 1 : 0;
+export const exitOfPairs = (lines: readonly VerifyLine[]): 0 | 1 | 5 | 6 => {
+  if (lines.some(({ status }) => status === "failed")) return 6;
+  if (lines.some(({ status }) => status !== "equivalent")) return 1;
+  return lines.some(({ code }) => code === 5) ? 5 : 0;
+};
 
 export async function verifyMany(values: Values, a: string, b: string): Promise<number> {
   const wanted = wantedOf(values);

@@ -3,6 +3,7 @@
 import type { VerifyReport } from "../report/document.ts";
 import { tool } from "../report/report.ts";
 import { runtimeLines } from "../report/runtime.ts";
+import { trainingLines } from "../report/text.ts";
 import { bisectionLines, verdictLines } from "../report/verdict-text.ts";
 import { milliseconds, printable } from "../report/words.ts";
 import { bisect } from "../verify/index.ts";
@@ -26,7 +27,7 @@ export interface VerifyOptions {
 
 export interface Verified {
   readonly report: VerifyReport;
-  readonly code: 0 | 1;
+  readonly code: 0 | 1 | 5;
   readonly notes: readonly string[];
 }
 
@@ -58,7 +59,7 @@ async function compare(values: Values, a: OpenedModel, b: OpenedModel, options: 
   const start = performance.now();
   if (!wantsRun(values) && sameBytes(a.model, b.model)) {
     const report = { version: 1, tool: tool(), ...(await facts()), verdict: SAME, verifyMs: performance.now() - start } as const;
-    return { report, code: 0, notes: [] };
+    return { report, code: codeOf(values, report), notes: [] };
   }
   const opinion = await secondOpinion(values);
   for (const opened of [a, b]) opened.verifyChecksums(progress);
@@ -76,7 +77,13 @@ async function compare(values: Values, a: OpenedModel, b: OpenedModel, options: 
     ...(runtime === undefined ? {} : { runtime }),
     verifyMs: proofMs + runMs,
   };
-  return { report, code: verdict.outcome === "equivalent" ? 0 : 1, notes };
+  return { report, code: codeOf(values, report), notes };
+}
+
+/** Equivalent files that train are, with --strict, not what anybody wants to deploy. */
+function codeOf(values: Values, { verdict, a, b }: VerifyReport): Verified["code"] {
+  if (verdict.outcome !== "equivalent") return 1;
+  return flag(values, "strict") && (a.training ?? b.training) !== undefined ? 5 : 0;
 }
 
 /** The stage named, without counting. */
@@ -88,6 +95,7 @@ const onProgressOf = (progress: Progress) => {
 /** The screen of one pair. */
 export function verifyText({ a, b, verdict, bisection, runtime, verifyMs }: VerifyReport, width?: number): string {
   return [
+    ...[a, b].flatMap((facts) => trainingLines(facts)).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
     [a, b].map(({ file }) => printable(file)).join("  ~  "),
     "",
     ...verdictLines(verdict, stdoutStyle, width),

@@ -35,6 +35,7 @@ export const command: Command = {
     "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
     bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
     runtime: runtimeOption,
+    strict: { type: "boolean", describe: "Exit code 5 when they are equivalent, but in training mode" },
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,

@@ -34,7 +34,7 @@ export interface Settled {
  */
 export function* planCalls(model: Model, options: PlanOptions): Steps<Settled> {
   const functions = new Functions(model.functions);
-  const called = model.functions.length === 0 ? new Set<FunctionRecord>() : reachable(model, functions);
+  const called = model.functions.length === 0 || options.fold === false ? new Set<FunctionRecord>() : reachable(model, functions);
   const size = called.size === 0 ? 0 : expandedSize(model, functions)(model.graph.nodes);
   const plain = yield* planDraft(model, options);
   if (called.size === 0) return { base: undefined, draft: plain, place: (ref) => ref, told: (data) => data };

@@ -1,14 +1,16 @@
 /** Plan and patch in one: a model in, decisions and edits out. */
 import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
+import type { GraphNode } from "../graph/view.ts";
 import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import type { Refused } from "../rules/types.ts";
 import { planCalls } from "./calls.ts";
 import { nodeKey, refOf } from "./describe.ts";
+import type { Equalization } from "./equalize/told.ts";
 import { growing, payloadBytes } from "./growth.ts";
 import { patch } from "./patch.ts";
-import type { PlanOptions, Start } from "./plan.ts";
+import { gaugesOf, type PlanDraft, type PlanOptions, type Start } from "./plan.ts";
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
@@ -58,8 +60,9 @@ interface Planned {
 }
 
 function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
-  const { base, draft, place, told } = yield* planCalls(model, options);
+  const { base, draft: planned, place, told } = yield* planCalls(model, options);
   yield;
+  const draft = options.equalize === undefined ? planned : yield* equalizedPlan(planned, options, options.equalize);
   const { edits, changes } = patch(draft);
   const dropped = new Set(edits.dropTensors.map((tensor) => ("values" in tensor ? tensor.values.name : tensor.name)));
   for (const node of edits.dropNodes) for (const name of node.outputs) dropped.add(name);
@@ -83,6 +86,18 @@ function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
   };
 }
 
+/** The plan with its weights equalised. */
+function* equalizedPlan(plan: PlanDraft, options: PlanOptions, by: Equalization): Steps<PlanDraft> {
+  const { view, draft } = plan;
+  const fixed = (node: GraphNode): boolean => {
+    const name = node.record.name || node.record.outputs[0];
+    const isLeftOut = options.only?.(name) === false || options.skip?.(name) === true;
+    return isLeftOut || options.unproven?.has(nodeKey(refOf(node))) === true;
+  };
+  const data = yield* by.run(view, draft, fixed);
+  return { ...plan, gauges: gaugesOf(draft), data: { ...plan.data, equalized: data } };
+}
+
 /**
  * The folds and merges that a check's finding may concern: `names` are node names or values of the places it named. As keys
  * for `PlanOptions.unproven`.
@@ -91,5 +106,8 @@ export function suspects(data: PlanData, names: ReadonlySet<string>): string[] {
   const concerns = (ref: NodeRef) => (ref.name !== "" && names.has(ref.name)) || names.has(ref.output);
   const folds = data.folds.filter((fold) => [fold.node, ...fold.through, ...fold.into.map(({ node }) => node)].some(concerns));
   const merges = data.merges.filter((merge) => merge.nodes.some(concerns));
+  // What was scaled for a quantiser goes first.
+  const scaled = (data.equalized?.weights ?? []).filter(({ node, changed }) => changed && concerns(node));
+  if (scaled.length > 0) return scaled.map(({ node }) => nodeKey(node));
   return [...folds.map((fold) => nodeKey(fold.node)), ...merges.map((merge) => nodeKey(merge.into))];
 }

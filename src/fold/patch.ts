@@ -161,6 +161,7 @@ class Patcher {
       list.push({ from: param.source?.name ?? "", to, dtype: param.dtype, dims: param.dims });
     }
     if (state.bias !== undefined) list.push(this.insertBias(node, state.bias));
+    if (state.ceiling !== undefined) list.push(this.insertCeiling(node, state.ceiling));
     this.changes.set(node, list);
   }
 
@@ -239,26 +240,41 @@ class Patcher {
     });
   }
 
-  /** The Add after a MatMul takes over its output's name; the product gets a new one. */
   private insertBias(node: GraphNode, bias: Param): TensorChange {
+    return this.insertAfter(node, "Add", bias, this.biasName(node), ["product", "bias"]);
+  }
+
+  private insertCeiling(node: GraphNode, ceiling: Param): TensorChange {
+    const name = `${node.record.name || node.record.outputs[0]}_max`;
+    return this.insertAfter(node, "Min", ceiling, name, ["unbounded", "max"]);
+  }
+
+  /** An operator with a constant behind another takes over its output's name; what it reads gets a new one. */
+  private insertAfter(
+    node: GraphNode,
+    opType: "Add" | "Min",
+    constant: Param,
+    wanted: string,
+    [inner, suffix]: readonly [string, string],
+  ): TensorChange {
     const output = node.outputs[0] as GraphValue;
-    const name = this.names.fresh(this.biasName(node));
-    const product = this.names.fresh(`${output.name}_product`);
-    this.addConstant(node, name, bias);
+    const name = this.names.fresh(wanted);
+    const before = this.names.fresh(`${output.name}_${inner}`);
+    this.addConstant(node, name, constant);
     const { record } = node.scope;
     this.edits.insertNodes.push({
       into: record,
       before: record.nodes[node.record.index + 1],
       node: {
-        opType: "Add",
-        name: node.record.name === "" ? "" : this.names.fresh(`${node.record.name}_bias`),
-        inputs: [product, name],
+        opType,
+        name: node.record.name === "" ? "" : this.names.fresh(`${node.record.name}_${suffix}`),
+        inputs: [before, name],
         outputs: [output.name],
         ...(node.version < 7 ? { attributes: { broadcast: { int: 1 } } } : {}),
       },
     });
-    this.products.set(node, product);
-    return { from: "", to: name, dtype: bias.dtype, dims: bias.dims };
+    this.products.set(node, before);
+    return { from: "", to: name, dtype: constant.dtype, dims: constant.dims };
   }
 
   private readonly products = new Map<GraphNode, string>();

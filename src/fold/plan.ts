@@ -21,6 +21,7 @@ import { moveBiases } from "./biases.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
+import type { Equalization } from "./equalize/told.ts";
 import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
@@ -54,6 +55,10 @@ export interface PlanOptions extends AttemptOptions {
   readonly merge?: boolean;
   /** Also empties the normalizations by statistics of the data and writes out weights that constants compute (default false). */
   readonly norms?: boolean;
+  /** False: nothing is folded or merged (for what comes after a fold). Default true. */
+  readonly fold?: boolean;
+  /** After folding, scales channels between layers by powers of two where that lowers the noise of quantised weights: `equalization()`. */
+  readonly equalize?: Equalization;
   /** Where the work begins: against the flow of the graph, along it, or with all candidates at once. By default all are tried where something stays. */
   readonly from?: Start;
   readonly onProgress?: (done: number, total: number) => void;
@@ -98,6 +103,7 @@ export type Start = "along" | "against" | "gauges";
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
   // Operators become others last: readers that make up for each other come before that.
   const [first, ...others]: Start[] =
@@ -138,7 +144,7 @@ function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, Gra
 }
 
 /** By graph and name; what a merge has made anew has no counterpart. */
-function gaugesOf(draft: Draft): Gauges {
+export function gaugesOf(draft: Draft): Gauges {
   const made = new Map<string, Map<string, Gauge>>();
   for (const [value, gauge] of draft.gauges()) {
     if (gauge === undefined || value.producer === undefined || value.producer.removed) continue;
@@ -190,6 +196,7 @@ class Planner {
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
+    if (this.options.fold === false) return this.untouched(initial);
     if (this.start === "gauges") this.solve([...found, ...layerBiases]);
     let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
@@ -221,6 +228,15 @@ class Planner {
     const gauges = gaugesOf(draft);
     const explains = this.conflicts.size > 0 && !this.solved;
     return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
+  }
+
+  /** The graph as it is. */
+  private untouched(before: Counts): PlanDraft {
+    const { view, draft, settled, start } = this;
+    const data = { folds: [], kept: [], merges: [], unmerged: [], before };
+    const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
+    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), explains: false };
+    return { from: start, view, draft, settled, data, count, ...none };
   }
 
   /** Folds what can go when readers of one value make up for each other. */

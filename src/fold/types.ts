@@ -1,6 +1,9 @@
 /** Decisions as plain data: what is folded, what is kept and why. JSON-able. */
 import type { RefusalCode } from "../diag/codes.ts";
 import type { AffineKind } from "../laws/candidates.ts";
+import type { EqualizedData } from "./equalize/told.ts";
+
+export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./equalize/told.ts";
 
 /** A node of the file, named so that a person finds it. */
 export interface NodeRef {
@@ -108,6 +111,8 @@ export interface PlanData {
   }[];
   /** Calls written out before anything was folded; `before` counts the nodes of their copies. Absent when there are none. */
   readonly inlined?: readonly InlinedFunction[];
+  /** What equalisation did, where it was asked for. */
+  readonly equalized?: EqualizedData;
   readonly before: Counts;
   readonly after: Counts;
 }

@@ -1,7 +1,7 @@
 /** Elements of small integer tensors: the arithmetic exporters put around Shape. */
 import { intAttr, intsAttr } from "./attributes.ts";
 import { type Dim, divide, multiply, product, sameShape } from "./dims.ts";
-import type { Facts } from "./facts.ts";
+import type { KnownFacts } from "./inference.ts";
 import type { GraphNode } from "./view.ts";
 
 /** TensorProto.DataType. */
@@ -21,7 +21,7 @@ const both = (a: Elements, b: Elements, f: (x: Dim, y: Dim) => Dim | undefined):
 /** Element by element, when neither operand is spread over axes of its own. */
 function pairs(
   node: GraphNode,
-  facts: Facts,
+  facts: KnownFacts,
   a: Elements | undefined,
   b: Elements | undefined,
   f: (x: Dim, y: Dim) => Dim | undefined,
@@ -34,7 +34,7 @@ function pairs(
 const number = (f: (x: number, y: number) => number) => (x: Dim, y: Dim) =>
   typeof x === "number" && typeof y === "number" ? f(x, y) : undefined;
 
-const rules: Record<string, (node: GraphNode, facts: Facts, inputs: (Elements | undefined)[]) => Elements | undefined> = {
+const rules: Record<string, (node: GraphNode, facts: KnownFacts, inputs: (Elements | undefined)[]) => Elements | undefined> = {
   Constant: (node) => {
     const { attributes } = node.record;
     const ints = attributes.get("value_ints");
@@ -103,7 +103,7 @@ function range(start: number, end: number, length: number): [number, number] {
   return [clamp(start), clamp(end)];
 }
 
-export function inferElements(node: GraphNode, facts: Facts): Elements | undefined {
+export function inferElements(node: GraphNode, facts: KnownFacts): Elements | undefined {
   if (node.domain !== "") return undefined;
   return rules[node.opType]?.(
     node,

@@ -8,16 +8,9 @@ import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
 import { asNumbers } from "../onnx/tensor.ts";
 import { type Dim, type Shape, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
-import type { Outputs } from "./inference.ts";
+import type { Fact, KnownFacts, Outputs } from "./inference.ts";
 import { traitsOf } from "./operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
-
-export interface Fact {
-  /** ONNX TensorProto.DataType; 0 when unknown. */
-  readonly dtype: number;
-  /** Undefined when even the rank is unknown. */
-  readonly shape: Shape | undefined;
-}
 
 /** Integer tensors up to this size are followed element by element. */
 const MAX_ELEMENTS = 64;
@@ -25,7 +18,7 @@ const MAX_ELEMENTS = 64;
 /** Elements that a node makes of inputs whose elements are all numbers, per output; undefined where it cannot tell. */
 export type Compute = (node: GraphNode, facts: Facts) => readonly (readonly number[] | undefined)[] | undefined;
 
-export class Facts {
+export class Facts implements KnownFacts {
   private readonly known = new Map<GraphValue, Fact>();
   private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
   private fresh = 0;
@@ -53,18 +46,15 @@ export class Facts {
     return this.shape(value)?.length;
   }
 
-  /** The size of an axis when it is a number. */
   size(value: GraphValue | undefined, axis: number): number | undefined {
     const dim = this.shape(value)?.[axis];
     return typeof dim === "number" ? dim : undefined;
   }
 
-  /** Elements of a small integer tensor, undefined where unknown; undefined when nothing is known. */
   elements(value: GraphValue | undefined): readonly (Dim | undefined)[] | undefined {
     return value && this.elementsOf.get(value);
   }
 
-  /** Elements when all are plain numbers: axes, pads, repeats. */
   numbers(value: GraphValue | undefined): number[] | undefined {
     const elements = this.elements(value);
     return elements?.every((e) => typeof e === "number") ? (elements as number[]) : undefined;

@@ -5,8 +5,7 @@
  */
 import { intAttr, intsAttr } from "./attributes.ts";
 import { type Dim, type Shape, sameDim } from "./dims.ts";
-import type { Fact } from "./facts.ts";
-import { type At, type Infer, norm } from "./inference.ts";
+import { type At, type Fact, type Infer, norm } from "./inference.ts";
 import type { Scope } from "./view.ts";
 
 const UNKNOWN: Fact = { dtype: 0, shape: undefined };

@@ -3,7 +3,7 @@
  * ONNX ConvInteger 10, MatMulInteger 10, QLinearConv 10, QLinearMatMul 10 and 21, DynamicQuantizeLinear 11.
  */
 import type { Shape } from "./dims.ts";
-import { conv, matmul } from "./infer.ts";
+import { conv, matmul } from "./infer-layers.ts";
 import type { At, Infer } from "./inference.ts";
 
 const FLOAT = 1;

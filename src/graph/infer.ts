@@ -1,12 +1,13 @@
 /** Shapes and types of what operators make (the table is operators.ts); ONNX operator specification, all opsets. Undefined means unknown. */
 import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, multiply, product, type Shape } from "./dims.ts";
-import type { Facts } from "./facts.ts";
-import { type At, broadcastShapes, type Infer, norm, withShape } from "./inference.ts";
+import { type At, broadcastShapes, type Infer, type KnownFacts, norm, withShape } from "./inference.ts";
+import { latestName } from "./op-versions.ts";
 import type { GraphNode } from "./view.ts";
 
 const INT64 = 7;
 const BOOL = 9;
+const UINT8 = 2;
 
 export const same: Infer = ({ shapes, dtype }) => [{ shape: shapes[0], dtype }];
 
@@ -33,106 +34,6 @@ export const reduce: Infer = (at) => {
   if ((axes === null || axes.length === 0) && intAttr(at.node.record, "noop_with_empty_axes", 0) === 1) return same(at);
   const list = axes === null || axes.length === 0 ? shape.map((_, i) => i) : axes.map((a) => norm(a, shape.length));
   return withShape(at, keep ? shape.map((d, i) => (list.includes(i) ? 1 : d)) : shape.filter((_, i) => !list.includes(i)));
-};
-
-/** Output size of a sliding window along one axis (Conv and pools). */
-function windows(at: At, kernel: readonly number[], spatial: Shape): Dim[] {
-  const { record } = at.node;
-  const n = spatial.length;
-  const [strides, dilations] = [intsAttr(record, "strides"), intsAttr(record, "dilations")];
-  const pads = intsAttr(record, "pads");
-  const auto = stringAttr(record, "auto_pad", "NOTSET");
-  const ceil = intAttr(record, "ceil_mode", 0) === 1;
-  return spatial.map((d, i) => {
-    const [stride, extent] = [strides?.[i] ?? 1, (kernel[i] - 1) * (dilations?.[i] ?? 1) + 1];
-    if (auto === "SAME_UPPER" || auto === "SAME_LOWER")
-      return stride === 1 ? d : derived(`ceil/${stride}`, [d], (x) => Math.ceil(x / stride));
-    const [begin, end] = auto === "VALID" ? [0, 0] : [pads?.[i] ?? 0, pads?.[i + n] ?? 0];
-    if (stride === 1 && extent === 1 + begin + end) return d;
-    return derived(`win${extent},${stride},${begin + end},${ceil ? "c" : "f"}`, [d], (x) => {
-      const span = x + begin + end - extent;
-      if (!ceil) return Math.floor(span / stride) + 1;
-      const out = Math.ceil(span / stride) + 1;
-      return (out - 1) * stride >= x + begin ? out - 1 : out;
-    });
-  });
-}
-
-const numbers = (shape: Shape | undefined): number[] | undefined =>
-  shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
-
-export const conv: Infer = (at) => {
-  const [x, w] = at.shapes;
-  const kernel = intsAttr(at.node.record, "kernel_shape") ?? numbers(w?.slice(2));
-  const rank = x?.length ?? w?.length;
-  if (rank === undefined) return undefined;
-  const out = w?.[0] ?? at.unknown();
-  if (x === undefined || kernel === undefined)
-    return withShape(at, [x?.[0] ?? at.unknown(), out, ...Array.from({ length: rank - 2 }, at.unknown)]);
-  return withShape(at, [x[0], out, ...windows(at, kernel, x.slice(2))]);
-};
-
-export const convTranspose: Infer = (at) => {
-  const [x, w] = at.shapes;
-  const rank = x?.length ?? w?.length;
-  if (rank === undefined) return undefined;
-  const { record } = at.node;
-  const out = w?.[1] === undefined ? at.unknown() : multiply(w[1], intAttr(record, "group", 1));
-  const n = rank - 2;
-  const kernel = intsAttr(record, "kernel_shape") ?? numbers(w?.slice(2));
-  const given = intsAttr(record, "output_shape");
-  const [strides, dilations, extra, pads] = ["strides", "dilations", "output_padding", "pads"].map((a) => intsAttr(record, a));
-  const auto = stringAttr(record, "auto_pad", "NOTSET");
-  const spatial = Array.from({ length: n }, (_, i): Dim => {
-    if (given !== undefined) return given[given.length - n + i];
-    const d = x?.[i + 2];
-    if (d === undefined || kernel === undefined) return at.unknown();
-    const stride = strides?.[i] ?? 1;
-    if (auto.startsWith("SAME")) return multiply(d, stride);
-    const rest =
-      (extra?.[i] ?? 0) +
-      (kernel[i] - 1) * (dilations?.[i] ?? 1) +
-      1 -
-      stride -
-      (auto === "VALID" ? 0 : (pads?.[i] ?? 0) + (pads?.[i + n] ?? 0));
-    return rest === 0 ? multiply(d, stride) : derived(`up${stride},${rest}`, [d], (v) => v * stride + rest);
-  });
-  return withShape(at, [x?.[0] ?? at.unknown(), out, ...spatial]);
-};
-
-export const pool: Infer = (at) => {
-  const x = at.shapes[0];
-  const kernel = intsAttr(at.node.record, "kernel_shape");
-  if (x === undefined || kernel === undefined)
-    return x === undefined ? undefined : withShape(at, [x[0], x[1], ...x.slice(2).map(at.unknown)]);
-  const shape = [x[0], x[1], ...windows(at, kernel, x.slice(2))];
-  return [
-    { shape, dtype: at.dtype },
-    { shape, dtype: INT64 },
-  ];
-};
-
-export const globalPool: Infer = (at) =>
-  withShape(
-    at,
-    at.shapes[0]?.map((d, i) => (i < 2 ? d : 1)),
-  );
-
-export const gemm: Infer = (at) => {
-  const [a, b] = at.shapes;
-  const m = a?.[intAttr(at.node.record, "transA", 0) ? 1 : 0] ?? at.unknown();
-  const n = b?.[intAttr(at.node.record, "transB", 0) ? 0 : 1] ?? at.unknown();
-  return withShape(at, [m, n]);
-};
-
-export const matmul: Infer = (at) => {
-  const [a, b] = at.shapes;
-  if (a === undefined || b === undefined || a.length === 0 || b.length === 0) return undefined;
-  const batch = broadcastShapes([a.slice(0, -2), b.slice(0, -2)], at.unknown);
-  if (batch === undefined) return undefined;
-  const rows = a.length > 1 ? [a[a.length - 2]] : [];
-  const cols = b.length > 1 ? [b[b.length - 1]] : [];
-  return withShape(at, [...batch, ...rows, ...cols]);
 };
 
 export const reshape: Infer = (at) => {
@@ -229,7 +130,7 @@ export const split: Infer = (at) => {
 };
 
 /** Starts, ends, axes and steps of a Slice, when known. */
-export function sliceSpec(node: GraphNode, facts: Facts, rank: number) {
+export function sliceSpec(node: GraphNode, facts: KnownFacts, rank: number) {
   const list = (index: number, name: string) => {
     if (node.inputs[index] !== undefined) return facts.numbers(node.inputs[index]);
     return intsAttr(node.record, name) ?? null;
@@ -314,7 +215,15 @@ function listed(at: At, index: number): Shape | undefined {
 export const expand: Infer = (at) => withShape(at, broadcastShapes([at.shapes[0], listed(at, 1)], at.unknown));
 
 export const tile: Infer = (at) => {
-  if (at.node.version < 6) return undefined;
+  if (at.node.version < 6) {
+    const [tiles, axis] = [1, 2].map((i) => at.facts.elements(at.node.inputs[i])?.[0]);
+    return withShape(
+      at,
+      at.shapes[0]?.map((d, i) =>
+        tiles === undefined || axis === undefined ? at.unknown() : i === axis ? multiply(d, tiles) : d,
+      ),
+    );
+  }
   const repeats = at.facts.elements(at.node.inputs[1]);
   return withShape(
     at,
@@ -358,20 +267,18 @@ export const constant: Infer = ({ node }) => {
   return undefined;
 };
 
-export const recurrent: Infer = (at) => {
-  const [x, , r] = at.shapes;
-  if (x === undefined || r === undefined) return undefined;
-  const [directions, hidden] = [r[0], r[2]];
-  const state: Shape = [directions, x[1], hidden];
-  if (intAttr(at.node.record, "layout", 0) !== 0) return undefined;
-  return [
-    { dtype: at.dtype, shape: [x[0], directions, x[1], hidden] },
-    { dtype: at.dtype, shape: state },
-    { dtype: at.dtype, shape: state },
-  ];
-};
+/** What was kept is marked in the numbers' own type first, then by booleans. */
+export const dropout: Infer = ({ node, shapes, dtype }) => [
+  { shape: shapes[0], dtype },
+  { shape: shapes[0], dtype: node.version < 10 ? dtype : BOOL },
+];
 
-export const cast: Infer = ({ node, shapes }) => [{ dtype: intAttr(node.record, "to", 0), shape: shapes[0] }];
+/** The type was a word first. */
+export const cast: Infer = ({ node, shapes }) => {
+  const { record, version } = node;
+  const named = version < 6 ? Number(latestName("Cast", "to", version, stringAttr(record, "to", ""))) : 0;
+  return [{ dtype: named || intAttr(record, "to", 0), shape: shapes[0] }];
+};
 
 export const filled: Infer = (at) => [{ dtype: at.node.record.attributes.get("value")?.t?.dataType ?? 1, shape: listed(at, 0) }];
 
@@ -381,7 +288,10 @@ const typedAs =
   ({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[index]).dtype, shape: shapes[0] }];
 export const castLike = typedAs(1);
 export const dequantized = typedAs(1);
-export const quantized: Infer = ({ facts, node, shapes }) => [{ dtype: facts.of(node.inputs[2]).dtype || 2, shape: shapes[0] }];
+export const rmsNorm = typedAs(1);
+export const quantized: Infer = ({ facts, node, shapes }) => [
+  { dtype: facts.of(node.inputs[2]).dtype || intAttr(node.record, "output_dtype", 0) || UINT8, shape: shapes[0] },
+];
 
 export const where: Infer = (at) => [
   { dtype: at.facts.of(at.node.inputs[1]).dtype, shape: broadcastShapes(at.shapes, at.unknown) },

@@ -1,14 +1,33 @@
 /** What shape inference works with: one function per operator, from the facts of its inputs to those of its outputs. */
 import type { Dim, Shape } from "./dims.ts";
 import { sameDim } from "./dims.ts";
-import type { Fact, Facts } from "./facts.ts";
-import type { GraphNode } from "./view.ts";
+import type { GraphNode, GraphValue } from "./view.ts";
+
+export interface Fact {
+  /** ONNX TensorProto.DataType; 0 when unknown. */
+  readonly dtype: number;
+  /** Undefined when even the rank is unknown. */
+  readonly shape: Shape | undefined;
+}
+
+/** What is known of values without running the model. */
+export interface KnownFacts {
+  of(value: GraphValue | undefined): Fact;
+  shape(value: GraphValue | undefined): Shape | undefined;
+  rank(value: GraphValue | undefined): number | undefined;
+  /** The size of an axis when it is a number. */
+  size(value: GraphValue | undefined, axis: number): number | undefined;
+  /** Elements of a small integer tensor, undefined where unknown; undefined when nothing is known. */
+  elements(value: GraphValue | undefined): readonly (Dim | undefined)[] | undefined;
+  /** Elements when all are plain numbers: axes, pads, repeats. */
+  numbers(value: GraphValue | undefined): number[] | undefined;
+}
 
 export type Outputs = readonly (Partial<Fact> | undefined)[] | undefined;
 
 export interface At {
   readonly node: GraphNode;
-  readonly facts: Facts;
+  readonly facts: KnownFacts;
   readonly unknown: () => Dim;
   readonly shapes: readonly (Shape | undefined)[];
   /** Element type of the first input. */

@@ -95,6 +95,8 @@ class Checker {
     opsets: ReadonlyMap<string, number>,
   ): void {
     const later = new Set(nodes.flatMap(({ outputs }) => outputs));
+    // What inner graphs see of this one: in large graphs with none it is never made.
+    let seen: ReadonlySet<string> | undefined;
     for (const node of nodes) {
       for (const name of node.inputs) {
         if (name === "" || own.has(name) || outer.has(name)) continue;
@@ -102,9 +104,11 @@ class Checker {
           this.say("refused", "order", `${labelOf(node)} reads "${name}" before it is made: the nodes are not in order`);
         else this.say("broken", `undefined ${name}`, `${labelOf(node)} reads "${name}", which nothing makes`);
       }
-      const inner = new Set([...outer, ...own, ...later]);
       for (const attribute of node.attributes.values()) {
-        for (const graph of graphsOf(attribute)) this.graph(graph, inner, opsets);
+        for (const graph of graphsOf(attribute)) {
+          seen ??= new Set([...outer, ...own, ...later]);
+          this.graph(graph, seen, opsets);
+        }
       }
       this.node(node, opsets);
       for (const name of node.outputs) {

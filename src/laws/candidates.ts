@@ -51,14 +51,25 @@ export interface Rejected {
 /** Gains beyond this are reported: they amplify whatever rounding the weight itself carries. */
 const LARGE_GAIN = 1e4;
 
-/** The map a node is; a rejection when it looks like one but is not; undefined when it is something else. */
-export function candidateOf(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
+/** A position table of a transformer is a constant operand too, but nobody folds a map with a million numbers. */
+const MAX_NUMBERS = 2 ** 17;
+
+/**
+ * The map a node is; a rejection when it looks like one but is not; undefined when it is something else.
+ * @param most Operands of more numbers are tables, and no map.
+ */
+export function candidateOf(
+  node: GraphNode,
+  facts: Facts,
+  constants: Constants,
+  most = MAX_NUMBERS,
+): Candidate | Rejected | undefined {
   if (node.domain !== "") return undetermined(node);
   if (node.opType === "BatchNormalization") {
     const found = batchNormalization(node, facts, constants);
     return isRefused(found) ? { node, kind: "batch-normalization", refusal: found } : found;
   }
-  return ARITHMETIC.has(node.opType) ? arithmetic(node, facts, constants) : undefined;
+  return ARITHMETIC.has(node.opType) ? arithmetic(node, facts, constants, most) : undefined;
 }
 
 const ARITHMETIC = new Set(["Add", "Sub", "Mul", "Div", "Sum", "Neg"]);
@@ -188,7 +199,7 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
   };
 }
 
-function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candidate | Rejected | undefined {
+function arithmetic(node: GraphNode, facts: Facts, constants: Constants, most: number): Candidate | Rejected | undefined {
   const { opType, inputs } = node;
   const output = node.outputs[0];
   if (output === undefined || constants.has(output)) return undefined;
@@ -212,9 +223,9 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
     return { ...none, refusal: refuse("shape-unknown", `has an input "${x.name}" of unknown rank`, { value: x }) };
   if (rank < (facts.rank(c) ?? 0))
     return { ...none, refusal: refuse("broadcast-grows", "has a constant of higher rank than its input") };
-  if (!isSmall(facts, c)) return undefined;
+  if (!isSmall(facts, c, most)) return undefined;
   const constant = constants.tensor(c);
-  if (constant.data.length > MAX_NUMBERS) return undefined;
+  if (constant.data.length > most) return undefined;
   const dims = laidOver(binary(node), constant.dims, rank);
   // Before opset 7 the first operand has the shape of the result.
   if (dims === undefined || (input === 1 && node.version < 7 && constant.dims.length !== rank)) return undefined;
@@ -248,12 +259,9 @@ function arithmetic(node: GraphNode, facts: Facts, constants: Constants): Candid
   return { ...none, input, scale, shift, proven };
 }
 
-/** A position table of a transformer is a constant operand too, but nobody folds a map with a million numbers. */
-const MAX_NUMBERS = 2 ** 17;
-
 /** False when the shape alone says it is too large. */
-const isSmall = (facts: Facts, c: GraphValue): boolean =>
-  (facts.shape(c)?.reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1) ?? 0) <= MAX_NUMBERS;
+const isSmall = (facts: Facts, c: GraphValue, most: number): boolean =>
+  (facts.shape(c)?.reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1) ?? 0) <= most;
 
 const binary = ({ version, record }: GraphNode) => ({ version, int: (name: string, or: number) => intAttr(record, name, or) });
 

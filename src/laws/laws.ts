@@ -11,9 +11,12 @@
  * and y = s ⊙ x + t goes where a_y = s·a_x and b_y − s·b_x = t.
  *
  * Only what candidates can reach is looked at: from their two sides across operators that tie one value to another, up to layers,
- * normalizations and ground.
+ * normalizations and ground. Asked for the whole graph, layers are where it begins, and these hold besides (gains only):
+ *   x · c that stays, x · gate         a_y = a_x
+ *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
  */
-import { type Spread, uniform } from "../affine/spread.ts";
+import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import { sameShape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
@@ -35,6 +38,8 @@ const MOVES = list(
 /** Of these, which pass positive gains only. */
 const POSITIVE = list("MaxPool GlobalMaxPool Relu LeakyRelu PRelu");
 const SUMS = list("Add Sub Sum");
+/** Bounds per channel take positive gains. */
+const BOUNDS = list("Clip Max Min");
 /** They read no numbers. */
 const BLIND = list("Shape Size");
 
@@ -72,6 +77,16 @@ export function lawsOf(
   return new Builder(read, found, may, from).run(view);
 }
 
+/** The laws of gains of a whole graph in which no node goes. `fixed`: operators whose constants and values stay. */
+export function lawsOfGains(
+  view: GraphView,
+  read: Reading,
+  found: readonly Candidate[],
+  fixed: (node: GraphNode) => boolean,
+): Laws {
+  return new Builder(read, found, () => false, () => true, fixed).run(view);
+}
+
 class Builder {
   private readonly network = new Network();
   private readonly wires = new Map<GraphValue, Wire>();
@@ -84,12 +99,14 @@ class Builder {
     found: readonly Candidate[],
     private readonly may: (c: Candidate) => boolean,
     private readonly from: (c: Candidate) => boolean,
+    /** Present where the laws are of the whole graph. */
+    private readonly fixed?: (node: GraphNode) => boolean,
   ) {
     this.candidates = new Map(found.map((c) => [c.node, c]));
   }
 
   run(view: GraphView): Laws {
-    const near = this.flood();
+    const near = this.fixed === undefined ? this.flood() : new Set(view.nodes);
     for (const node of inOrder(view, near)) if (!node.removed) this.visit(node);
     const { network, wires, movers, absorbers } = this;
     return { network, wires, movers, absorbers };
@@ -140,7 +157,8 @@ class Builder {
 
   private make(value: GraphValue | undefined, wire: Wire): void {
     if (value === undefined) return;
-    if (this.isFixed(value)) this.network.ground(wire);
+    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
+    if (this.isFixed(value) || isTable(wire.scale) || isTable(wire.shift)) this.network.ground(wire);
     else this.wires.set(value, wire);
   }
 
@@ -154,13 +172,51 @@ class Builder {
 
   private visit(node: GraphNode): void {
     this.network.begin(node);
+    // What a constant is made of was read for its type or shape.
+    if (node.outputs.every((value) => value === undefined || this.read.constants.has(value))) return;
     const candidate = this.candidates.get(node);
-    if (node.domain !== "" || node.bodies.length > 0) this.stop(node);
+    if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.stop(node);
+    else if (this.fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
+    else if (this.fixed !== undefined && BOUNDS.has(node.opType)) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
     else if (SUMS.has(node.opType)) this.sum(node);
     else if (MOVES.has(node.opType)) this.moves(node);
     else if (!BLIND.has(node.opType)) this.stop(node);
+  }
+
+  /** True, where gains of the whole graph are looked for, of what nobody may change or has become another operator. */
+  private stays(node: GraphNode): boolean {
+    if (this.fixed === undefined) return false;
+    const { opType, bias, mirrored } = this.read.at(node).state;
+    return this.fixed(node) || opType !== node.opType || bias !== undefined || mirrored === true;
+  }
+
+  /** A product with a computed value that no gain reaches, as that of an excitation. */
+  private gate(node: GraphNode): void {
+    const wires = node.inputs.map((value) => this.wire(value));
+    const [i] = [0, 1].filter((k) => wires[k] !== undefined);
+    const [wire, y] = [wires[i], node.outputs[0]];
+    const { facts } = this.read;
+    const fits = node.inputs.length === 2 && wires[1 - i] === undefined && sameShape(facts.shape(node.inputs[i]), facts.shape(y));
+    if (wire === undefined || y === undefined || !fits) this.stop(node);
+    else this.make(y, { scale: wire.scale, shift: ground(wire.scale.dims.length) });
+  }
+
+  /** Bounds that take a gain of their own on each channel. */
+  private bounded(node: GraphNode): void {
+    const open = node.inputs.filter((value) => value !== undefined && !this.read.constants.has(value));
+    const [x, y] = [open[0], node.outputs[0]];
+    const wire = this.wire(x);
+    const { facts } = this.read;
+    const fits = open.length === 1 && node.version >= 8 && sameShape(facts.shape(x), facts.shape(y));
+    if (wire === undefined || y === undefined || !fits || (node.opType === "Clip" && x !== node.inputs[0])) {
+      this.stop(node);
+      return;
+    }
+    this.network.still(wire.shift);
+    this.absorbers.push(node);
+    this.make(y, { scale: wire.scale, shift: ground(wire.scale.dims.length) });
   }
 
   private layer(node: GraphNode): void {
@@ -243,7 +299,7 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.positive.push(...scale.data);
+    if (POSITIVE.has(node.opType)) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
     const shifts = this.moved(
       node,
       forwardShift,
@@ -307,7 +363,8 @@ class Builder {
     this.absorbers.push(node);
     const dims = over(wire.scale, wire.shift, scale, shift);
     let made: Wire;
-    if (product) {
+    if (product && this.fixed !== undefined) made = wire;
+    else if (product) {
       made = { scale: network.scale(dims), shift: network.shift(dims) };
       const by = filled(scale, dims).data;
       each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0 }));
@@ -330,6 +387,12 @@ class Builder {
     this.movers.push({ found, may, demand });
   }
 }
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;

@@ -1,5 +1,5 @@
 /** Plan and verdict → one plain, versioned object. Its schema is report.schema.json; docs/report.md explains the fields. */
-import type { AffineKind, Fold, Kept, PlanData } from "../fold/types.ts";
+import type { AffineKind, Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
 import { sideFileUse } from "../onnx/side-files.ts";
 import type { Verdict } from "../verify/types.ts";
@@ -29,7 +29,15 @@ export interface NeededFiles {
   readonly missing?: readonly string[];
 }
 
+/** Nodes that say they train: what they compute depends on the batch, or on chance. */
+export interface TrainingFacts {
+  readonly batchNormalization: number;
+  readonly dropout: number;
+}
+
 export interface ModelFacts extends FileFacts, NeededFiles {
+  /** Absent when no node is in training mode, or nobody looked. */
+  readonly training?: TrainingFacts;
   readonly irVersion: number;
   /** Version per domain; the ONNX domain is "ai.onnx". */
   readonly opsets: Readonly<Record<string, number>>;
@@ -67,12 +75,21 @@ export interface Tool {
   readonly version: string;
 }
 
+/** A node that trained, what said so and what says now that it does not. */
+export interface FrozenFacts {
+  readonly node: NodeRef;
+  readonly change: string;
+  readonly droppedOutputs: readonly string[];
+}
+
 export interface Report {
   readonly version: 1;
   readonly tool: Tool;
   readonly input: ModelFacts;
   /** null when nothing was written: a dry run, or a verdict that failed. */
   readonly output: OutputFacts | null;
+  /** Nodes that were given inference semantics first; everything else is said of that model. Absent where nobody asked. */
+  readonly frozen?: readonly FrozenFacts[];
   readonly batchNormalization: NodeCounts;
   /** Other constant affine operators: Mul, Add, Sub, Div, Neg. */
   readonly affine: NodeCounts;
@@ -93,6 +110,8 @@ export interface Report {
   readonly unmerged: PlanData["unmerged"];
   /** Functions whose calls were written out before anything was folded; absent when there are none. */
   readonly inlined?: PlanData["inlined"];
+  /** Channels scaled by powers of two, where that was asked for. */
+  readonly equalized?: PlanData["equalized"];
   readonly verdict: Verdict;
   /** Why no fewer nodes can stay, where that was asked for. */
   readonly certificate?: CertificateFacts;
@@ -105,6 +124,7 @@ export interface Report {
 export interface ReportParts {
   readonly input: ModelFacts;
   readonly output?: OutputFacts;
+  readonly frozen?: Report["frozen"];
   readonly plan: PlanData;
   readonly verdict: Verdict;
   readonly certificate?: CertificateFacts;
@@ -172,6 +192,7 @@ export function report(parts: ReportParts): Report {
     tool: tool(),
     input: parts.input,
     output: parts.output ?? null,
+    ...(parts.frozen === undefined ? {} : { frozen: parts.frozen }),
     ...countsOf(plan),
     operators: { before: plan.before.operators, after: plan.after.operators },
     bitsLost: plan.folds.reduce((most, fold) => Math.max(most, fold.bitsLost), 0),
@@ -180,6 +201,7 @@ export function report(parts: ReportParts): Report {
     merges: plan.merges,
     unmerged: plan.unmerged,
     ...(plan.inlined === undefined ? {} : { inlined: plan.inlined }),
+    ...(plan.equalized === undefined ? {} : { equalized: plan.equalized }),
     verdict: parts.verdict,
     ...(parts.certificate === undefined ? {} : { certificate: parts.certificate }),
     ...(parts.runtime === undefined ? {} : { runtime: parts.runtime }),

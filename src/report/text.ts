@@ -1,6 +1,6 @@
 /** Report → text for people. */
 import { REASONS } from "../diag/codes.ts";
-import type { Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
+import type { EqualizedData, EqualizedValue, EqualizedWeight, Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
 import { columns, labelled, wrap } from "./layout.ts";
 import type { CertificateFacts, FileFacts, ModelFacts, NeededFiles, NodeCounts, OutputFacts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
@@ -122,6 +122,37 @@ export const unusedLines = ({ sideFiles: own = [] }: ModelFacts, { sideFiles }: 
         `${printable(file)}: ${byteSize(usedBytes)} of its ${byteSize(bytes)} are still used; --external copy writes just those`,
     );
 
+/** `"a", "b": 25 of 64 channels by 2^-2 to 2^1; 1 Clip became Relu and Min`. */
+export function equalizedLine({ values, channels, moved, exponents: [low, high], clips }: EqualizedValue): string {
+  const clipped = clips === 0 ? "" : `; ${plural(clips, "Clip")} with a bound for each channel`;
+  return `${listed(values.map((name) => `"${printable(name)}"`))}: ${moved} of ${plural(channels, "channel")}, by 2^${low} to 2^${high}${clipped}`;
+}
+
+/** `Conv "conv1" [32, 3, 3, 3]: 39.7 to 42.9 dB, with a scale per channel 45.3 to 45.8 dB, ranges of channels 12x to 3.1x apart`. */
+export function noiseLine({ node, dims, changed, snr, snrPerChannel, ranges }: EqualizedWeight): string {
+  const pair = ([before, after]: readonly [number, number]) =>
+    changed && before !== after ? `${brief(before)} to ${brief(after)}` : brief(before);
+  const apart = ranges.map((list) => {
+    const seen = list.filter((range) => range > 0);
+    return seen.length === 0 ? 1 : seen.reduce((m, v) => Math.max(m, v)) / seen.reduce((m, v) => Math.min(m, v));
+  }) as [number, number];
+  return `${nodeLabel(node)} [${dims.join(", ")}]: ${pair(snr)} dB, with a scale per channel ${pair(snrPerChannel)} dB, ranges of channels ${pair(apart)} times apart`;
+}
+
+/** What equalisation did, in a few words. */
+function equalizedDeed({ snr: [before, after], moved, weights }: EqualizedData): string {
+  if (weights.length === 0) return "nothing to equalize: no layer with constant weights";
+  if (moved.length === 0)
+    return `nothing to equalize: no power of two lowers the noise of int8 weights (${brief(before)} dB of signal to noise)`;
+  const channels = moved.reduce((n, value) => n + value.moved, 0);
+  return `${plural(channels, "channel")} equalized: signal to noise of int8 weights ${brief(before)} -> ${brief(after)} dB`;
+}
+
+const isUntouched = ({ folds, merges, equalized }: Report): boolean =>
+  folds.length + merges.length + (equalized?.moved.length ?? 0) === 0;
+
+const sentence = (words: string): string => `${words[0].toUpperCase()}${words.slice(1)}`;
+
 /** Lists longer than this are shown on request. */
 const LISTED = 20;
 
@@ -131,8 +162,9 @@ const isBatchNorm = (entry: Fold | Kept): boolean => entry.kind === "batch-norma
 
 /** What was done, in one sentence: the first thing the reader wants to know after the verdict. */
 function deed(report: Report): string {
-  const { batchNormalization: norms, affine, merges, folds, operators, input } = report;
+  const { batchNormalization: norms, affine, merges, folds, operators, input, equalized } = report;
   const { producer } = input;
+  if (equalized !== undefined && folds.length + merges.length === 0) return `${sentence(equalizedDeed(equalized))}.`;
   if (folds.length + merges.length === 0) {
     if (norms.before + affine.before > 0) return `Nothing can be folded: ${counted(norms, affine)}.`;
     const by = [producer.name, producer.version].filter((part) => part !== "").join(" ");
@@ -149,15 +181,15 @@ function deed(report: Report): string {
       : [`${report.norm.folded} of ${plural(report.norm.before, "other normalization")} emptied`]),
     ...(report.weight === undefined ? [] : [`${plural(report.weight.folded, "computed weight")} written out`]),
     ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} merged`] : []),
+    ...(equalized === undefined ? [] : [equalizedDeed(equalized)]),
   ];
   return `${parts.join(", ")}: ${sum(operators.before)} -> ${sum(operators.after)} nodes.`;
 }
 
 /** The verdict and what was done, in one line. */
 export function answer(report: Report): string {
-  const { verdict, folds, merges } = report;
-  const untouched = folds.length + merges.length === 0;
-  return untouched && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
+  const { verdict } = report;
+  return isUntouched(report) && verdict.outcome === "equivalent" ? deed(report) : `${HEADS[verdict.outcome]} ${deed(report)}`;
 }
 
 const counted = (norms: NodeCounts, affine: NodeCounts): string =>
@@ -219,24 +251,45 @@ function sectionsOf(report: Report): Section[] {
   const foldsOf = (...kinds: Fold["kind"][]) => byKind(report.folds.filter(({ kind }) => kinds.includes(kind)));
   const [removed, emptied, settled] = [foldsOf("batch-normalization", "affine"), foldsOf("norm"), foldsOf("weight")];
   return [
+    {
+      title: `Frozen (${plural(report.frozen?.length ?? 0, "node")})`,
+      lines: (report.frozen ?? []).map(({ node, change }) => `${nodeLabel(node)}: ${change}`),
+    },
     { title: "Calls of the model's functions written out", lines: (report.inlined ?? []).map(inlinedLine) },
     { title: `Folded (${plural(removed.length, "node")})`, lines: removed.map(foldLine) },
     { title: `Emptied (${plural(emptied.length, "normalization")})`, lines: emptied.map(foldLine) },
     { title: `Written out (${plural(settled.length, "weight")})`, lines: settled.map(foldLine) },
     { title: `Merged (${plural(report.merges.length, "region")})`, lines: report.merges.map(mergeLine) },
+    { title: "Equalized", lines: (report.equalized?.moved ?? []).map(equalizedLine) },
+    { title: "Int8 weights, signal to noise", lines: (report.equalized?.weights ?? []).map(noiseLine) },
     { title: `Linear regions left as they are (${report.unmerged.length})`, lines: report.unmerged.map(unmergedLine) },
     { title: `Kept (${plural(report.kept.length, "node")})`, lines: keptLines(report.kept) },
   ].filter(({ lines }) => lines.length > 0);
 }
 
 /** Training mode changes what a network computes: it is said before anything else. */
-function warnings({ kept, input }: Report): string[] {
-  const training = kept.filter(({ code }) => code === "training-mode");
-  if (training.length === 0) return [];
+export function trainingLines({ file, training }: ModelFacts, next = "", done = ""): string[] {
+  if (training === undefined) return [];
+  const { batchNormalization: norms, dropout } = training;
+  const parts = [
+    ...(norms > 0 ? [`${norms} BatchNormalization ${norms === 1 ? "uses" : "use"} batch statistics`] : []),
+    ...(dropout > 0 ? [`${dropout} Dropout ${dropout === 1 ? "is" : "are"} active`] : []),
+  ];
+  const on = [...(norms > 0 ? ["on the batch"] : []), ...(dropout > 0 ? ["on chance"] : [])];
   return [
-    `! Training mode: ${plural(training.length, "node uses", "nodes use")} the statistics of the batch they are given.`,
-    "  The outputs depend on the batch. These nodes were not folded.",
-    `  Next: bnfold freeze ${printable(input.file)} -o eval.onnx`,
+    `! Training mode: ${parts.join(", ")}.`,
+    `  The outputs depend ${on.join(" and ")}.${done === "" ? "" : ` ${done}`}`,
+    `  Next: bnfold freeze ${printable(file)} -o eval.onnx${next}`,
+    "",
+  ];
+}
+
+/** What is said on top of a fold's answer. */
+function warnings({ input, frozen = [] }: Report): string[] {
+  if (frozen.length === 0) return trainingLines(input, "     or: bnfold fold --freeze ...", "These nodes were not folded.");
+  return [
+    `! Training mode: ${plural(frozen.length, "node was", "nodes were")} given inference semantics first, which changes what the model computes.`,
+    "  Everything below is said of the frozen model.",
     "",
   ];
 }
@@ -245,14 +298,15 @@ function warnings({ kept, input }: Report): string[] {
 export function renderText(report: Report, options: TextOptions = {}): string {
   const style = styleOf(options);
   const { width = Number.POSITIVE_INFINITY, verbose = false } = options;
-  const { verdict, folds, merges, output } = report;
-  const untouched = folds.length + merges.length === 0;
+  const { verdict, output } = report;
+  const untouched = isUntouched(report);
   const sections = sectionsOf(report);
   const lengthOf = (list: readonly Section[]) => list.reduce((n, { lines }) => n + lines.length + 2, 0);
   const hidden = !verbose && lengthOf(sections) > LISTED;
   const colour = COLOURS[verdict.outcome];
   const head = answer(report);
-  const same = untouched && output !== null ? [`${printable(output.file)} is the input's bytes.`] : [];
+  const same =
+    untouched && output !== null && (report.frozen ?? []).length === 0 ? [`${printable(output.file)} is the input's bytes.`] : [];
   const { head: said, facts, details } = verdictFacts(verdict, style);
   const checked = said.replace(/^[A-Z][a-z ]+: /, "");
   const table = operatorLines(report.operators.before, report.operators.after, width - 2);

@@ -170,3 +170,36 @@ const moves = (move: (scale: boolean, back: boolean) => MoveFn): Omit<Rule, "typ
 });
 
 export const bounds: readonly Rule[] = [{ type: "Clip", ...moves(clipped) }, ...alike("Max Min", moves(compared))];
+
+/**
+ * A Clip whose result was multiplied by 1/s > 0 on each channel, and its input with it: Clip(x; a, b) = s·min(max(x/s, a/s), b/s).
+ * From below 0 it is a Relu, and what is above becomes a Min behind it; a bound that is one number for all channels stays one.
+ */
+export function clipPerChannel(at: RuleNode, s: Spread): NodeState | Refused {
+  if (at.version < 8) return refuse("operator-blocks", "has one bound for the whole tensor, and this opset knows no other");
+  const dtype = dtypeOf(at.facts.of(at.node.inputs[0]).dtype);
+  if (dtype === undefined || !isStorageFloat(dtype)) return refuse("operator-blocks", "clips something else than floats");
+  const [low, high] = NAMES.map((name, i) => limit(at, name, i));
+  if (low === undefined || high === undefined) return refuse("weight-not-constant", "has a bound that is computed");
+  const over = (bound: number): Param =>
+    trimmed(
+      fresh(dtype, s.dims, () => s.data.map((a) => bound / a)),
+      1,
+    );
+  const none = (bound: number) => !Number.isFinite(bound) || Math.abs(bound) === -LOWEST;
+  const still = (bound: number) => bound === 0 || none(bound);
+  if (still(low) && still(high)) return at.state;
+  const bare: NodeState = { ...at.state, attributes: {}, dropped: [1, 2].filter((i) => at.has(i)), params: new Map() };
+  if (none(low)) return withParam({ ...bare, opType: "Min" }, 1, over(high));
+  const below: NodeState = low === 0 ? { ...bare, opType: "Relu" } : withParam({ ...bare, opType: "Max" }, 1, over(low));
+  return none(high) ? below : { ...below, ceiling: over(high) };
+}
+
+/** A bound of a Clip, infinite where it has none; undefined when it is computed. */
+function limit(at: RuleNode, name: (typeof NAMES)[number], i: number): number | undefined {
+  const none = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY][i];
+  if (at.version < 11) return at.float(name, none);
+  if (!at.has(i + 1)) return none;
+  const bound = at.param(i + 1);
+  return isRefused(bound) ? undefined : bound.values()[0];
+}

@@ -1,10 +1,12 @@
 /** The registry of rules: one line a family. An operator without a rule passes nothing. */
+import { hasTrait, operatorNames, traitsOf } from "../graph/operators.ts";
 import { activation } from "./activation.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { batchNormalization } from "./batchnorm.ts";
 import { bounds } from "./bounds.ts";
 import { conv, deformConv } from "./conv.ts";
 import { convTranspose } from "./convtranspose.ts";
+import { determinant } from "./determinant.ts";
 import { einsum } from "./einsum.ts";
 import { gemm } from "./gemm.ts";
 import { layout } from "./layout.ts";
@@ -18,8 +20,16 @@ import { recurrent } from "./recurrent.ts";
 import { sampling } from "./sampling.ts";
 import { scattering } from "./scatter.ts";
 import { select } from "./select.ts";
+import { signs } from "./signs.ts";
 import type { Rule } from "./types.ts";
 import { window } from "./window.ts";
+
+const standard = (opType: string) => traitsOf({ domain: "", opType });
+
+/** Operators that see nothing of their input but its shape. */
+const shapeReaders: readonly Rule[] = operatorNames
+  .filter((name) => standard(name)?.sees?.[0] === "shape" && !hasTrait({ domain: "", opType: name }, "random"))
+  .map((type) => ({ type, ignores: () => true }));
 
 const families: readonly (Rule | readonly Rule[])[] = [
   conv,
@@ -43,8 +53,9 @@ const families: readonly (Rule | readonly Rule[])[] = [
   sampling,
   scattering,
   ranking,
-  { type: "Shape", ignores: () => true },
-  { type: "Size", ignores: () => true },
+  signs,
+  determinant,
+  ...shapeReaders,
 ];
 
 const byType = new Map<string, Rule>(families.flat().map((rule) => [rule.type, rule]));

@@ -62,6 +62,8 @@ export interface NodeState {
   readonly attributes: Readonly<Record<string, AttributeChange>>;
   /** A constant Add that follows the operator: the bias of a MatMul. */
   readonly bias: Param | undefined;
+  /** A constant Min that follows the operator: what was the upper bound of a Clip. */
+  readonly ceiling?: Param;
   /** True where the result has more elements than before, which its readers broadcast no longer. */
   readonly grown?: boolean;
   /** Optional operands the operator no longer has. */

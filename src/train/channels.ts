@@ -10,11 +10,12 @@
  */
 import type { NodeRef } from "../fold/types.ts";
 import { intAttr } from "../graph/attributes.ts";
-import { type GraphNode, viewOf } from "../graph/view.ts";
+import { type GraphNode, type GraphValue, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import type { Model } from "../onnx/records.ts";
 import { asFloat64 } from "../onnx/tensor.ts";
 import { layersOf, type NormLayer, PARAMETERS, type Parameter, parameterOf, storedTensor } from "./layers.ts";
+import { type WrittenNorm, writtenNorms } from "./written-norms.ts";
 
 export const FLOAT16_MAX = 65504;
 /** Share of the layer's largest below which a gain or shift counts as nothing. */
@@ -71,6 +72,19 @@ export interface ChannelReport {
   readonly channels: readonly Channel[];
 }
 
+/** A normalization written as arithmetic: its gain and shift are all that can be known. */
+export interface WrittenReport {
+  /** The first of its nodes. */
+  readonly node: NodeRef;
+  /** Operators it is written as. */
+  readonly operators: readonly string[];
+  readonly producer?: string;
+  readonly distributions: Readonly<Record<"gain" | "shift", Distribution>>;
+  readonly range?: { readonly before: number; readonly after: number };
+  readonly counts: Readonly<Record<ChannelFlag, number>>;
+  readonly channels: readonly Omit<Channel, "scale" | "bias" | "mean" | "variance">[];
+}
+
 export interface PruningSummary {
   readonly channels: number;
   readonly dead: number;
@@ -82,6 +96,8 @@ export interface PruningSummary {
 
 export interface ChannelInspection {
   readonly layers: readonly ChannelReport[];
+  /** Normalizations written as arithmetic. */
+  readonly written: readonly WrittenReport[];
   /** Layers whose parameters are computed at run time. */
   readonly unread: readonly NodeRef[];
   readonly pruning: PruningSummary;
@@ -103,47 +119,91 @@ export function distributionOf(values: ArrayLike<number>): Distribution {
 export function inspectChannels(model: Model, select: (name: string) => boolean = () => true): ChannelInspection {
   const layers: ChannelReport[] = [];
   const unread: NodeRef[] = [];
-  for (const layer of layersOf(viewOf(model))) {
+  const view = viewOf(model);
+  for (const layer of layersOf(view)) {
     if (!select(layer.ref.name || layer.ref.output)) continue;
     const parts = PARAMETERS.map((name: Parameter) => parameterOf(layer, name));
     const size = parts[0]?.length;
     if (size === undefined || parts.some((part) => part?.length !== size)) unread.push(layer.ref);
     else layers.push(reportOf(layer, parts as Float64Array[]));
   }
-  return { layers, unread, pruning: summarize(layers) };
+  const written = writtenNorms(model, view)
+    .filter(({ ref }) => select(ref.name || ref.output))
+    .map(writtenReport);
+  return { layers, written, unread, pruning: summarize(layers) };
+}
+
+/** What is read of any normalization: the weight in front, who follows, its gains and shifts. */
+interface Affine {
+  readonly input: GraphValue | undefined;
+  readonly last: GraphNode;
+  readonly gain: Float64Array;
+  readonly shift: Float64Array;
+  /** The largest output that is no exception. */
+  readonly typicalOutput: number;
+  /** Marks of a channel's variance. */
+  readonly varianceFlags: (c: number) => ChannelFlag[];
+}
+
+type Marked = Omit<Channel, "scale" | "bias" | "mean" | "variance">;
+
+function marked({ input, last, gain, shift, typicalOutput, varianceFlags }: Affine) {
+  const rows = rowsInFront(input, gain.length);
+  const folded = rows?.largest.map((w, c) => w * Math.abs(gain[c]));
+  const [output] = last.outputs;
+  const readers = output?.uses ?? [];
+  const beforeRelu = readers.length > 0 && readers.every((use) => use.node.opType === "Relu") && output?.isOutput === false;
+  const largestGain = largest(gain);
+  const largestOutput = Math.max(largest(shift), typicalOutput);
+  const isOff = (c: number) => Math.abs(gain[c]) <= NOTHING * largestGain;
+  const typical = distributionOf((folded ?? new Float64Array()).filter((_, c) => !isOff(c))).median;
+  const channels = Array.from(gain, (_, c): Marked => {
+    const flags: ChannelFlag[] = [];
+    if (isOff(c)) {
+      const silent = Math.abs(shift[c]) <= NOTHING * largestOutput || (beforeRelu && shift[c] <= 0);
+      flags.push(silent ? "dead" : "constant");
+    }
+    if (gain[c] < 0) flags.push("negative-gain");
+    flags.push(...varianceFlags(c));
+    if (Math.max(folded?.[c] ?? 0, Math.abs(gain[c]), Math.abs(shift[c])) > FLOAT16_MAX) flags.push("float16-overflow");
+    if (folded !== undefined && folded[c] > WIDE * typical && typical > 0) flags.push("widens-range");
+    const own = { gain: gain[c], shift: shift[c], flags };
+    return rows === undefined ? own : { ...own, weight: rows.largest[c], folded: folded?.[c] };
+  });
+  const counts = Object.fromEntries(
+    CHANNEL_FLAGS.map((flag) => [flag, channels.filter(({ flags }) => flags.includes(flag)).length]),
+  ) as Record<ChannelFlag, number>;
+  const range =
+    rows === undefined || folded === undefined ? {} : { range: { before: spreadOf(rows.largest), after: spreadOf(folded) } };
+  return { rows, beforeRelu, channels, counts, range };
+}
+
+function writtenReport({ nodes, ref, input, gain, shift }: WrittenNorm): WrittenReport {
+  const ends = { input, last: nodes[nodes.length - 1] };
+  const { rows, counts, channels, range } = marked({ ...ends, gain, shift, typicalOutput: 0, varianceFlags: () => [] });
+  return {
+    node: ref,
+    operators: nodes.map(({ opType }) => opType),
+    ...(rows === undefined ? {} : { producer: rows.name }),
+    distributions: { gain: distributionOf(gain), shift: distributionOf(shift) },
+    ...range,
+    counts,
+    channels,
+  };
 }
 
 function reportOf(layer: NormLayer, [scale, bias, mean, variance]: readonly Float64Array[]): ChannelReport {
   const { epsilon, ref, node } = layer;
   const gain = scale.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
   const shift = bias.map((b, c) => b - mean[c] * gain[c]);
-  const rows = rowsInFront(node, scale.length);
-  const folded = rows?.largest.map((w, c) => w * Math.abs(gain[c]));
-  const readers = node.outputs[0]?.uses ?? [];
-  const beforeRelu =
-    readers.length > 0 && readers.every((use) => use.node.opType === "Relu") && node.outputs[0]?.isOutput === false;
-  const largestGain = largest(gain);
-  const largestOutput = Math.max(largest(shift), largest(scale));
-  const isOff = (c: number) => Math.abs(gain[c]) <= NOTHING * largestGain;
-  const typical = distributionOf((folded ?? new Float64Array()).filter((_, c) => !isOff(c))).median;
-  const channels = Array.from(scale, (_, c): Channel => {
-    const flags: ChannelFlag[] = [];
-    const bad = !(variance[c] > 0) || !(variance[c] + epsilon > 0);
-    if (isOff(c)) {
-      const silent = Math.abs(shift[c]) <= NOTHING * largestOutput || (beforeRelu && shift[c] <= 0);
-      flags.push(silent ? "dead" : "constant");
-    }
-    if (gain[c] < 0) flags.push("negative-gain");
-    if (bad) flags.push("bad-variance");
-    else if (variance[c] < epsilon) flags.push("tiny-variance");
-    if (Math.max(folded?.[c] ?? 0, Math.abs(gain[c]), Math.abs(shift[c])) > FLOAT16_MAX) flags.push("float16-overflow");
-    if (folded !== undefined && folded[c] > WIDE * typical && typical > 0) flags.push("widens-range");
-    const own = { scale: scale[c], bias: bias[c], mean: mean[c], variance: variance[c], gain: gain[c], shift: shift[c], flags };
-    return rows === undefined ? own : { ...own, weight: rows.largest[c], folded: folded?.[c] };
+  const varianceFlags = (c: number): ChannelFlag[] => {
+    if (!(variance[c] > 0) || !(variance[c] + epsilon > 0)) return ["bad-variance"];
+    return variance[c] < epsilon ? ["tiny-variance"] : [];
+  };
+  const typicalOutput = largest(scale);
+  const { rows, beforeRelu, counts, channels, range } = marked({
+    ...{ input: node.inputs[0], last: node, gain, shift, typicalOutput, varianceFlags },
   });
-  const counts = Object.fromEntries(
-    CHANNEL_FLAGS.map((flag) => [flag, channels.filter(({ flags }) => flags.includes(flag)).length]),
-  );
   return {
     node: ref,
     epsilon,
@@ -156,9 +216,12 @@ function reportOf(layer: NormLayer, [scale, bias, mean, variance]: readonly Floa
       variance: distributionOf(variance),
       gain: distributionOf(gain),
     },
-    ...(rows === undefined || folded === undefined ? {} : { range: { before: spreadOf(rows.largest), after: spreadOf(folded) } }),
-    counts: counts as Record<ChannelFlag, number>,
-    channels,
+    ...range,
+    counts,
+    channels: channels.map((channel, c) => ({
+      ...{ scale: scale[c], bias: bias[c], mean: mean[c], variance: variance[c] },
+      ...channel,
+    })),
   };
 }
 
@@ -179,8 +242,7 @@ interface Rows {
 }
 
 /** The weight of the Conv, ConvTranspose, Gemm or MatMul in front, by output channel. */
-function rowsInFront(node: GraphNode, channels: number): Rows | undefined {
-  const x = node.inputs[0];
+function rowsInFront(x: GraphValue | undefined, channels: number): Rows | undefined {
   const producer = x?.producer;
   if (producer === undefined || producer.domain !== "" || x?.uses.length !== 1 || x.isOutput) return undefined;
   const stored = storedTensor(producer.inputs[1]);

@@ -82,6 +82,29 @@ export function freeze(model: Model, options: FreezeOptions = {}): FreezeResult 
   };
 }
 
+/** Nodes that compute something else at inference than they were trained for, because the file says that it trains. */
+export interface TrainingNodes {
+  readonly batchNormalization: number;
+  /** Dropout that drops. */
+  readonly dropout: number;
+}
+
+/** How many nodes are in training mode, inner graphs and functions included; undefined when none is. */
+export function trainingNodes(model: Model): TrainingNodes | undefined {
+  const view = viewOf(model);
+  const batchNormalization = layersOf(view).filter(({ mode }) => mode === "training").length;
+  const nodes = view.scopes.flatMap((scope) => scope.nodes);
+  const dropout = nodes.filter((node) => node.record.domain === "" && node.opType === "Dropout" && drops(node)).length;
+  return batchNormalization + dropout === 0 ? undefined : { batchNormalization, dropout };
+}
+
+function drops(node: GraphNode): boolean {
+  if (node.version < 7) return intAttr(node.record, "is_test", 0) === 0;
+  const ratio = storedTensor(node.inputs[1]);
+  const nothing = ratio !== undefined && Number((decode(ratio.tensor).data as ArrayLike<number>)[0]) === 0;
+  return !nothing && dropoutRewrite(node) !== undefined;
+}
+
 const extraOutputs = (node: GraphNode): GraphValue[] => node.outputs.slice(1).filter((value) => value !== undefined);
 
 type Change = Omit<NodeRewrite, "node">;

@@ -8,6 +8,7 @@ export {
   type Distribution,
   inspectChannels,
   type PruningSummary,
+  type WrittenReport,
 } from "./channels.ts";
 export * from "./conventions.ts";
 export { BuiltInEngine, type BuiltInOptions, type Engine, type Feeds, type Pass } from "./engine.ts";
@@ -29,3 +30,4 @@ export * from "./momentum.ts";
 export * from "./recalibrate.ts";
 export * from "./rewrite.ts";
 export type { SkippedLayer, Statistics, Target } from "./targets.ts";
+export { type WrittenNorm, writtenAs, writtenNorms } from "./written-norms.ts";

@@ -20,12 +20,14 @@ import {
   type ChannelLayout,
   type Moments,
   MomentsTree,
+  mergeMoments,
   type Subtree,
   totalMoments,
   varianceOf,
 } from "./moments.ts";
 import {
   constantsFor,
+  poolsOf,
   roundToStored,
   type SkippedLayer,
   type Statistics,
@@ -48,6 +50,8 @@ export interface RecalibrateOptions {
   readonly order?: "layers" | "at-once";
   /** Variance by N − 1 in place of N. */
   readonly unbiased?: boolean;
+  /** Layers that share all their tensors are one layer, whose statistics are taken over all its uses; true parts them. */
+  readonly untie?: boolean;
   /** Layers to recalibrate, by name. Default: all. */
   readonly select?: (name: string) => boolean;
 }
@@ -58,8 +62,10 @@ export type OnBlock = (done: number, total: number) => void;
 export interface LayerDrift {
   readonly node: NodeRef;
   readonly channels: number;
-  /** Elements per channel the new statistics were taken over. */
+  /** Elements per channel the new statistics were taken over, those of all uses together. */
   readonly elements: number;
+  /** How often the network goes through the layer, where it is more than once. */
+  readonly uses?: number;
   /** |new mean − old mean| in old standard deviations √(variance + ε): root mean square and largest over the channels. */
   readonly meanDrift: { readonly rms: number; readonly max: number };
   /** new/old standard deviation √(variance + ε): smallest and largest over the channels. */
@@ -88,7 +94,7 @@ export class Recalibration {
     readonly model: Model,
     options: RecalibrateOptions = {},
   ) {
-    this.found = targetsOf(model, options.select);
+    this.found = targetsOf(model, options.select, options.untie);
     this.targets = this.found.targets;
     this.skipped = this.found.skipped;
     this.order = options.order ?? "layers";
@@ -163,9 +169,21 @@ export class Recalibration {
     }
   }
 
+  /** Moments of the finished layers, over all uses of each, in the order of the file. */
+  private pooled(): Map<Target, Moments> {
+    return new Map(
+      poolsOf(this.targets).flatMap((members) => {
+        const parts = members.flatMap((target) => this.moments.get(target) ?? []);
+        if (parts.length < members.length) return [];
+        const all = parts.reduce(mergeMoments);
+        return members.map((target): [Target, Moments] => [target, all]);
+      }),
+    );
+  }
+
   /** Statistics of the finished layers, before rounding. */
   exact(): Map<Target, Statistics> {
-    return new Map([...this.moments].map(([target, m]) => [target, { mean: m.mean, variance: varianceOf(m, this.unbiased) }]));
+    return new Map([...this.pooled()].map(([target, m]) => [target, { mean: m.mean, variance: varianceOf(m, this.unbiased) }]));
   }
 
   /** Statistics of the finished layers, as the file will hold them. */
@@ -178,10 +196,12 @@ export class Recalibration {
   }
 
   drift(): LayerDrift[] {
-    const now = this.exact();
-    return this.targets
-      .filter((target) => now.has(target))
-      .map((target) => driftOf(target, now.get(target) as Statistics, this.moments.get(target) as Moments));
+    const [now, moments] = [this.exact(), this.pooled()];
+    const uses = (pool: number) => this.targets.filter((target) => target.pool === pool).length;
+    return this.targets.flatMap((target) => {
+      const [statistics, all] = [now.get(target), moments.get(target)];
+      return statistics && all ? [driftOf(target, statistics, all, uses(target.pool))] : [];
+    });
   }
 
   /** What the new statistics change in the model's outputs on these inputs. */
@@ -221,9 +241,9 @@ export function changeBetween(before: Runs, after: Runs, inputs: Iterable<Feeds>
 
 /** The channel axis of a layer's input. */
 function layoutOf(target: Target, dims: readonly number[]): ChannelLayout {
-  const { channels } = target;
+  const { channels, axis, perActivation } = target;
   const fits =
-    dims.length < 2 ? channels === 1 : target.perActivation ? sizeOf(dims.slice(1)) === channels : dims[1] === channels;
+    dims.length <= axis ? channels === 1 : perActivation ? sizeOf(dims.slice(1)) === channels : dims[axis] === channels;
   if (!fits) {
     throw new BnfoldError(
       "model",
@@ -233,8 +253,9 @@ function layoutOf(target: Target, dims: readonly number[]): ChannelLayout {
       },
     );
   }
-  if (dims.length < 2) return { batch: sizeOf(dims), channels, inner: 1 };
-  return { batch: dims[0], channels, inner: target.perActivation ? 1 : sizeOf(dims.slice(2)) };
+  if (dims.length <= axis) return { batch: sizeOf(dims), channels, inner: 1 };
+  if (perActivation) return { batch: dims[0], channels, inner: 1 };
+  return { batch: sizeOf(dims.slice(0, axis)), channels, inner: sizeOf(dims.slice(axis + 1)) };
 }
 
 function finite(target: Target, moments: Moments, block: number): Moments {
@@ -248,7 +269,7 @@ function finite(target: Target, moments: Moments, block: number): Moments {
   );
 }
 
-function driftOf(target: Target, now: Statistics, { count }: Moments): LayerDrift {
+function driftOf(target: Target, now: Statistics, { count }: Moments, uses: number): LayerDrift {
   const old = storedStatistics(target);
   const { epsilon, ref } = target.layer;
   let [squares, most, low, high] = [0, 0, Number.POSITIVE_INFINITY, 0];
@@ -265,6 +286,7 @@ function driftOf(target: Target, now: Statistics, { count }: Moments): LayerDrif
     node: ref,
     channels: target.channels,
     elements: count,
+    ...(uses > 1 ? { uses } : {}),
     meanDrift: { rms: Math.sqrt(squares / Math.max(1, target.channels)), max: most },
     deviationRatio: { min: low, max: high },
   };

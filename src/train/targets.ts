@@ -5,13 +5,15 @@ import { nameOf } from "../fold/describe.ts";
 import type { NodeRef } from "../fold/types.ts";
 import { intAttr } from "../graph/attributes.ts";
 import { FreshNames } from "../graph/fresh-names.ts";
-import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
+import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { decode, dtypeOfTensor, roundArray } from "../onnx/codec.ts";
 import { isStorageFloat } from "../onnx/dtype.ts";
 import type { Model, NodeRecord, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { layerName, layersOf, type NormLayer, type Stored } from "./layers.ts";
+import { isReadOnlyBy, levelsOf, pooled } from "./pools.ts";
+import { type WrittenNorm, writtenAs, writtenNorms } from "./written-norms.ts";
 
 /** Mean and variance of one layer. */
 export interface Statistics {
@@ -19,20 +21,32 @@ export interface Statistics {
   readonly variance: Float64Array;
 }
 
+/** Where a node reads a parameter. */
+export interface Place {
+  readonly node: GraphNode;
+  readonly index: number;
+}
+
 export interface Target {
-  readonly layer: NormLayer;
+  readonly layer: Pick<NormLayer, "node" | "ref" | "epsilon">;
   readonly name: string;
   /** Its first output: the name nothing else in the graph has. */
   readonly key: string;
   /** The value it normalizes. */
   readonly input: string;
   readonly channels: number;
+  /** Axis of the channels. */
+  readonly axis: number;
   /** Statistics per activation instead of per channel (`spatial` = 0, before operator set 9). */
   readonly perActivation: boolean;
+  /** Layers of one pool are one layer that the network goes through several times: they have statistics in common. */
+  readonly pool: number;
   /** Layers whose statistics reach its input, at most, one after the other. */
   readonly level: number;
   readonly mean: Stored;
   readonly variance: Stored;
+  readonly meanAt: Place;
+  readonly varianceAt: Place;
   /** FreshNames under which the executor reads its statistics; nobody else reads those. */
   readonly ownMean: string;
   readonly ownVariance: string;
@@ -54,7 +68,7 @@ export interface Targets {
  * The layers to recalibrate: those of the main graph with stored statistics whose name `select` accepts.
  * @throws BnfoldError of kind "model" when a layer normalizes with batch statistics: results would depend on the batches.
  */
-export function targetsOf(model: Model, select: (name: string) => boolean = () => true): Targets {
+export function targetsOf(model: Model, select: (name: string) => boolean = () => true, untie = false): Targets {
   const view = viewOf(model);
   const layers = layersOf(view);
   const trains = layers.find(({ mode }) => mode === "training");
@@ -66,16 +80,52 @@ export function targetsOf(model: Model, select: (name: string) => boolean = () =
       "Run `bnfold freeze` on the model first.",
     );
   }
-  const found = new Map<GraphNode, Omit<Target, "level">>();
+  const found: Omit<Target, "level" | "pool">[] = [];
   const skipped: SkippedLayer[] = [];
   for (const layer of layers) {
-    const at = targetOf(layer, view, found.size, select);
+    const at = targetOf(layer, view, found.length, select);
     if (typeof at === "string") skipped.push({ node: layer.ref, reason: at });
-    else found.set(layer.node, at);
+    else found.push(at);
   }
-  const levels = levelsOf(view, found);
-  const targets = [...found.values()].map((target): Target => ({ ...target, level: levels.get(target.layer.node) ?? 0 }));
+  const written = writtenNorms(model, view);
+  for (const norm of written) {
+    const at = writtenTarget(norm, view, layers.length + found.length, select);
+    if (typeof at === "string") skipped.push({ node: norm.ref, reason: at });
+    else found.push(at);
+  }
+  const tied = pooled(layers);
+  const numbers = new Map([...layers, ...found.map(({ layer }) => layer)].map((layer, i) => [layer.node, i]));
+  const poolOf = ({ node }: Target["layer"]): number => {
+    const first = untie ? undefined : [...tied].find(([layer]) => layer.node === node)?.[1];
+    return numbers.get(first?.node ?? node) ?? 0;
+  };
+  const whole = untie ? found : found.filter((target) => !isTorn(target, tied, found, skipped));
+  const pools = new Map(whole.map((target) => [target.layer.node, poolOf(target.layer)]));
+  const levels = levelsOf(view, pools);
+  const targets = whole.map((target): Target => {
+    const pool = pools.get(target.layer.node) ?? 0;
+    return { ...target, pool, level: levels.get(pool) ?? 0 };
+  });
   return { view, targets: targets.sort((a, b) => a.level - b.level), skipped };
+}
+
+/** Whether a layer is one with another that cannot be, or is not to be, recalibrated: to give it statistics would part them. */
+function isTorn(
+  { layer }: Omit<Target, "level" | "pool">,
+  tied: ReadonlyMap<NormLayer, NormLayer>,
+  found: readonly Omit<Target, "level" | "pool">[],
+  skipped: SkippedLayer[],
+): boolean {
+  const first = tied.get(layer as NormLayer);
+  if (first === undefined) return false;
+  const chosen = new Set(found.map((target) => target.layer as NormLayer));
+  const other = [...tied].find(([member, head]) => head === first && !chosen.has(member))?.[0];
+  if (other === undefined) return false;
+  skipped.push({
+    node: layer.ref,
+    reason: `it is one layer with ${nameOf(other.node)}, which is left alone; --untie parts them`,
+  });
+  return true;
 }
 
 function targetOf(
@@ -83,7 +133,7 @@ function targetOf(
   view: GraphView,
   index: number,
   select: (name: string) => boolean,
-): Omit<Target, "level"> | string {
+): Omit<Target, "level" | "pool"> | string {
   const { node, parameters } = layer;
   const name = layerName(layer);
   if (!select(name)) return "not asked for";
@@ -99,35 +149,42 @@ function targetOf(
   const channels = sizeOf(mean.tensor.dims);
   if (sizeOf(variance.tensor.dims) !== channels) return "its mean and variance differ in size";
   const perActivation = node.version < 9 && intAttr(node.record, "spatial", 1) === 0;
-  const own = (what: string): string => {
-    let free = `bnfold/${index}/${what}`;
-    while (view.main.values.has(free)) free += "_";
-    return free;
-  };
   return {
-    ...{ layer, name, key: output.name, input: input.name, channels, perActivation, mean, variance },
-    ...{ ownMean: own("mean"), ownVariance: own("var") },
+    ...{ layer, name, key: output.name, input: input.name, channels, axis: 1, perActivation, mean, variance },
+    ...{ meanAt: { node, index: 3 }, varianceAt: { node, index: 4 } },
+    ...{ ownMean: ownName(view, index, "mean"), ownVariance: ownName(view, index, "var") },
   };
 }
 
-/** Every value a node reads, those its inner graphs capture included. */
-function readsOf(node: GraphNode): GraphValue[] {
-  const inner = node.bodies.flatMap((body) => body.nodes.flatMap(readsOf));
-  return [...node.inputs.filter((value) => value !== undefined), ...inner];
+/** A normalization written as arithmetic, where mean and variance can still be told apart from gain and shift. */
+function writtenTarget(
+  norm: WrittenNorm,
+  view: GraphView,
+  index: number,
+  select: (name: string) => boolean,
+): Omit<Target, "level" | "pool"> | string {
+  const { nodes, ref, input, statistics, axis, gain } = norm;
+  const [first, last] = [nodes[0], nodes[nodes.length - 1]];
+  const name = ref.name || ref.output;
+  if (!select(name)) return "not asked for";
+  if (first.scope !== view.main) return "lies in an inner graph or function";
+  const output = last.outputs[0];
+  if (statistics === undefined || output === undefined)
+    return `it is written as ${writtenAs(norm)}: its gain and shift are in the file, its mean and variance are not`;
+  const { mean, variance, epsilon } = statistics;
+  return {
+    ...{ layer: { node: first, ref, epsilon }, name, key: output.name, input: input.name },
+    ...{ channels: gain.length, axis, perActivation: false, mean: mean.stored, variance: variance.stored },
+    ...{ meanAt: mean.at, varianceAt: variance.at },
+    ...{ ownMean: ownName(view, index, "mean"), ownVariance: ownName(view, index, "var") },
+  };
 }
 
-/** For each layer, the length of the longest chain of layers before it. */
-function levelsOf(view: GraphView, found: ReadonlyMap<GraphNode, unknown>): Map<GraphNode, number> {
-  const levels = new Map<GraphNode, number>();
-  const depth = new Map<GraphValue, number>();
-  for (const node of view.nodes) {
-    if (node.scope !== view.main) continue;
-    const before = readsOf(node).reduce((most, value) => Math.max(most, depth.get(value) ?? 0), 0);
-    if (found.has(node)) levels.set(node, before);
-    const after = found.has(node) ? before + 1 : before;
-    for (const output of node.outputs) if (output !== undefined) depth.set(output, after);
-  }
-  return levels;
+/** A name no value of the graph has. */
+function ownName(view: GraphView, index: number, what: string): string {
+  let free = `bnfold/${index}/${what}`;
+  while (view.main.values.has(free)) free += "_";
+  return free;
 }
 
 /** The statistics the file has now. */
@@ -159,15 +216,33 @@ export function roundToStored(target: Target, statistics: Statistics): Statistic
   };
 }
 
+/** Targets by pool, those of a pool in the order of the file. */
+export function poolsOf(targets: Iterable<Target>): Target[][] {
+  const pools = new Map<number, Target[]>();
+  for (const target of targets) pools.set(target.pool, [...(pools.get(target.pool) ?? []), target]);
+  const at = ({ layer }: Target) => layer.node.record.frame.start;
+  return [...pools.values()].map((members) => members.sort((a, b) => at(a) - at(b)));
+}
+
+/** Inputs of nodes with some of them renamed. */
+class Renamed {
+  readonly inputs = new Map<NodeRecord, string[]>();
+
+  put({ node, index }: Place, name: string): void {
+    const { record } = node;
+    this.inputs.set(record, (this.inputs.get(record) ?? [...record.inputs]).with(index, name));
+  }
+}
+
 /** The model with each target's statistics under names of their own, so that a run can replace them one by one. */
 export function withOwnStatistics(model: Model, targets: readonly Target[]): Model {
   const { graph } = model;
-  const own = new Map<NodeRecord, Target>(targets.map((target) => [target.layer.node.record, target]));
-  const nodes = graph.nodes.map((node) => {
-    const target = own.get(node);
-    if (target === undefined) return node;
-    return { ...node, inputs: [...node.inputs.slice(0, 3), target.ownMean, target.ownVariance, ...node.inputs.slice(5)] };
-  });
+  const renamed = new Renamed();
+  for (const { meanAt, varianceAt, ownMean, ownVariance } of targets) {
+    renamed.put(meanAt, ownMean);
+    renamed.put(varianceAt, ownVariance);
+  }
+  const nodes = graph.nodes.map((node) => ({ ...node, inputs: renamed.inputs.get(node) ?? node.inputs }));
   const initializers = targets.flatMap(({ mean, variance, ownMean, ownVariance }) => [
     { ...mean.tensor, name: ownMean },
     { ...variance.tensor, name: ownVariance },
@@ -190,32 +265,44 @@ export function constantsFor(statistics: ReadonlyMap<Target, Statistics>): Map<s
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] ? E[] : T[K] };
 type Edited = Pick<Mutable<ModelEdits>, "replaceTensors" | "addTensors" | "rewriteNodes" | "insertNodes">;
 
-/** Whether the numbers belong to this node alone, so that they may be replaced where they are. */
-function isAlone({ value, home }: Stored): boolean {
-  return value === home && home.uses.length === 1 && !home.isOutput && !home.isBound && !home.captured;
-}
-
 /**
- * The edits that store statistics. Tensors that something else reads too keep their numbers; the layer gets tensors of its own.
+ * The edits that store statistics. Tensors that something else reads too keep their numbers; the layers of a pool get tensors of
+ * their own, in common.
  */
 export function statisticsEdits(model: Model, view: GraphView, statistics: ReadonlyMap<Target, Statistics>): Edited {
   const edits: Edited = { replaceTensors: [], addTensors: [], rewriteNodes: [], insertNodes: [] };
   const names = FreshNames.of(view);
-  for (const [target, { mean, variance }] of statistics) {
-    const { record } = target.layer.node;
-    const inputs = [...record.inputs];
-    const put = (at: number, suffix: string, stored: Stored, data: Float64Array) => {
+  const renamed = new Renamed();
+  for (const members of poolsOf(statistics.keys())) {
+    const [first] = members;
+    const put = (suffix: string, stored: Stored, places: readonly Place[], data: Float64Array) => {
       const { tensor } = stored;
-      if (isAlone(stored)) edits.replaceTensors.push({ tensor, values: () => data });
-      else {
-        inputs[at] = names.fresh(`${target.key}.${suffix}`);
-        addConstant(edits, model, record, inputs[at], tensor, data);
+      if (isReadOnlyBy(stored, places)) {
+        edits.replaceTensors.push({ tensor, values: () => data });
+        return;
       }
+      const name = names.fresh(`${first.key}.${suffix}`);
+      const records = places.map(({ node }) => node.record);
+      const before = records.reduce((a, b) => (a.frame.start < b.frame.start ? a : b));
+      addConstant(edits, model, before, name, tensor, data);
+      for (const place of places) renamed.put(place, name);
     };
-    put(3, "running_mean", target.mean, mean);
-    put(4, "running_var", target.variance, variance);
-    if (inputs.some((name, i) => name !== record.inputs[i])) edits.rewriteNodes.push({ node: record, inputs });
+    const { mean, variance } = statistics.get(first) as Statistics;
+    const places = (at: (target: Target) => Place) => members.map(at);
+    put(
+      "running_mean",
+      first.mean,
+      places(({ meanAt }) => meanAt),
+      mean,
+    );
+    put(
+      "running_var",
+      first.variance,
+      places(({ varianceAt }) => varianceAt),
+      variance,
+    );
   }
+  for (const [node, inputs] of renamed.inputs) edits.rewriteNodes.push({ node, inputs });
   return edits;
 }
 

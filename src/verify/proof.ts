@@ -39,15 +39,12 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   const [x, y] = alignCalls(a, b);
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const { gauges } = options;
-  if (gauges !== undefined && gauges.size > 0) {
-    const sides = [sideOf(x, tolerance.foreign), sideOf(y, tolerance.foreign)] as const;
-    const look = new Prover(...sides, tolerance, false, (classes) => certify(classes, gauges));
+  for (const look of certified(x, y, tolerance, gauges)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") {
-      shared.set(proof, look.shared());
-      return proof;
-    }
+    if (proof.outcome !== "equal") continue;
+    shared.set(proof, look.shared());
+    return proof;
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
@@ -77,6 +74,20 @@ const shared = new WeakMap<Proof, Shared>();
 
 /** The values a proof of `equal` found the same in both files, or exact maps of one another; undefined of one made elsewhere. */
 export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
+
+/** Looks with gauges that somebody gave: at the files as they are, or where the second has other operators, at their normal forms. */
+function* certified(a: Model, b: Model, tolerance: Tolerance, gauges: Gauges | undefined): Generator<Prover> {
+  if (gauges === undefined || gauges.size === 0) return;
+  const look = (p: Model, q: Model, rewritten: boolean) =>
+    new Prover(sideOf(p, tolerance.foreign), sideOf(q, tolerance.foreign), tolerance, rewritten, (classes) =>
+      certify(classes, gauges),
+    );
+  if (newTypes(a, b) > 0) {
+    const forms = [normalForm(a), normalForm(b)] as const;
+    if (newTypes(...forms) < newTypes(a, b)) yield look(...forms, true);
+  }
+  yield look(a, b, false);
+}
 
 /** The ways to look at two files, the likeliest first. */
 function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {

@@ -157,6 +157,25 @@ function operatorOf(model: Model, name: string): string {
   return name.includes("expanded") ? "(function bodies)" : "(graphs)";
 }
 
+/** A case's model, and what it is fed and shall give. */
+export function openCase(root: string, path: string) {
+  const folder = join(root, path);
+  const sources = new Map<string, ByteSource>();
+  const source = (file: string) => {
+    const known = sources.get(file) ?? memorySource(new Uint8Array(readFileSync(join(folder, file))), file);
+    sources.set(file, known);
+    return known;
+  };
+  const model = read(source("model.onnx"), { external: source });
+  const sets = readdirSync(folder)
+    .filter((entry) => entry.startsWith("test_data_set_"))
+    .map((set) => ({
+      feeds: loadValues(join(folder, set), "input", model.graph.inputs),
+      expected: loadValues(join(folder, set), "output", model.graph.outputs),
+    }));
+  return { model, sets };
+}
+
 /** Runs the case at a path from `root`; never throws. Its name is that of its folder. */
 export function runCase(root: string, path: string): CaseResult {
   const name = path.slice(path.lastIndexOf("/") + 1);
@@ -170,21 +189,11 @@ export function runCase(root: string, path: string): CaseResult {
     milliseconds: performance.now() - begin,
   });
   try {
-    const folder = join(root, path);
-    const sources = new Map<string, ByteSource>();
-    const source = (file: string) => {
-      const known = sources.get(file) ?? memorySource(new Uint8Array(readFileSync(join(folder, file))), file);
-      sources.set(file, known);
-      return known;
-    };
-    const model = read(source("model.onnx"), { external: source });
+    const { model, sets } = openCase(root, path);
     operator = operatorOf(model, name);
     const session = createSession(model, { mode: "storage" });
-    const sets = readdirSync(folder).filter((entry) => entry.startsWith("test_data_set_"));
     if (sets.length === 0) return result("failed", "the case has no data");
-    for (const set of sets) {
-      const feeds = loadValues(join(folder, set), "input", model.graph.inputs);
-      const expected = loadValues(join(folder, set), "output", model.graph.outputs);
+    for (const { feeds, expected } of sets) {
       const outputs = session.run(feeds);
       for (const [output, want] of expected) {
         const wrong = compareValues(name, outputs.get(output), want);

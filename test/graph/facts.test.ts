@@ -1,6 +1,6 @@
 /** What is inferred of shapes must be what the executor makes. */
 import { describe, expect, it } from "vitest";
-import { type Dim, dimText } from "../../src/graph/dims.ts";
+import { dimText } from "../../src/graph/dims.ts";
 import { Facts } from "../../src/graph/facts.ts";
 import { viewOf } from "../../src/graph/view.ts";
 import { isTensor } from "../../src/ops/define.ts";
@@ -9,22 +9,7 @@ import { createSession } from "../../src/run/session.ts";
 import { f, float32, int64, type ModelSpec, model, node } from "../helpers/build.ts";
 import { feedsOf } from "../laws/feeds.ts";
 import { grow, show } from "../laws/graphs.ts";
-
-/** Sizes a symbol may not contradict: one size per symbol in one run. */
-function contradiction(shape: readonly Dim[], dims: readonly number[], known: Map<string, number>): string | undefined {
-  if (shape.length !== dims.length) return `rank ${shape.length} instead of ${dims.length}`;
-  for (const [i, d] of shape.entries()) {
-    if (typeof d === "number") {
-      if (d !== dims[i]) return `axis ${i} is ${d} instead of ${dims[i]}`;
-      continue;
-    }
-    const rest = d.symbols.filter((s) => !known.has(s));
-    const factor = d.symbols.reduce((n, s) => n * (known.get(s) ?? 1), d.factor);
-    if (rest.length === 0 && factor !== dims[i]) return `axis ${i} is ${dimText(d)} = ${factor} instead of ${dims[i]}`;
-    if (rest.length === 1) known.set(rest[0], dims[i] / factor);
-  }
-  return undefined;
-}
+import { contradiction } from "./contradiction.ts";
 
 describe("shapes of random graphs", () => {
   it("are inferred as they are", () => {

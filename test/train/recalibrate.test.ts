@@ -17,7 +17,7 @@ import {
   Recalibration,
   useMoments,
 } from "../../src/train/index.ts";
-import { float32, float64, type ModelSpec, model, modelBytes, node } from "../helpers/build.ts";
+import { f, float32, float64, type ModelSpec, model, modelBytes, node } from "../helpers/build.ts";
 import { numbers, rows, twoLayers } from "./nets.ts";
 
 const N = 37;
@@ -242,5 +242,114 @@ describe("moments files", () => {
     expect(() => parseMoments("not json", "x")).toThrow(/does not hold moments/);
     expect(() => parseMoments(formatMoments(file).replace('"count":8', '"count":"8"'), "x")).toThrow(/count, mean and m2/);
     expect(parseMoments(formatMoments(file), "x")).toEqual(file);
+  });
+});
+
+/** Two inputs go through one Gemm and one BatchNormalization, whose outputs are subtracted. */
+function siamese(
+  more: { readonly mean?: readonly number[]; readonly front?: "w1" | "w3"; readonly copies?: boolean } = {},
+): ModelSpec {
+  const { mean = [0, 0.5, 0, 1], front = "w1", copies = false } = more;
+  const names = (i: number) => ["g1", "b1", "m1", "v1"].map((name) => (copies && i === 2 ? `${name}_copy` : name));
+  const bn = (i: number) =>
+    node("BatchNormalization", [`a${i}`, ...names(i)], [`n${i}`], { epsilon: f(1e-5) }, { name: `bn_${i}` });
+  const start = mean.every((v) => v === 0);
+  const four = (values: readonly number[], at: number) => float64([4], start ? [at, at, at, at] : values);
+  return {
+    nodes: [
+      ...(copies ? ["g1", "b1", "m1", "v1"].map((name) => node("Identity", [name], [`${name}_copy`])) : []),
+      node("Gemm", ["x", "w1"], ["a1"]),
+      node("Neg", ["x"], ["t"]),
+      node("Gemm", ["t", front], ["a2"]),
+      bn(1),
+      bn(2),
+      node("Sub", ["n1", "n2"], ["y"]),
+    ],
+    initializers: {
+      w1: float64([2, 4], numbers(8, 1)),
+      w3: float64([2, 4], numbers(8, 7)),
+      ...{ g1: four(numbers(4, 3), 1), b1: four(numbers(4, 4), 0), m1: four(mean, 0), v1: four([1, 2, 1, 4], 1) },
+    },
+    inputs: [{ name: "x", dtype: "float64", dims: ["N", 2] }],
+    outputs: [{ name: "y", dtype: "float64", dims: ["N", 4] }],
+    opset: 17,
+  };
+}
+
+/** What the layer sees over both uses, by the other weight in the second one where `front` says so. */
+function pooledReference(front: "w1" | "w3" = "w1"): { mean: number[]; variance: number[] } {
+  const weights = siamese().initializers ?? {};
+  const columns = [0, 1, 2, 3].map((c) =>
+    ["w1", front].flatMap((name, use) => {
+      const w = Array.from(weights[name].values as ArrayLike<number>);
+      return Array.from({ length: N }, (_, i) => (use === 0 ? 1 : -1) * (X[2 * i] * w[c] + X[2 * i + 1] * w[4 + c]));
+    }),
+  );
+  return { mean: columns.map(meanOf), variance: columns.map((v) => varOf(v)) };
+}
+
+describe("a layer that is gone through several times", () => {
+  const parameters = (result: Model) =>
+    result.graph.nodes.filter(({ opType }) => opType === "BatchNormalization").map(({ inputs }) => inputs.slice(1).join());
+
+  it.each([
+    ["with numbers of its own", {}],
+    ["as it starts, behind one layer", { mean: [0, 0, 0, 0] }],
+    ["behind other layers", { front: "w3" as const }],
+    ["in tensors that go through Identity, behind one layer", { copies: true }],
+  ])("%s: statistics over all uses, in the tensors they share", async (_name, more) => {
+    const { result, recalibration } = await recalibrated(siamese(more));
+    const { mean, variance } = pooledReference("front" in more ? more.front : "w1");
+    expectNear(stored(result, "m1"), mean);
+    expectNear(stored(result, "v1"), variance);
+    expect(result.graph.initializers.map(({ name }) => name)).toEqual(["w1", "w3", "g1", "b1", "m1", "v1"]);
+    expect(recalibration.drift().map(({ uses, elements }) => [uses, elements])).toEqual([
+      [2, 2 * N],
+      [2, 2 * N],
+    ]);
+  });
+
+  it("different layers whose tensors are merely equal at the start are parted", async () => {
+    for (const more of [
+      { mean: [0, 0, 0, 0], front: "w3" as const },
+      { mean: [0, 0, 0, 0], front: "w3" as const, copies: true },
+    ]) {
+      const { result } = await recalibrated(siamese(more));
+      expect(new Set(parameters(result)).size).toBe(2);
+    }
+  });
+
+  it("--untie parts them; one of them alone is left", async () => {
+    const untied = await recalibrated(siamese(), { untie: true });
+    expect(new Set(parameters(untied.result)).size).toBe(2);
+    expect(untied.recalibration.drift().map(({ uses }) => uses)).toEqual([undefined, undefined]);
+    expect(() => new Recalibration(model(siamese()), { select: (name) => name === "bn_1" })).toThrow(
+      /one layer with BatchNormalization "bn_2", which is left alone; --untie/,
+    );
+  });
+
+  it("whose tensors others read: the layer gets tensors of its own, in common", async () => {
+    const spec = siamese();
+    const nodes = [...spec.nodes, node("Add", ["m1", "v1"], ["z"])];
+    const outputs = [...(spec.outputs ?? []), { name: "z", dtype: "float64", dims: [4] }];
+    const { result } = await recalibrated({ ...spec, nodes, outputs });
+    expect(new Set(parameters(result)).size).toBe(1);
+    expect(stored(result, "m1")).toEqual([0, 0.5, 0, 1]);
+    const own = result.graph.nodes.find(({ opType }) => opType === "BatchNormalization")?.inputs[3] ?? "";
+    expectNear(stored(result, own), pooledReference().mean);
+  });
+
+  it("that its own output comes back to takes its statistics in one pass", async () => {
+    const spec = siamese();
+    const nodes = [
+      node("Gemm", ["x", "w1"], ["a1"]),
+      spec.nodes.find(({ name }) => name === "bn_1") as (typeof spec.nodes)[number],
+      node("Identity", ["n1"], ["a2"]),
+      spec.nodes.find(({ name }) => name === "bn_2") as (typeof spec.nodes)[number],
+      node("Identity", ["n2"], ["y"]),
+    ];
+    const { result, recalibration } = await recalibrated({ ...spec, nodes });
+    expect(new Set(recalibration.targets.map(({ level }) => level))).toEqual(new Set([0]));
+    expect(new Set(parameters(result)).size).toBe(1);
   });
 });

@@ -29,6 +29,42 @@ const same: Record<string, readonly [ModelSpec, ModelSpec]> = {
     net([node("HardSwish", ["x"], ["y"])]),
     net([node("HardSigmoid", ["x"], ["h"], { alpha: f(1 / 6), beta: f(0.5) }), node("Mul", ["x", "h"], ["y"])]),
   ],
+  "a Clip and its bounds as operators": [
+    net([node("Clip", ["x", "lo", "hi"], ["y"])], { lo: float32([], [0]), hi: float32([], [6]) }),
+    net([node("Relu", ["x"], ["r"]), node("Min", ["r", "hi"], ["y"])], { hi: float32([4, 1, 1], [6, 6, 6, 6]) }),
+  ],
+  "a Clip with attributes, and Max and Min": [
+    net([node("Clip", ["x"], ["y"], { min: f(-1), max: f(2) })], {}, { opset: 10 }),
+    net(
+      [node("Max", ["x", "lo"], ["r"]), node("Min", ["hi", "r"], ["y"])],
+      { lo: float32([], [-1]), hi: float32([], [2]) },
+      { opset: 10 },
+    ),
+  ],
+  "a Clip whose bounds moved, channel by channel": [
+    net([node("Clip", ["x", "lo", "hi"], ["q"]), node("Conv", ["q", "w"], ["y"])], {
+      lo: float32([], [0]),
+      hi: float32([], [6]),
+      w,
+    }),
+    net(
+      [
+        node("Mul", ["x", "s"], ["t"]),
+        node("Relu", ["t"], ["r"]),
+        node("Min", ["r", "hi"], ["q"]),
+        node("Conv", ["q", "v"], ["y"]),
+      ],
+      {
+        s: float32([4, 1, 1], [0.5, 1, 2, 0.25]),
+        hi: float32([4, 1, 1], [3, 6, 12, 1.5]),
+        v: { ...w, values: Array.from(w.values as number[], (v, i) => v * [2, 1, 0.5, 4][Math.floor(i / 9) % 4]) },
+      },
+    ),
+  ],
+  "a Clip without an upper bound, and Relu": [
+    net([node("Clip", ["x", "lo"], ["y"])], { lo: float32([], [0]) }),
+    net([node("Relu", ["x"], ["y"])]),
+  ],
   "a fused gate": [
     net([node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]),
     net([node("QuickGelu", ["x"], ["y"], { alpha: f(1) }, { domain: "com.microsoft" })], {}, microsoft),
@@ -100,6 +136,18 @@ const same: Record<string, readonly [ModelSpec, ModelSpec]> = {
 };
 
 const unequal: Record<string, readonly [ModelSpec, ModelSpec]> = {
+  "a Clip and a Min with another bound on one channel": [
+    net([node("Clip", ["x", "lo", "hi"], ["y"])], { lo: float32([], [0]), hi: float32([], [6]) }),
+    net([node("Relu", ["x"], ["r"]), node("Min", ["r", "hi"], ["y"])], { hi: float32([4, 1, 1], [6, 6, 5, 6]) }),
+  ],
+  "a Clip, and Min before Max with bounds that cross": [
+    net([node("Clip", ["x", "lo", "hi"], ["y"])], { lo: float32([], [3]), hi: float32([], [2]) }),
+    net([node("Min", ["x", "hi"], ["r"]), node("Max", ["r", "lo"], ["y"])], { lo: float32([], [3]), hi: float32([], [2]) }),
+  ],
+  "a Clip that is not cut from above": [
+    net([node("Clip", ["x", "lo", "hi"], ["y"])], { lo: float32([], [0]), hi: float32([], [6]) }),
+    net([node("Relu", ["x"], ["y"])]),
+  ],
   "another gate": [
     net([node("HardSwish", ["x"], ["y"])]),
     net([node("HardSigmoid", ["x"], ["h"]), node("Mul", ["x", "h"], ["y"])]),

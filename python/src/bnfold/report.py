@@ -34,6 +34,13 @@ class ModelProducer:
 
 
 @dataclass(frozen=True)
+class ModelTraining:
+    """Nodes in training mode; absent when there are none."""
+    batch_normalization: int
+    dropout: int
+
+
+@dataclass(frozen=True)
 class Model:
     file: str
     """As the caller named it."""
@@ -50,6 +57,8 @@ class Model:
     """Bytes of the model and its side files together: what it takes to load it."""
     missing: Optional[tuple[str, ...]] = None
     """Locations of side files that are not there; absent when all are."""
+    training: Optional[ModelTraining] = None
+    """Nodes in training mode; absent when there are none."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,49 @@ class Inlined:
     """Paths of the calls: graphs, functions and calls they lie in, and their own name."""
     dropped: bool
     """True when nothing calls it any more, so that it is not in the output."""
+
+
+@dataclass(frozen=True)
+class EqualizedValue:
+    """Values that were scaled together."""
+    values: tuple[str, ...]
+    channels: int
+    moved: int
+    """Channels whose exponent is not 0."""
+    exponents: Range
+    """Smallest and largest e of old = 2^e times new."""
+    clips: int
+    """Clip operators that got a bound for each channel."""
+
+
+@dataclass(frozen=True)
+class EqualizedWeight:
+    """A weight that can be equalised, whether it changed or not."""
+    node: Node
+    tensor: str
+    dims: tuple[int, ...]
+    changed: bool
+    snr: Range
+    """Signal over noise of int8 with one scale, before and after."""
+    snr_per_channel: Range
+    """The same with a scale for each output channel."""
+    ranges: tuple[tuple[float, ...], tuple[float, ...]]
+    """Largest number of each output channel, before and after."""
+
+
+@dataclass(frozen=True)
+class Equalized:
+    """Channels between layers scaled by powers of two, and what quantisation to int8 makes of the weights; ratios are 
+    decibels.
+    """
+    snr: Range
+    """Signal over noise before and after, the noise of all weights (and measured values) added up."""
+    activations: int
+    """Values whose measured ranges counted."""
+    moved: tuple[EqualizedValue, ...]
+    left: int
+    """Sets of values that were looked at and left as they are."""
+    weights: tuple[EqualizedWeight, ...]
 
 
 @dataclass(frozen=True)
@@ -383,6 +435,22 @@ class FoldReportOperators:
 
 
 @dataclass(frozen=True)
+class FoldReportFrozenItem:
+    node: Node
+    change: str
+    dropped_outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a certificate of minimality shows of a fold."""
+    file: str
+    candidates: int
+    kept: int
+    least: int
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -403,7 +471,11 @@ class FoldReport:
     verdict: Verdict
     timings: Timings
     peak_memory_bytes: int
+    frozen: Optional[tuple[FoldReportFrozenItem, ...]] = None
+    """With --freeze: nodes that were given inference semantics first; everything else is said of that model."""
     inlined: Optional[tuple[Inlined, ...]] = None
+    equalized: Optional[Equalized] = None
+    certificate: Optional[Certificate] = None
     runtime: Optional[Runtime] = None
     norm: Optional[NodeCounts] = None
     """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
@@ -451,6 +523,23 @@ class BatchNormalizationFacts:
     """null when the parameters are not constant."""
     fold: Action
     """What bnfold fold would do with it."""
+
+
+@dataclass(frozen=True)
+class CertifyReport:
+    """Printed by bnfold certify --json."""
+    version: Literal[1]
+    tool: Tool
+    model: Model
+    certificate: str
+    """The certificate's file."""
+    holds: bool
+    candidates: int
+    kept: int
+    least: int
+    """How many nodes stay at the least, by what is right of the certificate."""
+    problems: tuple[str, ...]
+    assumptions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -605,6 +694,14 @@ class MomentumModelReportLayersItem:
 
 
 @dataclass(frozen=True)
+class MomentumModelReportWrittenItem:
+    node: Node
+    """The first of its nodes."""
+    operators: tuple[str, ...]
+    channels: int
+
+
+@dataclass(frozen=True)
 class MomentumModelReport:
     """Printed by bnfold momentum <model> --json."""
     version: Literal[1]
@@ -619,6 +716,8 @@ class MomentumModelReport:
     """Warnings, in words."""
     changes: tuple[str, ...]
     """What --write changed, in words."""
+    written: Optional[tuple[MomentumModelReportWrittenItem, ...]] = None
+    """Normalizations written as arithmetic: the file has neither their momentum nor their epsilon."""
 
 
 @dataclass(frozen=True)
@@ -692,6 +791,8 @@ class RecalibrateReportLayersItem:
     """|new mean - old mean| in old standard deviations, over the channels."""
     deviation_ratio: RecalibrateReportLayersItemDeviationRatio
     """New over old standard deviation, over the channels."""
+    uses: Optional[int] = None
+    """How often the network goes through the layer, where its tensors are shared."""
 
 
 @dataclass(frozen=True)
@@ -807,6 +908,58 @@ class ChannelsReportPruning:
 
 
 @dataclass(frozen=True)
+class ChannelsReportWrittenItemDistributions:
+    gain: Distribution
+    shift: Distribution
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemCounts:
+    """Channels with each mark."""
+    dead: int
+    constant: int
+    negative_gain: int
+    tiny_variance: int
+    bad_variance: int
+    float16_overflow: int
+    widens_range: int
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemChannelsItem:
+    gain: float
+    shift: float
+    flags: tuple[ChannelFlag, ...]
+    weight: Optional[float] = None
+    """Largest weight of the row in front, before folding."""
+    folded: Optional[float] = None
+    """And after."""
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItemRange:
+    """Largest over median row of the weight in front, before and after folding."""
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class ChannelsReportWrittenItem:
+    node: Node
+    """The first of its nodes."""
+    operators: tuple[str, ...]
+    """Operators it is written as, in the order of the data."""
+    distributions: ChannelsReportWrittenItemDistributions
+    counts: ChannelsReportWrittenItemCounts
+    """Channels with each mark."""
+    channels: tuple[ChannelsReportWrittenItemChannelsItem, ...]
+    producer: Optional[str] = None
+    """The layer in front whose weight would take the gains."""
+    range: Optional[ChannelsReportWrittenItemRange] = None
+    """Largest over median row of the weight in front, before and after folding."""
+
+
+@dataclass(frozen=True)
 class ChannelsReport:
     """Printed by bnfold inspect --channels --json."""
     version: Literal[1]
@@ -816,6 +969,8 @@ class ChannelsReport:
     unread: tuple[Node, ...]
     """Layers whose parameters are computed at run time."""
     pruning: ChannelsReportPruning
+    written: Optional[tuple[ChannelsReportWrittenItem, ...]] = None
+    """Normalizations written as arithmetic: gain and shift are all that can be known."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import { type Gauge, plainGauge } from "../../affine/gauge.ts";
 import { type Spread, simplify } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
-import { type Laws, lawsOf, type Mover } from "../../laws/laws.ts";
+import { isTable, type Laws, lawsOf, type Mover } from "../../laws/laws.ts";
 import { layerOf } from "../../laws/linear.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type NodeState, type Refused, refuse } from "../../rules/types.ts";
@@ -46,7 +46,9 @@ export interface Gauged {
 
 /** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when nothing can go. */
 export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
-  const laws = lawsOf(view, draft, found, options.may, options.from);
+  // What varies from element to element is folded where it stands, or not at all.
+  const narrow = found.filter(({ scale, shift }) => !isTable(scale) && !isTable(shift));
+  const laws = lawsOf(view, draft, narrow, options.may, options.from);
   if (!laws.movers.some(({ may }) => may)) return undefined;
   return new Solver(draft, laws, options).run();
 }

@@ -97,6 +97,9 @@ export function sideOf(model: Model, foreign = false): Side {
   return { view, facts, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
 }
 
+/** Numbers of a constant operand that is read as a map: two tables that were folded into one have the product of their sizes. */
+const TABLE = 2 ** 22;
+
 /** The affine map an operator is, with the input it maps; undefined when it is something else. */
 export function affineOf(side: Side, node: GraphNode): { input: number; map: AffineMap } | undefined {
   const { facts, constants } = side;
@@ -106,7 +109,7 @@ export function affineOf(side: Side, node: GraphNode): { input: number; map: Aff
     const passes = ruleOf(node.opType)?.backShift?.(new Draft(facts, constants).at(node), [uniform(rank, 1)]);
     return passes === undefined || isRefused(passes) ? undefined : { input: 0, map: identityMap(rank) };
   }
-  const found = candidateOf(node, facts, constants);
+  const found = candidateOf(node, facts, constants, TABLE);
   if (found === undefined || "refusal" in found || !found.proven) return undefined;
   const { scale, shift } = found;
   const magnitude = magnitudeOf(node, scale, shift, constants);
@@ -134,7 +137,7 @@ function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, 
     if (value === undefined || by === undefined) continue;
     const tensor = constants.tensor(value);
     const moved = { ...tensor, data: asFloat64(tensor).map((v, i) => v + by[i]) };
-    const found = candidateOf(node, facts, constants.replaced(value, moved));
+    const found = candidateOf(node, facts, constants.replaced(value, moved), TABLE);
     if (found === undefined || "refusal" in found) continue;
     const off = (x: Spread, y: Spread, more: Spread | undefined) => {
       const distance = combine(x, y, (p, q) => Math.abs(p - q));

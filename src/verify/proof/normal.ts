@@ -11,7 +11,7 @@ import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx
 import { sideOf } from "./classes.ts";
 import { GELU, HARDSWISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
-import { RECTIFIED } from "./normal/bounds.ts";
+import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUSED } from "./normal/fused.ts";
 import { PLAIN } from "./normal/identities.ts";
 import { BARED } from "./normal/norms.ts";
@@ -33,6 +33,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   POOLED,
   PADDED,
   RECTIFIED,
+  CLIPPED,
   LAYERED,
   RESHAPED,
   COUNTED,

@@ -93,6 +93,13 @@ export const elementwise: readonly Subject[] = [
   subject("Neg", NAMED, { inputs: [X] }),
   subject("Abs", NAMED, { inputs: [X] }),
   subject("Relu", [1, 6, 13, 14], { inputs: [X] }),
+  subject("Sign", [9, 13], { inputs: [X] }),
+  ...alike("Sin Tan Asin Atan Cos", [7, 22], { inputs: [X] }),
+  ...alike("Sinh Asinh Atanh Cosh", [9, 22], { inputs: [X] }),
+  subject("Tanh", NAMED, { inputs: [X] }),
+  subject("Erf", [9, 13], { inputs: [X] }),
+  subject("Softsign", [1, 22], { inputs: [X] }),
+  subject("ScaledTanh", [1], { inputs: [X], attributes: { alpha: f(2), beta: f(0.5) } }),
   subject("Identity", [1, 13, 14, 16, 19, 21, 23, 24, 25], { inputs: [X] }),
   subject(
     "Dropout",

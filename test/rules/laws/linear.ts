@@ -334,6 +334,8 @@ const norms: Subject[] = [
   ),
 ];
 
+const det = subject("Det", [11, 22], { inputs: [x(2, 3, 3)], roundings: 64 }, { inputs: [x(4, 4)], roundings: 256 });
+
 export const linear: readonly Subject[] = [
   conv,
   deform,
@@ -341,6 +343,7 @@ export const linear: readonly Subject[] = [
   gemm,
   matmul,
   einsum,
+  det,
   ...recurrent,
   quantized,
   batchNorm,

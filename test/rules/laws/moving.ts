@@ -393,6 +393,7 @@ const scattering: Subject[] = [
     { inputs: [X], attributes: { start: 1, end: -1 }, from: 15 },
   ),
   subject("Size", [1, 13, 19, 21, 23, 24, 25], { inputs: [X] }),
+  subject("EyeLike", [9, 22], { inputs: [x(3, 4)] }, { inputs: [x(3, 4)], attributes: { k: 1 } }),
 ];
 
 export const moving: readonly Subject[] = [...layout, ...select, ...reductions, ...sampling, ...scattering];
