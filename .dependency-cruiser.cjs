@@ -58,6 +58,13 @@ module.exports = {
       to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
     },
     {
+      name: "no-type-cycles",
+      comment: "what plans, runs and proves has no circle of imports at all, types included",
+      severity: "error",
+      from: { path: src(ROOMS.slice(0, ROOMS.indexOf("index.ts"))) },
+      to: { circular: true },
+    },
+    {
       name: "no-unresolvable",
       severity: "error",
       from: { path: "^src/" },

@@ -4,11 +4,12 @@
  * is rewritten with one layer per tensor and one Add between them, when multiply-adds do not grow and nodes get fewer. Layers
  * of the region become the merged ones; everything else in it goes.
  */
-import { affine, isIdentity, type Kernel, kernelCost, kernelOf, type LinearMap } from "../affine/linear-map.ts";
+import { affine, isIdentity, type Kernel, kernelCost, kernelOf } from "../affine/linear-map.ts";
 import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";
 import { isRefused } from "../rules/types.ts";
 import { refOf } from "./describe.ts";
 import type { Draft } from "./draft.ts";
+import type { Found, Part } from "./parts.ts";
 import { rebuild, takesBias } from "./rebuild.ts";
 import { type AffineStep, type Axes, type Expression, nodesOf, Reader, type Surroundings, type Term } from "./region.ts";
 import type { Merge, NodeRef } from "./types.ts";
@@ -28,26 +29,6 @@ export interface Unmerged {
   readonly nodes: readonly NodeRef[];
   readonly reason: string;
   readonly multiplyAdds: readonly [before: number, after: number];
-}
-
-/** One summand of a rewritten region. */
-export interface Part {
-  readonly source: GraphValue;
-  readonly map: LinearMap;
-  /** The layer that stays, with its kernel; none where the summand is the tensor itself. */
-  readonly host: GraphNode | undefined;
-  readonly kernel: Kernel | undefined;
-  readonly sign: 1 | -1;
-}
-
-export interface Found {
-  readonly root: GraphNode;
-  readonly axes: Axes;
-  readonly nodes: ReadonlySet<GraphNode>;
-  readonly parts: readonly Part[];
-  /** The nodes that add the parts up, in file order; the root is the last. */
-  readonly adds: readonly GraphNode[];
-  readonly cost: readonly [before: number, after: number];
 }
 
 /** A region whose merged layers would cost more. */

@@ -6,7 +6,7 @@ import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";
 import type { AttributeChange, NodeState, Param } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
-import type { Found, Part } from "./merge.ts";
+import type { Found, Part } from "./parts.ts";
 import { checkRange } from "./range.ts";
 import { isTurned, turned } from "./region.ts";
 

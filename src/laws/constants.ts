@@ -185,6 +185,11 @@ export class Constants {
     return value.initializer !== undefined || value.sparse !== undefined || this.cache.has(value);
   }
 
+  /** True where each reading decodes the numbers anew; float64 may be the very bytes of a file in memory. */
+  private isFresh(value: GraphValue, { dtype }: Tensor): boolean {
+    return value.initializer !== undefined && dtype !== "float64" && !this.cache.has(value);
+  }
+
   private stored(value: GraphValue, keepStorage = false): Tensor | undefined {
     const cached = this.cache.get(value);
     if (cached !== undefined) return cached;
@@ -251,7 +256,8 @@ export class Constants {
     const values = () => {
       const tensor = this.tensor(value);
       const numbers = asFloat64(tensor);
-      return numbers === tensor.data ? numbers.slice() : numbers;
+      // What was just decoded belongs to who asked for it; what is kept here is copied.
+      return numbers === tensor.data && !this.isFresh(value, tensor) ? numbers.slice() : numbers;
     };
     const stored =
       value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);

@@ -10,10 +10,10 @@ import type { Shared } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
-import { FOREIGN, OWN, type Tolerance } from "./proof/fit.ts";
 import { foresee } from "./proof/foresight.ts";
 import { normalForm } from "./proof/normal.ts";
 import { Prover } from "./proof/prover.ts";
+import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
 import type { Proof } from "./types.ts";
 
 export interface ProveOptions {

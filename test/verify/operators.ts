@@ -5,10 +5,10 @@ import { type AttributeKind, allSchemas, type Default, type OperatorSchema } fro
 import type { Model } from "../../src/onnx/records.ts";
 import { alignCalls } from "../../src/verify/proof/calls.ts";
 import { sideOf } from "../../src/verify/proof/classes.ts";
-import { FOREIGN } from "../../src/verify/proof/fit.ts";
 import { foresee } from "../../src/verify/proof/foresight.ts";
 import { normalForm } from "../../src/verify/proof/normal.ts";
 import { Prover } from "../../src/verify/proof/prover.ts";
+import { FOREIGN } from "../../src/verify/proof/rows.ts";
 import { type AttributeSpec, float32, type GraphSpec, model, type NodeSpec } from "../helpers/build.ts";
 
 export type Place = "main" | "If" | "function";

@@ -25,6 +25,7 @@ import { isRefused, type NodeState, type Param, type Refused, refuse } from "../
 import { currentMap } from "../current.ts";
 import type { Draft } from "../draft.ts";
 import { settleLayer } from "../gauge/settle.ts";
+import type { EqualizedData } from "./data.ts";
 import { type Classes, classesOf, type Group, type LayerWeight } from "./layers.ts";
 import {
   type ChannelRanges,
@@ -37,10 +38,11 @@ import {
   valueNoise,
 } from "./noise.ts";
 import { searchSteps } from "./search.ts";
-import { decibels, type Equalization, type EqualizedData, toldOf } from "./told.ts";
+import { decibels, type Equalization, toldOf } from "./told.ts";
 
+export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./data.ts";
 export type { ChannelRanges } from "./noise.ts";
-export type { Equalization, EqualizedData, EqualizedValue, EqualizedWeight } from "./told.ts";
+export type { Equalization } from "./told.ts";
 
 export interface EqualizeOptions {
   /** Measured numbers of values of the main graph, by name: channels along the axis that layers read them by (`activationRanges`). */

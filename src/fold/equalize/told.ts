@@ -1,52 +1,11 @@
-/** What equalisation did, as plain data. */
+/** Tells what equalisation did (data.ts). */
 import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphView } from "../../graph/view.ts";
 import { refOf } from "../describe.ts";
 import type { Draft } from "../draft.ts";
-import type { NodeRef } from "../types.ts";
+import type { Change, EqualizedData } from "./data.ts";
 import type { Group, LayerWeight } from "./layers.ts";
 import type { Noise } from "./noise.ts";
-
-/** A pair of numbers: before, after. */
-type Change<T = number> = readonly [before: T, after: T];
-
-/** The weight of a layer that can be equalised, whether it changed or not. Ratios are decibels. */
-export interface EqualizedWeight {
-  readonly node: NodeRef;
-  /** Name of the tensor; "" where it has none. */
-  readonly tensor: string;
-  readonly dims: readonly number[];
-  readonly changed: boolean;
-  /** Signal to quantisation noise, int8 with one scale. */
-  readonly snr: Change;
-  /** The same with a scale for each output channel. */
-  readonly snrPerChannel: Change;
-  /** Largest |w| of each output channel. */
-  readonly ranges: Change<readonly number[]>;
-}
-
-/** Values that were scaled together. */
-export interface EqualizedValue {
-  readonly values: readonly string[];
-  readonly channels: number;
-  /** Channels whose exponent is not 0. */
-  readonly moved: number;
-  /** Smallest and largest exponent e of v_old = 2^e ⊙ v_new. */
-  readonly exponents: readonly [number, number];
-  /** Clip operators that got a bound for each channel. */
-  readonly clips: number;
-}
-
-export interface EqualizedData {
-  /** Decibels of signal over noise, what is felt of the noise of all weights (and measured values) added up. */
-  readonly snr: Change;
-  /** Values whose measured ranges counted. */
-  readonly activations: number;
-  readonly moved: readonly EqualizedValue[];
-  /** Sets of values that were looked at and left as they are. */
-  readonly left: number;
-  readonly weights: readonly EqualizedWeight[];
-}
 
 /** Equalises a plan's weights, made by `equalization`. `fixed`: operators whose constants, and the values around them, stay. */
 export interface Equalization {

@@ -7,11 +7,8 @@ import { plus, type Spread } from "../../affine/spread.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { isRefused, type Refused, type RuleNode } from "../../rules/types.ts";
-import type { Core, Member } from "./classes.ts";
-import type { Misfit } from "./fit.ts";
-import type { Relation } from "./relation.ts";
-
-export const isNonlinear = (node: GraphNode): boolean => hasTrait(node, "nonlinear");
+import { memberOf, type Relation, type Suspicion } from "./relation.ts";
+import type { Misfit } from "./rows.ts";
 
 const FINAL = new Set<string>(["shift-blocks", "sign-blocks", "padding-blocks", "other-reader"]);
 /** What says nothing of whether a map passes. */
@@ -20,25 +17,9 @@ const OPEN = new Set<string>(["shape-unknown", "malformed-graph", "storage-overf
 /** True for a refusal that says the map does not pass, and not only that too little is known. */
 export const isFinal = (node: GraphNode, { refused }: Refused): boolean =>
   node.domain === "" &&
-  ((isNonlinear(node) && !OPEN.has(refused)) ||
+  ((hasTrait(node, "nonlinear") && !OPEN.has(refused)) ||
     FINAL.has(refused) ||
     (hasTrait(node, "products") && (refused === "weight-not-constant" || refused === "axis-blocks")));
-
-/** What the operator should compute, and the first number that is not as it should be. */
-export interface Suspicion {
-  readonly core: Core;
-  readonly member: Member;
-  readonly misfit: Misfit;
-}
-
-export interface Blame {
-  readonly node: GraphNode;
-  readonly suspicions: readonly Suspicion[];
-}
-
-/** The value of the first file that a relation is, exactly. */
-export const memberOf = ({ core, scale, shift }: Relation): Member | undefined =>
-  core.members.find((m) => m.scale === scale && m.shift === shift);
 
 /** True for a map of another value than its operator was meant to compute. */
 export const isMistaken = (relation: Relation | undefined): boolean =>

@@ -6,8 +6,9 @@
  * Only where rows stand in the file one after the other (convolutions), under factors that follow the elements (rules/stream.ts).
  */
 import { fillFrom, type Stream, streamOf } from "../../rules/stream.ts";
-import { fits, type RowMap, type StoredRows, type Tolerance } from "./fit.ts";
-import { type Linear, type Rows, zeroRows } from "./linear.ts";
+import { fits, type RowMap, type StoredRows } from "./fit.ts";
+import { zeroRows } from "./linear.ts";
+import type { Linear, Rows, Tolerance } from "./rows.ts";
 
 /** Layers up to this many coefficients are compared at once. */
 const WHOLE = 1 << 20;

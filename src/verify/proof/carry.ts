@@ -10,7 +10,7 @@ import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type MoveFn, type Rule } from "../../rules/types.ts";
-import { borderMisfit, isFinal, isNonlinear } from "./blame.ts";
+import { borderMisfit, isFinal } from "./blame.ts";
 import type { Slack } from "./operands.ts";
 import type { Outcome } from "./outcome.ts";
 import { type Budget, type InputMap, NOISE, noiseOf, type Relation, snap } from "./relation.ts";
@@ -198,7 +198,7 @@ export function passThrough(
       return {
         ok: false,
         reason: `a ${kind === "scale" ? "gain" : "shift"} cannot pass ${node.label}`,
-        impassable: isNonlinear(node),
+        impassable: hasTrait(node, "nonlinear"),
       };
     if (isRefused(steps))
       return {

@@ -23,7 +23,6 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { factsOf } from "../../run/facts.ts";
 import { runNode } from "../../run/session.ts";
-import { isNonlinear } from "./blame.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
 
@@ -239,7 +238,7 @@ export class Classes {
     if (!maps.some((by) => by?.scale.data.includes(0))) return;
     const [value] = node.outputs;
     if (value === undefined) return;
-    if (isNonlinear(node)) {
+    if (hasTrait(node, "nonlinear")) {
       const fixed = this.fixedBy(node, maps[0]);
       if (fixed !== undefined) this.rebase(value, fixed.scale, fixed.shift);
       return;

@@ -10,8 +10,8 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
 import { storedType } from "./casts.ts";
 import type { AffineMap, Side } from "./classes.ts";
-import type { Tolerance } from "./fit.ts";
 import { NOISE, noiseOf, type Relation, snap } from "./relation.ts";
+import type { Tolerance } from "./rows.ts";
 
 const abs = (x: Spread): Spread => map(x, Math.abs);
 

@@ -8,8 +8,8 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { halfUlp, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { AffineMap, Core, Member, Side } from "./classes.ts";
-import type { Tolerance } from "./fit.ts";
 import type { InputMap } from "./relation.ts";
+import type { Tolerance } from "./rows.ts";
 
 const NOISE = 2 ** -46;
 

@@ -9,24 +9,7 @@
  */
 import type { GraphNode } from "../../graph/view.ts";
 import { halfUlp, halfUlps, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
-import type { Rows } from "./linear.ts";
-
-export interface Tolerance {
-  /** Half-ulps a weight may be off. */
-  readonly weight: number;
-  /** True for files of other tools: biases are judged by the sum of their terms. */
-  readonly foreign: boolean;
-}
-
-export const OWN: Tolerance = { weight: 1.01, foreign: false };
-export const FOREIGN: Tolerance = { weight: 6, foreign: true };
-
-export interface Misfit {
-  readonly tensor: string;
-  readonly index: readonly number[];
-  readonly expected: number;
-  readonly got: number;
-}
+import type { Misfit, Rows, Tolerance } from "./rows.ts";
 
 export interface Fit {
   readonly k: Float64Array;

@@ -25,8 +25,8 @@ import { vectorOn } from "../../rules/params.ts";
 import { isRefused, type Param } from "../../rules/types.ts";
 import { type AffineMap, affineOf, type Classes, type Core, type Side } from "./classes.ts";
 import type { StoredRows } from "./fit.ts";
-import type { Rows } from "./linear.ts";
 import { inverse, isExact, type Relation } from "./relation.ts";
+import type { Rows } from "./rows.ts";
 
 export interface MergedPair {
   /** The first file's value the region computes. */

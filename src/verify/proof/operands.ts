@@ -12,8 +12,8 @@ import type { Param, RuleNode } from "../../rules/types.ts";
 import { isRefused } from "../../rules/types.ts";
 import { storedType } from "./casts.ts";
 import type { Side } from "./classes.ts";
-import type { Misfit, Tolerance } from "./fit.ts";
 import type { Budget } from "./relation.ts";
+import type { Misfit, Tolerance } from "./rows.ts";
 import { absentNumber, sameSetting, settingsCount } from "./settings.ts";
 
 export type Agreement = { readonly worst: number; readonly coefficients: number } | Disagreement;

@@ -1,6 +1,7 @@
 /** What comes of comparing one operator with another. */
-import type { Misfit } from "./fit.ts";
+
 import type { Relation } from "./relation.ts";
+import type { Misfit } from "./rows.ts";
 
 export type Outcome =
   | { readonly ok: true; readonly outputs: (Relation | undefined)[]; readonly worst: number; readonly coefficients: number }

@@ -7,7 +7,7 @@ import { permute, type Spread, stretch } from "../../affine/spread.ts";
 import { einsumLabels } from "../../graph/labels.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
-import type { Linear, Rows } from "./linear.ts";
+import type { Linear, Rows } from "./rows.ts";
 
 const param = (at: RuleNode, i: number): Param | undefined => {
   const p = at.has(i) ? at.param(i) : undefined;

@@ -15,18 +15,18 @@ import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
-import { isMistaken, memberOf, type Suspicion, suspicionsOf } from "./blame.ts";
+import { isMistaken, suspicionsOf } from "./blame.ts";
 import { isCast, roundoffOf } from "./casts.ts";
 import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
 import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
-import type { Misfit, Tolerance } from "./fit.ts";
 import { familyOf, knownElements, sameConstant } from "./match.ts";
 import { isLayer, leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, isExact, type Relation, relative } from "./relation.ts";
+import { exact, isExact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
+import type { Misfit, Tolerance } from "./rows.ts";
 import { alignScopes } from "./scopes.ts";
 
 interface Suspect {

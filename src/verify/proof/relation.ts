@@ -3,8 +3,9 @@
  * open. When a member of the core's class lies within the slack, the relation is that member, exactly.
  */
 import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, times, uniform } from "../../affine/spread.ts";
-import { type Blame, memberOf } from "./blame.ts";
-import type { AffineMap, Core, Open } from "./classes.ts";
+import type { GraphNode } from "../../graph/view.ts";
+import type { AffineMap, Core, Member, Open } from "./classes.ts";
+import type { Misfit } from "./rows.ts";
 
 export interface Relation {
   readonly core: Core;
@@ -16,6 +17,22 @@ export interface Relation {
   /** Where the map comes from when it is that of no value of the first file. */
   readonly blame?: Blame;
 }
+
+/** What the operator should compute, and the first number that is not as it should be. */
+export interface Suspicion {
+  readonly core: Core;
+  readonly member: Member;
+  readonly misfit: Misfit;
+}
+
+export interface Blame {
+  readonly node: GraphNode;
+  readonly suspicions: readonly Suspicion[];
+}
+
+/** The value of the first file that a relation is, exactly. */
+export const memberOf = ({ core, scale, shift }: Relation): Member | undefined =>
+  core.members.find((m) => m.scale === scale && m.shift === shift);
 
 /** One input of an operator as a map of its counterpart's input. */
 export interface InputMap {
