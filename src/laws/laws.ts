@@ -84,7 +84,13 @@ export function lawsOfGains(
   found: readonly Candidate[],
   fixed: (node: GraphNode) => boolean,
 ): Laws {
-  return new Builder(read, found, () => false, () => true, fixed).run(view);
+  return new Builder(
+    read,
+    found,
+    () => false,
+    () => true,
+    fixed,
+  ).run(view);
 }
 
 class Builder {
