@@ -46,6 +46,8 @@ export interface PlanOptions extends AttemptOptions {
   readonly maxGrowth?: MaxGrowth;
   /** Nodes (by `nodeKey`) that cost too many bits in an earlier plan: they are not solved for. */
   readonly costly?: ReadonlySet<string>;
+  /** Nodes (by `nodeKey`) that stay in an earlier plan: solving for all at once looks at what they can reach. Default: all. */
+  readonly open?: ReadonlySet<string>;
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4). */
   readonly assumeConstant?: boolean;
   /** Lets what nothing else absorbs pass a Relu, which becomes a Max with one threshold per channel (default false). */
@@ -119,7 +121,8 @@ export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanD
     if (best.data.kept.length === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
     const dear = best.data.kept.filter(({ code }) => code === "precision-loss").map(({ node }) => nodeKey(node));
-    const other = yield* planFrom(model, { ...options, costly: new Set(dear) }, start);
+    const open = new Set(best.data.kept.map(({ node }) => nodeKey(node)));
+    const other = yield* planFrom(model, { ...options, costly: new Set(dear), open }, start);
     const more = gain(other) - gain(best);
     if (more > 0 || (more === 0 && other.explains)) best = other;
     // What was solved for all at once leaves nothing to the other direction.
@@ -266,6 +269,7 @@ class Planner {
     });
     const made = gauged(this.view, this.draft, found, {
       may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && !this.isDear(candidate),
+      from: ({ node }) => this.options.open?.has(nodeKey(refOf(node))) ?? true,
       check: (touched) => this.attempts.checkTouched([], touched),
     });
     if (made === undefined) return;

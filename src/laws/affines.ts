@@ -4,7 +4,7 @@ import type { GraphNode, GraphView } from "../graph/view.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Candidate, candidateOf } from "./candidates.ts";
 import { Constants } from "./constants.ts";
-import type { Reading } from "./laws.ts";
+import { isTable, type Reading } from "./laws.ts";
 import { ReadNode, unchanged } from "./node.ts";
 
 /** A model as it is, with nothing changed. */
@@ -27,7 +27,9 @@ export function affinesOf(view: GraphView, { facts, constants }: Reading): Candi
     if (isConstantNorm(node, constants)) return [];
     try {
       const found = candidateOf(node, facts, constants);
-      return found === undefined || "refusal" in found ? [] : [found];
+      if (found === undefined || "refusal" in found) return [];
+      // What varies from element to element is folded where it stands, or not at all.
+      return isTable(found.scale) || isTable(found.shift) ? [] : [found];
     } catch (error) {
       // An operand that cannot be read: the node stays as it is.
       if (!(error instanceof BnfoldError) || error.kind === "file") throw error;

@@ -66,9 +66,15 @@ export interface Reading {
   at(node: GraphNode): RuleNode;
 }
 
-/** The laws around candidates. `may`: which of them may go. */
-export function lawsOf(view: GraphView, read: Reading, found: readonly Candidate[], may: (c: Candidate) => boolean): Laws {
-  return new Builder(read, found, may).run(view);
+/** The laws around candidates. `may`: which of them may go. `from`: those whose surroundings matter, and all they can reach; default all. */
+export function lawsOf(
+  view: GraphView,
+  read: Reading,
+  found: readonly Candidate[],
+  may: (c: Candidate) => boolean,
+  from: (c: Candidate) => boolean = () => true,
+): Laws {
+  return new Builder(read, found, may, from).run(view);
 }
 
 /** The laws of gains of a whole graph in which no node goes. `fixed`: operators whose constants and values stay. */
@@ -78,7 +84,13 @@ export function lawsOfGains(
   found: readonly Candidate[],
   fixed: (node: GraphNode) => boolean,
 ): Laws {
-  return new Builder(read, found, () => false, fixed).run(view);
+  return new Builder(
+    read,
+    found,
+    () => false,
+    () => true,
+    fixed,
+  ).run(view);
 }
 
 class Builder {
@@ -92,6 +104,7 @@ class Builder {
     private readonly read: Reading,
     found: readonly Candidate[],
     private readonly may: (c: Candidate) => boolean,
+    private readonly from: (c: Candidate) => boolean,
     /** Present where the laws are of the whole graph. */
     private readonly fixed?: (node: GraphNode) => boolean,
   ) {
@@ -107,7 +120,7 @@ class Builder {
 
   /** Operators that candidates can reach. */
   private flood(): Set<GraphNode> {
-    const near = new Set<GraphNode>(this.candidates.keys());
+    const near = new Set<GraphNode>();
     const seen = new Set<GraphValue>();
     const open: GraphValue[] = [];
     const reach = (value: GraphValue | undefined): void => {
@@ -115,14 +128,21 @@ class Builder {
       seen.add(value);
       open.push(value);
     };
-    for (const { node, input } of this.candidates.values())
-      for (const value of [node.inputs[input], node.outputs[0]]) reach(value);
+    const around = (found: Candidate): void => {
+      if (near.has(found.node)) return;
+      near.add(found.node);
+      for (const value of [found.node.inputs[found.input], found.node.outputs[0]]) reach(value);
+    };
+    for (const found of this.candidates.values()) if (this.from(found)) around(found);
     for (let value = open.pop(); value !== undefined; value = open.pop()) {
-      const around = value.producer === undefined ? [] : [value.producer];
-      if (!this.isFixed(value)) for (const { node } of value.readers()) around.push(node);
-      for (const node of around) {
+      const beside = value.producer === undefined ? [] : [value.producer];
+      if (!this.isFixed(value)) for (const { node } of value.readers()) beside.push(node);
+      for (const node of beside) {
+        // Whether one goes ties its two sides.
+        const found = this.candidates.get(node);
+        if (found !== undefined) around(found);
         near.add(node);
-        if (this.isFixed(value) || !ties(node) || this.candidates.has(node)) continue;
+        if (this.isFixed(value) || !ties(node) || found !== undefined) continue;
         for (const other of [...node.inputs, ...node.outputs]) reach(other);
       }
     }

@@ -32,6 +32,8 @@ const TOLD = 64;
 export interface GaugeOptions {
   /** Nodes that may go. */
   readonly may: (found: Candidate) => boolean;
+  /** Nodes whose surroundings are solved for; what they cannot reach is left alone. */
+  readonly from: (found: Candidate) => boolean;
   readonly check: (touched: ReadonlyMap<GraphNode, NodeState | undefined>) => Refused | undefined;
 }
 
@@ -46,7 +48,7 @@ export interface Gauged {
 export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
   // What varies from element to element is folded where it stands, or not at all.
   const narrow = found.filter(({ scale, shift }) => !isTable(scale) && !isTable(shift));
-  const laws = lawsOf(view, draft, narrow, options.may);
+  const laws = lawsOf(view, draft, narrow, options.may, options.from);
   if (!laws.movers.some(({ may }) => may)) return undefined;
   return new Solver(draft, laws, options).run();
 }

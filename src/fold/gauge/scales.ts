@@ -22,13 +22,22 @@ export class Scales {
   private readonly sign: Int8Array;
   /** Which law says of an unknown that it is positive. */
   private readonly positives = new Map<number, number>();
-  /** Equations that hold, as edges: from each end, in the order of a list that can be cut back. */
-  private readonly head: Int32Array;
-  private readonly ends: number[] = [];
-  private readonly next: number[] = [];
-  private readonly sources: Source[] = [];
-  /** Roots that were joined to another, with what the other knew of its sign; or (negative) roots that learned their sign. */
-  private readonly log: { readonly root: number; readonly witness: number; readonly sign: number; readonly edge: boolean }[] = [];
+  /**
+   * The equations that hold, as trees with an edge each: from an unknown to the next one towards the top of its tree, where the
+   * equation comes from, and 1 where it says log|a| of the unknown less that of the next one, −1 where it says the reverse.
+   */
+  private readonly next: Int32Array;
+  private readonly label: Int32Array;
+  private readonly index: Int32Array;
+  private readonly turned: Int8Array;
+  /** Roots that were joined to another, with what the other knew of its sign and the ends of the equation; or roots that learned their sign. */
+  private readonly log: {
+    readonly root: number;
+    readonly witness: number;
+    readonly sign: number;
+    readonly x: number;
+    readonly y: number;
+  }[] = [];
 
   constructor(count: number) {
     this.parent = Int32Array.from({ length: count }, (_, i) => i);
@@ -36,7 +45,10 @@ export class Scales {
     this.size = new Int32Array(count).fill(1);
     this.witness = new Int32Array(count).fill(-1);
     this.sign = new Int8Array(count);
-    this.head = new Int32Array(count).fill(-1);
+    this.next = new Int32Array(count).fill(-1);
+    this.label = new Int32Array(count);
+    this.index = new Int32Array(count);
+    this.turned = new Int8Array(count);
     this.witness[0] = 0;
     this.sign[0] = 1;
   }
@@ -57,16 +69,14 @@ export class Scales {
 
   undo(mark: number): void {
     while (this.log.length > mark) {
-      const { root, witness, sign, edge } = this.log.pop() as (typeof this.log)[number];
-      if (edge) {
-        this.cut();
-        continue;
-      }
+      const { root, witness, sign, x, y } = this.log.pop() as (typeof this.log)[number];
       const top = this.parent[root];
       if (top !== root) {
         this.parent[root] = root;
         this.ratio[root] = 1;
         this.size[top] -= this.size[root];
+        // What came later may have turned the edge round.
+        this.next[this.next[x] === y ? x : y] = -1;
       }
       this.witness[top] = witness;
       this.sign[top] = sign;
@@ -79,7 +89,7 @@ export class Scales {
     const sign = Math.sign(ratio);
     if (this.sign[root] !== 0) return this.sign[root] === sign;
     if (!this.positives.has(x)) this.positives.set(x, index);
-    this.log.push({ root, witness: -1, sign: 0, edge: false });
+    this.log.push({ root, witness: -1, sign: 0, x: -1, y: -1 });
     this.witness[root] = x;
     this.sign[root] = sign;
     return true;
@@ -103,7 +113,7 @@ export class Scales {
     // Ground stands for its class.
     const flip = p.root === 0 || (q.root !== 0 && this.size[p.root] > this.size[q.root]);
     const [low, high] = flip ? [q.root, p.root] : [p.root, q.root];
-    this.log.push({ root: low, witness: this.witness[high], sign: this.sign[high], edge: false });
+    this.log.push({ root: low, witness: this.witness[high], sign: this.sign[high], x, y });
     this.parent[low] = high;
     this.ratio[low] = flip ? 1 / ratio : ratio;
     this.size[high] += this.size[low];
@@ -111,46 +121,36 @@ export class Scales {
       this.sign[high] = this.sign[low] * Math.sign(ratio);
       this.witness[high] = this.witness[low];
     }
-    this.edge(x, y, source);
-    this.log.push({ root: low, witness: -1, sign: 0, edge: true });
+    if (flip) this.edge(y, x, source, -1);
+    else this.edge(x, y, source, 1);
     return undefined;
   }
 
-  private edge(x: number, y: number, source: Source): void {
-    for (const [from, to] of [
-      [x, y],
-      [y, x],
-    ]) {
-      this.ends.push(to);
-      this.next.push(this.head[from]);
-      this.sources.push(source);
-      this.head[from] = this.ends.length - 1;
+  /** An edge between two trees, from one of which every way then leads up into the other. */
+  private edge(from: number, to: number, { label, index }: Source, turned: number): void {
+    let [at, next, l, i, t] = [from, to, label, index, turned];
+    for (;;) {
+      const [after, l2, i2, t2] = [this.next[at], this.label[at], this.index[at], this.turned[at]];
+      [this.next[at], this.label[at], this.index[at], this.turned[at]] = [next, l, i, t];
+      if (after < 0) return;
+      [next, at, l, i, t] = [at, after, l2, i2, -t2];
     }
-  }
-
-  private cut(): void {
-    const second = this.ends.length - 1;
-    const [x, y] = [this.ends[second], this.ends[second - 1]];
-    this.head[y] = this.next[second];
-    this.head[x] = this.next[second - 1];
-    for (const list of [this.ends, this.next, this.sources]) list.length -= 2;
   }
 
   /** The equations that lead from one unknown of a class to another: their sum says log|a_x| − log|a_y|. */
   private between(x: number, y: number): Term[] {
-    const from = new Map<number, { readonly at: number; readonly edge: number }>([[x, { at: x, edge: -1 }]]);
-    const open = [x];
-    for (let i = 0; i < open.length && !from.has(y); i++) {
-      for (let e = this.head[open[i]]; e >= 0; e = this.next[e]) {
-        if (from.has(this.ends[e])) continue;
-        from.set(this.ends[e], { at: open[i], edge: e });
-        open.push(this.ends[e]);
-      }
+    const places = new Map<number, number>();
+    const up: Term[] = [];
+    const term = (at: number, by: number): Term => ({ label: this.label[at], index: this.index[at], kind: "ratios", by });
+    for (let at = x; ; at = this.next[at]) {
+      places.set(at, up.length);
+      if (this.next[at] < 0) break;
+      up.push(term(at, this.turned[at]));
     }
-    const found: Term[] = [];
-    for (let step = from.get(y), at = y; step !== undefined && at !== x; at = step.at, step = from.get(at))
-      found.push({ ...this.sources[step.edge], kind: "ratios", by: step.edge % 2 === 0 ? 1 : -1 });
-    return found;
+    const down: Term[] = [];
+    let at = y;
+    for (; !places.has(at); at = this.next[at]) down.push(term(at, -this.turned[at]));
+    return [...up.slice(0, places.get(at)), ...down];
   }
 
   /**
