@@ -98,7 +98,7 @@ function misuse(message: string, name: string, command: Command, args: readonly 
     );
   const valueless = /^Not enough arguments following: (.*)$/s.exec(message);
   if (valueless !== null) return usage(`--${valueless[1]} needs a value`, hint);
-  const choice = /Argument: ([^,]*), Given: "(.*)", Choices: (.*)$/s.exec(message);
+  const choice = /Argument: ([^,\n]*), Given: "(.*)", Choices: (.*)$/m.exec(message);
   if (choice !== null) {
     const choices = [...choice[3].matchAll(/"([^"]*)"/g)].map(([, word]) => word);
     const near = nearest(choice[2], choices);

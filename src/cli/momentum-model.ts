@@ -12,6 +12,7 @@ import {
   convertMomentum,
   type Framework,
   fadingCurve,
+  frameworkNamed,
   frameworkOf,
   halfLife,
   layerName,
@@ -32,6 +33,12 @@ import { acceptAll, writtenLine } from "./outputs.ts";
 import { produce } from "./produce.ts";
 import { targetOf } from "./target.ts";
 import { print, stdoutStyle } from "./terminal.ts";
+
+/** The framework an option names, by itself or by an alias. */
+export const frameworkIn = (values: Values, option: "from" | "to"): Framework | undefined => {
+  const name = text(values, option);
+  return name === undefined ? undefined : frameworkNamed(name);
+};
 
 interface Ends {
   readonly from: Framework;
@@ -182,8 +189,8 @@ function writtenLines(written: readonly WrittenNorm[]): string[] {
 
 export async function runModel(values: Values, file: string): Promise<number> {
   const given = { from: text(values, "from") !== undefined, to: text(values, "to") !== undefined };
-  const from = (text(values, "from") ?? "onnx") as Framework;
-  const to = (text(values, "to") ?? (flag(values, "write") ? "onnx" : "pytorch")) as Framework;
+  const from = frameworkIn(values, "from") ?? "onnx";
+  const to = frameworkIn(values, "to") ?? (flag(values, "write") ? "onnx" : "pytorch");
   const write = flag(values, "write");
   const writing = ["output", "in-place", "dry-run", "set-momentum", "set-epsilon", "variance"].find(
     (name) => values[name] !== undefined,

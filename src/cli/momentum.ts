@@ -4,6 +4,8 @@ import { brief } from "../report/words.ts";
 import {
   CONVENTIONS,
   convertMomentum,
+  FADING_END,
+  FRAMEWORK_ALIASES,
   FRAMEWORKS,
   type Framework,
   fadingCurve,
@@ -15,7 +17,7 @@ import {
   varianceFormula,
 } from "../train/index.ts";
 import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
-import { runModel } from "./momentum-model.ts";
+import { frameworkIn, runModel } from "./momentum-model.ts";
 import { outputOptions } from "./outputs.ts";
 import { print, stdoutStyle } from "./terminal.ts";
 
@@ -37,6 +39,8 @@ const MODEL_ONLY = [
   "external",
 ];
 
+const NAMES = [...FRAMEWORKS, ...Object.keys(FRAMEWORK_ALIASES)];
+
 function number(written: string): number | undefined {
   if (/^(none|null)$/i.test(written)) return undefined;
   const value = Number(written);
@@ -56,7 +60,7 @@ function fading(momentum: number, framework: Framework): string[] {
   if (!Number.isFinite(life.half)) return ["Old statistics never fade."];
   return [
     `Old statistics weigh one half after ${brief(life.half)} batches, one hundredth after ${brief(life.hundredth)}:`,
-    `  ${fadingCurve(life)}`,
+    `  ${fadingCurve(life)}  after 1 to ${FADING_END} batches, logarithmic`,
   ];
 }
 
@@ -82,8 +86,8 @@ async function runValue(values: Values, written: string): Promise<number> {
     throw usage(`missing ${missing.map((name) => `--${name}`).join(" and ")}`, "bnfold momentum --help shows what it takes.");
   const odd = MODEL_ONLY.find((name) => values[name] !== undefined);
   if (odd !== undefined) throw usage(`--${odd} is for a model, and "${written}" is a number`);
-  const from = text(values, "from") as Framework;
-  const to = text(values, "to") as Framework;
+  const from = frameworkIn(values, "from") as Framework;
+  const to = frameworkIn(values, "to") as Framework;
   const count = integer(values, "count", 2);
   const converted = convertMomentum(value, from, to);
   const warning = suspectMomentum(value, from);
@@ -131,8 +135,8 @@ async function run(values: Values): Promise<number> {
 export const command: Command = {
   positionals: { value: { type: "string", describe: "The momentum, None, or an ONNX file", demandOption: true } },
   options: {
-    from: { choices: FRAMEWORKS, requiresArg: true, describe: "Framework the value comes from (a file's: onnx)" },
-    to: { choices: FRAMEWORKS, requiresArg: true, describe: "Framework that needs it" },
+    from: { choices: NAMES, requiresArg: true, describe: "Framework the value comes from (a file's: onnx)" },
+    to: { choices: NAMES, requiresArg: true, describe: "Framework that needs it" },
     only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
     write: { type: "boolean", describe: "Rewrite the file's attributes; needs -o or --in-place" },
     ...outputOptions,

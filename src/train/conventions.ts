@@ -28,6 +28,10 @@ export const STATISTICS = {
   tensorflow: { epsilon: 1e-3, variance: "unbiased" },
   caffe: { epsilon: 1e-5, variance: "unbiased" },
   mxnet: { epsilon: 1e-3, variance: "biased" },
+  flax: { epsilon: 1e-5, variance: "biased" },
+  haiku: { epsilon: 1e-5, variance: "biased" },
+  paddle: { epsilon: 1e-5, variance: "biased" },
+  darknet: { epsilon: 1e-6, variance: "unbiased" },
 } as const satisfies Record<Framework, StatisticsConvention>;
 
 /**
@@ -63,6 +67,8 @@ export function frameworkOf(producer: string): Framework | undefined {
   if (/keras/i.test(producer)) return "keras";
   if (/tf2onnx|tensorflow/i.test(producer)) return "tensorflow";
   if (/caffe/i.test(producer)) return "caffe";
+  if (/paddle/i.test(producer)) return "paddle";
+  if (/jax|flax/i.test(producer)) return "flax";
   return /mxnet/i.test(producer) ? "mxnet" : undefined;
 }
 

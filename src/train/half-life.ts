@@ -33,8 +33,12 @@ const BLOCKS = "▁▂▃▄▅▆▇█";
 /** A weight from 0 to 1 as one block character. */
 export const blockCharacter = (weight: number): string => BLOCKS[Math.max(0, Math.min(7, Math.ceil(weight * 8) - 1))];
 
-/** The fading of old statistics from now until they weigh one hundredth, as block characters. */
-export function fadingCurve(life: HalfLife, width = 32): string {
-  const span = Number.isFinite(life.hundredth) ? life.hundredth : 1;
-  return Array.from({ length: width }, (_, i) => blockCharacter(remaining(life, (span * i) / (width - 1)))).join("");
-}
+/** The last batch of the axis that fading is drawn on. */
+export const FADING_END = 1000;
+
+/**
+ * The fading of old statistics as block characters: their weight after 1 to 1000 batches, on one logarithmic axis for every momentum, so
+ * that two of them can be compared at a glance.
+ */
+export const fadingCurve = (life: HalfLife, width = 32): string =>
+  Array.from({ length: width }, (_, i) => blockCharacter(remaining(life, FADING_END ** (i / (width - 1))))).join("");

@@ -13,7 +13,7 @@ export {
 export * from "./conventions.ts";
 export { BuiltInEngine, type BuiltInOptions, type Engine, type Feeds, type Pass } from "./engine.ts";
 export * from "./freeze.ts";
-export { fadingCurve, type HalfLife, halfLife } from "./half-life.ts";
+export { FADING_END, fadingCurve, type HalfLife, halfLife } from "./half-life.ts";
 export { layerName, type NormLayer, normLayers, type Parameter } from "./layers.ts";
 export { blockMoments, type ChannelLayout, type Moments, mergeMoments, type Subtree, varianceOf } from "./moments.ts";
 export {

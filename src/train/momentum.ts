@@ -48,11 +48,43 @@ export const CONVENTIONS = {
       "sum / weight, which tends to this formula.",
   },
   mxnet: { label: "MXNet", sense: "old", initial: 0.9 },
+  flax: { label: "Flax", sense: "old", initial: 0.99, note: variance.n },
+  haiku: {
+    label: "Haiku",
+    sense: "old",
+    initial: 0.999,
+    note:
+      "decay_rate, which the layer wants given (its networks use 0.999); the averages start at zero and are divided by " +
+      "1 - decay_rate^n after n batches, which tends to this formula.",
+  },
+  paddle: { label: "PaddlePaddle", sense: "old", initial: 0.9, note: variance.n },
+  darknet: {
+    label: "Darknet",
+    sense: "old",
+    initial: 0.99,
+    note: `The weights 0.99 and 0.01 are fixed, and epsilon is added to the root, not under it. ${variance.unbiased}`,
+  },
 } as const satisfies Record<string, MomentumConvention>;
 
 export type Framework = keyof typeof CONVENTIONS;
 
 export const FRAMEWORKS = Object.keys(CONVENTIONS) as Framework[];
+
+/** Other names people know a framework by. */
+export const FRAMEWORK_ALIASES = {
+  torch: "pytorch",
+  tf: "tensorflow",
+  jax: "flax",
+  paddlepaddle: "paddle",
+  gluon: "mxnet",
+} as const satisfies Record<string, Framework>;
+
+/** The framework of a name or an alias; undefined for any other word. */
+export function frameworkNamed(name: string): Framework | undefined {
+  const lower = name.toLowerCase();
+  if (Object.hasOwn(CONVENTIONS, lower)) return lower as Framework;
+  return Object.hasOwn(FRAMEWORK_ALIASES, lower) ? FRAMEWORK_ALIASES[lower as keyof typeof FRAMEWORK_ALIASES] : undefined;
+}
 
 /** The shortest decimal text that names the float32 nearest to `value` and no other. */
 export function shortestFloat32(value: number): string {

@@ -108,6 +108,10 @@ describe("half-life", () => {
     const curve = fadingCurve(halfLife(0.9, "onnx"), 20);
     expect([...curve].length).toBe(20);
     expect([curve[0], [...curve].at(-1)]).toEqual(["█", "▁"]);
+    // One axis for all: what fades ten times as slowly is drawn a third of the width further on.
+    const [fast, slow] = [0.9, 0.99].map((m) => [...fadingCurve(halfLife(m, "onnx"), 31)].filter((c) => c > "▄").length);
+    expect(slow - fast).toBe(10);
+    expect(new Set(fadingCurve(halfLife(0, "onnx"), 5))).toEqual(new Set(["▁"]));
     expect([...curve].every((c, i, all) => i === 0 || c <= all[i - 1])).toBe(true);
     expect(new Set(fadingCurve(halfLife(1, "onnx"), 5))).toEqual(new Set(["█"]));
   });

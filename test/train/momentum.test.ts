@@ -6,6 +6,7 @@ import {
   convertMomentum,
   FRAMEWORKS,
   type Framework,
+  frameworkNamed,
   shortestFloat32,
   suspectMomentum,
   updateFormula,
@@ -120,5 +121,20 @@ describe("what is printed", () => {
     expect(suspectMomentum(0, "keras")).toMatch(/last batch alone/);
     for (const name of FRAMEWORKS) expect(suspectMomentum(CONVENTIONS[name].initial, name)).toBeUndefined();
     expect(suspectMomentum(undefined, "pytorch")).toBeUndefined();
+  });
+});
+
+describe("frameworkNamed", () => {
+  it("knows what people call them, in any case", () => {
+    expect(["torch", "PyTorch", "tf", "jax", "Flax", "paddlepaddle", "darknet"].map(frameworkNamed)).toEqual([
+      "pytorch",
+      "pytorch",
+      "tensorflow",
+      "flax",
+      "flax",
+      "paddle",
+      "darknet",
+    ]);
+    expect(["", "constructor", "torch "].map(frameworkNamed)).toEqual([undefined, undefined, undefined]);
   });
 });

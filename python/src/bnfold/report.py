@@ -675,7 +675,7 @@ class RunReport:
     """Files written."""
 
 
-Framework = Literal["pytorch", "keras", "onnx", "tensorflow", "caffe", "mxnet"]
+Framework = Literal["pytorch", "keras", "onnx", "tensorflow", "caffe", "mxnet", "flax", "haiku", "paddle", "darknet"]
 
 
 @dataclass(frozen=True)
