@@ -112,9 +112,9 @@ describe("bnfold fold", () => {
   it("leaves what --skip and --only leave", () => {
     const skipped = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--skip", "nor*"]).stdout);
     expect(skipped.kept.map((kept: { code: string }) => kept.code)).toEqual(["excluded-by-user"]);
-    const other = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--only", "late"]).stdout);
+    const other = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--only", "conv"]).stdout);
     expect(other.batchNormalization).toEqual({ before: 1, folded: 0, kept: 1 });
-    const wrong = bnfold(["fold", model, "--dry-run", "--only", "late", "--only", "nothing"]);
+    const wrong = bnfold(["fold", model, "--dry-run", "--only", "conv", "--only", "nothing"]);
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('"nothing"')]);
     const both = JSON.parse(bnfold(["fold", model, "--dry-run", "--json", "--only", "norm"]).stdout);
     expect(both.batchNormalization.folded).toBe(1);
