@@ -6,6 +6,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
   process.stderr.write(`bnfold: needs Node 20.19 or later, this is ${process.versions.node}\n`);
   process.exitCode = 2;
 } else {
-  const { main } = await import("../dist/cli.js");
-  process.exitCode = await main(process.argv.slice(2));
+  // Parts of the program are files themselves: where none can be opened, there is nobody else to say so.
+  const loaded = await import("../dist/cli.js").catch((error) => {
+    if (error?.code !== "EMFILE" && error?.code !== "ENFILE") throw error;
+    process.stderr.write("bnfold: too many files are open\n  Raise the limit (ulimit -n 256), or close other programs.\n");
+    process.exitCode = 4;
+  });
+  if (loaded !== undefined) process.exitCode = await loaded.main(process.argv.slice(2));
 }

@@ -86,10 +86,13 @@ const SYSTEM: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the name is too long",
   ELOOP: "the symbolic links go round in a circle",
   EMFILE: "too many open files",
+  ENFILE: "too many open files in the whole system",
   EBUSY: "the file is in use",
   EFBIG: "the file is too large for this file system",
   EIO: "the device reported an error",
 };
+
+const FEW_FILES = "Raise the limit (ulimit -n 256), or close other programs.";
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && typeof error.code === "string" && "syscall" in error;
@@ -100,7 +103,8 @@ export function explain(error: unknown): BnfoldError | undefined {
   if (error instanceof BnfoldError) return error;
   if (isSystemError(error)) {
     const what = SYSTEM[error.code as string] ?? `the system says ${error.code}`;
-    return new BnfoldError("file", `${what} (${error.syscall})`, error.path === undefined ? {} : { file: error.path });
+    const advice = error.code === "EMFILE" || error.code === "ENFILE" ? FEW_FILES : undefined;
+    return new BnfoldError("file", `${what} (${error.syscall})`, error.path === undefined ? {} : { file: error.path }, advice);
   }
   if (error instanceof RangeError && /allocation|array (buffer )?length|heap/i.test(error.message)) {
     return new BnfoldError("file", "not enough memory", {}, "Close other programs, or use a machine with more memory.");

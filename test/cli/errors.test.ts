@@ -130,6 +130,18 @@ describe("streams", () => {
     const { status, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
     expect([status, stderr]).toEqual([0, ""]);
   });
+  it.each([24, 30, 40])("with no more than %i files open the system is named, and nothing raw comes out", (most) => {
+    const out = join(dir, `few-${most}.onnx`);
+    const command = `ulimit -n ${most}; exec "${process.execPath}" "${bin}" fold "${model}" -o "${out}"`;
+    const { status, stdout, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" });
+    // How many a process needs for itself depends on the system: it either works, or says what is short.
+    if (status === 0) return expect(stdout).toContain("Equivalent");
+    expect([status, stderr]).toEqual([
+      4,
+      expect.stringMatching(/^bnfold: .*too many (open files|files are open).*\n {2}Raise the limit/),
+    ]);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
   it("a stack trace appears only on request", () => {
     const { stderr } = bnfold(["inspect", join(dir, "missing.onnx")], { BNFOLD_DEBUG: "1" });
     expect(stderr).toMatch(/\n\s+at /);
