@@ -177,8 +177,10 @@ describe("completion", () => {
       ...bnfold([name, "--help"]).stdout.matchAll(/^ {2}(?:-[a-z], | {4})--([a-z-]+)/gm),
     ]);
     expect(shown.length).toBeGreaterThan(60);
-    for (const shell of ["bash", "zsh", "fish"])
-      for (const [, option] of shown) expect(script(shell)).toContain(shell === "fish" ? `-l ${option}` : `--${option}`);
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const written = script(shell);
+      for (const [, option] of shown) expect(written).toContain(shell === "fish" ? `-l ${option}` : `--${option}`);
+    }
   }, 60_000);
 });
 
