@@ -13,6 +13,7 @@ const ROOMS = [
   "fold",
   "verify",
   "train",
+  "diff",
   "report",
   "engine",
   "index.ts",

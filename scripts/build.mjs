@@ -38,7 +38,9 @@ const parts = [
   "run/session",
   "run/npy",
   "train/index",
+  "diff/index",
   "report/report",
+  "report/html/page",
   "report/text",
 ];
 const library = await build({

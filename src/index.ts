@@ -9,6 +9,8 @@ export {
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
+export { type DiffOptions, diffModels } from "./diff/index.ts";
+export type * from "./diff/types.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
 export { previewOf } from "./engine/preview.ts";
@@ -49,6 +51,9 @@ export { madeOf, splicedSource } from "./onnx/spliced.ts";
 export type { Tensor } from "./onnx/tensor.ts";
 export { isEmpty, type ModelEdits, NO_EDITS, type WriteOptions, type Written, write } from "./onnx/write.ts";
 export { isTensor, type NumericMode, type Value } from "./ops/define.ts";
+export { type Details, detailsOf, type LayerChannels, type Neighbourhood } from "./report/details.ts";
+export type { Document as ReportDocument } from "./report/document.ts";
+export { HTML_STYLE, htmlBody, htmlPage } from "./report/html/page.ts";
 export {
   type FileFacts,
   type ModelFacts,

@@ -8,11 +8,12 @@ import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
 import { isEmpty, write } from "../onnx/write.ts";
+import { aroundOf, channelsOf } from "../report/details.ts";
 import { type Report, report } from "../report/report.ts";
 import { type FreezeData, freeze } from "../train/freeze.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
-import { keptCode, strictnessOf } from "./formats.ts";
+import { keptCode, strictnessOf, wantsDetails } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf } from "./plan-options.ts";
@@ -55,6 +56,8 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
     const { model, frozen } = frozenFirst(input.model, values);
+    // Numbers are read before the file may be replaced.
+    const channels = wantsDetails(values) ? channelsOf(model) : undefined;
     const can = affordable(model, values);
     const check = !flag(values, "no-check");
     const { startThreads } = await import("./threads.ts");
@@ -99,7 +102,8 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     });
     const trains = flag(values, "strict") && frozen === undefined && facts.training !== undefined;
     const code = !accepted ? EXIT.notEquivalent : trains ? EXIT.strict : keptCode(plan.kept, strictnessOf(values));
-    return { report: whole, code, notes: [...notes, ...can.notes, ...uncertified] };
+    const details = channels === undefined ? {} : { channels, around: aroundOf(model, plan.kept) };
+    return { report: { ...whole, ...details }, code, notes: [...notes, ...can.notes, ...uncertified] };
   } finally {
     progress.end();
     input.close();

@@ -100,6 +100,9 @@ export const strictnessOf = (values: Values): Strictness => ({ strict: flag(valu
 export const wantsHashes = ({ format, reports }: Wanted): boolean =>
   format === "json" || reports.some(({ format: one }) => one === "json" || one === "jsonl");
 
+/** True when a page will be written, which shows more of the model than decisions. */
+export const wantsDetails = (values: Values): boolean => texts(values, "report").some((path) => formatOfName(path) === "html");
+
 /** Exit code of nodes that stay: 5 when the options fail one of them. */
 export const keptCode = (kept: readonly Parameters<typeof fails>[0][], wanted: Strictness): 0 | 5 =>
   kept.some((one) => fails(one, wanted)) ? 5 : 0;

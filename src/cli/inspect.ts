@@ -5,6 +5,7 @@ import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { inspectAnswer } from "../report/answer.ts";
+import { detailsOf } from "../report/details.ts";
 import type { Action, InspectReport } from "../report/document.ts";
 import { columns } from "../report/layout.ts";
 import { countsOf, type NodeCounts, tool } from "../report/report.ts";
@@ -15,7 +16,17 @@ import { isMany } from "./batch-files.ts";
 import { showChannels } from "./channels.ts";
 import { type Command, flag, talkOptions, texts, usage, type Values } from "./command.ts";
 import { hashed, openInput } from "./files.ts";
-import { failOnOption, formatOptions, keptCode, say, strictnessOf, wantedOf, wantsHashes, writeReports } from "./formats.ts";
+import {
+  failOnOption,
+  formatOptions,
+  keptCode,
+  say,
+  strictnessOf,
+  wantedOf,
+  wantsDetails,
+  wantsHashes,
+  writeReports,
+} from "./formats.ts";
 import { planOptions, planOptionsOf } from "./plan-options.ts";
 import { stdoutStyle, stdoutWidth } from "./terminal.ts";
 
@@ -207,6 +218,7 @@ export async function inspectOne(values: Values, file: string, hash: boolean): P
       merges: data.merges,
       unmerged: data.unmerged,
       kept: data.kept,
+      ...(wantsDetails(values) ? detailsOf(model, data.kept) : {}),
       ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
     };
     const trains = flag(values, "strict") && facts.training !== undefined;

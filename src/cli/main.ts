@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   certify: { describe: "Check a certificate that no fewer nodes can stay", exits: [1], load: () => import("./certify.ts") },
   inspect: { describe: "Show operators, and what fold would do", exits: [5, 6], load: () => import("./inspect.ts") },
+  diff: { describe: "Show what changed between two files", exits: [1], load: () => import("./diff.ts") },
   run: { describe: "Run a model in float64 and show or save what it computes", load: () => import("./run.ts") },
   momentum: { describe: "Momentum, epsilon and variance between frameworks", load: () => import("./momentum.ts") },
   freeze: { describe: "Give a training-mode model inference semantics", load: () => import("./freeze.ts") },
@@ -53,7 +54,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 
 const EXIT_CODES: readonly (readonly [code: number, meaning: string, everywhere?: boolean])[] = [
   [0, "done", true],
-  [1, "not shown: files equivalent, or a certificate"],
+  [1, "not shown: files equivalent, or a certificate; diff --exit-code: there are changes"],
   [2, "wrong usage", true],
   [3, "not a model that can be read", true],
   [4, "file system", true],

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { BnfoldError } from "../diag/error.ts";
 import { fileError } from "../node/files.ts";
 import { inspectAnswer } from "../report/answer.ts";
+import { diffText } from "../report/diff-text.ts";
 import type { Document } from "../report/document.ts";
 import { markdown } from "../report/formats/markdown.ts";
 import { summary } from "../report/many.ts";
@@ -35,6 +36,8 @@ function screen(document: Document, verbose: boolean): string {
       return renderText(document.report, { color: stdoutStyle, width, verbose });
     case "verify":
       return verifyText(document.report, width);
+    case "diff":
+      return diffText(document.report, { color: stdoutStyle, width, verbose });
     case "inspect":
       return verbose ? markdown(document) : inspectAnswer(document.report);
     default:

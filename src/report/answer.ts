@@ -1,4 +1,6 @@
 /** The answer in a sentence: what a person wants to know first, whatever the format. */
+
+import { diffAnswer } from "./diff-text.ts";
 import type { Document, InspectReport } from "./document.ts";
 import { overviewOf } from "./many.ts";
 import { plain } from "./style.ts";
@@ -23,6 +25,8 @@ export function answerOf(document: Document): string {
       return answer(document.report);
     case "verify":
       return verdictFacts(document.report.verdict, plain).head;
+    case "diff":
+      return diffAnswer(document.report);
     case "inspect":
       return inspectAnswer(document.report);
     default:

@@ -1,6 +1,8 @@
 /** What bnfold reports, by the command that reports it: the one thing every format is written from. Plain data, as in the JSON. */
+import type { ModelDiff } from "../diff/types.ts";
 import type { Kept, NodeRef, PlanData } from "../fold/types.ts";
 import type { Bisection, Verdict } from "../verify/types.ts";
+import type { Details } from "./details.ts";
 import type { ModelFacts, NodeCounts, Report, Tool } from "./report.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 
@@ -22,7 +24,7 @@ export type Action =
   | { readonly action: "keep"; readonly code: Kept["code"]; readonly message: string };
 
 /** What is in a file, and what fold would do with it: the part that formats read. */
-export interface InspectReport {
+export interface InspectReport extends Details {
   readonly version: 1;
   readonly tool: Tool;
   readonly model: ModelFacts;
@@ -40,6 +42,18 @@ export interface Failure {
   readonly kind: string;
   readonly message: string;
   readonly hint?: string;
+}
+
+/** What changed between two files. */
+export interface DiffReport {
+  readonly version: 1;
+  readonly tool: Tool;
+  readonly a: ModelFacts;
+  readonly b: ModelFacts;
+  readonly diff: ModelDiff;
+  /** With --verify: whether both compute the same function. */
+  readonly verdict?: Verdict;
+  readonly diffMs: number;
 }
 
 /** One of many models that were folded. */
@@ -94,6 +108,7 @@ export interface InspectLine {
 
 /** `base`: the folder the files of lines lie in, where it is known: of two the second. */
 export type Document =
+  | { readonly kind: "diff"; readonly report: DiffReport }
   | { readonly kind: "fold"; readonly report: Report }
   | { readonly kind: "verify"; readonly report: VerifyReport }
   | { readonly kind: "inspect"; readonly report: InspectReport }

@@ -132,6 +132,10 @@ export function findingsOf(document: Document, strictness: Strictness = {}): Fin
       return foldFindings(document.report.input.file, document.report, strictness);
     case "verify":
       return verdictFindings(document.report.b.file, document.report.verdict);
+    case "diff": {
+      const { b, verdict } = document.report;
+      return verdict === undefined ? [] : verdictFindings(b.file, verdict);
+    }
     case "inspect":
       return inspectFindings(document.report.model.file, document.report, strictness);
     case "inspects":

@@ -3,6 +3,7 @@ import type { AffineKind, Fold, Kept, NodeRef, PlanData } from "../fold/types.ts
 import type { Model } from "../onnx/records.ts";
 import { sideFileUse } from "../onnx/side-files.ts";
 import type { Verdict } from "../verify/types.ts";
+import type { Details } from "./details.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 import { VERSION } from "./version.ts";
 
@@ -82,7 +83,7 @@ export interface FrozenFacts {
   readonly droppedOutputs: readonly string[];
 }
 
-export interface Report {
+export interface Report extends Details {
   readonly version: 1;
   readonly tool: Tool;
   readonly input: ModelFacts;

@@ -7,7 +7,20 @@ import type { Document, FoldLine, InspectLine, VerifyLine } from "./document.ts"
 
 /** Fields that hold numbers, and may hold one that JSON cannot write. Others of such a text are names. */
 const NUMBERS = new Set([
-  ...["worstHalfUlps", "expected", "got", "maxDifference", "rmsDifference", "rounding", "ratio", "rms", "max", "limit"],
+  ...[
+    "worstHalfUlps",
+    "largest",
+    "scale",
+    "expected",
+    "got",
+    "maxDifference",
+    "rmsDifference",
+    "rounding",
+    "ratio",
+    "rms",
+    "max",
+    "limit",
+  ],
   ...["storageErrorBefore", "storageErrorAfter", "scaleRange", "shiftRange", "bitsLost", "before", "after", "gain", "shift"],
 ]);
 const SPECIAL: Readonly<Record<string, number>> = {
@@ -39,6 +52,7 @@ type Single = Extract<Document, { readonly report: unknown }>;
 function single(value: Fields): Single["kind"] | undefined {
   if (Array.isArray(value.folds) && Array.isArray(value.kept) && has(value, "input", "verdict", "operators", "timings"))
     return "fold";
+  if (has(value, "a", "b", "diff")) return "diff";
   if (has(value, "a", "b", "verdict")) return "verify";
   if (Array.isArray(value.batchNormalizations) && has(value, "model", "operators")) return "inspect";
   return undefined;
@@ -49,7 +63,7 @@ const isLine = (value: Fields): boolean => typeof value.file === "string" && typ
 /** What a line is about: by its report, or by the words only one kind has. */
 function kindOfLine(value: Fields): "folds" | "verifies" | "inspects" {
   const kind = isObject(value.report) ? single(value.report) : undefined;
-  if (kind !== undefined) return ({ fold: "folds", verify: "verifies", inspect: "inspects" } as const)[kind];
+  if (kind !== undefined) return ({ fold: "folds", verify: "verifies", diff: "verifies", inspect: "inspects" } as const)[kind];
   if ("missing" in value || value.status === "equivalent") return "verifies";
   return "settings" in value ? "folds" : value.code === undefined || "seconds" in value ? "verifies" : "inspects";
 }

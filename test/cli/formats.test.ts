@@ -16,16 +16,17 @@ const [reason] = JSON.parse(bnfold(["inspect", kept, "--json"]).stdout).kept.map
 
 describe("--report", () => {
   it("writes the form its name ends with, several at once", () => {
-    const files = ["json", "jsonl", "md", "csv", "sarif", "xml"].map((extension) => join(dir, `r.${extension}`));
+    const files = ["json", "jsonl", "md", "csv", "sarif", "xml", "html"].map((extension) => join(dir, `r.${extension}`));
     const ran = bnfold(["fold", kept, "--dry-run", ...files.flatMap((file) => ["--report", file])]);
     expect([ran.code, ran.stderr]).toEqual([0, ""]);
-    const [json, jsonl, md, csv, sarif, xml] = files.map(read);
+    const [json, jsonl, md, csv, sarif, xml, page] = files.map(read);
     expectValid("fold", JSON.parse(json));
     expect(JSON.parse(jsonl)).toEqual(JSON.parse(json));
     expect(md).toMatch(/^### bnfold: /);
     expect(csv).toMatch(/^decision,kind,/);
     expect(JSON.parse(sarif).version).toBe("2.1.0");
     expect(parseXml(xml.trim()).name).toBe("testsuites");
+    expect(page).toMatch(/^<!doctype html>[\s\S]*<svg [\s\S]*<\/html>\n$/);
   });
 
   it.each(["r.htlm", "r", "r.pdf", "r.onnx"])("refuses %s before any work", (name) => {

@@ -8,7 +8,7 @@ import { hostileDocuments } from "./formats/hostile.ts";
 
 const folder = new URL("old/", import.meta.url);
 const old = readdirSync(folder).map((file) => [file, readFileSync(new URL(file, folder), "utf8")] as const);
-const FORMATS = ["json", "jsonl", "markdown", "csv", "sarif", "junit", "github"] as const;
+const FORMATS = ["json", "jsonl", "markdown", "csv", "sarif", "junit", "github", "html"] as const;
 
 describe("reviveReport", () => {
   it.each(old)("opens %s, in every form", (file, text) => {

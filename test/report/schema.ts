@@ -10,7 +10,7 @@ ajv.addSchema(schema, "report");
 const compiled = (path: string) => ajv.getSchema(path) as ValidateFunction;
 const REPORTS = [
   ...(["verify", "certify", "inspect", "channels", "run", "momentum", "momentumModel"] as const),
-  ...(["freeze", "recalibrate", "batch", "merge", "many"] as const),
+  ...(["freeze", "recalibrate", "batch", "merge", "many", "diff"] as const),
 ] as const;
 
 export const validators = {

@@ -451,6 +451,37 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class LayerChannels:
+    """The channels of a BatchNormalization; of many channels the largest of neighbours."""
+    node: Node
+    channels: int
+    gains: tuple[float, ...]
+    producer: Optional[str] = None
+    """The layer in front whose weight would take the gains."""
+    before: Optional[tuple[float, ...]] = None
+    """Largest weight of each channel of the layer in front."""
+    after: Optional[tuple[float, ...]] = None
+    """The same with the gain in it."""
+
+
+@dataclass(frozen=True)
+class AroundNode:
+    op_type: str
+    name: str
+    layer: int
+    """Edges away, negative in front."""
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """A node that stays, and what is around it."""
+    node: Node
+    nodes: tuple[AroundNode, ...]
+    edges: tuple[tuple[int, ...], ...]
+    """Places in nodes, from and to."""
+
+
+@dataclass(frozen=True)
 class FoldReport:
     """Printed by bnfold fold --json and written by --report."""
     version: Literal[1]
@@ -481,6 +512,10 @@ class FoldReport:
     """With --norms: other normalizations with a gain or shift of their own; folded counts those that lost them."""
     weight: Optional[NodeCounts] = None
     """With --norms: weights that constants compute; folded counts those that are written out."""
+    channels: Optional[tuple[LayerChannels, ...]] = None
+    """Where a page is written as well."""
+    around: Optional[tuple[Neighbourhood, ...]] = None
+    """Where a page is written as well."""
 
 
 @dataclass(frozen=True)
@@ -570,6 +605,10 @@ class InspectReport:
     """With --norms: those normalizations and weights, and what fold would do with each."""
     kept: Optional[tuple[Kept, ...]] = None
     """Every node that stays, other constant operators too."""
+    channels: Optional[tuple[LayerChannels, ...]] = None
+    """Where a page is written as well."""
+    around: Optional[tuple[Neighbourhood, ...]] = None
+    """Where a page is written as well."""
 
 
 @dataclass(frozen=True)
@@ -1098,3 +1137,152 @@ class ManyReport:
     kind: Literal["folds", "verifies", "inspects"]
     """What was done to them."""
     lines: tuple[Union[BatchLine, VerifyLine, InspectLine], ...]
+
+
+@dataclass(frozen=True)
+class TensorRef:
+    """A constant of a graph."""
+    scope: str
+    name: str
+    dtype: str
+    """ONNX name of the element type."""
+    dims: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FactChange:
+    """A property of the model as a whole; absent on a side that does not have it."""
+    what: str
+    a: Optional[str] = None
+    b: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class InterfaceChange:
+    """An input or output of the model."""
+    side: Literal["input", "output"]
+    change: Literal["added", "removed", "renamed", "changed", "moved", "source"]
+    name: str
+    now: Optional[str] = None
+    a: Optional[str] = None
+    b: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class AttributeChange:
+    name: str
+    a: Optional[str] = None
+    b: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class InputChange:
+    index: int
+    a: Union[str, None]
+    b: Union[str, None]
+    made: Optional[tuple[str, ...]] = None
+    """What makes the two, where they have one name."""
+
+
+@dataclass(frozen=True)
+class NodeChange:
+    """A node that has a counterpart, and how they differ."""
+    node: Node
+    now: Node
+    attributes: tuple[AttributeChange, ...]
+    inputs: tuple[InputChange, ...]
+    outputs: Optional[tuple[int, ...]] = None
+    """Number of outputs, where it differs."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Distance of numbers that differ, over elements that are finite on both sides."""
+    elements: int
+    differing: int
+    """Elements that are not the same, NaN being the same as NaN."""
+    largest: float
+    rms: float
+    scale: float
+    """Root mean square of the first tensor's finite elements."""
+
+
+@dataclass(frozen=True)
+class TensorDifference:
+    tensor: TensorRef
+    now: TensorRef
+    numbers: Optional[Numbers] = None
+    form: Optional[tuple[str, ...]] = None
+    """dense or sparse, where that differs."""
+
+
+@dataclass(frozen=True)
+class ModelDiffFunctions:
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelDiffNodes:
+    before: int
+    after: int
+    matched: int
+    added: tuple[Node, ...]
+    removed: tuple[Node, ...]
+    changed: tuple[NodeChange, ...]
+
+
+@dataclass(frozen=True)
+class ModelDiffTensors:
+    before: int
+    after: int
+    added: tuple[TensorRef, ...]
+    removed: tuple[TensorRef, ...]
+    changed: tuple[TensorDifference, ...]
+
+
+@dataclass(frozen=True)
+class ModelDiffOperators:
+    before: Operators
+    after: Operators
+
+
+@dataclass(frozen=True)
+class ModelDiffSideFiles:
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelDiffRenamed:
+    nodes: int
+    tensors: int
+    values: int
+
+
+@dataclass(frozen=True)
+class ModelDiff:
+    changes: int
+    """Everything that counts as a change. Names of inner values and nodes, and their order, do not."""
+    facts: tuple[FactChange, ...]
+    interface: tuple[InterfaceChange, ...]
+    functions: ModelDiffFunctions
+    nodes: ModelDiffNodes
+    tensors: ModelDiffTensors
+    operators: ModelDiffOperators
+    side_files: ModelDiffSideFiles
+    renamed: ModelDiffRenamed
+    reordered: bool
+    """Nodes that have a counterpart stand in another order."""
+
+
+@dataclass(frozen=True)
+class DiffReport:
+    """Printed by bnfold diff --json."""
+    version: Literal[1]
+    tool: Tool
+    a: Model
+    b: Model
+    diff: ModelDiff
+    diff_ms: float
+    verdict: Optional[Verdict] = None

@@ -1,4 +1,6 @@
 /** Comma-separated values by RFC 4180: a row for each model of many, for each node of one, for each place of two. */
+
+import { diffRows } from "../diff-text.ts";
 import type { Document, InspectReport } from "../document.ts";
 import { csvLines } from "../escape.ts";
 import { keptOf } from "../findings.ts";
@@ -144,6 +146,8 @@ export function csv(document: Document): string {
       return csvLines(foldRows(document.report));
     case "verify":
       return csvLines(verdictRows(document.report.verdict));
+    case "diff":
+      return csvLines([["part", "change", "what", "scope", "before", "after"], ...diffRows(document.report.diff)]);
     case "inspect":
       return csvLines(inspectRows(document.report));
     default:

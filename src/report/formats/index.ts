@@ -2,6 +2,7 @@
 import { answerOf } from "../answer.ts";
 import type { Document } from "../document.ts";
 import { findingsOf, type Strictness } from "../findings.ts";
+import { htmlPage } from "../html/page.ts";
 import { toJson, tool } from "../report.ts";
 import { csv } from "./csv.ts";
 import { github } from "./github.ts";
@@ -17,6 +18,7 @@ export const EXTENSIONS = {
   ".csv": "csv",
   ".sarif": "sarif",
   ".xml": "junit",
+  ".html": "html",
 } as const;
 
 export type Format = (typeof EXTENSIONS)[keyof typeof EXTENSIONS] | "github";
@@ -42,6 +44,8 @@ export function formatted(document: Document, format: Format, options: FormatOpt
       return "lines" in document ? document.lines.map(oneLine).join("\n") : oneLine(document.report);
     case "markdown":
       return markdown(document, options);
+    case "html":
+      return htmlPage(document);
     case "csv":
       return csv(document);
     case "sarif":

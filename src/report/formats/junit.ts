@@ -19,6 +19,8 @@ function parts(document: Document): { readonly file: string; readonly part: Docu
   switch (document.kind) {
     case "fold":
       return [{ file: document.report.input.file, part: document }];
+    case "diff":
+      return [{ file: document.report.b.file, part: document, seconds: document.report.diffMs / 1000 }];
     case "verify":
       return [{ file: document.report.b.file, part: document, seconds: document.report.verifyMs / 1000 }];
     case "inspect":
@@ -36,7 +38,15 @@ function parts(document: Document): { readonly file: string; readonly part: Docu
   }
 }
 
-const WORK = { fold: "folded", folds: "folded", verify: "equivalent", verifies: "equivalent", inspect: "read", inspects: "read" };
+const WORK = {
+  diff: "compared",
+  fold: "folded",
+  folds: "folded",
+  verify: "equivalent",
+  verifies: "equivalent",
+  inspect: "read",
+  inspects: "read",
+};
 
 function suites(document: Document, strictness: Strictness): Suite[] {
   return parts(document).map(({ file, part, seconds }) => {

@@ -1,6 +1,8 @@
 /** Markdown as GitHub and GitLab take it: for a summary of a job or a comment. Names are code spans, sentences are escaped. */
 import { markdownTable } from "markdown-table";
+import type { ModelDiff } from "../../diff/types.ts";
 import { answerOf } from "../answer.ts";
+import { diffRows } from "../diff-text.ts";
 import type { Document } from "../document.ts";
 import { code, sentence } from "../escape.ts";
 import { type Finding, findingsOf, ruleOf, type Strictness, textOf } from "../findings.ts";
@@ -47,9 +49,27 @@ function operatorTable(before: Readonly<Record<string, number>>, after: Readonly
   return rows.length === 0 ? [] : ["", table(["operator", "before", "after"], rows, ["l", "r", "r"])];
 }
 
+/** Everything that changed, a row each. */
+function diffTables(diff: ModelDiff): string[] {
+  const rows = diffRows(diff);
+  const listed = rows
+    .slice(0, LISTED)
+    .map(([part, change, what, scope, before, after]) => [
+      ...[sentence(part), sentence(change), code(scope === "" ? what : `${scope}: ${what}`)],
+      ...[before, after].map((text) => (text === "" ? "" : code(text))),
+    ]);
+  const more = rows.length > LISTED ? ["", `and ${rows.length - LISTED} more`] : [];
+  const table5 =
+    listed.length === 0 ? [] : ["", table(["", "change", "what", "before", "after"], listed, ["l", "l", "l", "l", "l"])];
+  return [...operatorTable(diff.operators.before, diff.operators.after), ...table5, ...more];
+}
+
 /** What the verdict rests on, and what was written. */
 function facts(document: Document): string[] {
-  if (document.kind !== "fold" && document.kind !== "verify") return [];
+  if (document.kind !== "fold" && document.kind !== "verify") {
+    const verdict = document.kind === "diff" ? document.report.verdict : undefined;
+    return verdict === undefined ? [] : ["", sentence(verdict.summary)];
+  }
   const { report } = document;
   const said = verdictFacts(report.verdict, plain).facts.map(
     ([label, text]) => `- ${label === "" ? "" : `${label}: `}${sentence(text)}`,
@@ -65,6 +85,7 @@ function titleOf(document: Document): string {
     case "fold":
       return code(document.report.input.file);
     case "verify":
+    case "diff":
       return `${code(document.report.a.file)} and ${code(document.report.b.file)}`;
     case "inspect":
       return code(document.report.model.file);
@@ -83,6 +104,7 @@ export function markdown(document: Document, strictness: Strictness = {}): strin
     "",
     `**${sentence(answerOf(document))}**`,
     ...(document.kind === "fold" ? operatorTable(document.report.operators.before, document.report.operators.after) : []),
+    ...(document.kind === "diff" ? diffTables(document.report.diff) : []),
     ...facts(document),
     ...(overview === undefined
       ? []
