@@ -119,7 +119,7 @@ function page(file, title, body) {
 <body>
 <a class="skip" href="#main">Skip to the content</a>
 <header class="bar"><a class="brand" href="${up}index.html">bnfold</a>
-<nav aria-label="Parts of this page"><a href="${up}index.html#fold">Fold</a><a href="${up}index.html#verify">Verify</a><a href="${up}docs/index.html"${file === "index.html" ? ' aria-current="page"' : ""}>Docs</a></nav></header>
+<nav aria-label="Parts of this page"><a href="${up}index.html#fold">Fold</a><a href="${up}index.html#verify">Verify</a><a href="${up}index.html#explorer">Explorer</a><a href="${up}docs/index.html"${file === "index.html" ? ' aria-current="page"' : ""}>Docs</a></nav></header>
 <main id="main" class="doc" tabindex="-1">
 ${body}
 </main>

@@ -4,7 +4,7 @@ import { engine } from "./engine.ts";
 import { fromList, fromTransfer, type Given, sortFiles } from "./files.ts";
 import type { FoldView } from "./views/fold.ts";
 
-const VIEWS = ["fold", "verify", "docs"] as const;
+const VIEWS = ["fold", "verify", "explorer", "docs"] as const;
 type View = (typeof VIEWS)[number];
 
 const work = byId("work");
@@ -50,6 +50,13 @@ function verifyView() {
   return verifying;
 }
 
+let exploring: Promise<{ restore(hash: string): void }> | undefined;
+
+function explorerView() {
+  exploring ??= import("./explorer/view.ts").then(({ ExplorerView }) => new ExplorerView(byId("view-explorer")));
+  return exploring;
+}
+
 function viewNow(): View {
   const name = /^#([a-z]+)/.exec(location.hash)?.[1];
   return VIEWS.find((view) => view === name) ?? "fold";
@@ -64,6 +71,7 @@ async function show(): Promise<void> {
     else link.removeAttribute("aria-current");
   }
   if (view === "verify") await verifyView();
+  if (view === "explorer") (await explorerView()).restore(location.hash);
   if (view === "docs") showPage();
 }
 

@@ -5,6 +5,7 @@
  *   x · c, c · x                     (c, 0)        x / c  (1/c, 0)      −x     (−1, 0)
  * c / x is not affine. A constant that would broadcast x to a larger shape is not a map of x.
  */
+import { normalMap } from "../affine/normal.ts";
 import { along, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
@@ -143,12 +144,9 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
   const [gamma, beta, mean, variance] = tensors.map(asFloat64);
   const { dims } = tensors[0];
   const epsilon = floatAttr(node.record, "epsilon", Math.fround(1e-5));
-  const scale = new Float64Array(gamma.length);
-  const shift = new Float64Array(gamma.length);
+  const { scale, shift } = normalMap(gamma, beta, mean, variance, epsilon);
   let large = 0;
   for (let c = 0; c < gamma.length; c++) {
-    scale[c] = gamma[c] / Math.sqrt(variance[c] + epsilon);
-    shift[c] = beta[c] - mean[c] * scale[c];
     if (
       !(variance[c] + epsilon > 0) ||
       !Number.isFinite(variance[c]) ||

@@ -73,7 +73,8 @@ export function normalize(
   return out;
 }
 
-const blend = (old: Float64Array, batch: Float64Array, momentum: number) =>
+/** momentum·old + (1 − momentum)·batch. */
+export const blend = (old: Float64Array, batch: Float64Array, momentum: number) =>
   Float64Array.from(old, (v, c) => momentum * v + (1 - momentum) * batch[c]);
 
 function isTraining(context: OpContext): boolean {
