@@ -58,7 +58,7 @@ describe("docs/cli.md", () => {
 describe("every page", () => {
   const known = new Set([...commands.flatMap((command) => [...shownOptions(command).keys()]), ...COMMON]);
   /** Of other programs: npm, cp, the benchmarks. */
-  const FOREIGN = ["global", "sparse", "certify"];
+  const FOREIGN = ["global", "sparse", "certify", "serve"];
 
   it.each(PAGES)("%s names no option that does not exist", (name) => {
     const written = [...readPage(name).matchAll(/(?<![-\w])--([a-z][a-z-]*[a-z])\b(?!-)/g)].map(([, option]) => option);
