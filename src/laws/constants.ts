@@ -38,8 +38,8 @@ function spanOf(parts: Iterable<Float64Array>): Span {
     for (const v of part) {
       const size = Math.abs(v);
       if (size < least && size !== 0) least = size;
-      // NaN is no smaller than anything, and stays.
-      if (!(size <= most)) most = size;
+      // NaN, once there, is larger than nothing and stays.
+      if (size > most || Number.isNaN(size)) most = size;
     }
   }
   return { least, most };

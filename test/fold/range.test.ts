@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { along } from "../../src/affine/spread.ts";
+import { plan } from "../../src/fold/index.ts";
 import { checkRange } from "../../src/fold/range.ts";
 import { scaled } from "../../src/rules/params.ts";
 import type { Param } from "../../src/rules/types.ts";
+import { model, node } from "../helpers/build.ts";
 
 /** A constant of the file, which counts how often its numbers are computed. */
 function constant(numbers: readonly number[], dtype: "float32" | "float16" = "float32"): { param: Param; reads: () => number } {
@@ -16,6 +18,29 @@ function constant(numbers: readonly number[], dtype: "float32" | "float16" = "fl
   const dims = [numbers.length / 2, 2];
   return { param: { dtype, dims, source: undefined, span, gain: 1, smallest: 1, mixed: false, values }, reads: () => reads };
 }
+
+describe("the magnitudes of a constant of the file", () => {
+  it("do not forget a NaN that numbers follow: the fold is refused, not broken off", () => {
+    const w = new Array<number>(8).fill(1);
+    w[1] = Number.NaN;
+    const ones = { dtype: "float32", dims: [2], values: [1, 1] };
+    const spec = {
+      inputs: [{ name: "x", dims: [1, 4, 3, 3] }],
+      outputs: [{ name: "y" }],
+      initializers: {
+        w: { dtype: "float32", dims: [2, 4, 1, 1], values: w },
+        s: { ...ones, values: [2, 3] },
+        b: ones,
+        m: ones,
+        v: ones,
+      },
+      nodes: [node("Conv", ["x", "w"], ["c"]), node("BatchNormalization", ["c", "s", "b", "m", "v"], ["y"])],
+    };
+    const { data } = plan(model(spec));
+    expect(data.folds).toEqual([]);
+    expect(data.kept.map(({ code }) => code)).toEqual(["storage-overflow"]);
+  });
+});
 
 describe("the range of a constant that was scaled", () => {
   const by = (...gains: number[]) => along(2, 0, Float64Array.from(gains));
