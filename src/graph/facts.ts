@@ -140,8 +140,9 @@ export class Facts implements KnownFacts {
 function inferred(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
   const shapes = node.inputs.map((v) => facts.shape(v));
   const made = traitsOf(node)?.shape({ node, facts, unknown, shapes, dtype: facts.of(node.inputs[0]).dtype });
-  // A shape computed from one that has too few axes has holes.
-  return made?.map((fact) => (fact?.shape?.includes(undefined as unknown as Dim) ? { ...fact, shape: undefined } : fact));
+  // A shape computed from one that has too few axes has holes; sizes below zero come of operators that cannot run.
+  const isNone = (d: Dim | undefined): boolean => d === undefined || (typeof d === "number" && d < 0);
+  return made?.map((fact) => (fact?.shape?.some(isNone) ? { ...fact, shape: undefined } : fact));
 }
 
 /** The more precise of two shapes, dimension by dimension: a number beats a symbol, the first wins a tie. */
