@@ -211,38 +211,24 @@ interface Turn {
   readonly right: number;
 }
 
-/** Copies whose innermost axis is not that of the source, of numbers of four or eight bytes; false where it is none. */
+/** Copies whose innermost axis is not that of the source, of float numbers; false where it is none. */
 function turned(out: Tensor["data"], from: Tensor["data"], { dims, strides }: Walk, offset: number): boolean {
   const axes = dims.length;
-  if (axes < 2 || strides[0][axes - 1] <= 1 || Array.isArray(out) || Array.isArray(from)) return false;
+  if (axes < 2 || strides[0][axes - 1] <= 1 || !isFloats(out) || !isFloats(from)) return false;
   const [rows, cols] = [dims[axes - 2], dims[axes - 1]];
   if (rows < 4 || cols < 4) return false;
-  const copy =
-    out instanceof Float64Array && from instanceof Float64Array
-      ? (turn: Turn) => turnWide(out, from, turn)
-      : out instanceof Float32Array && from instanceof Float32Array
-        ? (turn: Turn) => turnNarrow(out, from, turn)
-        : undefined;
-  if (copy === undefined) return false;
   const [down, right] = [strides[0][axes - 2], strides[0][axes - 1]];
   // Each run of the outer axes is one matrix.
   const outer = { dims: [...dims.slice(0, -2), rows * cols], strides: [[...strides[0].slice(0, -2), 0]] };
-  forEachRun(outer, (at, [start]) => copy({ at, start, rows, cols, down, right }), [offset]);
+  forEachRun(outer, (at, [start]) => turn(out, from, { at, start, rows, cols, down, right }), [offset]);
   return true;
 }
 
-/** The same lines twice: a loop over one kind of array is several times as fast as one over both. */
-function turnNarrow(out: Float32Array, from: Float32Array, { at, start, rows, cols, down, right }: Turn): void {
-  for (let top = 0; top < rows; top += SQUARE) {
-    for (let left = 0; left < cols; left += SQUARE) {
-      const [bottom, end] = [Math.min(rows, top + SQUARE), Math.min(cols, left + SQUARE)];
-      for (let r = top; r < bottom; r++)
-        for (let c = left, p = start + r * down + c * right; c < end; c++, p += right) out[at + r * cols + c] = from[p];
-    }
-  }
-}
+type Floats = Float32Array | Float64Array;
 
-function turnWide(out: Float64Array, from: Float64Array, { at, start, rows, cols, down, right }: Turn): void {
+const isFloats = (data: Tensor["data"]): data is Floats => data instanceof Float32Array || data instanceof Float64Array;
+
+function turn(out: Floats, from: Floats, { at, start, rows, cols, down, right }: Turn): void {
   for (let top = 0; top < rows; top += SQUARE) {
     for (let left = 0; left < cols; left += SQUARE) {
       const [bottom, end] = [Math.min(rows, top + SQUARE), Math.min(cols, left + SQUARE)];
