@@ -1,4 +1,5 @@
 /** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
+import { normalMap } from "../affine/normal.ts";
 import { map, simplify } from "../affine/spread.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import { laidOver } from "../rules/legacy.ts";
@@ -20,8 +21,7 @@ export function currentMap(found: Candidate, draft: Draft): Candidate | Refused 
     }
     const [gamma, beta, mean, variance] = numbers;
     const epsilon = at.float("epsilon", Math.fround(1e-5));
-    const scale = gamma.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
-    const shift = beta.map((b, c) => b - mean[c] * scale[c]);
+    const { scale, shift } = normalMap(gamma, beta, mean, variance, epsilon);
     const dims = found.scale.dims.map((_, axis) => (axis === 1 || found.scale.dims.length === 1 ? scale.length : 1));
     return { ...found, scale: { dims, data: scale }, shift: { dims, data: shift } };
   }

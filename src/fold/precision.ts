@@ -23,6 +23,7 @@ import { combine, map, plus, type Spread, times, uniform } from "../affine/sprea
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate, Magnitude } from "../laws/candidates.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { isOne, vectorOn } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Param } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
@@ -163,7 +164,7 @@ export class Precision {
     for (const layer of open ? [] : draft.since(mark).keys()) {
       const state = draft.state(layer);
       const found = [...state.params].find(([index]) => weightAxis(draft.at(layer), index) !== undefined);
-      if (found === undefined || count(found[1].dims) > MOST_READ) open = true;
+      if (found === undefined || sizeOf(found[1].dims) > MOST_READ) open = true;
       else {
         const alpha = state.opType === "Gemm" ? draft.at(layer).float("alpha", 1) : 1;
         rows.set(layer, squares(found[1], weightAxis(draft.at(layer), found[0]) as number, alpha / factor));
@@ -233,11 +234,9 @@ export class Precision {
   }
 }
 
-const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
-
 /** Sums of squares along all axes but one, of the numbers times `factor`. */
 function squares(param: Param, axis: number, factor: number): Float64Array {
-  const inner = count(param.dims.slice(axis + 1));
+  const inner = sizeOf(param.dims.slice(axis + 1));
   const n = param.dims[axis];
   const out = new Float64Array(n);
   const values = param.values();

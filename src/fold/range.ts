@@ -14,6 +14,7 @@ import { createScaler, type Scaler } from "../kernels/index.ts";
 import { roundArray } from "../onnx/codec.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import type { Values } from "../onnx/payload.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { eachRun, fillFrom, PIECE, pieces, type Stream, streamOf } from "../rules/stream.ts";
 import { type Param, type Refused, refuse } from "../rules/types.ts";
 
@@ -23,8 +24,6 @@ const SAFE_GAIN = 2 ** 20;
 const SMALL = 4096;
 /** Rows this far below the largest of their layer are not seen beside it. */
 const FAR_BELOW = 2 ** -24;
-
-const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
 /** How the numbers of a constant are judged. */
 export interface Sight {
@@ -50,7 +49,7 @@ export function checkRange(param: Param, exact: boolean, sight: Sight = PLAIN): 
   sights.set(param.values, sight);
   const wide = param.dtype === "float32" || param.dtype === "float64";
   const tame = param.gain <= SAFE_GAIN && param.smallest >= 1 / SAFE_GAIN && Number.isFinite(param.gain);
-  if (!exact && wide && tame && !param.mixed && count(param.dims) > SMALL) return undefined;
+  if (!exact && wide && tame && !param.mixed && sizeOf(param.dims) > SMALL) return undefined;
   return fitsBySpan(param) ? undefined : check(param);
 }
 
@@ -93,7 +92,7 @@ class Rows {
     private readonly sight: Sight,
   ) {
     const { axis } = sight;
-    this.inner = count(dims.slice(axis + 1));
+    this.inner = sizeOf(dims.slice(axis + 1));
     this.count = dims[axis] ?? 1;
     [this.norms, this.losses] = [new Float64Array(this.count), new Float64Array(this.count)];
     this.left = this.inner;

@@ -1,10 +1,9 @@
 /** Arithmetic on constant operands: each result remembers how to compute itself, in float64, when it is written. */
 import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch } from "../affine/spread.ts";
 import type { StorageFloat } from "../onnx/dtype.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { scaleStream } from "./stream.ts";
 import { type NodeState, type Param, type Refused, type RuleNode, refuse, withAttribute } from "./types.ts";
-
-const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
 /** A constant that took this many changes keeps the numbers it has then: the chain of functions stays short. */
 const LONGEST = 32;
@@ -135,7 +134,7 @@ export function trimmed(param: Param, rank: number): Param {
 export function expand(values: Float64Array, dims: readonly number[], to: readonly number[]): Float64Array {
   let s: Spread = { dims, data: values };
   for (let i = 0; i < to.length; i++) s = stretch(s, i, to[i]);
-  return s.data === values && s.data.length === count(to) ? values : s.data;
+  return s.data === values && s.data.length === sizeOf(to) ? values : s.data;
 }
 
 /** A spread as a bare vector of `size` when only `axis` varies, else undefined. */

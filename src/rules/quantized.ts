@@ -13,6 +13,7 @@
  */
 import { axesOf, map, numberOf, type Spread, stretch, uniform } from "../affine/spread.ts";
 import { type DType, dtypeInfo } from "../onnx/dtype.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { expand, scaled, vectorOn } from "./params.ts";
 import {
   absorb,
@@ -32,8 +33,6 @@ import {
 } from "./types.ts";
 
 const [X, SCALE, ZERO] = [0, 1, 2];
-
-const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const s = by as Spread;
@@ -133,7 +132,7 @@ function zeroPoints(at: RuleNode, dims: readonly number[]): Spread | Refused {
   const zero = at.codes(ZERO);
   if (zero === undefined) return refuse("quantized", "has a zero point that is not constant");
   const data = zero.values();
-  if (count(zero.dims) === 1) return uniform(rank, data[0]);
+  if (sizeOf(zero.dims) === 1) return uniform(rank, data[0]);
   const [axis, block] = [axisOf(at, rank), at.int("block_size", 0)];
   if (block === 0) {
     const along = new Array<number>(rank).fill(1).with(axis, data.length);
@@ -146,8 +145,8 @@ function zeroPoints(at: RuleNode, dims: readonly number[]): Spread | Refused {
 /** Every number of a block is repeated over the block; the last one may be cut off. */
 function blockwise(zeros: Spread, axis: number, block: number, size: number): Spread {
   const { dims } = zeros;
-  const inner = count(dims.slice(axis + 1));
-  const outer = count(dims.slice(0, axis));
+  const inner = sizeOf(dims.slice(axis + 1));
+  const outer = sizeOf(dims.slice(0, axis));
   const data = new Float64Array(outer * size * inner);
   for (let o = 0, to = 0; o < outer; o++)
     for (let k = 0; k < size; k++)

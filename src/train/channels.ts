@@ -8,6 +8,7 @@
  * c of its weight becomes gain_c·W_c. A float16 weight overflows above 65504. A quantiser with one scale for the whole tensor
  * spends max_c|gain_c·W_c| on every row: rows far above the median of those that are not off widen the range for all others.
  */
+import { normalMap } from "../affine/normal.ts";
 import type { NodeRef } from "../fold/types.ts";
 import { intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphValue, viewOf } from "../graph/view.ts";
@@ -194,8 +195,7 @@ function writtenReport({ nodes, ref, input, gain, shift }: WrittenNorm): Written
 
 function reportOf(layer: NormLayer, [scale, bias, mean, variance]: readonly Float64Array[]): ChannelReport {
   const { epsilon, ref, node } = layer;
-  const gain = scale.map((g, c) => g / Math.sqrt(variance[c] + epsilon));
-  const shift = bias.map((b, c) => b - mean[c] * gain[c]);
+  const { scale: gain, shift } = normalMap(scale, bias, mean, variance, epsilon);
   const varianceFlags = (c: number): ChannelFlag[] => {
     if (!(variance[c] > 0) || !(variance[c] + epsilon > 0)) return ["bad-variance"];
     return variance[c] < epsilon ? ["tiny-variance"] : [];
