@@ -1,29 +1,17 @@
 /** bnfold equalize: channels between layers scaled by powers of two, so that what a quantiser makes of the weights has less noise. */
-import { renderText } from "../report/text.ts";
-import { type Command, flag, talkOptions, type Values } from "./command.ts";
-import { foldOne } from "./fold-one.ts";
-import { formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
+import { type Command, talkOptions, type Values } from "./command.ts";
+import { foldTold } from "./fold-told.ts";
+import { formatOptions } from "./formats.ts";
 import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
-import { Progress } from "./progress.ts";
 import { externalOption, mkdirOption, targetOf } from "./target.ts";
-import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
   const target = targetOf(file, values);
-  const wanted = wantedOf(values, [file, target.path]);
-  const options = { progress: new Progress(), hash: wantsHashes(wanted), equalizeOnly: true };
-  const { report, code, notes } = await foldOne(values, file, target, options);
-  for (const line of notes) note(line);
-  const document = { kind: "fold", report } as const;
-  await writeReports(document, wanted, code);
-  const verbose = flag(values, "verbose");
-  if (!flag(values, "quiet") || wanted.format !== "text")
-    say(document, wanted, code, () => renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose }));
-  return code;
+  return foldTold(values, file, target, { equalizeOnly: true });
 }
 
 const { only, skip, "assume-constant": assumeConstant } = planOptions;

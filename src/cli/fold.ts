@@ -1,17 +1,14 @@
 /** bnfold fold: one model, or all models of a folder or a pattern. */
 import { requirePlace } from "../node/atomic.ts";
-import { renderText } from "../report/text.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
-import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
-import { foldOne } from "./fold-one.ts";
-import { failOnOption, formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
+import { type Command, talkOptions, usage, type Values } from "./command.ts";
+import { foldTold } from "./fold-told.ts";
+import { failOnOption, formatOptions } from "./formats.ts";
 import { activationsOption, runOptions } from "./inputs.ts";
 import { memoryOption } from "./memory.ts";
 import { runtimeOption } from "./ort.ts";
 import { planOptions } from "./plan-options.ts";
-import { Progress } from "./progress.ts";
 import { externalOption, mkdirOption, targetOf } from "./target.ts";
-import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
@@ -26,15 +23,7 @@ async function run(values: Values): Promise<number> {
   const target = targetOf(file, values);
   // Told before the model is replaced, not after.
   if (target.certificate !== undefined) requirePlace(target.certificate);
-  const wanted = wantedOf(values, [file, target.path]);
-  const { report, code, notes } = await foldOne(values, file, target, { progress: new Progress(), hash: wantsHashes(wanted) });
-  for (const line of notes) note(line);
-  const document = { kind: "fold", report } as const;
-  await writeReports(document, wanted, code);
-  const verbose = flag(values, "verbose");
-  if (!flag(values, "quiet") || wanted.format !== "text")
-    say(document, wanted, code, () => renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose }));
-  return code;
+  return foldTold(values, file, target);
 }
 
 export const command: Command = {

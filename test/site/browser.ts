@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 export const dist = join(root, "site/dist");
@@ -31,7 +32,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** The built site on a port of its own; `served` lists what was asked for. */
-export async function serve(): Promise<{ url: string; server: Server; served: string[] }> {
+async function serve(): Promise<{ url: string; server: Server; served: string[] }> {
   const served: string[] = [];
   const server = createServer((request, response) => {
     const name = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
@@ -44,7 +45,31 @@ export async function serve(): Promise<{ url: string; server: Server; served: st
   return { url: `http://localhost:${(server.address() as AddressInfo).port}`, server, served };
 }
 
-export const launch = (): Promise<Browser> => chromium.launch({ executablePath: program, args: ["--no-sandbox"] });
+const launch = (): Promise<Browser> => chromium.launch({ executablePath: program, args: ["--no-sandbox"] });
+
+/** The hosted site and a browser, for the tests of the group this is called in: they are there once its tests run. */
+export function hosted(): { readonly browser: Browser; readonly url: string; readonly served: string[] } {
+  const made: { browser?: Browser; site?: Awaited<ReturnType<typeof serve>> } = {};
+  beforeAll(async () => {
+    made.site = await serve();
+    made.browser = await launch();
+  });
+  afterAll(async () => {
+    await made.browser?.close();
+    made.site?.server.close();
+  });
+  return {
+    get browser() {
+      return made.browser as Browser;
+    },
+    get url() {
+      return made.site?.url as string;
+    },
+    get served() {
+      return made.site?.served as string[];
+    },
+  };
+}
 
 /** A page that may ask its own origin only; what it asked of others, and what went wrong in it. */
 export async function openPage(browser: Browser, url: string, serviceWorkers: "allow" | "block" = "block") {

@@ -1,13 +1,12 @@
 /** The explorer in a real browser: by keyboard, from its address, without a violation of accessibility. */
 import { readFileSync } from "node:fs";
-import type { Server } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { dist, hasBrowser, launch, openPage, serve } from "./browser.ts";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { dist, hasBrowser, hosted, openPage } from "./browser.ts";
 
 /** What axe finds, and whether the page is wider than its window. */
 async function faults(page: Page): Promise<string[]> {
@@ -23,22 +22,11 @@ async function faults(page: Page): Promise<string[]> {
 }
 
 describe.skipIf(!hasBrowser)("the explorer in the page", () => {
-  let browser: Browser;
-  let url: string;
-  let server: Server;
-  let served: string[];
-  beforeAll(async () => {
-    ({ url, server, served } = await serve());
-    browser = await launch();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
-  });
+  const site = hosted();
 
   it("is reached and worked by keyboard alone, says what is set in its address, and comes back from it", async () => {
-    const { page, foreign, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, foreign, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     const onto = async (wanted: string) => {
       for (let i = 0; i < 60; i++) {
         await page.keyboard.press("Tab");
@@ -79,11 +67,11 @@ describe.skipIf(!hasBrowser)("the explorer in the page", () => {
   it("has no violation of accessibility in either colour scheme, fits a narrow screen, and each picture has a table", async () => {
     for (const colorScheme of ["light", "dark"] as const) {
       for (const width of [360, 1280]) {
-        const { page, context } = await openPage(browser, url);
+        const { page, context } = await openPage(site.browser, site.url);
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         await page.setViewportSize({ width, height: 800 });
         for (const state of ["", "?gamma=0&order=bn-conv", "?spread=-4&n=32&batches=100"]) {
-          await page.goto(`${url}/#explorer${state}`);
+          await page.goto(`${site.url}/#explorer${state}`);
           await page.locator("#view-explorer .answer").waitFor();
           await page.evaluate(() => {
             for (const part of document.querySelectorAll("details")) part.open = true;
@@ -103,12 +91,12 @@ describe.skipIf(!hasBrowser)("the explorer in the page", () => {
   }, 120_000);
 
   it("loads when it is first shown, little, and without the worker", async () => {
-    const { page, context } = await openPage(browser, url);
-    await page.goto(url, { waitUntil: "networkidle" });
-    served.length = 0;
+    const { page, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url, { waitUntil: "networkidle" });
+    site.served.length = 0;
     await page.locator("nav a", { hasText: "Explorer" }).click();
     await page.locator("#view-explorer .answer").waitFor();
-    const asked = [...new Set(served)];
+    const asked = [...new Set(site.served)];
     expect(asked.some((name) => /worker/.test(name))).toBe(false);
     const size = asked.reduce((n, name) => n + gzipSync(readFileSync(join(dist, name))).length, 0);
     expect(size).toBeGreaterThan(0);
@@ -117,7 +105,7 @@ describe.skipIf(!hasBrowser)("the explorer in the page", () => {
   });
 
   it("works in the one file", async () => {
-    const { page, context, errors } = await openPage(browser, "file:");
+    const { page, context, errors } = await openPage(site.browser, "file:");
     await page.goto(`${pathToFileURL(join(dist, "bnfold.html")).href}#explorer?order=bn-conv`);
     await page.locator("#view-explorer .answer.different").waitFor();
     await page.getByRole("button", { name: "Start" }).click();

@@ -2,16 +2,15 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Server } from "node:http";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import axe from "axe-core";
 import { unzipSync, zipSync } from "fflate";
-import type { Browser, Download, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Download, Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
 import { bin, folder } from "../cli/bnfold.ts";
 import { modelBytes as build, float32 } from "../helpers/build.ts";
-import { dist, give, hasBrowser, launch, openPage, root, serve, throwAt } from "./browser.ts";
+import { dist, give, hasBrowser, hosted, openPage, root, throwAt } from "./browser.ts";
 
 const fixture = (name: string, file = "model.onnx") => new Uint8Array(readFileSync(join(root, "fixtures/models", name, file)));
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -54,18 +53,7 @@ const answer = async (page: Page): Promise<string> =>
   (await page.locator(".answer").first().textContent({ timeout: 60_000 })) ?? "";
 
 describe.skipIf(!hasBrowser)("the page", () => {
-  let browser: Browser;
-  let url: string;
-  let server: Server;
-  let served: string[];
-  beforeAll(async () => {
-    ({ url, server, served } = await serve());
-    browser = await launch();
-  });
-  afterAll(async () => {
-    await browser?.close();
-    server?.close();
-  });
+  const site = hosted();
 
   const model = { name: "net.onnx", bytes: fixture("repvgg-ts17") };
   const ways: readonly [string, (page: Page) => Promise<void>][] = [
@@ -81,8 +69,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
     ],
   ];
   it.each(ways)("takes a model by %s, asks nobody else, and gives the command line's bytes", async (_, way) => {
-    const { page, foreign, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, foreign, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     expect(await page.locator("#hero").textContent()).toContain("stays on your machine");
     await way(page);
     expect(await answer(page)).toMatch(/^Equivalent\. 8 of 8 BatchNormalization folded/);
@@ -94,8 +82,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("recomputes for other options, keeps results, and names the command that makes the same bytes", async () => {
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     await give(page, [model]);
     await answer(page);
     const first = await save(page);
@@ -132,8 +120,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
       { name: "model.onnx", bytes },
       { name: location, bytes: new Uint8Array(weights.buffer) },
     ];
-    const { page, foreign, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, foreign, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     await give(page, files);
     expect(await answer(page)).toMatch(/^Equivalent\./);
     const made = unzipSync((await save(page)).bytes);
@@ -158,8 +146,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
       "a/two.onnx": fixture("resnet-ts9"),
       "b/bad.onnx": new Uint8Array([1, 2, 3]),
     } as const;
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     await throwAt(page, "drop", [{ name: "models.zip", bytes: zipSync(inside as never) }]);
     await page.getByText("2 of 3 models done.").waitFor({ timeout: 60_000 });
     const [download] = await Promise.all([
@@ -202,8 +190,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
         ]),
       }),
     };
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     const path = join(folder(), large.name);
     writeFileSync(path, large.bytes);
     await page.locator("#pick").setInputFiles(path);
@@ -225,8 +213,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
       initializers: Object.fromEntries(["g", "b", "m", "v"].map((one) => [one, float32([2], [1, 2])])),
       nodes: [{ op: "BatchNormalization", name: `</script><b>${name}`, inputs: ["x", "g", "b", "m", "v"], outputs: [name] }],
     });
-    const { page, foreign, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, foreign, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     const title = await page.title();
     await give(page, [{ name: "<b>x.onnx", bytes: hostile }]);
     await answer(page);
@@ -238,8 +226,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("says what a file really is", async () => {
-    const { page, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     await give(page, [{ name: "w.onnx", bytes: new TextEncoder().encode("version https://git-lfs.github.com/spec/v1\n") }]);
     expect(await page.locator(".problem").textContent({ timeout: 30_000 })).toContain("Git LFS pointer");
     await context.close();
@@ -252,8 +240,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
       cwd,
       encoding: "utf8",
     });
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     await give(page, [{ name: "report.json", bytes: new TextEncoder().encode(stdout) }]);
     expect(await answer(page)).toMatch(/^Equivalent\. 8 of 8/);
     expect(errors).toEqual([]);
@@ -278,8 +266,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
     const [source, folded] = ["net.onnx", "f.onnx"].map((name) => join(folder(), name));
     writeFileSync(source, two(4));
     spawnSync(process.execPath, [bin, "fold", source, "-o", folded, "-q"]);
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(`${url}/#verify`);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(`${site.url}/#verify`);
     await page.locator("#verify-0").setInputFiles(source);
     await page.locator("#verify-1").setInputFiles(folded);
     expect(await answer(page)).toMatch(/^Equivalent/);
@@ -293,7 +281,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
 
   it("has no violation of accessibility, in either colour scheme, and fits a narrow screen", async () => {
     for (const colorScheme of ["light", "dark"] as const) {
-      const { page, context } = await openPage(browser, url);
+      const { page, context } = await openPage(site.browser, site.url);
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.setViewportSize({ width: 360, height: 740 });
       const check = async (where: string) => {
@@ -308,7 +296,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         expect([where, wide <= 0]).toEqual([where, true]);
       };
-      await page.goto(url);
+      await page.goto(site.url);
       await check("empty");
       await give(page, [{ name: "net.onnx", bytes: fixture("training-ts17") }, model]);
       await answer(page);
@@ -316,20 +304,20 @@ describe.skipIf(!hasBrowser)("the page", () => {
         for (const part of document.querySelectorAll("details")) part.open = true;
       });
       await check("result");
-      await page.goto(`${url}/#verify`);
+      await page.goto(`${site.url}/#verify`);
       await page.locator("#verify-0").waitFor();
       await check("verify");
-      await page.goto(`${url}/docs/index.html`);
+      await page.goto(`${site.url}/docs/index.html`);
       await check("docs");
-      await page.goto(`${url}/docs/reasons/other-reader.html`);
+      await page.goto(`${site.url}/docs/reasons/other-reader.html`);
       await check("reason");
       await context.close();
     }
   }, 180_000);
 
   it("is worked by keyboard alone", async () => {
-    const { page, context } = await openPage(browser, url);
-    await page.goto(url);
+    const { page, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
     const onto = async (wanted: RegExp) => {
       for (let i = 0; i < 60; i++) {
         await page.keyboard.press("Tab");
@@ -347,8 +335,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("searches the documentation without asking a server for the words", async () => {
-    const { page, errors, context } = await openPage(browser, url);
-    await page.goto(`${url}/docs/index.html`);
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(`${site.url}/docs/index.html`);
     await page.getByLabel("Search").fill("padding zero border");
     await page.locator("#found a", { hasText: "padding-blocks" }).first().click();
     expect(await page.locator("h1").textContent()).toContain("padding-blocks");
@@ -357,8 +345,8 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("works without a network after the first visit", async () => {
-    const { page, context } = await openPage(browser, url, "allow");
-    await page.goto(url);
+    const { page, context } = await openPage(site.browser, site.url, "allow");
+    await page.goto(site.url);
     await page.evaluate(async () => {
       await navigator.serviceWorker.ready;
     });
@@ -370,7 +358,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("works from one file on a disk, without a network", async () => {
-    const { page, context, errors } = await openPage(browser, "file:");
+    const { page, context, errors } = await openPage(site.browser, "file:");
     await context.setOffline(true);
     await page.goto(pathToFileURL(join(dist, "bnfold.html")).href);
     await give(page, [model]);
@@ -384,10 +372,10 @@ describe.skipIf(!hasBrowser)("the page", () => {
   });
 
   it("loads little before there is a model", async () => {
-    const { page, context } = await openPage(browser, url);
-    served.length = 0;
-    await page.goto(url, { waitUntil: "networkidle" });
-    const first = [...new Set(served)];
+    const { page, context } = await openPage(site.browser, site.url);
+    site.served.length = 0;
+    await page.goto(site.url, { waitUntil: "networkidle" });
+    const first = [...new Set(site.served)];
     expect(first.some((name) => /worker/.test(name))).toBe(false);
     const { gzipSync } = await import("node:zlib");
     const size = (names: readonly string[]) =>
@@ -396,10 +384,10 @@ describe.skipIf(!hasBrowser)("the page", () => {
         0,
       );
     expect(size(first)).toBeLessThan(15_000);
-    served.length = 0;
+    site.served.length = 0;
     await page.getByRole("button", { name: "Try an example" }).click();
     await answer(page);
-    const engine = [...new Set(served)].filter((name) => !/example/.test(name));
+    const engine = [...new Set(site.served)].filter((name) => !/example/.test(name));
     // Proof and executor of every operator included; see docs/page.md.
     expect(size(engine)).toBeLessThan(275_000);
     await context.close();
