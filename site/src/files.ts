@@ -23,6 +23,9 @@ const isReport = ({ path }: Given): boolean => /\.(json|jsonl)$/i.test(path);
 const isLitter = ({ path }: Given): boolean =>
   /(^|\/)(\.|__MACOSX\/|README|LICENSE)|\.(md|txt|py|yaml|yml|npz|npy|pb)$/i.test(path);
 
+/** A file as a model of its own. */
+export const modelOf = (path: string, main: Blob): ModelFiles => ({ key: `model-${++keys}`, path, main, sides: [] });
+
 /**
  * Sorts files. Where there are .onnx files, they are the models and the rest lies beside them; else each file is taken for a model,
  * and what it really is will be said.
@@ -46,9 +49,7 @@ export async function sortFiles(given: readonly Given[]): Promise<Batch> {
   const sides = models.length > 0 ? rest : [];
   return {
     models: taken.map(({ path, file }) => ({
-      key: `model-${++keys}`,
-      path,
-      main: file,
+      ...modelOf(path, file),
       sides: sides.map((side) => ({ path: side.path, file: side.file })),
     })),
     // Configuration files lie beside models in downloaded folders: alone, a JSON text is a report.

@@ -1,5 +1,6 @@
 /** What the page and its worker say to each other. Everything here can be cloned from one to the other; Blobs and Files go by reference. */
 import type { ErrorKind, ErrorPlace } from "../../src/diag/error.ts";
+import type { ModelDiff } from "../../src/diff/types.ts";
 import type { NodeRef, PlanData } from "../../src/fold/types.ts";
 import type { ModelFacts, Report } from "../../src/report/report.ts";
 import type { ChannelInspection } from "../../src/train/channels.ts";
@@ -82,46 +83,57 @@ export interface Folded {
   readonly notes: readonly string[];
 }
 
-/** A node as a picture needs it. */
-export interface DrawnNode {
-  readonly scope: string;
-  readonly name: string;
-  readonly opType: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  /** Constants among its inputs, e.g. `W 64x3x7x7`. */
-  readonly constants: readonly string[];
+/** A node as a picture needs it; an input or output of the model is one as well. */
+export interface DrawnNode extends NodeRef {
+  readonly kind: "node" | "input" | "output";
+  /** Constants among its inputs. */
+  readonly constants: readonly { readonly name: string; readonly dims: readonly number[] }[];
+}
+
+/** One node reads a value of another: places in the list of nodes. */
+export interface DrawnEdge {
+  readonly from: number;
+  readonly to: number;
+  readonly value: string;
 }
 
 export interface DrawnGraph {
   readonly nodes: readonly DrawnNode[];
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
+  readonly edges: readonly DrawnEdge[];
 }
 
-export interface TensorDifference {
-  readonly name: string;
-  readonly dtype: string;
-  readonly dims: readonly number[];
-  /** Largest |difference|; undefined where shapes or types differ, or they are no numbers. */
-  readonly largest?: number;
-  readonly what: "changed" | "added" | "removed";
+/** One model, or two and which node of the first is which of the second: places in their lists. */
+export interface GraphPair {
+  readonly before: DrawnGraph;
+  readonly after?: DrawnGraph;
+  readonly pairs: readonly (readonly [before: number, after: number])[];
 }
 
-export interface Difference {
-  readonly removed: readonly NodeRef[];
-  readonly added: readonly NodeRef[];
-  readonly changed: readonly { readonly node: NodeRef; readonly what: string }[];
-  readonly tensors: readonly TensorDifference[];
+export interface LayoutAsk {
+  readonly boxes: readonly { readonly width: number; readonly height: number }[];
+  /** Places in `boxes`. */
+  readonly lines: readonly (readonly [from: number, to: number])[];
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface Layout {
+  readonly width: number;
+  readonly height: number;
+  /** Centres. */
+  readonly boxes: readonly Point[];
+  readonly lines: readonly (readonly Point[])[];
 }
 
 export interface Verified {
   readonly verdict: Verdict;
   readonly a: ModelFacts;
   readonly b: ModelFacts;
-  readonly difference: Difference;
+  readonly difference: ModelDiff;
   readonly bisection?: Bisection;
-  readonly graphs: readonly [DrawnGraph, DrawnGraph];
 }
 
 /** Requests, and what answers each. */
@@ -130,7 +142,8 @@ export interface Calls {
   fold: { ask: { model: ModelFiles; options: FoldOptions }; answer: Folded };
   verify: { ask: { a: ModelFiles; b: ModelFiles; options: FoldOptions; bisect: boolean }; answer: Verified };
   channels: { ask: { model: ModelFiles }; answer: ChannelInspection };
-  graph: { ask: { model: ModelFiles }; answer: DrawnGraph };
+  graph: { ask: { before: ModelFiles; after?: ModelFiles }; answer: GraphPair };
+  layout: { ask: LayoutAsk; answer: Layout };
 }
 
 export type Call = keyof Calls;

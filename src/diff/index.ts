@@ -5,7 +5,8 @@
  */
 import { countNodes, nameOf, refOf } from "../fold/describe.ts";
 import { functionLabel, graphsOf } from "../graph/functions.ts";
-import { type GraphNode, type GraphValue, type Scope, viewOf } from "../graph/view.ts";
+import type { NodeRef } from "../graph/node-ref.ts";
+import { type GraphNode, type GraphValue, type GraphView, type Scope, viewOf } from "../graph/view.ts";
 import type { AttributeRecord, Model } from "../onnx/records.ts";
 import { attributeKey, attributeText } from "./attributes.ts";
 import { factChanges, interfaceChanges, sideFileChanges } from "./facts.ts";
@@ -238,24 +239,38 @@ function attributeChanges(a: GraphNode, b: GraphNode): NodeChange["attributes"] 
   });
 }
 
+const functionsOf = (view: GraphView): Map<string, Scope> =>
+  new Map(
+    view.scopes.flatMap((scope) =>
+      scope.kind === "function" ? [[functionLabel(scope.record as Parameters<typeof functionLabel>[0]), scope]] : [],
+    ),
+  );
+
+/** Nodes of two models paired: those of their graphs, and of functions that both have. */
+function paired(x: GraphView, y: GraphView): Comparison {
+  const found = new Comparison();
+  found.pairScopes(x.main, y.main);
+  const theirs = functionsOf(y);
+  for (const [name, scope] of functionsOf(x)) {
+    const other = theirs.get(name);
+    if (other !== undefined) found.pairScopes(scope, other);
+  }
+  return found;
+}
+
+/** Which node of `a` has which one of `b` as its counterpart; nodes without one are in no pair. Samples of constants are read. */
+export const nodePairs = (a: Model, b: Model): (readonly [NodeRef, NodeRef])[] =>
+  [...paired(viewOf(a), viewOf(b)).matching.forward].map(([p, q]) => [refOf(p), refOf(q)]);
+
 /**
  * What changed from `a` to `b`. Constants are read in parts, both models' one after the other.
  * @throws BnfoldError when a constant cannot be read.
  */
 export function diffModels(a: Model, b: Model, options: DiffOptions = {}): ModelDiff {
   const [x, y] = [viewOf(a), viewOf(b)];
-  const found = new Comparison();
-  found.pairScopes(x.main, y.main);
-  const label = (scope: Scope) =>
-    scope.kind === "function" ? functionLabel(scope.record as Parameters<typeof functionLabel>[0]) : undefined;
-  const functions = (scopes: readonly Scope[]) =>
-    new Map(scopes.flatMap((scope) => (label(scope) === undefined ? [] : [[label(scope) as string, scope]])));
-  const [mine, theirs] = [functions(x.scopes), functions(y.scopes)];
-  for (const [name, scope] of mine) {
-    const other = theirs.get(name);
-    if (other !== undefined) found.pairScopes(scope, other);
-  }
+  const found = paired(x, y);
   found.compare();
+  const [mine, theirs] = [functionsOf(x), functionsOf(y)];
   const pairs = [...found.constants()];
   const differences = pairs.flatMap(([p, q], i): TensorDifference[] => {
     const difference = tensorDifference(asConstant(p), asConstant(q));

@@ -32,7 +32,7 @@ function silent({ renamed, reordered }: ModelDiff): string {
   return parts.join(", and ");
 }
 
-export function diffAnswer({ diff }: DiffReport): string {
+export function diffAnswer({ diff }: Pick<DiffReport, "diff">): string {
   const { changes, facts, nodes, tensors, functions, sideFiles } = diff;
   const quiet = silent(diff);
   if (changes === 0) return `No change${quiet === "" ? "." : `, apart from ${quiet}.`}`;

@@ -2,19 +2,12 @@
  * A browser of this machine on the page as it would be hosted. Where there is none the tests say so and are skipped: `.ci/run`
  * installs one where it can. BNFOLD_BROWSER names another program.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
+import { program, serve } from "./server.ts";
 
-export const root = fileURLToPath(new URL("../..", import.meta.url));
-export const dist = join(root, "site/dist");
-
-const CANDIDATES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const program = [process.env.BNFOLD_BROWSER, ...CANDIDATES].find((path) => path !== undefined && existsSync(path));
+export { dist, root } from "./server.ts";
 
 /** False where there is no browser, which is said. */
 export const hasBrowser = program !== undefined;
@@ -22,27 +15,6 @@ if (!hasBrowser) {
   console.error(
     "\n*** NO CHROMIUM ON THIS MACHINE: the tests of the page in a browser are SKIPPED (apt-get install chromium) ***\n",
   );
-}
-
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-};
-
-/** The built site on a port of its own; `served` lists what was asked for. */
-async function serve(): Promise<{ url: string; server: Server; served: string[] }> {
-  const served: string[] = [];
-  const server = createServer((request, response) => {
-    const name = decodeURIComponent(new URL(request.url ?? "/", "http://localhost").pathname);
-    const path = join(dist, name.endsWith("/") ? `${name}index.html` : name);
-    served.push(name);
-    if (!path.startsWith(dist) || !existsSync(path) || !statSync(path).isFile()) response.writeHead(404).end();
-    else response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream").end(readFileSync(path));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
-  return { url: `http://localhost:${(server.address() as AddressInfo).port}`, server, served };
 }
 
 const launch = (): Promise<Browser> => chromium.launch({ executablePath: program, args: ["--no-sandbox"] });
@@ -115,3 +87,16 @@ export const throwAt = (
     },
     [kind, files.map(({ name, bytes }) => ({ name, bytes: [...bytes] }))] as const,
   );
+
+/** What axe finds, and whether the page is wider than its window. */
+export async function faults(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const { axe: checker } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations } = await checker.run();
+    const wide = document.documentElement.scrollWidth > innerWidth ? ["wider than the window"] : [];
+    return [...violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`), ...wide];
+  });
+}

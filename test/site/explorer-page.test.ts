@@ -3,23 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import axe from "axe-core";
-import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dist, hasBrowser, hosted, openPage } from "./browser.ts";
-
-/** What axe finds, and whether the page is wider than its window. */
-async function faults(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const { axe: checker } = globalThis as unknown as {
-      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-    };
-    const { violations } = await checker.run();
-    const wide = document.documentElement.scrollWidth > innerWidth ? ["wider than the window"] : [];
-    return [...violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`), ...wide];
-  });
-}
+import { dist, faults, hasBrowser, hosted, openPage } from "./browser.ts";
 
 describe.skipIf(!hasBrowser)("the explorer in the page", () => {
   const site = hosted();

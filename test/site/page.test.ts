@@ -4,13 +4,12 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import axe from "axe-core";
 import { unzipSync, zipSync } from "fflate";
 import type { Download, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { bin, folder } from "../cli/bnfold.ts";
 import { modelBytes as build, float32 } from "../helpers/build.ts";
-import { dist, give, hasBrowser, hosted, openPage, root, throwAt } from "./browser.ts";
+import { dist, faults, give, hasBrowser, hosted, openPage, root, throwAt } from "./browser.ts";
 
 const fixture = (name: string, file = "model.onnx") => new Uint8Array(readFileSync(join(root, "fixtures/models", name, file)));
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
@@ -285,16 +284,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.setViewportSize({ width: 360, height: 740 });
       const check = async (where: string) => {
-        await page.evaluate(axe.source);
-        const violations = await page.evaluate(async () => {
-          const { axe: checker } = globalThis as unknown as {
-            axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-          };
-          return (await checker.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-        });
-        expect([where, colorScheme, violations]).toEqual([where, colorScheme, []]);
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect([where, wide <= 0]).toEqual([where, true]);
+        expect([where, colorScheme, await faults(page)]).toEqual([where, colorScheme, []]);
       };
       await page.goto(site.url);
       await check("empty");

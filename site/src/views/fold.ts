@@ -1,13 +1,16 @@
 /** Folding: what was dropped goes to the worker one model after the other; a result is kept for each set of options. */
+import type { NodeRef } from "../../../src/fold/types.ts";
 import { toJson } from "../../../src/report/report.ts";
 import { byteSize, plural } from "../../../src/report/words.ts";
 import { foldCommand } from "../command.ts";
 import { announce, type Children, copyButton, download, h, replace } from "../dom.ts";
 import { CalledOff, engine, WorkFailed } from "../engine.ts";
+import { modelOf } from "../files.ts";
 import { reportMarkdown } from "../markdown.ts";
 import { DEFAULTS, type Failure, type Folded, type FoldOptions, type ModelFiles, type Opened } from "../protocol.ts";
 import { zip } from "../zip.ts";
 import { optionsForm } from "./options.ts";
+import { part } from "./part.ts";
 import { failureView, progressView } from "./progress.ts";
 import { banner, details, sizes, summary } from "./report.ts";
 
@@ -25,6 +28,22 @@ const outputNameOf = (path: string): string => {
   const name = baseName(path);
   return /\.onnx$/i.test(name) ? name.replace(/\.onnx$/i, ".folded.onnx") : `${name}.folded.onnx`;
 };
+
+const results = new WeakMap<Folded, ModelFiles>();
+
+/** What was made, as a model to look at: its own files, and those of the input that it still reads. */
+function resultOf(files: ModelFiles, made: Folded): ModelFiles | undefined {
+  const [main, ...sides] = made.outputs;
+  if (main === undefined) return undefined;
+  const known = results.get(made);
+  if (known !== undefined) return known;
+  const found = {
+    ...modelOf(main.name, main.blob),
+    sides: [...sides.map(({ name, blob }) => ({ path: name, file: blob })), ...files.sides],
+  };
+  results.set(made, found);
+  return found;
+}
 
 export class FoldView {
   private items: Item[] = [];
@@ -151,8 +170,30 @@ export class FoldView {
       ),
       h("p", { class: "command" }, h("code", {}, command)),
       summary(report),
-      details(report),
+      ...this.looks(item, made, command),
     );
+  }
+
+  /** Each node, and the graph, to which the nodes lead. */
+  private looks({ files }: Item, made: Folded, command: string): HTMLElement[] {
+    const graph = part(
+      "Graph",
+      async () => {
+        const [{ GraphView }, { tellOf }] = await Promise.all([import("./graph.ts"), import("./fold-graph.ts")]);
+        const after = resultOf(files, made);
+        const pair = await engine.ask("graph", { before: files, ...(after === undefined ? {} : { after }) });
+        return new GraphView(pair, tellOf(made.report));
+      },
+      command,
+    );
+    const show = async (node: NodeRef) => {
+      const view = await graph.open();
+      if (view === undefined) return;
+      if (!view.show(node)) announce("It is not in the file: it came from a call that was written out.");
+      graph.element.scrollIntoView({ block: "start" });
+      graph.element.querySelector<HTMLElement>("summary")?.focus({ preventScroll: true });
+    };
+    return [graph.element, details(made.report, (node) => void show(node))];
   }
 
   /** The model; with side files that it needs, all of them in one archive. */

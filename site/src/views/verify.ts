@@ -1,4 +1,6 @@
 /** Two files, whoever made them: the verdict first, then where they differ first, then what differs between them as files. */
+import type { ModelDiff } from "../../../src/diff/types.ts";
+import { diffAnswer, diffRows } from "../../../src/report/diff-text.ts";
 import { plain } from "../../../src/report/style.ts";
 import { bisectionLines, verdictFacts } from "../../../src/report/verdict-text.ts";
 import { brief, byteSize, nodeLabel, printable } from "../../../src/report/words.ts";
@@ -6,7 +8,8 @@ import { verifyCommand } from "../command.ts";
 import { announce, type Children, copyButton, h, replace, table } from "../dom.ts";
 import { CalledOff, engine, WorkFailed } from "../engine.ts";
 import { fromList, sortFiles } from "../files.ts";
-import { DEFAULTS, type Difference, type ModelFiles, type Verified } from "../protocol.ts";
+import { DEFAULTS, type ModelFiles, type Verified } from "../protocol.ts";
+import { part as lazyPart } from "./part.ts";
 import { failureView, progressView } from "./progress.ts";
 
 /** Rows of a table; the rest is counted. */
@@ -89,7 +92,7 @@ export class VerifyView {
     const command = verifyCommand(nameOf(a), nameOf(b), this.bisect);
     try {
       const found = await engine.ask("verify", { a, b, options: DEFAULTS, bisect: this.bisect }, view.step, running.signal);
-      replace(this.result, ...shown(found, command));
+      replace(this.result, ...shown(found, command, { before: a, after: b }));
       const head = this.result.querySelector<HTMLElement>(".answer");
       announce(head?.textContent ?? "");
       head?.focus({ preventScroll: true });
@@ -119,7 +122,7 @@ function first({ verdict }: Verified): Children {
   );
 }
 
-function shown(found: Verified, command: string): Children[] {
+function shown(found: Verified, command: string, pair: { before: ModelFiles; after: ModelFiles }): Children[] {
   const { head, facts, details } = verdictFacts(found.verdict, plain);
   return [
     h("h2", { class: `answer ${found.verdict.outcome}`, tabindex: "-1" }, head),
@@ -148,6 +151,14 @@ function shown(found: Verified, command: string): Children[] {
         bisectionLines(found.bisection).map((line) => h("li", {}, line)),
       ),
     ...differences(found.difference),
+    lazyPart(
+      "Graph",
+      async () => {
+        const [{ GraphView }, { tellOf }] = await Promise.all([import("./graph.ts"), import("./verify-graph.ts")]);
+        return new GraphView(await engine.ask("graph", pair), tellOf(found.difference), true);
+      },
+      command,
+    ).element,
   ];
 }
 
@@ -164,36 +175,24 @@ function part(title: string, head: readonly string[], rows: readonly (readonly C
   );
 }
 
-function differences({ removed, added, changed, tensors }: Difference): Children[] {
-  const nothing = removed.length + added.length + changed.length + tensors.length === 0;
+function differences(diff: ModelDiff): Children[] {
+  const { nodes } = diff;
+  const head = ["", "change", "what", "where", "before", "after"];
+  const rows = diffRows(diff).map((row) => row.map(printable));
+  const changes = rows.filter(([what, change]) => what !== "node" || (change !== "added" && change !== "removed"));
   return [
     h("h2", {}, "What differs between the files"),
-    nothing && h("p", {}, "Nothing: the same nodes, and the same numbers."),
+    h("p", {}, printable(diffAnswer({ diff }))),
     part(
       "Nodes only in the original",
       ["node"],
-      removed.map((node) => [nodeLabel(node)]),
+      nodes.removed.map((node) => [nodeLabel(node)]),
     ),
     part(
       "Nodes only in the other",
       ["node"],
-      added.map((node) => [nodeLabel(node)]),
+      nodes.added.map((node) => [nodeLabel(node)]),
     ),
-    part(
-      "Nodes that changed",
-      ["node", "how"],
-      changed.map(({ node, what }) => [nodeLabel(node), printable(what)]),
-    ),
-    part(
-      "Tensors",
-      ["tensor", "type", "shape", "", "largest difference"],
-      tensors.map(({ name, dtype, dims, what, largest }) => [
-        printable(name),
-        dtype,
-        dims.join("\u00d7") || "scalar",
-        what,
-        largest === undefined ? "" : brief(largest),
-      ]),
-    ),
+    part("What changed", head, changes),
   ];
 }

@@ -38,9 +38,11 @@ async function answer(request: Request, told: Progress["step"]): Promise<Calls[C
       return inspectChannels(openModel(request.model));
     }
     case "graph": {
-      const [{ drawn }, { openModel }] = await Promise.all([import("./graph.ts"), import("./models.ts")]);
-      return drawn(openModel(request.model));
+      const [{ drawnPair }, { openModel }] = await Promise.all([import("./graph.ts"), import("./models.ts")]);
+      return drawnPair(openModel(request.before), request.after && openModel(request.after));
     }
+    case "layout":
+      return (await import("./layout.ts")).laidOut(request);
   }
 }
 
