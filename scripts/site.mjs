@@ -70,6 +70,10 @@ const markdown = new Marked({
     },
     html: ({ text }) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"),
     link({ href, tokens }) {
+      // The explorer at stated settings: in the repository such a link leads to the page that tells of it.
+      const explorer = /^((?:\.\.\/)*)page\.md(#explorer(?:\?[\w=&.-]*)?)$/.exec(href);
+      if (explorer !== null)
+        return `<a href="${explorer[1]}../index.html${explorer[2].replaceAll("&", "&amp;")}">${this.parser.parseInline(tokens)}</a>`;
       const to = href.replace(/^([^:]*)\.md(#|$)/, "$1.html$2").replace(/"/g, "%22");
       return `<a href="${to}">${this.parser.parseInline(tokens)}</a>`;
     },
@@ -88,7 +92,7 @@ const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8"
 /** Links out of docs/ lead to files that are not part of the site: only their text stays. */
 const pages = new Set(docs.map(({ file }) => file));
 const isThere = (from, href) => {
-  if (/^(https?:|#|mailto:)/.test(href)) return true;
+  if (/^(https?:|#|mailto:)/.test(href) || /^(\.\.\/)+index\.html#explorer/.test(href)) return true;
   const target = join(dirname(from), href.split("#")[0]).replaceAll("\\", "/");
   return pages.has(target) || /\.(svg|png)$/.test(target);
 };
@@ -200,6 +204,8 @@ const program = inline(
 /** Reasons are what the page links to; their links to each other stay inside the file, others lose theirs. */
 const inside = (html) =>
   html.replace(/<a href="([^"]*)">([\s\S]*?)<\/a>/g, (whole, href, inner) => {
+    const explorer = /^(?:\.\.\/)+index\.html(#explorer.*)$/.exec(href)?.[1];
+    if (explorer !== undefined) return `<a href="${explorer}">${inner}</a>`;
     const reason = /^(?:\.\.\/reasons\/|reasons\/)?([a-z-]+)\.html/.exec(href)?.[1];
     if (/^https?:/.test(href)) return whole;
     return reason !== undefined && pages.has(`reasons/${reason}.html`) ? `<a href="#docs/reasons/${reason}">${inner}</a>` : inner;

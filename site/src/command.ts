@@ -11,7 +11,10 @@ const fileArgument = (name: string): string => quoted(name.startsWith("-") ? `./
 const FLAGS = {
   partial: "--partial",
   reluToMax: "--relu-to-max",
+  bnToConv: "--bn-to-conv",
   norms: "--norms",
+  equalize: "--equalize",
+  freeze: "--freeze",
   noMerge: "--no-merge",
   assumeConstant: "--assume-constant",
   noCheck: "--no-check",
@@ -22,6 +25,7 @@ const FLAGS = {
 const TEXTS = {
   maxBitsLost: "--max-bits-lost",
   maxGrowth: "--max-growth",
+  maxMemory: "--max-memory",
   samples: "--samples",
   seed: "--seed",
 } as const satisfies Partial<Record<keyof FoldOptions, string>>;
@@ -33,6 +37,8 @@ const entries = <T extends object>(table: T) => Object.entries(table) as [keyof 
 export function optionWords(options: FoldOptions): string[] {
   return [
     ...entries(FLAGS).flatMap(([key, word]) => (options[key] === true ? [word] : [])),
+    // Without --freeze there is nothing to drop.
+    ...(options.freeze && options.dropOutputs ? ["--drop-outputs"] : []),
     ...entries(TEXTS).flatMap(([key, word]) => {
       const text = String(options[key]).trim();
       return text === "" ? [] : [word, quoted(text)];
@@ -47,8 +53,14 @@ export function optionWords(options: FoldOptions): string[] {
   ];
 }
 
+/** `net.folded.onnx` → `net.folded.certificate.json`. */
+export const certificateName = (output: string): string => `${output.replace(/\.onnx$/i, "")}.certificate.json`;
+
 export const foldCommand = (model: string, output: string, options: FoldOptions): string =>
-  ["bnfold", "fold", fileArgument(model), "-o", fileArgument(output), ...optionWords(options)].join(" ");
+  [
+    ...["bnfold", "fold", fileArgument(model), "-o", fileArgument(output), ...optionWords(options)],
+    ...(options.certificate ? ["--certificate", fileArgument(certificateName(output))] : []),
+  ].join(" ");
 
 export const verifyCommand = (a: string, b: string, bisect: boolean): string =>
   ["bnfold", "verify", fileArgument(a), fileArgument(b), ...(bisect ? ["--bisect"] : [])].join(" ");

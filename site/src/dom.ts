@@ -1,4 +1,6 @@
 /** Elements from a description. Text is always text: nothing here takes markup. */
+import type { Shape } from "../../src/report/picture.ts";
+
 type Child = Node | string | number | undefined | false | null;
 export type Children = Child | readonly Child[];
 
@@ -40,6 +42,10 @@ export function svg(tag: string, props: Props = {}, ...children: Children[]): SV
   append(element, children);
   return element;
 }
+
+/** A drawing of the report, as elements. */
+export const drawing = ({ tag, attributes, children }: Shape): SVGElement =>
+  svg(tag, attributes, ...children.map((child) => (typeof child === "string" ? child : drawing(child))));
 
 export function replace(parent: Element, ...children: Children[]): void {
   parent.replaceChildren();
@@ -88,6 +94,14 @@ export function table(head: readonly string[], rows: readonly (readonly Children
     ),
   );
 }
+
+/** A table that scrolls in itself where the screen is narrow. */
+export const wide = (head: readonly string[], rows: readonly (readonly Children[])[], caption: string): HTMLElement =>
+  h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table(head, rows, caption));
+
+/** The table twin of a picture. */
+export const twin = (head: readonly string[], rows: readonly (readonly Children[])[], caption: string): HTMLElement =>
+  h("details", {}, h("summary", {}, `The same as a table: ${caption}`), wide(head, rows, caption));
 
 /** A file for the user to keep. */
 export function download(blob: Blob, name: string): void {

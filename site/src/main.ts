@@ -29,6 +29,10 @@ async function openFiles(given: readonly Given[]): Promise<void> {
     (await verifyView()).take(models);
     return;
   }
+  if (view === "explorer" && models.length > 0) {
+    await (await explorerView()).load(models[0]);
+    return;
+  }
   if (view !== "fold") location.hash = "#fold";
   if (models.length > 0) await (await foldView()).take(models);
   else if (reports.length > 0) {
@@ -50,7 +54,7 @@ function verifyView() {
   return verifying;
 }
 
-let exploring: Promise<{ restore(hash: string): void }> | undefined;
+let exploring: Promise<import("./explorer/view.ts").ExplorerView> | undefined;
 
 function explorerView() {
   exploring ??= import("./explorer/view.ts").then(({ ExplorerView }) => new ExplorerView(byId("view-explorer")));

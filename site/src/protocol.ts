@@ -23,10 +23,16 @@ export interface FoldOptions {
   readonly partial: boolean;
   readonly reluToMax: boolean;
   readonly norms: boolean;
+  readonly bnToConv: boolean;
+  readonly equalize: boolean;
+  readonly freeze: boolean;
+  readonly dropOutputs: boolean;
+  readonly certificate: boolean;
   readonly noMerge: boolean;
   readonly assumeConstant: boolean;
   readonly maxBitsLost: string;
   readonly maxGrowth: string;
+  readonly maxMemory: string;
   readonly external: "keep" | "copy" | "inline" | "split";
   readonly noCheck: boolean;
   readonly noRun: boolean;
@@ -43,10 +49,16 @@ export const DEFAULTS: FoldOptions = {
   partial: false,
   reluToMax: false,
   norms: false,
+  bnToConv: false,
+  equalize: false,
+  freeze: false,
+  dropOutputs: false,
+  certificate: false,
   noMerge: false,
   assumeConstant: false,
   maxBitsLost: "",
   maxGrowth: "",
+  maxMemory: "",
   external: "keep",
   noCheck: false,
   noRun: false,
@@ -79,6 +91,7 @@ export interface Folded {
   readonly accepted: boolean;
   /** The model first, then its side files; none where nothing was accepted. */
   readonly outputs: readonly OutputFile[];
+  readonly certificate?: OutputFile;
   /** Things to know that are no part of the report. */
   readonly notes: readonly string[];
 }

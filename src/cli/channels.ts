@@ -1,28 +1,12 @@
 /** bnfold inspect --channels: what gamma, beta, mean and variance say of each channel, as a chart, JSON or CSV. */
 import type { Model } from "../onnx/records.ts";
+import { channelsCsv, flagsText } from "../report/channels.ts";
 import { type ModelFacts, toJson, tool } from "../report/report.ts";
 import { table } from "../report/text.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { blockCharacter } from "../train/half-life.ts";
-import {
-  CHANNEL_FLAGS,
-  type Channel,
-  type ChannelFlag,
-  type ChannelInspection,
-  type ChannelReport,
-  inspectChannels,
-} from "../train/index.ts";
+import { type Channel, type ChannelInspection, type ChannelReport, inspectChannels } from "../train/index.ts";
 import { print, stdoutStyle } from "./terminal.ts";
-
-const WORDS: Readonly<Record<ChannelFlag, string>> = {
-  dead: "dead",
-  constant: "constant",
-  "negative-gain": "negative gain",
-  "tiny-variance": "variance below epsilon",
-  "bad-variance": "variance not positive",
-  "float16-overflow": "overflows float16",
-  "widens-range": "widens the range",
-};
 
 const BINS = 24;
 
@@ -41,12 +25,6 @@ export function histogram(gains: readonly number[], low: number, high: number): 
 type AnyLayer = Pick<ChannelReport, "node" | "counts">;
 
 const shortLabel = ({ node }: AnyLayer): string => nodeLabel(node).replace(/^BatchNormalization /, "");
-
-function flagsText({ counts }: AnyLayer): string {
-  return CHANNEL_FLAGS.filter((flag) => counts[flag] > 0)
-    .map((flag) => `${counts[flag]} ${WORDS[flag]}`)
-    .join(", ");
-}
 
 /** What cannot be read of normalizations that are written as arithmetic. */
 const unknownLine = ({ written }: ChannelInspection): string[] =>
@@ -75,7 +53,7 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
       brief(gain.median),
       brief(gain.max),
       range,
-      flagsText(layer),
+      flagsText(layer.counts),
     ];
   });
   const spreads = found.layers.flatMap((layer) =>
@@ -115,47 +93,6 @@ function lines(found: ChannelInspection, facts: ModelFacts): string[] {
   ];
 }
 
-const FIELDS = [
-  "scale",
-  "bias",
-  "mean",
-  "variance",
-  "gain",
-  "shift",
-  "weight",
-  "folded",
-] as const satisfies readonly (keyof Channel)[];
-
-const quoted = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-
-/** RFC 4180: one row per channel. */
-export function toCsv(found: ChannelInspection): string {
-  const rows = [...found.layers, ...found.written].flatMap((layer) =>
-    (layer.channels as readonly Partial<Channel>[]).map((channel, c) => [
-      quoted(layer.node.name || layer.node.output),
-      quoted(layer.node.scope),
-      String(c),
-      ...FIELDS.map((field) => (channel[field] === undefined ? "" : String(channel[field]))),
-      (channel.flags ?? []).join(" "),
-    ]),
-  );
-  const names = [
-    "layer",
-    "scope",
-    "channel",
-    "gamma",
-    "beta",
-    "mean",
-    "variance",
-    "gain",
-    "shift",
-    "weight",
-    "folded_weight",
-    "flags",
-  ];
-  return [names, ...rows].map((row) => row.join(",")).join("\r\n");
-}
-
 export function showChannels(
   model: Model,
   facts: ModelFacts,
@@ -164,6 +101,6 @@ export function showChannels(
 ): void {
   const found = inspectChannels(model, select);
   if (format === "json") print(toJson({ version: 1, tool: tool(), model: facts, ...found }));
-  else if (format === "csv") print(toCsv(found));
+  else if (format === "csv") print(channelsCsv(found));
   else print(lines(found, facts).join("\n"));
 }

@@ -1,16 +1,16 @@
 /** One model on disk: the fold of src/engine, with its output in a temporary file that gets its name when it was accepted. */
 
+import { UNCERTIFIED } from "../engine/certificate.ts";
 import { foldChecked } from "../engine/fold.ts";
-import { previewOf } from "../engine/preview.ts";
+import { FROZEN_CERTIFICATE, frozenFirst } from "../engine/frozen.ts";
 import type { PlanOptions } from "../fold/plan.ts";
 import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";
 import type { Model } from "../onnx/records.ts";
-import { isEmpty, write } from "../onnx/write.ts";
 import { aroundOf, channelsOf } from "../report/details.ts";
 import { type Report, report } from "../report/report.ts";
-import { type FreezeData, freeze } from "../train/freeze.ts";
+import type { FreezeData } from "../train/freeze.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
 import { keptCode, strictnessOf, wantsDetails } from "./formats.ts";
@@ -57,7 +57,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     // Before anything can replace the file.
     const facts = hash ? await hashedAll(input.facts) : input.facts;
     const reading = watch.lap();
-    const { model, frozen } = frozenFirst(input.model, values);
+    const { model, frozen } = frozenBy(values, input.model);
     if (options.many !== true) requireMatches(model, values);
     // Numbers are read before the file may be replaced.
     const channels = wantsDetails(values) ? channelsOf(model) : undefined;
@@ -95,10 +95,7 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     };
     const verdict = check ? found.verdict : { ...found.verdict, summary: "Not checked: --no-check was given." };
     const certificate = accepted ? await certified(values, input, plan, target) : undefined;
-    const uncertified =
-      target.certificate !== undefined && accepted && certificate === undefined
-        ? ["no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file"]
-        : [];
+    const uncertified = target.certificate !== undefined && accepted && certificate === undefined ? [UNCERTIFIED] : [];
     const whole = report({
       ...{ input: found.input, output: written, frozen, plan, verdict, certificate, runtime, timings },
       peakMemoryBytes: peakMemory(),
@@ -135,20 +132,15 @@ async function plansOf(values: Values, model: Model, { equalizeOnly, progress }:
   return { ...plans, ...(equalizeOnly === true ? { fold: false } : {}), equalize: equalization({ ranges }) };
 }
 
-/** With --freeze, the model in inference semantics: made in memory, from the file's bytes. */
-function frozenFirst(model: Model, values: Values): { model: Model; frozen?: FreezeData["frozen"] } {
+/** With --freeze, the model in inference semantics. */
+function frozenBy(values: Values, model: Model): { model: Model; frozen?: FreezeData["frozen"] } {
   if (!flag(values, "freeze")) {
     if (flag(values, "drop-outputs")) throw usage("--drop-outputs is for --freeze");
     return { model };
   }
-  const { data, edits } = freeze(model, { dropOutputs: flag(values, "drop-outputs") });
-  if (isEmpty(edits)) return { model, frozen: [] };
-  if (text(values, "certificate") !== undefined)
-    throw usage(
-      "--certificate speaks of the file, and --freeze changes it first",
-      "Freeze it with bnfold freeze, then fold that.",
-    );
-  return { model: previewOf(model, write(model, edits), model.files.main.name), frozen: data.frozen };
+  const found = frozenFirst(model, flag(values, "drop-outputs"));
+  if (found.model !== model && text(values, "certificate") !== undefined) throw usage(...FROZEN_CERTIFICATE);
+  return found;
 }
 
 /** Loaded only where it is asked for. */

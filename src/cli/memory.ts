@@ -1,6 +1,7 @@
 /** --max-memory: what does not fit is left out, and said (src/engine/needs.ts knows what is needed). */
 import type { Options } from "yargs";
 import { memoryNeeds } from "../engine/needs.ts";
+import { sizeIn } from "../engine/written.ts";
 import type { Model } from "../onnx/records.ts";
 import { byteSize } from "../report/words.ts";
 import { text, usage, type Values } from "./command.ts";
@@ -11,15 +12,10 @@ export const memoryOption: Options = {
   describe: "Most memory to use, e.g. 2G or 500M: what does not fit is left out of the check, and said",
 };
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
-
 /** Bytes an option says, such as 500M. @throws BnfoldError of kind "usage". */
 export function sizeOption(values: Values, name: string): number | undefined {
   const written = text(values, name);
-  if (written === undefined) return undefined;
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)b?$/i.exec(written);
-  if (match === null) throw usage(`--${name} is a size such as 500M or 2G, got "${written}"`);
-  return Number(match[1]) * UNITS[match[2].toLowerCase()];
+  return written === undefined ? undefined : sizeIn(written, `--${name}`);
 }
 
 export interface Affordable {

@@ -27,6 +27,15 @@ export function growthIn(given: string): MaxGrowth {
   return percent === "%" ? `${Number(number)}%` : Number(number);
 }
 
+const UNITS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12 };
+
+/** Bytes as people write them, such as 500M. @throws BnfoldError of kind "usage" naming the option. */
+export function sizeIn(written: string, option: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)b?$/i.exec(written);
+  if (match === null) throw usage(`${option} is a size such as 500M or 2G, got "${written}"`);
+  return Number(match[1]) * UNITS[match[2].toLowerCase()];
+}
+
 /**
  * `name=1,3,224,224`. The last "=" counts: names may hold one, sizes do not.
  * @throws BnfoldError of kind "usage" when it is not written so, or `names` has no such input.

@@ -6,6 +6,7 @@ import type { Kept, NodeRef } from "../fold/types.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { type ChannelReport, inspectChannels } from "../train/index.ts";
+import { condensed } from "./condensed.ts";
 
 /** A BatchNormalization's channels. */
 export interface LayerChannels {
@@ -34,22 +35,8 @@ export interface Details {
   readonly around?: readonly Neighbourhood[];
 }
 
-/** Bars of a picture; more channels share one. */
-const BARS = 128;
 /** Nodes with a picture of their surroundings, and how far and how wide it looks. */
 const [PICTURES, DEPTH, WIDE] = [40, 2, 5];
-
-/** Four digits are more than a picture shows. */
-const rounded = (value: number): number => (Number.isFinite(value) ? Number(value.toPrecision(4)) : value);
-
-/** At most `BARS` values: the largest in size of each run of neighbours. */
-export function condensed(values: readonly number[]): number[] {
-  const n = Math.min(BARS, values.length);
-  return Array.from({ length: n }, (_, i) => {
-    const part = values.slice(Math.floor((i * values.length) / n), Math.floor(((i + 1) * values.length) / n));
-    return rounded(part.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a)));
-  });
-}
 
 function rangesOf({ node, producer, channels }: ChannelReport): LayerChannels {
   const [before, after] = [channels.flatMap(({ weight }) => weight ?? []), channels.flatMap(({ folded }) => folded ?? [])];

@@ -229,7 +229,7 @@ function tookLine({ timings, peakMemoryBytes }: Report, hidden: boolean): string
 }
 
 /** How what is kept compares with what every rewrite of that kind keeps. */
-function minimalText({ file, candidates, kept, least }: CertificateFacts): string {
+export function minimalText({ file, candidates, kept, least }: CertificateFacts): string {
   const stays = `${kept} of ${plural(candidates, "node")} kept`;
   const where = `(certificate: ${printable(file)})`;
   if (kept === least) return `${stays}, and no rewrite of this kind keeps fewer ${where}`;

@@ -15,6 +15,7 @@ import { type GraphNode, type GraphValue, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import type { Model } from "../onnx/records.ts";
 import { asFloat64 } from "../onnx/tensor.ts";
+import { CHANNEL_FLAGS, type ChannelFlag } from "./flags.ts";
 import { layersOf, type NormLayer, PARAMETERS, type Parameter, parameterOf, storedTensor } from "./layers.ts";
 import { type WrittenNorm, writtenNorms } from "./written-norms.ts";
 
@@ -32,17 +33,6 @@ export interface Distribution {
   readonly max: number;
   readonly mean: number;
 }
-
-export const CHANNEL_FLAGS = [
-  "dead",
-  "constant",
-  "negative-gain",
-  "tiny-variance",
-  "bad-variance",
-  "float16-overflow",
-  "widens-range",
-] as const;
-export type ChannelFlag = (typeof CHANNEL_FLAGS)[number];
 
 export interface Channel {
   readonly scale: number;

@@ -1,8 +1,6 @@
 /** The training side: conventions, frozen and training-mode models, fresh statistics, what the parameters say. */
 export {
-  CHANNEL_FLAGS,
   type Channel,
-  type ChannelFlag,
   type ChannelInspection,
   type ChannelReport,
   type Distribution,
@@ -12,6 +10,7 @@ export {
 } from "./channels.ts";
 export * from "./conventions.ts";
 export { BuiltInEngine, type BuiltInOptions, type Engine, type Feeds, type Pass } from "./engine.ts";
+export { CHANNEL_FLAGS, type ChannelFlag } from "./flags.ts";
 export * from "./freeze.ts";
 export { FADING_END, fadingCurve, type HalfLife, halfLife } from "./half-life.ts";
 export { layerName, type NormLayer, normLayers, type Parameter } from "./layers.ts";

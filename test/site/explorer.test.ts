@@ -1,8 +1,30 @@
 /** The explorer's numbers against the library on whole model files, and its address. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BLOCK, batchOf, folding, gap, type Network, normalized, norms, SHAPE, training } from "../../site/src/explorer/model.ts";
-import { CHOICES, fromHash, INITIAL, PRESETS, RANGES, type State, toHash } from "../../site/src/explorer/state.ts";
+import {
+  BLOCK,
+  batchOf,
+  folding,
+  gap,
+  type Network,
+  normalized,
+  norms,
+  runningOf,
+  SHAPE,
+  training,
+} from "../../site/src/explorer/model.ts";
+import {
+  CHOICES,
+  type ChannelParameters,
+  channelHash,
+  fromHash,
+  INITIAL,
+  ofChannel,
+  PRESETS,
+  RANGES,
+  type State,
+  toHash,
+} from "../../site/src/explorer/state.ts";
 import { decode } from "../../src/onnx/codec.ts";
 import { asFloat64, type Tensor } from "../../src/onnx/tensor.ts";
 import type { Value } from "../../src/ops/define.ts";
@@ -25,6 +47,16 @@ const settings: fc.Arbitrary<State> = fc.record({
   ),
   ...Object.fromEntries(Object.entries(CHOICES).map(([name, list]) => [name, fc.constantFrom<string | number>(...list)])),
 }) as unknown as fc.Arbitrary<State>;
+
+const single = (max: number) => fc.float({ min: -max, max, noNaN: true, noDefaultInfinity: true }).map((v) => v + 0);
+/** What a file may say of a channel: float32 numbers. */
+const channels: fc.Arbitrary<ChannelParameters> = fc.record({
+  gamma: single(64),
+  beta: single(64),
+  mean: single(64),
+  variance: fc.float({ min: 0, max: 1024, noNaN: true, noDefaultInfinity: true }).map((v) => v + 0),
+  epsilon: fc.constantFrom(1e-5, 1e-3, 2e-5).map(Math.fround),
+});
 
 const hundred = () => fc.sample(settings, { numRuns: 100, seed: SEED });
 
@@ -162,6 +194,31 @@ describe(`the explorer against the library on files, BNFOLD_SEED=${SEED}`, () =>
     expect(kept).toBeGreaterThan(0);
   });
 
+  it("shows a model's channel with its own numbers: in inference, in the fold, and data drawn as its statistics say", () => {
+    for (const channel of fc.sample(channels, { numRuns: 100, seed: SEED })) {
+      const state = ofChannel(channel);
+      const { gamma, beta, mean, variance, epsilon } = channel;
+      const running = runningOf(state, training(state));
+      expect([running.mean, running.biased]).toEqual([mean, variance]);
+      const x = value([state.n, 1], batchOf(state, state.batches - 1));
+      const node = {
+        op: "BatchNormalization",
+        inputs: ["x", "g", "b", "m", "v"],
+        outputs: ["y"],
+        attributes: { epsilon: f(epsilon) },
+      };
+      const [y] = run([node], x, { g: [[1], [gamma]], b: [[1], [beta]], m: [[1], [mean]], v: [[1], [variance]] });
+      expect(gap(state, running).inference).toEqual(y);
+      const { network, reason, difference, before } = folding(state, running);
+      expect([network.gamma[0], network.beta[0], network.mean[0], network.variance[0]]).toEqual([gamma, beta, mean, variance]);
+      expect(reason).toBeUndefined();
+      const size = Math.max(1, ...before.map(Math.abs));
+      expect(difference).toBeLessThan(size * 1e-11);
+      const batch = Math.max(...batchOf(state, 0).map((v) => Math.abs(v - mean)));
+      expect(batch).toBeLessThanOrEqual(7 * Math.sqrt(variance) + 2 ** -22 * Math.abs(mean));
+    }
+  });
+
   it("shows that the formula is wrong where the node is kept for its sign or for padding", () => {
     const wrong = PRESETS.map(({ state }) => ({ ...INITIAL, ...state })).filter(({ order }) => order !== "conv-bn");
     expect(wrong).toHaveLength(2);
@@ -211,6 +268,25 @@ function fileOf({ order, pads, epsilon }: State, { weight, bias, gamma, beta, me
 }
 
 describe("the explorer's address", () => {
+  it("stands for a channel of a model, whatever its numbers, and for none whose numbers make no normalization", () => {
+    fc.assert(
+      fc.property(channels, settings, (channel, state) => {
+        expect(fromHash(channelHash(channel) ?? "")).toEqual(ofChannel(channel));
+        expect(fromHash(toHash({ ...state, ...channel }))).toEqual({ ...state, ...channel });
+      }),
+    );
+    const plain = { gamma: 1, beta: 0, mean: 0, variance: 1, epsilon: 1e-5 };
+    for (const wrong of [
+      { variance: -1 },
+      { variance: 0, epsilon: 0 },
+      { gamma: Number.NaN },
+      { mean: Number.POSITIVE_INFINITY },
+    ])
+      expect(channelHash({ ...plain, ...wrong })).toBeUndefined();
+    expect(fromHash("#explorer?mean=1&variance=-3")).toEqual(INITIAL);
+    expect(fromHash("#explorer?mean=1")).toEqual(INITIAL);
+  });
+
   it("stands for the state it was made from", () => {
     fc.assert(
       fc.property(settings, (state) => {

@@ -39,14 +39,14 @@ const named = (pair: GraphPair, marks: ReadonlyMap<number, Mark> = new Map()) =>
 };
 
 /** A graph without circles: each node reads some before it. */
-const acyclic = fc
-  .array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 1, maxLength: 60 })
-  .map((lists): DrawnGraph => ({
+const acyclic = fc.array(fc.array(fc.nat(), { maxLength: 3 }), { minLength: 1, maxLength: 60 }).map(
+  (lists): DrawnGraph => ({
     nodes: lists.map((_, i) => node(`n${i}`, i)),
     edges: lists.flatMap((reads, to) =>
       to === 0 ? [] : [...new Set(reads.map((n) => n % to))].map((from) => ({ from, to, value: `n${from}` })),
     ),
-  }));
+  }),
+);
 
 describe("two graphs laid over each other", () => {
   it("are one where they are the same, and say whose each node and edge is", () => {
@@ -173,12 +173,12 @@ describe("the layout", () => {
         const boxes = graph.nodes.map(({ index }) => ({ width: 60 + 10 * (index % 5), height: 30 }));
         const found = laidOut({ boxes, lines: graph.edges.map(({ from, to }) => [from, to] as const) });
         const inside = (i: number, x: number, y: number, room: number) =>
-          Math.abs(x - found.boxes[i].x) <= boxes[i].width / 2 + room && Math.abs(y - found.boxes[i].y) <= boxes[i].height / 2 + room;
+          Math.abs(x - found.boxes[i].x) <= boxes[i].width / 2 + room &&
+          Math.abs(y - found.boxes[i].y) <= boxes[i].height / 2 + room;
         found.boxes.forEach((p, i) => {
           for (let k = i + 1; k < boxes.length; k++) {
             const q = found.boxes[k];
-            const apart =
-              Math.abs(p.x - q.x) >= (boxes[i].width + boxes[k].width) / 2 - 1e-6 || Math.abs(p.y - q.y) >= 30 - 1e-6;
+            const apart = Math.abs(p.x - q.x) >= (boxes[i].width + boxes[k].width) / 2 - 1e-6 || Math.abs(p.y - q.y) >= 30 - 1e-6;
             expect(apart).toBe(true);
           }
         });

@@ -41,7 +41,7 @@ async function save(page: Page): Promise<{ name: string; bytes: Uint8Array }> {
   const [download] = await Promise.all([
     page.waitForEvent("download"),
     page
-      .getByRole("button", { name: /^Download/ })
+      .getByRole("button", { name: /^Download (?!the certificate)/ })
       .last()
       .click(),
   ]);
@@ -94,6 +94,60 @@ describe.skipIf(!hasBrowser)("the page", () => {
     expect(sha256(second.bytes)).not.toBe(sha256(first.bytes));
     await page.getByRole("button", { name: "Reset" }).click();
     expect(sha256((await save(page)).bytes)).toBe(sha256(first.bytes));
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+
+  const choices: readonly (readonly [string, Uint8Array, readonly string[], string])[] = [
+    ["--bn-to-conv", fixture("resnet-ts9"), ["depthwise 1\u00d71 Conv"], "--bn-to-conv"],
+    ["--equalize", fixture("resnet-ts9"), ["even out channels by powers of two"], "--equalize"],
+    ["--freeze", fixture("training-ts17"), ["inference semantics first"], "--freeze"],
+    [
+      "--drop-outputs",
+      fixture("training-ts17"),
+      ["inference semantics first", "drop running statistics"],
+      "--freeze --drop-outputs",
+    ],
+    ["--certificate", fixture("resnet-ts9"), ["Also make a certificate"], "--certificate net.folded.certificate.json"],
+  ];
+  it.each(choices)("makes with %s what the command that it names makes", async (option, bytes, labels, words) => {
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
+    await give(page, [{ name: "net.onnx", bytes }]);
+    await answer(page);
+    await page.getByText("Options", { exact: true }).click();
+    for (const label of labels) await page.getByLabel(label).check();
+    const command = `bnfold fold net.onnx -o net.folded.onnx ${words}`;
+    await page.locator(".command code", { hasText: command }).waitFor({ timeout: 60_000 });
+    const cwd = folder();
+    writeFileSync(join(cwd, "net.onnx"), bytes);
+    const { status, stderr } = spawnSync(process.execPath, [bin, ...command.split(" ").slice(1), "-q"], {
+      cwd,
+      encoding: "utf8",
+    });
+    expect([status, stderr]).toEqual([0, expect.not.stringContaining("error")]);
+    const made = (name: string) => sha256(readFileSync(join(cwd, name)));
+    expect(sha256((await save(page)).bytes)).toBe(made("net.folded.onnx"));
+    if (option === "--certificate") {
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: "Download the certificate" }).click(),
+      ]);
+      expect(sha256(await bytesOf(download))).toBe(made(download.suggestedFilename()));
+    }
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+
+  it("leaves out of the check what does not fit into the memory it is given, and says so", async () => {
+    const { page, errors, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
+    await give(page, [model]);
+    await answer(page);
+    await page.getByText("Options", { exact: true }).click();
+    await page.getByLabel("Most memory for the check").fill("1M");
+    await page.getByLabel("Most memory for the check").press("Enter");
+    expect(await page.locator(".problem").first().textContent({ timeout: 60_000 })).toMatch(/--max-memory: bnfold itself needs/);
     expect(errors).toEqual([]);
     await context.close();
   });

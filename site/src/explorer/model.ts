@@ -12,7 +12,7 @@ import { convertVariance, STATISTICS } from "../../../src/train/conventions.ts";
 import { blockMoments, varianceOf } from "../../../src/train/moments.ts";
 import { CONVENTIONS, complementMomentum, convertMomentum, type Framework, updateFormula } from "../../../src/train/momentum.ts";
 import { compute, floats } from "./compute.ts";
-import type { State } from "./state.ts";
+import { type State, statisticsOf } from "./state.ts";
 
 const numbers = (t: Tensor): number[] => Array.from(asFloat64(t));
 const one = (v: number): Tensor => floats([1], [v]);
@@ -22,10 +22,17 @@ const float32 = (list: Iterable<number>): number[] => Array.from(list, Math.frou
 const drawn = (seed: number, n: number, mean = 0, scale = 1): number[] =>
   float32(numbers(compute("RandomNormal", { seed, mean, scale, shape: [n] })[0]));
 
+/** Mean and standard deviation of the data; of a channel of a model, counted from its statistics. */
+function dataOf(state: State): { mean: number; sigma: number } {
+  const { mean, variance } = statisticsOf(state) ?? { mean: 0, variance: 1 };
+  const unit = Math.sqrt(variance);
+  return { mean: mean + state.center * unit, sigma: 10 ** state.spread * unit };
+}
+
 /** The data of batch `i`, the first being 0. */
-export function batchOf({ seed, n, center, spread, drift }: State, i: number): number[] {
-  const sigma = 10 ** spread;
-  return drawn(seed * 1000 + i, n, center + drift * sigma * i, sigma);
+export function batchOf(state: State, i: number): number[] {
+  const { mean, sigma } = dataOf(state);
+  return drawn(state.seed * 1000 + i, state.n, mean + state.drift * sigma * i, sigma);
 }
 
 /** Spread of values about their mean, by N. */
@@ -45,11 +52,21 @@ export interface Step extends Running {
   readonly batchVariance: number;
 }
 
-/** Training of one layer: running mean 0 and variance 1 at first, one update for each batch. */
+/** Running statistics before the first batch: the model's, else mean 0 and variance 1. */
+export function startOf(state: State): Running {
+  const { mean, variance } = statisticsOf(state) ?? { mean: 0, variance: 1 };
+  return { mean, biased: variance, unbiased: variance };
+}
+
+/** What inference and fold use: the statistics of the model, else those that training came to. */
+export const runningOf = (state: State, steps: readonly Step[]): Running =>
+  statisticsOf(state) === undefined ? steps[steps.length - 1] : startOf(state);
+
+/** Training of one layer: one update for each batch. */
 export function training(state: State): Step[] {
   const old = complementMomentum(state.momentum);
   const steps: Step[] = [];
-  let now: Running = { mean: 0, biased: 1, unbiased: 1 };
+  let now = startOf(state);
   for (let i = 0; i < state.batches; i++) {
     const x = floats([state.n, 1], batchOf(state, i));
     const layer = { epsilon: state.epsilon, momentum: old, training_mode: 1 };
@@ -153,7 +170,8 @@ export interface Norm {
 export function norms(state: State): Norm[] {
   const [batch, channels, inner] = BLOCK;
   const size = batch * channels * inner;
-  const x = drawn(state.seed, size, state.center, 10 ** state.spread);
+  const { mean, sigma } = dataOf(state);
+  const x = drawn(state.seed, size, mean, sigma);
   const { epsilon, groups } = state;
   const [unit, zero] = [floats([channels], new Array(channels).fill(1)), floats([channels], new Array(channels).fill(0))];
   const whole = floats([channels, inner], new Array(channels * inner).fill(1));
@@ -179,7 +197,7 @@ export function norms(state: State): Norm[] {
   return list.map(([name, over, run]) => {
     const of = (values: readonly number[]) => numbers(run(floats(BLOCK, values)));
     const y = of(x);
-    const changed = (i: number) => of(x.map((v, k) => (k === i ? v + 10 ** state.spread : v)))[0];
+    const changed = (i: number) => of(x.map((v, k) => (k === i ? v + (sigma || 1) : v)))[0];
     return { name, over, y, shares: x.map((_, i) => changed(i) !== y[0]) };
   });
 }

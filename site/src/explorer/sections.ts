@@ -1,22 +1,14 @@
 /** The parts of the explorer: a sentence, the formula with its numbers, a drawing, and the same in a table. */
-import { type Children, h, table } from "../dom.ts";
+import { type Children, h, twin, wide } from "../dom.ts";
 import { reasonLink } from "../links.ts";
-import { BLOCK, conventions, epsilons, folding, gap, normalized, norms, SHAPE, type Step } from "./model.ts";
+import { BLOCK, conventions, epsilons, folding, gap, normalized, norms, runningOf, SHAPE, type Step, startOf } from "./model.ts";
 import { block, curves, short, strips } from "./pictures.ts";
-import type { Order, State } from "./state.ts";
+import { type Order, type State, statisticsOf } from "./state.ts";
 
 /** Numbers of a row as text: all digits that matter to a reader. */
 const shown = (v: number): string => short(v);
 
 const formula = (text: string) => h("p", { class: "formula" }, text);
-
-/** A table that scrolls in itself where the screen is narrow. */
-const wide = (head: readonly string[], rows: readonly (readonly Children[])[], caption: string): HTMLElement =>
-  h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table(head, rows, caption));
-
-/** The table twin of a picture. */
-const twin = (head: readonly string[], rows: readonly (readonly Children[])[], caption: string): HTMLElement =>
-  h("details", {}, h("summary", {}, `The same as a table: ${caption}`), wide(head, rows, caption));
 
 const rowsOf = (...columns: readonly (readonly number[])[]): string[][] =>
   columns[0].map((_, i) => [String(i), ...columns.map((column) => shown(column[i]))]);
@@ -84,10 +76,15 @@ export function epsilonSection(state: State): HTMLElement {
 
 export function runningSection(state: State, steps: readonly Step[]): HTMLElement {
   const of = (key: keyof Step) => steps.map((step) => step[key]);
+  const start = startOf(state);
   const ends = ["batch 1", `${steps.length}`] as const;
   return figure(
     "Running statistics lag behind",
-    h("p", {}, "They begin at mean 0 and variance 1. The same update, as each framework writes it:"),
+    h(
+      "p",
+      {},
+      `They begin at mean ${shown(start.mean)} and variance ${shown(start.biased)}. The same update, as each framework writes it:`,
+    ),
     wide(
       ["framework", "momentum", "update", "batch variance by", "default ε"],
       conventions(state).map(({ label, momentum, formula: text, variance, epsilon }) => [
@@ -128,7 +125,7 @@ export function runningSection(state: State, steps: readonly Step[]): HTMLElemen
 }
 
 export function gapSection(state: State, steps: readonly Step[]): HTMLElement {
-  const running = steps[steps.length - 1];
+  const running = runningOf(state, steps);
   const { training, inference, largest } = gap(state, running);
   return figure(
     "Training against inference, the same batch",
@@ -206,7 +203,7 @@ const WHY: Readonly<Record<Order, string>> = {
 };
 
 export function foldSection(state: State, steps: readonly Step[]): HTMLElement {
-  const found = folding(state, steps[steps.length - 1]);
+  const found = folding(state, runningOf(state, steps));
   const { network: net, scale, shift, weight, bias, before, after, difference, stored, reason } = found;
   const length = before.length / SHAPE.outputs;
   const perRow = SHAPE.inputs * SHAPE.taps;
@@ -256,7 +253,9 @@ export function foldSection(state: State, steps: readonly Step[]): HTMLElement {
         String(c),
         ...[net.gamma, net.beta, net.mean, net.variance, scale, shift, net.bias, bias].map((v) => shown(v[c])),
       ]),
-      "μ and v of channel 0 are the running statistics from above",
+      statisticsOf(state) === undefined
+        ? "μ and v of channel 0 are the running statistics from above"
+        : "γ, β, μ and v of channel 0 are the model's",
     ),
     twin(
       ["output, input, tap", "W", "W′"],

@@ -22,7 +22,25 @@ export interface State {
   readonly groups: number;
   readonly order: Order;
   readonly pads: number;
+  /**
+   * Running statistics of a channel of a model, both or none. With them γ, β and ε are what its file says, inference and fold use
+   * them, and the data are drawn around them: `center` and `spread` say how far from them.
+   */
+  readonly mean?: number;
+  readonly variance?: number;
 }
+
+/** What a file says of a channel. */
+export type ChannelParameters = Required<Pick<State, "gamma" | "beta" | "epsilon" | "mean" | "variance">>;
+
+export interface Statistics {
+  readonly mean: number;
+  readonly variance: number;
+}
+
+/** Those of a channel of a model, where one is shown. */
+export const statisticsOf = ({ mean, variance }: State): Statistics | undefined =>
+  mean === undefined || variance === undefined ? undefined : { mean, variance };
 
 export const INITIAL: State = {
   seed: 1,
@@ -93,16 +111,51 @@ function parsed(name: keyof State, text: string): State[keyof State] {
   return range.whole === true ? Math.round(inside) : inside;
 }
 
+const FROM_FILE = ["gamma", "beta", "epsilon", "mean", "variance"] as const satisfies readonly (keyof ChannelParameters)[];
+
+/** True for numbers that make a normalization. */
+const isChannel = (given: ChannelParameters): boolean =>
+  FROM_FILE.every((name) => Number.isFinite(given[name])) && given.variance >= 0 && given.variance + given.epsilon > 0;
+
+/** A channel's numbers; undefined where the address names no whole channel. */
+function channelIn(given: URLSearchParams): ChannelParameters | undefined {
+  const numbers = FROM_FILE.map((name) => {
+    const text = given.get(name);
+    // What is as at the start is not named.
+    if (text === null) return [name, name in INITIAL ? INITIAL[name] : Number.NaN];
+    return [name, text.trim() === "" ? Number.NaN : Number(text) + 0];
+  });
+  const found = Object.fromEntries(numbers) as unknown as ChannelParameters;
+  return isChannel(found) ? found : undefined;
+}
+
 /** The state an address stands for: whatever it says, a valid one. */
 export function fromHash(hash: string): State {
   const given = new URLSearchParams(hash.replace(/^#[a-z]*\??/, ""));
-  return Object.fromEntries(
+  const state = Object.fromEntries(
     names.map((name) => [name, parsed(name, given.get(name) ?? String(INITIAL[name]))]),
   ) as unknown as State;
+  return { ...state, ...channelIn(given) };
 }
 
 /** Only what is not as at the start is named. */
 export function toHash(state: State): string {
-  const said = names.filter((name) => state[name] !== INITIAL[name]).map((name) => `${name}=${state[name]}`);
-  return said.length === 0 ? "#explorer" : `#explorer?${said.join("&")}`;
+  const said = [...names, "mean" as const, "variance" as const].filter((name) => state[name] !== INITIAL[name]);
+  return said.length === 0 ? "#explorer" : `#explorer?${said.map((name) => `${name}=${state[name]}`).join("&")}`;
 }
+
+/** A file's ε is a float32: written with as few digits as mean the same one. */
+const shortEpsilon = (epsilon: number): number => {
+  const short = Number(epsilon.toPrecision(6));
+  return Math.fround(short) === epsilon ? short : epsilon;
+};
+
+/** What is shown of a channel at first: data as its statistics say. */
+export const ofChannel = (channel: ChannelParameters): State => ({
+  ...{ ...INITIAL, ...channel, center: 0, spread: 0 },
+  epsilon: shortEpsilon(channel.epsilon),
+});
+
+/** Where a channel is shown; undefined where its numbers make no normalization. */
+export const channelHash = (channel: ChannelParameters): string | undefined =>
+  isChannel(channel) ? toHash(ofChannel(channel)) : undefined;

@@ -1,9 +1,22 @@
 /** The explorer: controls, presets, and the parts drawn anew when one of them changes. The address says what is set. */
 import { announce, h, replace } from "../dom.ts";
+import type { ModelFiles } from "../protocol.ts";
+import { ChannelPicker } from "./channel.ts";
 import { training } from "./model.ts";
 import { short } from "./pictures.ts";
 import { batchSection, epsilonSection, foldSection, gapSection, normSection, runningSection } from "./sections.ts";
-import { CHOICES, fromHash, INITIAL, type ORDERS, PRESETS, RANGES, type State, toHash } from "./state.ts";
+import {
+  CHOICES,
+  fromHash,
+  INITIAL,
+  type ORDERS,
+  ofChannel,
+  PRESETS,
+  RANGES,
+  type State,
+  statisticsOf,
+  toHash,
+} from "./state.ts";
 
 type Slider = keyof typeof RANGES;
 
@@ -28,6 +41,7 @@ export class ExplorerView {
   private state: State = INITIAL;
   private readonly parts = h("div", {});
   private readonly controls = h("div", { class: "controls" });
+  private readonly channel = new ChannelPicker((channel, said) => this.take(ofChannel(channel), said));
   private pending = false;
 
   constructor(root: HTMLElement) {
@@ -46,9 +60,15 @@ export class ExplorerView {
           h("button", { type: "button", class: "quiet", onclick: () => this.take({ ...INITIAL, ...state }, label) }, label),
         ),
       ),
+      this.channel.element,
       this.controls,
       this.parts,
     );
+  }
+
+  /** A model that was dropped here: its channels are to choose from. */
+  load(model: ModelFiles): Promise<void> {
+    return this.channel.load(model);
   }
 
   /** Shows what an address says. */
@@ -81,7 +101,7 @@ export class ExplorerView {
   private drawControls(): void {
     replace(
       this.controls,
-      ...SLIDERS.map(([name, label, text]) => this.slider(name, label, text)),
+      ...SLIDERS.map(([name, label, text]) => this.slider(name, this.labelOf(name, label), text)),
       this.choice("epsilon", "ε", (v) => v.toExponential()),
       this.choice("groups", "Groups of GroupNorm", String),
       this.choice("order", "Order of the network to fold", (v) => ORDER_NAMES[v]),
@@ -90,11 +110,21 @@ export class ExplorerView {
     );
   }
 
+  /** With a model's statistics the data are said in terms of them. */
+  private labelOf(name: Slider, label: string): string {
+    if (statisticsOf(this.state) === undefined) return label;
+    return { center: "Mean of the data, in √v from μ", spread: "Spread of the data, in √v" }[name as string] ?? label;
+  }
+
   private slider(name: Slider, label: string, text: (v: number) => string): HTMLElement {
     const { from, to, step } = RANGES[name];
+    const value = this.state[name];
     const id = `explorer-${name}`;
     const output = h("output", { for: id }, text(this.state[name]));
-    const input = h("input", { id, type: "range", min: from, max: to, step, "aria-valuetext": text(this.state[name]) });
+    // A model's numbers may lie outside, and between steps.
+    const ends = { min: Math.min(from, value), max: Math.max(to, value) };
+    const isOwn = statisticsOf(this.state) !== undefined && (name === "gamma" || name === "beta");
+    const input = h("input", { id, type: "range", ...ends, step: isOwn ? "any" : step, "aria-valuetext": text(value) });
     input.value = String(this.state[name]);
     input.addEventListener("input", () => {
       const value = Number(input.value);
@@ -107,7 +137,8 @@ export class ExplorerView {
 
   private choice<K extends keyof typeof CHOICES>(name: K, label: string, text: (v: State[K]) => string): HTMLElement {
     const id = `explorer-${name}`;
-    const list = CHOICES[name] as readonly unknown[] as readonly State[K][];
+    const fixed = CHOICES[name] as readonly unknown[] as readonly State[K][];
+    const list = fixed.includes(this.state[name]) ? fixed : [this.state[name], ...fixed];
     const options = list.map((v) => h("option", { value: String(v), selected: v === this.state[name] }, text(v)));
     const select = h("select", { id }, options);
     select.addEventListener("change", () => this.set({ [name]: list[select.selectedIndex] }));
@@ -128,6 +159,7 @@ export class ExplorerView {
 
   private draw(): void {
     const { state } = this;
+    this.channel.shown(statisticsOf(state) !== undefined);
     const steps = training(state);
     // Tables that were open stay open.
     const open = [...this.parts.querySelectorAll("details")].map((part) => part.open);

@@ -161,9 +161,9 @@ function box({ net, near, layout, side, middle, way, onNode }: Shown, node: numb
       class: classes.filter((one) => one !== "").join(" "),
       role: "button",
       tabindex: "-1",
-      "aria-label": `${drawnLabel(shown)}${said}${rest}`,
       onclick: () => onNode(node),
     },
+    // Its name, too: a box has no other.
     svg("title", {}, `${drawnLabel(shown)}${said}${rest}`),
     svg("rect", { x: left, y: y - TALL / 2, width, height: TALL, rx: shown.kind === "node" ? 5 : TALL / 2 }),
     svg("text", { x: left + 8, y: y - 4, class: "op" }, head),

@@ -7,7 +7,15 @@ import { announce, type Children, copyButton, download, h, replace } from "../do
 import { CalledOff, engine, WorkFailed } from "../engine.ts";
 import { modelOf } from "../files.ts";
 import { reportMarkdown } from "../markdown.ts";
-import { DEFAULTS, type Failure, type Folded, type FoldOptions, type ModelFiles, type Opened } from "../protocol.ts";
+import {
+  DEFAULTS,
+  type Failure,
+  type Folded,
+  type FoldOptions,
+  type ModelFiles,
+  type Opened,
+  type OutputFile,
+} from "../protocol.ts";
 import { zip } from "../zip.ts";
 import { optionsForm } from "./options.ts";
 import { part } from "./part.ts";
@@ -28,6 +36,9 @@ const outputNameOf = (path: string): string => {
   const name = baseName(path);
   return /\.onnx$/i.test(name) ? name.replace(/\.onnx$/i, ".folded.onnx") : `${name}.folded.onnx`;
 };
+
+const saveButton = (label: string, { blob, name }: OutputFile): HTMLElement =>
+  h("button", { type: "button", class: "quiet", onclick: () => download(blob, name) }, label);
 
 const results = new WeakMap<Folded, ModelFiles>();
 
@@ -159,6 +170,7 @@ export class FoldView {
         "p",
         { class: "actions" },
         this.save(made),
+        made.certificate && saveButton("Download the certificate", made.certificate),
         copyButton("Copy report", text),
         copyButton("Copy as command", () => command),
         h(
@@ -193,7 +205,15 @@ export class FoldView {
       graph.element.scrollIntoView({ block: "start" });
       graph.element.querySelector<HTMLElement>("summary")?.focus({ preventScroll: true });
     };
-    return [graph.element, details(made.report, (node) => void show(node))];
+    const statistics = part(
+      "Statistics of channels",
+      async () => {
+        const { StatisticsView } = await import("./statistics.ts");
+        return new StatisticsView(await engine.ask("channels", { model: files }), baseName(files.path));
+      },
+      command,
+    );
+    return [graph.element, statistics.element, details(made.report, (node) => void show(node))];
   }
 
   /** The model; with side files that it needs, all of them in one archive. */

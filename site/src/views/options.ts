@@ -9,12 +9,17 @@ type Text = Exclude<Key, Flag | "external">;
 const FLAGS: readonly (readonly [Flag, string])[] = [
   ["reluToMax", "Let a BatchNormalization that nothing else takes pass a Relu, which becomes a Max"],
   ["norms", "Also move gain and shift of LayerNormalization and its kin into what follows"],
+  ["bnToConv", "Write a BatchNormalization that nothing takes as a depthwise 1\u00d71 Conv"],
+  ["equalize", "Afterwards even out channels by powers of two, for int8 weights"],
+  ["freeze", "Give a model in training mode inference semantics first"],
+  ["dropOutputs", "With that: drop running statistics from the model's outputs"],
   ["partial", "Also fold where a node has to stay for the shift"],
   ["noMerge", "Leave parallel linear branches as they are"],
   ["assumeConstant", "Take initializers that are also graph inputs as constants"],
   ["fullRun", "Run the whole networks, although the proof shows them equal"],
   ["noRun", "Prove, but do not run the models"],
   ["noCheck", "Skip the proof and the run"],
+  ["certificate", "Also make a certificate of why no fewer nodes can stay"],
 ];
 
 const TEXTS: readonly (readonly [Text, string, string])[] = [
@@ -22,6 +27,7 @@ const TEXTS: readonly (readonly [Text, string, string])[] = [
   ["skip", "Leave nodes whose name matches", "/head/*"],
   ["maxBitsLost", "Bits of precision that one fold may cost", "4"],
   ["maxGrowth", "Bytes, or a part of the file, by which folding other nodes may make it larger", "10%"],
+  ["maxMemory", "Most memory for the check: what does not fit is left out", "2G"],
   ["shape", "Sizes of open inputs for the run", "x=1,3,224,224"],
   ["samples", "Number of generated inputs for the run", "4"],
   ["seed", "Seed of the generated inputs", "1"],

@@ -3,7 +3,7 @@ import { REASONS, type RefusalCode } from "../../../src/diag/codes.ts";
 import type { Fold, Kept, Merge, NodeRef } from "../../../src/fold/types.ts";
 import type { Report } from "../../../src/report/report.ts";
 import { plain } from "../../../src/report/style.ts";
-import { answer, foldLine, inlinedLine, mergeLine, unmergedLine } from "../../../src/report/text.ts";
+import { answer, foldLine, inlinedLine, mergeLine, minimalText, unmergedLine } from "../../../src/report/text.ts";
 import { verdictFacts } from "../../../src/report/verdict-text.ts";
 import { byteSize, milliseconds, nodeLabel, plural, printable } from "../../../src/report/words.ts";
 import { type Children, h, table } from "../dom.ts";
@@ -23,17 +23,27 @@ export function banner(report: Report): HTMLElement {
   return h("h2", { class: `answer ${outcome}`, tabindex: "-1" }, printable(answer(report)).replaceAll(" -> ", " \u2192 "));
 }
 
-function training({ kept }: Report): Children {
+function training({ kept, frozen = [] }: Report): Children {
   const nodes = kept.filter(({ code }) => code === "training-mode");
+  if (frozen.length > 0) {
+    const words = `${plural(frozen.length, "node was", "nodes were")} given inference semantics first, which changes what the model computes. `;
+    return h(
+      "p",
+      { class: "problem" },
+      h("strong", {}, "Training mode. "),
+      words,
+      "Everything below is said of the frozen model.",
+    );
+  }
   if (nodes.length === 0) return undefined;
   return h(
     "p",
     { class: "problem" },
     h("strong", {}, "Training mode. "),
     `${plural(nodes.length, "node uses", "nodes use")} the statistics of the batch they are given, so the outputs depend on the batch. `,
-    "Export in evaluation mode, or run ",
-    h("code", {}, "bnfold freeze"),
-    " first.",
+    "Export in evaluation mode, or give it inference semantics first: ",
+    h("code", {}, "--freeze"),
+    ", among the options.",
   );
 }
 
@@ -49,6 +59,7 @@ function facts(report: Report): HTMLElement {
     { class: "facts" },
     ...said.map(([label, text]) => row(label === "" ? "also" : label, text)),
     ...details.map((text) => row("look at", text)),
+    ...(report.certificate === undefined ? [] : row("minimal", minimalText(report.certificate))),
     ...(report.bitsLost === 0
       ? []
       : row("bits", `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants)`)),
@@ -162,6 +173,7 @@ export function details(report: Report, onNode?: OnNode): HTMLElement {
     "div",
     { class: "details" },
     list("Kept", norms, keptItem(onNode), true),
+    list("Frozen", report.frozen ?? [], ({ node, change }) => printable(`${nodeLabel(node)}: ${change}`), false),
     list("Folded", report.folds, foldItem(onNode), report.folds.length <= SHOWN),
     list("Merged into one layer", report.merges, mergeItem(onNode), report.merges.length <= SHOWN),
     list("Calls of the model's functions written out", report.inlined ?? [], inlinedLine, false),

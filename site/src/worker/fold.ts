@@ -1,18 +1,26 @@
 /** Fold, proof and run of one model, into Blobs. The output is read back from its Blob: what is judged is what is downloaded. */
+import { BnfoldError } from "../../../src/diag/error.ts";
 import { foldChecked, type OnStage } from "../../../src/engine/fold.ts";
+import type { Frozen } from "../../../src/engine/frozen.ts";
 import { memoryNeeds } from "../../../src/engine/needs.ts";
+import type { PlanData } from "../../../src/fold/types.ts";
 import { read } from "../../../src/onnx/read.ts";
 import type { ExternalData, Model } from "../../../src/onnx/records.ts";
+import { Sha256 } from "../../../src/onnx/sha256.ts";
+import type { ByteSource } from "../../../src/onnx/source.ts";
 import { madeOf } from "../../../src/onnx/spliced.ts";
 import { type ModelEdits, type Written, write } from "../../../src/onnx/write.ts";
-import { modelFacts, neededFiles } from "../../../src/report/report.ts";
+import { modelFacts, neededFiles, type Report } from "../../../src/report/report.ts";
 import { byteSize } from "../../../src/report/words.ts";
+import { certificateName } from "../command.ts";
 import type { Folded, FoldOptions, ModelFiles, Opened, OutputFile } from "../protocol.ts";
 import { toBlob } from "./blobs.ts";
 import { baseName, missingSides, openModel, sideFile } from "./models.ts";
-import { planOptionsOf, runOptionsOf } from "./options.ts";
+import { memoryLimit, planOptionsOf, runOptionsOf } from "./options.ts";
 import { blobSource } from "./source.ts";
 
+/** Bytes hashed at a time. */
+const HASHED = 1 << 22;
 /** A tab's memory ends at about 4 GB: what needs more than this is left out of the check, and said. */
 const MEMORY = 3e9;
 /** Largest side file of "split", as on the command line. */
@@ -54,35 +62,66 @@ function written(model: Model, edits: ModelEdits, name: string, external: FoldOp
   }
 }
 
+/** What the limit given, and a tab, allow. @throws BnfoldError of kind "usage" when not even the fold fits into the limit given. */
 function affordable(model: Model, options: FoldOptions): { prove: boolean; run: boolean; notes: string[] } {
   const needs = memoryNeeds(model);
+  const given = memoryLimit(options);
+  if (given !== undefined && given < needs.fold)
+    throw new BnfoldError("usage", `--max-memory: bnfold itself needs ${byteSize(needs.fold)}`);
+  const limit = Math.min(MEMORY, given ?? MEMORY);
   const wantsRun = !options.noRun && !options.noCheck;
-  const left = (what: string, need: number) =>
-    `${what} is left out: it needs about ${byteSize(need)} of memory, more than a tab has. The command line does it.`;
+  const why = limit < MEMORY ? `more than --max-memory ${byteSize(limit)}.` : "more than a tab has. The command line does it.";
+  const left = (what: string, need: number) => `${what} is left out: it needs about ${byteSize(need)} of memory, ${why}`;
   return {
-    prove: needs.proof <= MEMORY,
-    run: wantsRun && needs.run <= MEMORY,
+    prove: needs.proof <= limit,
+    run: wantsRun && needs.run <= limit,
     notes: [
-      ...(needs.proof > MEMORY && !options.noCheck ? [left("The proof", needs.proof)] : []),
-      ...(needs.run > MEMORY && wantsRun ? [left("The run", needs.run)] : []),
+      ...(needs.proof > limit && !options.noCheck ? [left("The proof", needs.proof)] : []),
+      ...(needs.run > limit && wantsRun ? [left("The run", needs.run)] : []),
     ],
   };
 }
 
+/** SHA-256 of a file, read in blocks. */
+function sha256Of(source: ByteSource): string {
+  const hash = new Sha256();
+  for (let at = 0; at < source.size; at += HASHED) hash.update(source.read(at, Math.min(source.size, at + HASHED)));
+  return hash.hex();
+}
+
+/** The model in inference semantics where that is asked for. @throws BnfoldError of kind "usage" for a certificate of what was changed. */
+async function frozenBy(options: FoldOptions, model: Model): Promise<{ model: Model; frozen?: Frozen["frozen"] }> {
+  if (!options.freeze) return { model };
+  const { FROZEN_CERTIFICATE, frozenFirst } = await import("../../../src/engine/frozen.ts");
+  const found = frozenFirst(model, options.dropOutputs);
+  const [message, hint] = FROZEN_CERTIFICATE;
+  if (found.model !== model && options.certificate) throw new BnfoldError("usage", message, {}, hint);
+  return found;
+}
+
+async function certified(model: Model, plan: PlanData, output: string, { assumeConstant }: FoldOptions) {
+  const { certificateOf, UNCERTIFIED } = await import("../../../src/engine/certificate.ts");
+  const made = certificateOf(model, plan, { assumeConstant, sha256: sha256Of(model.files.main) });
+  if (made === undefined) return { notes: [`${UNCERTIFIED[0].toUpperCase()}${UNCERTIFIED.slice(1)}.`] };
+  const name = certificateName(output);
+  return { notes: [], certificate: { name, blob: new Blob([made.bytes]) }, facts: { file: name, ...made.facts } };
+}
+
 export async function folded(files: ModelFiles, options: FoldOptions, onProgress: OnStage): Promise<Folded> {
   const began = performance.now();
-  const model = openModel(files);
+  const opened = openModel(files);
   const readMs = performance.now() - began;
+  const { model, frozen } = await frozenBy(options, opened);
   const can = affordable(model, options);
   const name = outputName(files.path);
   let outputs: OutputFile[] = [];
   const made = await foldChecked(model, {
-    ...planOptionsOf(options),
+    ...(await planOptionsOf(options)),
     check: !options.noCheck,
     prove: can.prove,
     run: can.run,
     inputs: runOptionsOf(options, model),
-    file: factsOf(files, model),
+    file: factsOf(files, opened),
     onProgress,
     sink: async (edits, judge) => {
       const pieces = written(model, edits, name, options.external);
@@ -104,6 +143,16 @@ export async function folded(files: ModelFiles, options: FoldOptions, onProgress
       return { ...facts, sideFiles, totalBytes };
     },
   });
-  const report = { ...made.report, timings: { ...made.report.timings, readMs } };
-  return { report, plan: made.plan, accepted: made.accepted, outputs: made.accepted ? outputs : [], notes: can.notes };
+  const wanted = made.accepted && options.certificate ? await certified(opened, made.plan, name, options) : undefined;
+  const report: Report = {
+    ...made.report,
+    ...(frozen === undefined ? {} : { frozen }),
+    ...(wanted?.facts === undefined ? {} : { certificate: wanted.facts }),
+    timings: { ...made.report.timings, readMs },
+  };
+  return {
+    ...{ report, plan: made.plan, accepted: made.accepted, outputs: made.accepted ? outputs : [] },
+    ...(wanted?.certificate === undefined ? {} : { certificate: wanted.certificate }),
+    notes: [...can.notes, ...(wanted?.notes ?? [])],
+  };
 }

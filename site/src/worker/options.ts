@@ -1,6 +1,6 @@
 /** Options as a person writes them → what the library takes. The command line reads them with the same functions. */
 import { BnfoldError } from "../../../src/diag/error.ts";
-import { anyOf, growthIn, shapeIn } from "../../../src/engine/written.ts";
+import { anyOf, growthIn, shapeIn, sizeIn } from "../../../src/engine/written.ts";
 import type { PlanOptions } from "../../../src/fold/plan.ts";
 import type { Model } from "../../../src/onnx/records.ts";
 import type { RunOptions } from "../../../src/verify/index.ts";
@@ -23,8 +23,11 @@ function bits(text: string): number | undefined {
 }
 
 /** Patterns are separated by white space. @throws BnfoldError of kind "usage" when something cannot be meant. */
-export function planOptionsOf(options: FoldOptions): PlanOptions {
+export async function planOptionsOf(options: FoldOptions): Promise<PlanOptions> {
+  const equalize = options.equalize ? (await import("../../../src/fold/equalize/index.ts")).equalization() : undefined;
   return {
+    ...(equalize === undefined ? {} : { equalize }),
+    bnToConv: options.bnToConv,
     only: anyOf(words(options.only)),
     skip: anyOf(words(options.skip)),
     partial: options.partial,
@@ -36,6 +39,10 @@ export function planOptionsOf(options: FoldOptions): PlanOptions {
     maxGrowth: options.maxGrowth.trim() === "" ? undefined : growthIn(options.maxGrowth.trim()),
   };
 }
+
+/** Bytes the check may take; undefined where nothing is said. */
+export const memoryLimit = ({ maxMemory }: FoldOptions): number | undefined =>
+  maxMemory.trim() === "" ? undefined : sizeIn(maxMemory.trim(), "--max-memory");
 
 export function runOptionsOf(options: FoldOptions, model: Model): Pick<RunOptions, "samples" | "seed" | "shapes" | "fullRun"> {
   const names = model.graph.inputs.map((input) => input.name);

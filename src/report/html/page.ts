@@ -18,7 +18,7 @@ import { verdictFacts } from "../verdict-text.ts";
 import { brief, byteSize, listed, milliseconds, nodeLabel, plural } from "../words.ts";
 import { around, histogram, ranges } from "./charts.ts";
 import { STYLE } from "./style.ts";
-import { folded, Html, html, table } from "./template.ts";
+import { drawing, folded, Html, html, table } from "./template.ts";
 
 /** Rows shown open; more are behind a line that opens. */
 const OPEN = 30;
@@ -81,7 +81,7 @@ function keptParts(list: readonly Kept[], details: Details): Html[] {
     const { title, advice } = REASONS[kept.code] ?? { title: kept.code, advice: "" };
     const picture = pictures.get(keyOf(kept.node));
     return html`<div class="reason"><h3>${nodeCell(kept.node)}</h3><p><b>${kept.code}</b>: ${title}. ${kept.message}</p><p class="soft">${advice}</p>
-${picture === undefined ? "" : around(picture)}</div>\n`;
+${picture === undefined ? "" : drawing(around(picture))}</div>\n`;
   });
   const rows = others.map(({ node, code: reason, message }) => [nodeCell(node), code(reason), message]);
   return [
@@ -99,8 +99,8 @@ ${picture === undefined ? "" : around(picture)}</div>\n`;
 
 function channelParts({ channels = [] }: Details): Html[] {
   const layers = channels.map(({ node, producer, channels: count, gains, before, after }) => {
-    const chart = before === undefined || after === undefined ? html`` : ranges(before, after, count);
-    return html`<h3>${nodeCell(node)}</h3>${producer === undefined ? "" : html`<p class="soft">weight of ${code(producer)}</p>`}${histogram(gains)}${chart}\n`;
+    const chart = before === undefined || after === undefined ? undefined : ranges(before, after, count);
+    return html`<h3>${nodeCell(node)}</h3>${producer === undefined ? "" : html`<p class="soft">weight of ${code(producer)}</p>`}${drawing(histogram(gains))}${drawing(chart)}\n`;
   });
   return layers.length > 8 ? [folded(`${layers.length} layers`, layers)] : layers;
 }

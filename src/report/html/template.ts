@@ -3,6 +3,7 @@
  * a model can become an element, an attribute or a script.
  */
 import { markup } from "../escape.ts";
+import type { Shape } from "../picture.ts";
 
 export class Html {
   constructor(readonly text: string) {}
@@ -34,3 +35,12 @@ export function table(head: readonly string[], rows: readonly (readonly Part[])[
 
 /** A part that is closed until it is asked for; on paper it is open. */
 export const folded = (title: Part, content: Part): Html => html`<details><summary>${title}</summary>${content}</details>`;
+
+/** A drawing; nothing where there is none. Tags and names of attributes are the program's own. */
+export function drawing(shape: Shape | undefined): Html {
+  if (shape === undefined) return html``;
+  const { tag, attributes, children } = shape;
+  const list = Object.entries(attributes).map(([name, value]) => html` ${new Html(name)}="${value}"`);
+  const inner = children.map((child) => (typeof child === "string" ? child : drawing(child)));
+  return html`${new Html(`<${tag}`)}${list}${new Html(">")}${inner}${new Html(`</${tag}>`)}`;
+}

@@ -1,0 +1,31 @@
+/** The certificate of a fold, checked like anybody else's before it is handed out. */
+import { checkCertificate } from "../certify/index.ts";
+import { minimality, type PlanData } from "../fold/index.ts";
+import type { Model } from "../onnx/records.ts";
+import type { CertificateFacts } from "../report/report.ts";
+
+export interface Certified {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly facts: Omit<CertificateFacts, "file">;
+}
+
+/** Said where there is none. */
+export const UNCERTIFIED =
+  "no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file";
+
+/** Undefined where the model's calls were written out first, so that its nodes are others. */
+export function certificateOf(
+  model: Model,
+  plan: PlanData,
+  options: { readonly assumeConstant?: boolean; readonly sha256?: string },
+): Certified | undefined {
+  if (plan.inlined !== undefined && plan.inlined.length > 0) return undefined;
+  const certificate = minimality(model, plan, options);
+  const checked = checkCertificate(model, certificate, options);
+  if (!checked.holds) throw new Error(`the certificate does not hold: ${checked.problems[0]}`);
+  const { candidates, kept, least } = certificate;
+  return {
+    bytes: new TextEncoder().encode(`${JSON.stringify(certificate)}\n`),
+    facts: { candidates, kept: kept.length, least },
+  };
+}

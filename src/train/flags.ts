@@ -1,0 +1,11 @@
+/** Marks of a channel: what is odd about its parameters. */
+export const CHANNEL_FLAGS = [
+  "dead",
+  "constant",
+  "negative-gain",
+  "tiny-variance",
+  "bad-variance",
+  "float16-overflow",
+  "widens-range",
+] as const;
+export type ChannelFlag = (typeof CHANNEL_FLAGS)[number];
