@@ -2,7 +2,7 @@
  * What the nodes that first read an input say about it: rank, sizes, layout, the table it indexes. Found by following the
  * input through operators that keep its shape (or permute it), without running anything.
  */
-import { hasTrait, keepsShape } from "../graph/operators.ts";
+import { hasTrait, keepsShape, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import type { TensorRecord } from "../onnx/records.ts";
@@ -78,18 +78,20 @@ class Follower {
 
   private read(node: GraphNode, index: number, axes: Axes): void {
     const weight = (at: number) => constantDims(node.inputs[at]);
+    const { product, weights } = traitsOf(node) ?? {};
+    const transposed = product === "transposed";
+    if (weights !== undefined && (product === "convolution" || transposed)) {
+      const w = index === 0 ? weight(weights[0]) : undefined;
+      if (w === undefined) return;
+      this.size(axes, 1, w.length, transposed ? w[0] : w[1] * int(node, "group", 1));
+      this.spatial(axes, w.length);
+      return;
+    }
+    if (weights !== undefined && product === "recurrent") {
+      if (index === 0) this.size(axes, 2, 3, weight(weights[0])?.[2]);
+      return;
+    }
     switch (node.opType) {
-      case "Conv":
-      case "ConvTranspose":
-      case "QLinearConv":
-      case "ConvInteger": {
-        if (index !== 0) return;
-        const w = weight(node.opType === "QLinearConv" ? 3 : 1);
-        if (w === undefined) return;
-        this.size(axes, 1, w.length, node.opType === "ConvTranspose" ? w[0] : w[1] * int(node, "group", 1));
-        this.spatial(axes, w.length);
-        return;
-      }
       case "MaxPool":
       case "AveragePool":
       case "LpPool": {
@@ -116,11 +118,6 @@ class Follower {
         else if (rank !== undefined && rank > 1) this.size(axes, rank - 2, rank, other[other.length - 1]);
         return;
       }
-      case "LSTM":
-      case "GRU":
-      case "RNN":
-        if (index === 0) this.size(axes, 2, 3, weight(1)?.[2]);
-        return;
       case "BatchNormalization":
       case "InstanceNormalization": {
         const scale = weight(1);

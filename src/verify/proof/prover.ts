@@ -10,6 +10,7 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
+import { isLayer } from "../../fold/region.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
@@ -23,7 +24,7 @@ import { composed } from "./composed.ts";
 import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
 import { outputNames, relatedInputs } from "./ends.ts";
 import { familyOf, knownElements, sameConstant } from "./match.ts";
-import { isLayer, leadsOn, mergedPair } from "./merged.ts";
+import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, isExact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
 import type { Misfit, Tolerance } from "./rows.ts";
