@@ -69,10 +69,7 @@ judge(
     ],
     "a quantisation along another axis": [
       around(
-        [
-          node("QuantizeLinear", ["t", "s"], ["q"], { axis: 1 }),
-          node("DequantizeLinear", ["q", "s"], ["m"], { axis: 1 }),
-        ],
+        [node("QuantizeLinear", ["t", "s"], ["q"], { axis: 1 }), node("DequantizeLinear", ["q", "s"], ["m"], { axis: 1 })],
         STEPS,
       ),
       n([node("QuantizeLinear", ["x", "s"], ["q"], { axis: 1 }), node("DequantizeLinear", ["q", "s"], ["y"], { axis: 1 })], {
