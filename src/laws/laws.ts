@@ -15,7 +15,7 @@
  *   x · c that stays, x · gate         a_y = a_x
  *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
  */
-import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import { type Spread, uniform } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait, readsNumbers } from "../graph/operators.ts";
@@ -27,7 +27,7 @@ import type { Candidate } from "./candidates.ts";
 import type { Constants } from "./constants.ts";
 import { layerOf, mayBeLayer, type Port } from "./linear.ts";
 import { inOrder } from "./order.ts";
-import { type Demand, each, filled, grounded, isGround, Network, over, type Wire } from "./wires.ts";
+import { type Demand, each, filled, grounded, isGround, isTable, Network, over, type Wire } from "./wires.ts";
 
 /** A candidate as the search sees it. */
 export interface Mover {
@@ -382,12 +382,6 @@ class Builder {
     this.movers.push({ found, may, demand });
   }
 }
-
-/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
-const TABLE = 2 ** 12;
-
-/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
-export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
