@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type ChannelFlag, distributionOf, inspectChannels } from "../../src/train/channels.ts";
+import { distributionOf, inspectChannels } from "../../src/train/channels.ts";
+import type { ChannelFlag } from "../../src/train/flags.ts";
 import { f, float32, type ModelSpec, model, node } from "../helpers/build.ts";
 
 const EPSILON = Math.fround(1e-5);
