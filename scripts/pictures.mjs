@@ -14,6 +14,8 @@ import { chromium } from "playwright-core";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "site/dist");
 const MOST = 60_000;
+/** Rows of a picture; the rest is cut off. */
+const TALL = 860;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
 const server = createServer((request, response) => {
@@ -82,17 +84,22 @@ const PICTURES = {
 /** The screenshot's pixels, read by the browser. */
 async function pixels(png) {
   const page = await browser.newPage();
-  const found = await page.evaluate(async (url) => {
-    const image = new Image();
-    image.src = url;
-    await image.decode();
-    const context = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height }).getContext("2d");
-    context.drawImage(image, 0, 0);
-    const { data } = context.getImageData(0, 0, image.width, image.height);
-    let text = "";
-    for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
-    return { width: image.width, height: image.height, base64: btoa(text) };
-  }, `data:image/png;base64,${png.toString("base64")}`);
+  const found = await page.evaluate(
+    async (url) => {
+      const image = new Image();
+      image.src = url;
+      await image.decode();
+      const context = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height }).getContext(
+        "2d",
+      );
+      context.drawImage(image, 0, 0);
+      const { data } = context.getImageData(0, 0, image.width, image.height);
+      let text = "";
+      for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
+      return { width: image.width, height: image.height, base64: btoa(text) };
+    },
+    `data:image/png;base64,${png.toString("base64")}`,
+  );
   await page.close();
   return { ...found, data: Buffer.from(found.base64, "base64") };
 }
@@ -116,16 +123,26 @@ function crc32(bytes) {
 }
 
 /** A PNG with a palette: colours to four bits a channel, the 256 that are most frequent, others as the nearest of those. */
-function indexed({ width, height, data }) {
-  const key = (at) => ((data[at] + 8) / 17) << 8 | ((data[at + 1] + 8) / 17) << 4 | ((data[at + 2] + 8) / 17);
+function indexed({ width, height: whole, data }) {
+  const height = Math.min(whole, TALL);
+  const key = (at) => (((data[at] + 8) / 17) << 8) | (((data[at + 1] + 8) / 17) << 4) | ((data[at + 2] + 8) / 17);
   const counts = new Map();
-  for (let at = 0; at < data.length; at += 4) counts.set(key(at), (counts.get(key(at)) ?? 0) + 1);
-  const palette = [...counts].sort((p, q) => q[1] - p[1]).slice(0, 256).map(([colour]) => colour);
+  for (let at = 0; at < 4 * width * height; at += 4) counts.set(key(at), (counts.get(key(at)) ?? 0) + 1);
+  const palette = [...counts]
+    .sort((p, q) => q[1] - p[1])
+    .slice(0, 256)
+    .map(([colour]) => colour);
   const parts = (colour) => [colour >> 8, (colour >> 4) & 15, colour & 15];
   const distance = (p, q) => parts(p).reduce((n, v, i) => n + (v - parts(q)[i]) ** 2, 0);
-  const place = new Map([...counts.keys()].map((colour) => [colour, palette.reduce((best, one, i) => (distance(one, colour) < distance(palette[best], colour) ? i : best), 0)]));
+  const place = new Map(
+    [...counts.keys()].map((colour) => [
+      colour,
+      palette.reduce((best, one, i) => (distance(one, colour) < distance(palette[best], colour) ? i : best), 0),
+    ]),
+  );
   const rows = Buffer.alloc((width + 1) * height);
-  for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = place.get(key(4 * (y * width + x)));
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) rows[y * (width + 1) + 1 + x] = place.get(key(4 * (y * width + x)));
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
@@ -146,9 +163,7 @@ for (const [name, [width, show]] of Object.entries(PICTURES)) {
   const page = await browser.newPage({ viewport: { width, height: 620 }, colorScheme: "light", reducedMotion: "reduce" });
   const part = await show(page);
   await page.waitForTimeout(200);
-  const box = part === undefined ? undefined : await part.boundingBox();
-  const clip = box === undefined ? undefined : { x: box.x, y: box.y, width: box.width, height: Math.min(box.height, 820) };
-  const shot = await page.screenshot({ ...(clip === undefined ? {} : { clip, fullPage: true }) });
+  const shot = await (part ?? page).screenshot();
   await page.close();
   const bytes = indexed(await pixels(shot));
   if (bytes.length >= MOST) throw new Error(`${name}.png has ${bytes.length} bytes, more than ${MOST}: show less of it`);
