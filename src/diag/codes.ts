@@ -109,7 +109,7 @@ export const REASONS = {
   },
   quantized: {
     title: "The neighbour is quantised",
-    advice: "Fold before quantising.",
+    advice: "Fold before quantising. With --partial a shift that no zero point takes stays as an Add.",
   },
   "not-proven": {
     title: "The fold was planned, but the check could not show it right",
