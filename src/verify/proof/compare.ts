@@ -22,7 +22,7 @@ import { attributeDifference, attributeDifferences, isTelling, meaningDifference
 import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
 import { type Failure, failed, type Outcome } from "./outcome.ts";
 import { type Blame, exact, type InputMap, inverse, type Relation, relative, type Suspicion, snap } from "./relation.ts";
-import type { Linear, Misfit, Rows, Tolerance } from "./rows.ts";
+import { type Linear, type Misfit, openBias, type Rows, type Tolerance } from "./rows.ts";
 import { sameSetting, settingsCount } from "./settings.ts";
 
 type Known = AffineMap & { readonly core: Core };
@@ -300,7 +300,7 @@ export class Comparison {
     // Biases that the file computes are few beside the weights that stand in it.
     if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
     const shift = slack.shift + slack.budget.shift;
-    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift), slack.budget.gain);
+    const blocks = blocksOf(theirs, mine, plain, at, { shift, gain: slack.budget.gain });
     if (blocks === undefined) return undefined;
     const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
     for (const m of this.candidates(known, at.node)) {
@@ -415,15 +415,6 @@ const widened = (slack: { scale: Spread; shift: Spread }, open: Spread, rounding
 /** The output's axes, 1 where rows do not vary. */
 const rowDims = (rows: Rows, rank: number): readonly number[] =>
   rows.dims ?? Array.from({ length: rank }, (_, i) => (i === rows.axis ? rows.count : 1));
-
-/** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
-function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {
-  if (shift === 0) return undefined;
-  return Float64Array.from(
-    { length: count },
-    (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
-  );
-}
 
 /** A member as a map of the value the rows make; undefined when it is none by rows. */
 function rowMap(known: Known, m: Member, where: readonly number[]): RowMap | undefined {

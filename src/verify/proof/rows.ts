@@ -1,5 +1,6 @@
 /** Operators as rows of coefficients, what two of them are compared within, and where they differ. */
 import type { Param } from "../../rules/types.ts";
+import type { Layout } from "./singles.ts";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
@@ -35,8 +36,8 @@ export interface Linear {
   readonly rowsOf: (weight: Float64Array, bias: Float64Array | undefined) => Rows;
   readonly weight: Param;
   readonly bias: Param | undefined;
-  /** True when the rows are the stored numbers in their order. */
-  readonly inOrder?: boolean;
+  /** How the rows stand in the file, where they do so one by one: one after the other, or each number beside that of the next. */
+  readonly layout?: Layout;
   /** True when its scales are what is stored: a weight is then off by a part of itself. */
   readonly dequantized?: boolean;
   /** Attributes that must agree within one rounding. */
@@ -58,4 +59,13 @@ export interface Misfit {
   readonly index: readonly number[];
   readonly expected: number;
   readonly got: number;
+}
+
+/** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
+export function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {
+  if (shift === 0) return undefined;
+  return Float64Array.from(
+    { length: count },
+    (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
+  );
 }
