@@ -10,6 +10,7 @@ import { type Dim, type Shape, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
 import type { Fact, KnownFacts, Outputs } from "./inference.ts";
 import { traitsOf } from "./operators.ts";
+import { storedRecord } from "./stored.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
 
 /** Integer tensors up to this size are followed element by element. */
@@ -68,7 +69,7 @@ export class Facts implements KnownFacts {
   reals(value: GraphValue | undefined): readonly number[] | undefined {
     if (value === undefined || !REALS.includes(this.of(value).dtype)) return undefined;
     const known = this.realsOf.get(value);
-    const stored = known === undefined ? storedIn(value) : undefined;
+    const stored = known === undefined ? storedRecord(value) : undefined;
     if (stored === undefined || value.isInput || sizeOf(stored.dims) > MAX_ELEMENTS) return known;
     const numbers = asNumbers(decode(stored));
     this.realsOf.set(value, numbers);
@@ -129,7 +130,7 @@ export class Facts implements KnownFacts {
     });
     const first = node.outputs[0];
     if (first === undefined) return;
-    const tensor = storedIn(first);
+    const tensor = storedRecord(first);
     if (tensor !== undefined) this.setConstant(first, tensor);
     const elements = tensor === undefined ? inferElements(node, this) : undefined;
     if (elements !== undefined && elements.length <= MAX_ELEMENTS) this.elementsOf.set(first, elements);
@@ -148,12 +149,6 @@ export class Facts implements KnownFacts {
       else this.elementsOf.set(output, elements);
     });
   }
-}
-
-/** The tensor of a constant that the file holds, in an initializer or in a Constant. */
-function storedIn({ initializer, producer }: GraphValue): TensorRecord | undefined {
-  if (initializer !== undefined) return initializer;
-  return producer?.opType === "Constant" && producer.domain === "" ? producer.record.attributes.get("value")?.t : undefined;
 }
 
 /** Facts of a node's outputs, as far as its inputs' facts give them. */
