@@ -10,7 +10,8 @@
 import { fillFrom, type Stream, streamOf, turnedStreamOf } from "../../rules/stream.ts";
 import { biasesFit, fits, type RowMap, type StoredRows } from "./fit.ts";
 import { zeroRows } from "./linear.ts";
-import { type Linear, openBias, type Rows, type Tolerance } from "./rows.ts";
+import { openBias } from "./row-maps.ts";
+import type { Linear, Rows, Tolerance } from "./rows.ts";
 import { type Layout, type Stored32, singlesFit } from "./singles.ts";
 
 /** Layers up to this many coefficients are compared at once. */

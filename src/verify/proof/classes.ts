@@ -85,6 +85,8 @@ export interface Side {
   readonly view: GraphView;
   readonly facts: Facts;
   readonly constants: Constants;
+  /** Facts without what the file declares of values inside: that may be wrong, and decides nothing. */
+  readonly recomputed: () => Facts;
   /** Asked only where another tool may have evaluated what the file computes. */
   readonly budgets?: Budgets;
 }
@@ -93,7 +95,12 @@ export function sideOf(model: Model, foreign = false): Side {
   const view = viewOf(model);
   const facts = factsOf(view);
   const constants = new Constants(view, facts);
-  return { view, facts, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
+  let own: Facts | undefined;
+  const recomputed = (): Facts => {
+    own ??= facts.told ? factsOf(view, false) : facts;
+    return own;
+  };
+  return { view, facts, recomputed, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
 }
 
 /** Numbers of a constant operand that is read as a map: two tables that were folded into one have the product of their sizes. */

@@ -60,12 +60,3 @@ export interface Misfit {
   readonly expected: number;
   readonly got: number;
 }
-
-/** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
-export function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {
-  if (shift === 0) return undefined;
-  return Float64Array.from(
-    { length: count },
-    (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
-  );
-}
