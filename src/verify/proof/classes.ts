@@ -267,7 +267,8 @@ export class Classes {
       return undefined;
     const { scale, shift } = by;
     const live = map(scale, (k) => (k === 0 ? 0 : 1));
-    if (/^(Log)?Softmax$|^Hardmax$/.test(node.opType)) return undefined;
+    // Of a row all elements count.
+    if (hasTrait(node, "axis")) return undefined;
     const given = combine(live, shift, (_, c) => c);
     const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
     const [made] = computed(node.record, node.version, [
