@@ -43,7 +43,11 @@ function exponentsOf(draft: Draft, layer: GraphNode): Float64Array | undefined {
   const faint = minNormal * 2 ** 3;
   // What rounds up to the largest number and beyond does not fit either.
   const exponents = most.map((m) =>
-    m * (1 + 2 ** -8) > max ? Math.ceil(Math.log2((m * (1 + 2 ** -8)) / max)) : m > 0 && m < faint ? Math.floor(Math.log2(m / faint)) : 0,
+    m * (1 + 2 ** -8) > max
+      ? Math.ceil(Math.log2((m * (1 + 2 ** -8)) / max))
+      : m > 0 && m < faint
+        ? Math.floor(Math.log2(m / faint))
+        : 0,
   );
   return exponents.some((e) => e !== 0) ? exponents : undefined;
 }

@@ -51,7 +51,10 @@ judge(
   "what quantising says without being told",
   {
     "an axis that one scale does not have": [chain(), chain({ q: { axis: 0 }, dq: { axis: 1 } })],
-    "blocks of nothing, saturation of whole numbers": [chain(), chain({ q: { block_size: 0, saturate: 1 }, dq: { block_size: 0 } })],
+    "blocks of nothing, saturation of whole numbers": [
+      chain(),
+      chain({ q: { block_size: 0, saturate: 1 }, dq: { block_size: 0 } }),
+    ],
     "the type of the zero point": [chain(), chain({ q: { output_dtype: INT8 } })],
     "the type instead of a zero point of zero": [chain(), chain({ q: { output_dtype: INT8 }, names: [] })],
     "uint8 without either": [chain({ z: uint8([], [0]) }), chain({ z: uint8([], [0]), names: [] })],
@@ -67,7 +70,16 @@ judge(
 );
 
 const spelled = (steps: string, scale: number, zero: number) => {
-  const c = { s, z: int8([], [3]), k: float32([1, 4], [1, 2, 4, 0.5]), n: float32([], [zero]), t: float32([1, 4], [0.1, 0.2, 0.4, 0.05].map((v) => v * scale)) };
+  const c = {
+    s,
+    z: uint8([], [3]),
+    k: float32([1, 4], [1, 2, 4, 0.5]),
+    n: float32([], [zero]),
+    t: float32(
+      [1, 4],
+      [0.1, 0.2, 0.4, 0.05].map((v) => v * scale),
+    ),
+  };
   const q = node("QuantizeLinear", ["x", "s", "z"], ["q"]);
   const made =
     steps === "quantised"
