@@ -22,6 +22,7 @@ import { titleOf } from "./jobs-fold.ts";
 import { ALLOWED, recalibrateNames } from "./jobs-options.ts";
 import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions } from "./jobs-session.ts";
 import { npyHead } from "./npy-rows.ts";
+import { statisticsOptions } from "./recalibrate-options.ts";
 import { fetched, fetchedModel } from "./stored-files.ts";
 import { externalOption } from "./target.ts";
 import { note, print } from "./terminal.ts";
@@ -100,7 +101,11 @@ async function planOf(session: Session, values: Values, scratch: string): Promis
   const opened = openModel((await fetchedModel(store, entry, join(scratch, "in"))).path);
   try {
     const order = flag(values, "at-once") ? "at-once" : "layers";
-    const { targets } = new Recalibration(opened.model, { order, select: anyOf(texts(values, "only")) });
+    const { targets } = new Recalibration(opened.model, {
+      order,
+      select: anyOf(texts(values, "only")),
+      untie: flag(values, "untie"),
+    });
     const whole = flag(values, "whole");
     const entries = await dataEntries(store, texts(values, "data"));
     const places: { readonly path: string; readonly samples?: number }[] = [];
@@ -208,11 +213,7 @@ export const command: Command = {
       describe: "Parts of the data, for each level of layers (default 16); the result has the same bytes",
     },
     external: externalOption,
-    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
-    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
-    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
-    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
-    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    ...statisticsOptions,
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [

@@ -27,6 +27,7 @@ import { openOnnxRuntime } from "./onnxruntime.ts";
 import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
+import { statisticsOptions } from "./recalibrate-options.ts";
 import { isSameFile, targetOf } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
 
@@ -268,22 +269,11 @@ export const command: Command = {
       describe: "Samples: .npy, .npz, .pb, name=file, a folder, or a .txt list of them",
     },
     ...outputOptions,
-    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
-    untie: { type: "boolean", describe: "Give layers that share all their tensors statistics of their own" },
-    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
-    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
-    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
-    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    ...statisticsOptions,
     input: { array: true, type: "string", requiresArg: true, describe: "Input that is the same for every sample: name=file" },
     shard: { requiresArg: true, type: "string", describe: "Compute only part i of n of the data (i/n), into --moments" },
     moments: { requiresArg: true, type: "string", describe: "Write the moments to this file" },
     "from-moments": { requiresArg: true, type: "string", describe: "Use the moments of this file" },
-    engine: {
-      choices: ["bnfold", "onnxruntime"],
-      requiresArg: true,
-      describe: "What runs the model (onnxruntime-node when installed)",
-    },
-    memory: { requiresArg: true, describe: "GB for values kept between passes (default 1)" },
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [

@@ -2,17 +2,17 @@
 import { accessSync, constants } from "node:fs";
 import { availableParallelism, hostname, tmpdir } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
-import { BnfoldError } from "../diag/error.ts";
-import { type BullEngine, bullEngine } from "../jobs/bullmq-engine.ts";
+import { bullEngine } from "../jobs/bullmq-engine.ts";
 import type { Outcome } from "../jobs/engine.ts";
 import { fileOf, StoreHands } from "../jobs/hands.ts";
 import type { Job } from "../jobs/job.ts";
-import { queueName, tagsOf } from "../jobs/runs.ts";
+import { queueName } from "../jobs/runs.ts";
 import { fileError } from "../node/files.ts";
 import { plural } from "../report/words.ts";
 import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
+import { refuseForeignJobs } from "./jobs-mixing.ts";
 import { ALLOWED } from "./jobs-options.ts";
-import { crewOf, openSession, placeOptions, type Session, scratchOf } from "./jobs-session.ts";
+import { crewOf, openSession, placeOptions, scratchOf } from "./jobs-session.ts";
 import { sizeOption } from "./memory.ts";
 import { note } from "./terminal.ts";
 
@@ -20,24 +20,6 @@ const DEFAULT_LOCK = 30;
 const DEFAULT_GRACE = 20;
 /** How often the end is looked for. */
 const LOOK_MS = 200;
-
-/** Jobs that another program put there and nobody else does: then this one is the wrong one. */
-async function refuseMixing({ store, tag, id }: Session, url: string, own: BullEngine): Promise<void> {
-  const { waiting, active } = await own.counts();
-  if (waiting + active > 0) return;
-  for (const other of await tagsOf(store, tag)) {
-    if (other === tag) continue;
-    const engine = await bullEngine(url, queueName(id, other), () => undefined);
-    const counts = await engine.counts().finally(() => engine.close());
-    if (counts.waiting > 0)
-      throw new BnfoldError(
-        "usage",
-        `the jobs in this queue are for bnfold ${other}, this is ${tag}: their bytes may differ`,
-        {},
-        "Install the same version, on the same version of Node, everywhere.",
-      );
-  }
-}
 
 interface Ending {
   /** Takes no more. */
@@ -95,7 +77,7 @@ async function run(values: Values): Promise<number> {
   const crew = crewOf(limits);
   const engine = await bullEngine(session.queue, queueName(id, tag), (error) => talk.trouble(error.message));
   try {
-    await refuseMixing(session, session.queue, engine);
+    await refuseForeignJobs(session, session.queue, engine);
     const hands = new StoreHands({
       ...{ store, storeUrl, storeId: id, crew, tag, allowed: ALLOWED, scratch: scratchOf(scratch), signal: ending.stop.signal },
       onOutcome: (job, outcome) => talk.outcome(job, outcome),

@@ -9,73 +9,18 @@ import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
 import { type Counts, type Engine, type Hands, type Outcome, pauseMs, type Taker, type TakerOptions } from "./engine.ts";
 import { type Job, requireSmall } from "./job.ts";
-import { required } from "./peer.ts";
-import { redacted, withoutSecrets } from "./redact.ts";
+import {
+  type BullJob,
+  type BullQueue,
+  type BullWorker,
+  connect,
+  PATIENCE_MS,
+  refused,
+  type Server,
+  within,
+} from "./queue-server.ts";
+import { redacted } from "./redact.ts";
 
-/** What is used of BullMQ. */
-interface BullJob {
-  readonly data: unknown;
-  readonly attemptsMade: number;
-  readonly attemptsStarted: number;
-  readonly stalledCounter: number;
-  moveToDelayed(timestamp: number, token?: string): Promise<void>;
-  moveToWait(token?: string): Promise<unknown>;
-}
-
-interface Emitter {
-  on(event: "error", listener: (error: Error) => void): unknown;
-}
-
-interface BullQueue extends Emitter {
-  addBulk(jobs: readonly { name: string; data: unknown; opts: object }[]): Promise<unknown>;
-  getJobCounts(...types: string[]): Promise<Record<string, number>>;
-  getWorkers(): Promise<readonly Record<string, string>[]>;
-  remove(id: string): Promise<number>;
-  waitUntilReady(): Promise<unknown>;
-  close(): Promise<void>;
-}
-
-interface BullWorker extends Emitter {
-  waitUntilReady(): Promise<unknown>;
-  pause(doNotWaitActive?: boolean): Promise<void>;
-  resume(): Promise<void>;
-  close(force?: boolean): Promise<void>;
-}
-
-interface Bull {
-  readonly Queue: new (name: string, options: object, backend?: unknown) => BullQueue;
-  readonly Worker: new (
-    name: string,
-    processor: (job: BullJob, token?: string) => Promise<unknown>,
-    options: object,
-    backend?: unknown,
-  ) => BullWorker;
-  readonly DelayedError: new () => Error;
-  readonly WaitingError: new () => Error;
-  readonly UnrecoverableError: new (message: string) => Error;
-  readonly createPostgresBackend: unknown;
-}
-
-interface Redis extends Emitter {
-  ping(): Promise<string>;
-  disconnect(): void;
-}
-
-interface Client extends Emitter {
-  connect(): Promise<void>;
-  end(): Promise<void>;
-}
-
-/** A way to the server, and what closes it. */
-interface Server {
-  readonly bull: Bull;
-  readonly options: { readonly connection: unknown; readonly prefix?: string };
-  readonly backend: unknown;
-  close(): Promise<void>;
-}
-
-/** How long a server may take to answer for the first time. */
-const PATIENCE_MS = 15_000;
 /** Jobs added with one request. */
 const BULK = 500;
 /** A job may be tried as often as its own counters say, which are compared elsewhere. */
@@ -83,92 +28,6 @@ const ATTEMPTS = 1_000_000;
 const RETRY_MS = 1_000;
 /** How long a worker rests whose machine hinders it: its disk is full, for instance. */
 const REST_MS = 5_000;
-
-const KINDS = ["redis:", "rediss:", "postgres:", "postgresql:"];
-
-function protocolOf(url: string): string {
-  let protocol = "";
-  try {
-    protocol = new URL(url).protocol;
-  } catch {
-    // Told below.
-  }
-  if (KINDS.includes(protocol)) return protocol;
-  throw new BnfoldError(
-    "usage",
-    `--queue ${redacted(url)}: there is no queue of that kind`,
-    {},
-    "redis://host, rediss://host (TLS), postgres://host/database, or leave it away to work on this machine alone.",
-  );
-}
-
-/** Loses to `work` unless that takes too long. */
-async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const alarm = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
-  });
-  try {
-    return await Promise.race([work, alarm]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function connect(url: string, onError: (error: Error) => void): Promise<Server> {
-  const protocol = protocolOf(url);
-  const isRedis = protocol.startsWith("redis");
-  const driver = isRedis ? "ioredis" : "pg";
-  const modules = await required(["bullmq", driver], `--queue ${protocol}//`);
-  const bull = modules[0] as Bull;
-  let last = "no answer";
-  const noted = (error: Error): void => {
-    last = withoutSecrets(error.message || ((error as NodeJS.ErrnoException).code ?? "no answer"), url);
-    onError(new Error(last));
-  };
-  const late = () =>
-    new BnfoldError(
-      "temporary",
-      `the queue ${redacted(url)} does not answer: ${last}`,
-      {},
-      "Look at the URL, or try again when the server is there.",
-    );
-  if (isRedis) {
-    const { Redis } = modules[1] as { Redis: new (url: string, options: object) => Redis };
-    const redis = new Redis(url, { maxRetriesPerRequest: null });
-    redis.on("error", noted);
-    try {
-      await within(PATIENCE_MS, redis.ping(), late);
-    } catch (error) {
-      redis.disconnect();
-      throw error instanceof BnfoldError ? error : refused(url, error);
-    }
-    return { bull, options: { connection: redis, prefix: "bnfold" }, backend: undefined, close: async () => redis.disconnect() };
-  }
-  const { Client } = modules[1] as { Client: new (options: object) => Client };
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: PATIENCE_MS });
-  client.on("error", noted);
-  try {
-    await within(PATIENCE_MS, client.connect(), late);
-  } catch (error) {
-    throw error instanceof BnfoldError ? error : refused(url, error);
-  } finally {
-    client.end().catch(() => undefined);
-  }
-  // Its tables are made where they are not there yet.
-  const connection = { connectionString: url, keepAlive: true, migrate: true };
-  return { bull, options: { connection }, backend: bull.createPostgresBackend, close: async () => undefined };
-}
-
-function refused(url: string, error: unknown): BnfoldError {
-  const message = withoutSecrets((error as Error).message, url);
-  return new BnfoldError(
-    "temporary",
-    `the queue ${redacted(url)} cannot be used: ${message}`,
-    {},
-    "Look at the URL, the user and the password.",
-  );
-}
 
 const settled = async (work: Promise<unknown>): Promise<void> => void (await work.catch(() => undefined));
 
@@ -242,8 +101,9 @@ class BullEngine implements Engine {
   }
 
   /** Takes jobs for `hands`. */
-  async take(hands: Hands, { name, jobs, lock, onError }: TakerOptions): Promise<Taker> {
-    const { bull, options, backend } = this.server;
+  async take(hands: Hands, { name, jobs, lock, onError: say }: TakerOptions): Promise<Taker> {
+    const { bull, options, backend, safe } = this.server;
+    const onError = (error: Error): void => say(safe(error));
     let busy = 0;
     let leaving = false;
     /** What hinders here would hinder every job: others get a chance to take them. */
@@ -258,7 +118,7 @@ class BullEngine implements Engine {
       async (job, token) => {
         busy++;
         try {
-          const outcome = await this.try(hands, job);
+          const outcome = await this.try(hands, job, onError);
           if (outcome.kind === "later" && outcome.here) rest(REST_MS).catch(onError);
           return await this.settle(job, token, outcome);
         } finally {
@@ -286,11 +146,13 @@ class BullEngine implements Engine {
     };
   }
 
-  private async try(hands: Hands, job: BullJob): Promise<Outcome> {
+  private async try(hands: Hands, job: BullJob, onError: TakerOptions["onError"]): Promise<Outcome> {
     const lost = job.attemptsMade + job.stalledCounter;
     try {
       return await hands.perform(job.data, { lost, later: Math.max(0, job.attemptsStarted - 1 - lost) });
     } catch (error) {
+      // No job of ours: it leaves the queue, and nobody waits for it.
+      onError(error as Error);
       throw new this.server.bull.UnrecoverableError((error as Error).message);
     }
   }
@@ -321,8 +183,7 @@ export type { BullEngine };
  */
 export async function bullEngine(url: string, name: string, onError: (error: Error) => void): Promise<BullEngine> {
   const server = await connect(url, onError);
-  const told = (error: Error): void => onError(new Error(withoutSecrets(error.message, url)));
-  const engine = new BullEngine(redacted(url), server, name, told);
+  const engine = new BullEngine(redacted(url), server, name, (error) => onError(server.safe(error)));
   try {
     await engine.ready();
     return engine;
