@@ -63,7 +63,10 @@ async function status(values: Values): Promise<number> {
   const runs = asked === undefined ? await listRuns(store) : [await readRun(store, asked)];
   const states = [];
   for (const run of runs) states.push(await stateOf(store, run));
-  const engine = session.queue === undefined ? undefined : await openEngine(session, values, ALLOWED, note);
+  const engine =
+    session.queue === undefined
+      ? undefined
+      : await openEngine(session, values, ALLOWED, note, { holders: asked === undefined ? [] : runs[0].plan?.holders });
   const counts = await engine?.counts();
   await engine?.close();
   if (flag(values, "json")) {
@@ -144,7 +147,8 @@ async function cancel(values: Values): Promise<number> {
   await store.put(cancelKey(run.run), bytesOf({ cancelled: Date.now() }));
   const done = await doneIds(store, run.run);
   const open: Job[] = run.jobs.filter(({ id }) => !done.has(id));
-  if (session.queue !== undefined) await withEngine(session, values, { tag: run.tag }, (engine) => engine.remove(open));
+  if (session.queue !== undefined)
+    await withEngine(session, values, { tag: run.tag, holders: run.plan?.holders }, (engine) => engine.remove(open));
   print(`cancelled: ${plural(open.length, "job")} not done; what is under way ends by itself`);
   return 0;
 }

@@ -13,10 +13,16 @@ async function otherWith(
   { store, tag, id }: Session,
   url: string,
   wanted: (counts: Counts) => boolean,
+  holder?: string,
 ): Promise<string | undefined> {
   for (const other of await tagsOf(store, tag)) {
     if (other === tag) continue;
-    const engine = await bullEngine(url, queueName(id, other), () => undefined);
+    const engine = await bullEngine(
+      url,
+      (whose) => queueName(id, other, whose),
+      () => undefined,
+      [holder],
+    );
     const counts = await engine.counts().finally(() => engine.close());
     if (wanted(counts)) return other;
   }
@@ -32,10 +38,10 @@ const mixed = (what: string, other: string, own: string): BnfoldError =>
   );
 
 /** For a worker: jobs that another program put there, while there are none for this one. @throws BnfoldError of kind "usage". */
-export async function refuseForeignJobs(session: Session, url: string, own: BullEngine): Promise<void> {
+export async function refuseForeignJobs(session: Session, url: string, own: BullEngine, holder?: string): Promise<void> {
   const { waiting, active } = await own.counts();
   if (waiting + active > 0) return;
-  const other = await otherWith(session, url, (counts) => counts.waiting > 0);
+  const other = await otherWith(session, url, (counts) => counts.waiting > 0, holder);
   if (other !== undefined) throw mixed("the jobs in this queue are for", other, session.tag);
 }
 

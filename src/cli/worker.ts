@@ -5,11 +5,11 @@ import { setTimeout as wait } from "node:timers/promises";
 import { bullEngine } from "../jobs/bullmq-engine.ts";
 import type { Outcome } from "../jobs/engine.ts";
 import { fileOf, StoreHands } from "../jobs/hands.ts";
-import type { Job } from "../jobs/job.ts";
+import { isHolder, type Job } from "../jobs/job.ts";
 import { queueName } from "../jobs/runs.ts";
 import { fileError } from "../node/files.ts";
 import { plural } from "../report/words.ts";
-import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
+import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { refuseForeignJobs } from "./jobs-mixing.ts";
 import { ALLOWED } from "./jobs-options.ts";
 import { crewOf, openSession, placeOptions, scratchOf } from "./jobs-session.ts";
@@ -59,6 +59,16 @@ function scratchFolder(values: Values): string {
   return folder;
 }
 
+/** Whose data this worker has. */
+function holderOf(values: Values): { readonly name: string; readonly data: readonly string[] } | undefined {
+  const [name, data] = [text(values, "holder"), texts(values, "data")];
+  if (name === undefined && data.length === 0) return undefined;
+  if (name === undefined || data.length === 0)
+    throw usage("--holder and --data belong together", "A worker with data of its own says whose it is, and where.");
+  if (!isHolder(name)) throw usage(`--holder is a name of small letters, digits and -, got "${name}"`);
+  return { name, data };
+}
+
 async function run(values: Values): Promise<number> {
   const jobs = integer(values, "jobs", 1, 1024) ?? availableParallelism();
   const [lock, grace, idle] = [
@@ -68,22 +78,40 @@ async function run(values: Values): Promise<number> {
   ];
   const limits = { memory: sizeOption(values, "max-memory"), seconds: integer(values, "max-time", 1) };
   const scratch = scratchFolder(values);
+  const holder = holderOf(values);
   const session = await openSession(values);
   if (session.queue === undefined)
     throw usage("a worker needs a queue: --queue, or BNFOLD_QUEUE", "Without a server, bnfold jobs does the work itself.");
   const { store, storeUrl, id, tag } = session;
+  const nameOf = (whose: string | undefined) => queueName(id, tag, whose);
   const ending = onSignals(grace);
   const talk = new Talk(flag(values, "verbose"));
   const crew = crewOf(limits);
-  const engine = await bullEngine(session.queue, queueName(id, tag), (error) => talk.trouble(error.message));
+  const engine = await bullEngine(session.queue, nameOf, (error) => talk.trouble(error.message), [holder?.name]);
   try {
-    await refuseForeignJobs(session, session.queue, engine);
+    await refuseForeignJobs(session, session.queue, engine, holder?.name);
     const hands = new StoreHands({
-      ...{ store, storeUrl, storeId: id, crew, tag, allowed: ALLOWED, scratch: scratchOf(scratch), signal: ending.stop.signal },
+      ...{
+        store,
+        storeUrl,
+        storeId: id,
+        crew,
+        tag,
+        allowed: ALLOWED,
+        scratch: scratchOf(scratch),
+        signal: ending.stop.signal,
+        holder,
+      },
       onOutcome: (job, outcome) => talk.outcome(job, outcome),
     });
     const name = `${hostname()}-${process.pid}`.replace(/[^\w.-]/g, "-");
-    const taker = await engine.take(hands, { name, jobs, lock, onError: (error) => talk.trouble(error.message) });
+    const taker = await engine.take(hands, {
+      name,
+      jobs,
+      lock,
+      holder: holder?.name,
+      onError: (error) => talk.trouble(error.message),
+    });
     note(`worker ${name} takes ${plural(jobs, "job")} at a time from ${engine.label} for ${store.label}`);
     while (!ending.drain.signal.aborted && (idle === undefined || taker.idleMs() < 1000 * idle)) await wait(LOOK_MS);
     await taker.drain();
@@ -153,6 +181,17 @@ export const command: Command = {
     grace: {
       requiresArg: true,
       describe: "Seconds that jobs have to end after SIGTERM, before they are handed back (default 20)",
+    },
+    holder: {
+      requiresArg: true,
+      type: "string",
+      describe: "Name of the one whose data this machine has: takes nothing but what jobs recalibrate --holder asks of it",
+    },
+    data: {
+      array: true,
+      type: "string",
+      requiresArg: true,
+      describe: "With --holder: samples on this machine, as for recalibrate --data; they never leave it",
     },
     idle: { requiresArg: true, describe: "End after this number of seconds without a job; default: never" },
     verbose: { alias: "v", type: "boolean", describe: "A line for every job" },

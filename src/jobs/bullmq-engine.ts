@@ -8,7 +8,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
 import { type Counts, type Engine, type Hands, type Outcome, pauseMs, type Taker, type TakerOptions } from "./engine.ts";
-import { type Job, requireSmall } from "./job.ts";
+import { holderOf, type Job, requireSmall } from "./job.ts";
 import {
   type BullJob,
   type BullQueue,
@@ -35,27 +35,48 @@ const settled = async (work: Promise<unknown>): Promise<void> => void (await wor
 const QUESTION_MS = 5_000;
 
 class BullEngine implements Engine {
-  private readonly queue: BullQueue;
+  /** By whose data they are about; undefined for what everybody can do. */
+  private readonly queues = new Map<string | undefined, BullQueue>();
 
   constructor(
     readonly label: string,
     private readonly server: Server,
-    private readonly name: string,
-    onError: (error: Error) => void,
+    private readonly name: (holder: string | undefined) => string,
+    /** Whose queues are looked into. */
+    holders: readonly (string | undefined)[],
+    private readonly onError: (error: Error) => void,
   ) {
-    this.queue = new server.bull.Queue(name, server.options, server.backend);
-    this.queue.on("error", onError);
+    for (const holder of holders) this.queue(holder);
+  }
+
+  private queue(holder: string | undefined): BullQueue {
+    const known = this.queues.get(holder);
+    if (known !== undefined) return known;
+    const { bull, options, backend } = this.server;
+    const made = new bull.Queue(this.name(holder), options, backend);
+    made.on("error", this.onError);
+    this.queues.set(holder, made);
+    return made;
   }
 
   async ready(): Promise<void> {
-    await within(PATIENCE_MS, this.queue.waitUntilReady(), () => new Error("it does not answer"));
+    const late = () => new Error("it does not answer");
+    for (const queue of this.queues.values()) await within(PATIENCE_MS, queue.waitUntilReady(), late);
   }
 
   async add(jobs: readonly Job[]): Promise<void> {
+    for (const holder of new Set(jobs.map(holderOf)))
+      await this.addTo(
+        this.queue(holder),
+        jobs.filter((job) => holderOf(job) === holder),
+      );
+  }
+
+  private async addTo(queue: BullQueue, jobs: readonly Job[]): Promise<void> {
     for (let i = 0; i < jobs.length; i += BULK) {
       const bulk = jobs.slice(i, i + BULK);
       bulk.forEach(requireSmall);
-      await this.queue.addBulk(
+      await queue.addBulk(
         bulk.map((job) => ({
           name: job.kind,
           data: job,
@@ -74,16 +95,21 @@ class BullEngine implements Engine {
   async counts(): Promise<Counts> {
     const late = () => new BnfoldError("temporary", `the queue ${this.label} does not answer`);
     const states = ["waiting", "active", "delayed", "paused", "prioritized"];
-    const counts = await within(QUESTION_MS, this.queue.getJobCounts(...states), late);
-    const waiting = ["waiting", "delayed", "paused", "prioritized"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
-    return { waiting, active: counts.active ?? 0, workers: await this.workers() };
+    let [waiting, active] = [0, 0];
+    for (const queue of this.queues.values()) {
+      const counts = await within(QUESTION_MS, queue.getJobCounts(...states), late);
+      waiting += ["waiting", "delayed", "paused", "prioritized"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+      active += counts.active ?? 0;
+    }
+    return { waiting, active, workers: await this.workers() };
   }
 
   /** Servers that are run for others may not say who is connected. */
   private async workers(): Promise<string[] | undefined> {
     try {
       const late = () => new Error("late");
-      const clients = await within(QUESTION_MS, this.queue.getWorkers(), late);
+      const clients = [];
+      for (const queue of this.queues.values()) clients.push(...(await within(QUESTION_MS, queue.getWorkers(), late)));
       return clients.map(({ name = "", rawname = "" }) => /:w:(.*)$/.exec(rawname)?.[1] ?? name);
     } catch {
       return undefined;
@@ -92,16 +118,16 @@ class BullEngine implements Engine {
 
   async remove(jobs: readonly Job[]): Promise<void> {
     // One that is being done is locked, and stays.
-    for (const { id } of jobs) await settled(this.queue.remove(id));
+    for (const job of jobs) await settled(this.queue(holderOf(job)).remove(job.id));
   }
 
   async close(): Promise<void> {
-    await settled(within(QUESTION_MS, this.queue.close(), () => new Error("late")));
+    for (const queue of this.queues.values()) await settled(within(QUESTION_MS, queue.close(), () => new Error("late")));
     await settled(within(QUESTION_MS, this.server.close(), () => new Error("late")));
   }
 
   /** Takes jobs for `hands`. */
-  async take(hands: Hands, { name, jobs, lock, onError: say }: TakerOptions): Promise<Taker> {
+  async take(hands: Hands, { name, jobs, lock, holder, onError: say }: TakerOptions): Promise<Taker> {
     const { bull, options, backend, safe } = this.server;
     const onError = (error: Error): void => say(safe(error));
     let busy = 0;
@@ -114,7 +140,7 @@ class BullEngine implements Engine {
     };
     let endedAt = performance.now();
     const worker: BullWorker = new bull.Worker(
-      this.name,
+      this.name(holder),
       async (job, token) => {
         busy++;
         try {
@@ -178,12 +204,17 @@ class BullEngine implements Engine {
 export type { BullEngine };
 
 /**
- * The queue of a store and a program on a server.
+ * The queue of a store and a program on a server, by the name of it and of those of holders.
  * @throws BnfoldError of kind "usage" when a package is missing, "temporary" when the server does not answer.
  */
-export async function bullEngine(url: string, name: string, onError: (error: Error) => void): Promise<BullEngine> {
+export async function bullEngine(
+  url: string,
+  name: (holder: string | undefined) => string,
+  onError: (error: Error) => void,
+  holders: readonly (string | undefined)[] = [undefined],
+): Promise<BullEngine> {
   const server = await connect(url, onError);
-  const engine = new BullEngine(redacted(url), server, name, (error) => onError(server.safe(error)));
+  const engine = new BullEngine(redacted(url), server, name, holders, (error) => onError(server.safe(error)));
   try {
     await engine.ready();
     return engine;

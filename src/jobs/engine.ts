@@ -62,6 +62,8 @@ export interface TakerOptions {
   readonly jobs: number;
   /** Seconds after which a job of a process that is gone goes to another one. */
   readonly lock: number;
+  /** Takes what this holder of data alone can do. */
+  readonly holder?: string;
   readonly onError: (error: Error) => void;
 }
 
