@@ -5,12 +5,12 @@ import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, type Shape } from "./dims.ts";
 import { type At, broadcastShapes, type Infer, norm, withShape } from "./inference.ts";
 import { einsumLabels } from "./labels.ts";
+import { storedRecord } from "./stored.ts";
 import type { GraphNode, GraphValue } from "./view.ts";
 
 /** Numbers of a small stored float tensor. */
 function floats(value: GraphValue | undefined): readonly number[] | undefined {
-  const tensor =
-    value?.initializer ?? (value?.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
+  const tensor = storedRecord(value);
   return tensor === undefined || value?.isInput || tensor.dims.reduce((n, d) => n * d, 1) > 16
     ? undefined
     : [...asFloat64(decode(tensor))];

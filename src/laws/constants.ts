@@ -7,29 +7,26 @@ import { BnfoldError } from "../diag/error.ts";
 import { intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
+import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { numberReader } from "../onnx/pieces.ts";
-import { allocate, asFloat64, asNumbers, type Tensor } from "../onnx/tensor.ts";
+import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
 import { pieces, setStream } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse, type Span } from "../rules/types.ts";
-import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
-import { runNode } from "../run/session.ts";
+import { computed, isBounded, maySaySizes, sizesIn } from "../run/constant.ts";
+import { canGrow, elementsMade, type Operands } from "../run/growth.ts";
 
 /** Dropout that is told to train, or may be. */
 const mayDrop = (node: GraphNode): boolean =>
   node.opType === "Dropout" &&
   (node.version < 7 ? intAttr(node.record, "is_test", 0) === 0 : node.version >= 12 && node.inputs[2] !== undefined);
 
-/** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
-const MAX_COMPUTED = 2 ** 27;
 /** Bytes of computed constants too large to keep for good: those read last stay, since what reads one often reads it again. */
 const KEPT_BYTES = 2 ** 25;
-/** Operands that say how large a result is have few elements. */
-const SMALL_OPERAND = 64;
 
 /** Magnitudes of numbers, in one pass. */
 function spanOf(parts: Iterable<Float64Array>): Span {
@@ -107,7 +104,7 @@ export class Constants {
     // What nobody can tell the size of is not asked to be made.
     if (size === undefined) return !grows || !node.inputs.every((value) => value === undefined || this.isFixed(value));
     const from = node.inputs.reduce((n, value) => n + (sizeOf(value) ?? 0), 0);
-    return size <= Math.min(MAX_COMPUTED, Math.max(GROWS_TO, 2 * from));
+    return isBounded(size, from);
   }
 
   private operandsOf(node: GraphNode): Operands {
@@ -121,8 +118,7 @@ export class Constants {
         const value = node.inputs[i];
         const known = this.facts.numbers(value);
         if (known !== undefined || value === undefined || !this.isFixed(value)) return known;
-        const n = dims(i)?.reduce((a, b) => a * b, 1);
-        return n === undefined || n > SMALL_OPERAND ? undefined : asNumbers(this.tensor(value));
+        return maySaySizes(dims(i)) ? sizesIn(this.tensor(value)) : undefined;
       },
     };
   }
@@ -219,7 +215,7 @@ export class Constants {
     if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
     const read = (input: GraphValue, i: number) =>
       this.isFixed(input) ? (made.get(input) ?? this.stored(input)) : this.standIn(producer, i);
-    const outputs = runNode(
+    const outputs = computed(
       producer.record,
       producer.version,
       producer.inputs.map((input, i) => input && read(input, i)),
@@ -259,8 +255,7 @@ export class Constants {
       // What was just decoded belongs to who asked for it; what is kept here is copied.
       return numbers === tensor.data && !this.isFresh(value, tensor) ? numbers.slice() : numbers;
     };
-    const stored =
-      value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
+    const stored = storedRecord(value);
     const reader = stored && numberReader(stored);
     if (reader !== undefined) setStream(values, { ...reader, factors: [] });
     let known: Span | undefined;

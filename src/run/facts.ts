@@ -8,16 +8,15 @@ import { type DType, dtypeOf } from "../onnx/dtype.ts";
 import { allocate, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { canGrow, elementsMade, GROWS_TO } from "./growth.ts";
-import { runNode } from "./session.ts";
+import { computed } from "./constant.ts";
 
 const COUNTED: readonly DType[] = ["int64", "int32", "bool"];
 const LARGEST = 2n ** 63n - 1n;
 
-export const factsOf = (view: GraphView): Facts => new Facts(view, computed);
+export const factsOf = (view: GraphView): Facts => new Facts(view, elementsMade);
 
 /** The elements a node makes of constants, for each output that is a small integer tensor. */
-function computed(node: GraphNode, facts: Facts): (readonly number[] | undefined)[] | undefined {
+function elementsMade(node: GraphNode, facts: Facts): (readonly number[] | undefined)[] | undefined {
   if (node.bodies.length > 0 || operator(node.domain, node.opType, node.version) === undefined) return undefined;
   const inputs: (Tensor | undefined)[] = [];
   for (const value of node.inputs) {
@@ -25,10 +24,8 @@ function computed(node: GraphNode, facts: Facts): (readonly number[] | undefined
     if (value !== undefined && tensor === undefined) return undefined;
     inputs.push(tensor);
   }
-  const given = { numbers: (i: number) => facts.numbers(node.inputs[i]), dims: (i: number) => inputs[i]?.dims };
-  if (canGrow(node.record) && (elementsMade(node.record, given) ?? Number.POSITIVE_INFINITY) > GROWS_TO) return undefined;
   try {
-    return runNode(node.record, node.version, inputs).map((output) =>
+    return computed(node.record, node.version, inputs).map((output) =>
       isTensor(output) && COUNTED.includes(output.dtype) ? asNumbers(output) : undefined,
     );
   } catch {

@@ -21,8 +21,8 @@ import { isTensor } from "../../ops/define.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
+import { computed } from "../../run/constant.ts";
 import { factsOf } from "../../run/facts.ts";
-import { runNode } from "../../run/session.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
 
@@ -263,7 +263,7 @@ export class Classes {
     if (/^(Log)?Softmax$|^Hardmax$/.test(node.opType)) return undefined;
     const given = combine(live, shift, (_, c) => c);
     const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
-    const [made] = runNode(node.record, node.version, [
+    const [made] = computed(node.record, node.version, [
       x,
       ...node.inputs.slice(1).map((v) => v && this.side.constants.tensor(v)),
     ]);
