@@ -18,6 +18,8 @@ case $step in
     # Merges moments and writes the model; it ends when it is done.
     bnfold worker --jobs 1 &
     trap 'kill "$!" 2>/dev/null || true' EXIT
-    bnfold jobs recalibrate "$model" --holder "$@" -o "$output"
+    holders=()
+    for name in "$@"; do holders+=(--holder "$name"); done
+    bnfold jobs recalibrate "$model" "${holders[@]}" -o "$output"
     ;;
 esac

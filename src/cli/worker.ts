@@ -18,6 +18,8 @@ import { note } from "./terminal.ts";
 
 const DEFAULT_LOCK = 30;
 const DEFAULT_GRACE = 20;
+/** Time to hand back what was ended. */
+const LEAVE_MS = 5_000;
 /** How often the end is looked for. */
 const LOOK_MS = 200;
 
@@ -47,6 +49,12 @@ function onSignals(grace: number): Ending & { readonly off: () => void } {
       for (const name of names) process.removeListener(name, told);
     },
   };
+}
+
+/** What was ended could not be handed back in time: its lock will run out. */
+async function afterStop(stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) await wait(LOOK_MS, undefined, { ref: false });
+  await wait(LEAVE_MS, undefined, { ref: false });
 }
 
 function scratchFolder(values: Values): string {
@@ -114,7 +122,7 @@ async function run(values: Values): Promise<number> {
     });
     note(`worker ${name} takes ${plural(jobs, "job")} at a time from ${engine.label} for ${store.label}`);
     while (!ending.drain.signal.aborted && (idle === undefined || taker.idleMs() < 1000 * idle)) await wait(LOOK_MS);
-    await taker.drain();
+    await Promise.race([taker.drain(), afterStop(ending.stop.signal)]);
     await taker.close();
     note(talk.summary());
     return 0;
@@ -122,6 +130,8 @@ async function run(values: Values): Promise<number> {
     ending.off();
     crew.close();
     await engine.close();
+    // Drivers go on looking for a server that is away.
+    setTimeout(() => process.exit(), LEAVE_MS).unref();
   }
 }
 

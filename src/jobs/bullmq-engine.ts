@@ -31,6 +31,8 @@ const REST_MS = 5_000;
 
 const settled = async (work: Promise<unknown>): Promise<void> => void (await work.catch(() => undefined));
 
+/** How often is looked whether jobs have ended. */
+const LOOK_MS = 100;
 /** Time a question about the state may take before it is answered with what is not known. */
 const QUESTION_MS = 5_000;
 
@@ -163,9 +165,12 @@ class BullEngine implements Engine {
     worker.on("error", onError);
     await worker.waitUntilReady();
     return {
-      drain: () => {
+      drain: async () => {
         leaving = true;
-        return worker.pause();
+        const paused = settled(worker.pause());
+        while (busy > 0) await wait(LOOK_MS);
+        // Nothing is under way: a server that is away need not be told.
+        await settled(within(QUESTION_MS, paused, () => new Error("late")));
       },
       idleMs: () => (busy > 0 ? 0 : performance.now() - endedAt),
       close: () => settled(within(QUESTION_MS, worker.close(true), () => new Error("late"))),

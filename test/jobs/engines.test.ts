@@ -88,4 +88,14 @@ describe.each(SERVERS)("$name", ({ name, there, make }) => {
     expect(ran.code, ran.stderr).toBe(6);
     expect(contents(out, isModel)).toEqual(contents(reference, isModel));
   }, 120_000);
+
+  // The last one: its server does not come back.
+  test("a worker that is told to stop does so although its server is gone", async () => {
+    const store = makeStore(`gone-${name}`);
+    const mine = worker(store, "--grace", "1");
+    await until(() => mine.stderr().includes("takes"));
+    await server.kill();
+    mine.child.kill("SIGTERM");
+    expect((await mine.ended).code).toBe(0);
+  }, 60_000);
 });

@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { hereOptions, madeOptions } from "../../src/cli/fold-options.ts";
-import { requireJob } from "../../src/jobs/job.ts";
 import { ALLOWED, foldNames, recalibrateNames, verifyNames } from "../../src/cli/jobs-options.ts";
+import { requireJob } from "../../src/jobs/job.ts";
 import { bnfold, convNet, folder } from "../cli/bnfold.ts";
 import { type ModelSpec, modelBytes, node } from "../helpers/build.ts";
 import { contents } from "./cluster.ts";
@@ -14,12 +14,27 @@ const dir = folder();
 
 /** Options a command's help lists. */
 const optionsOf = (command: string): string[] => {
-  const [shown] = bnfold([...command.split(" "), "--help"]).stdout.split("\nOptions:")[1].split("\nExamples:");
+  const [shown] = bnfold([...command.split(" "), "--help"])
+    .stdout.split("\nOptions:")[1]
+    .split("\nExamples:");
   return [...shown.matchAll(/^ +(?:-[a-z], )?--([a-z][a-z-]*)/gm)].map(([, name]) => name);
 };
 
 /** What a command says, how much, and in what form, and how many there are to do it: nothing a job could do otherwise. */
-const TOLD = ["help", "version", "config", "print-config", "format", "report", "json", "verbose", "quiet", "jobs", "resume", "shard"];
+const TOLD = [
+  "help",
+  "version",
+  "config",
+  "print-config",
+  "format",
+  "report",
+  "json",
+  "verbose",
+  "quiet",
+  "jobs",
+  "resume",
+  "shard",
+];
 /** Files of the machine the command is given at. */
 const FILES = {
   fold: Object.keys(hereOptions),
@@ -52,7 +67,9 @@ it("no option stands in both tables, and none that names a file may be in a job"
 /** A normalization in training mode in front of one that nothing takes. */
 function trained(): ModelSpec {
   const net = convNet({ kept: true });
-  const nodes = net.nodes.map((one) => (one.name === "norm" ? { ...one, attributes: { ...one.attributes, training_mode: 1 } } : one));
+  const nodes = net.nodes.map((one) =>
+    one.name === "norm" ? { ...one, attributes: { ...one.attributes, training_mode: 1 } } : one,
+  );
   return { ...net, nodes: [...nodes, node("Relu", ["z"], ["end"], {}, { name: "end" })] };
 }
 

@@ -93,8 +93,10 @@ describe.each(KINDS)("$name behind TLS", ({ name, there, make, trusted, untruste
     worker.child.kill("SIGTERM");
     const left = await worker.ended;
     const status = await run(["jobs", "status", "--store", store, "--json"], env);
+    const shown = await run(["jobs", "status", "--store", store, "--print-config"], env);
+    expect(shown.stdout).toContain("from a BNFOLD_ variable");
     expect(seen).toContain("--worker");
-    const said = [ran.stdout, ran.stderr, left.stdout, left.stderr, status.stdout, status.stderr];
+    const said = [ran.stdout, ran.stderr, left.stdout, left.stderr, status.stdout, status.stderr, shown.stdout];
     for (const text of [seen, ...said, everything(store), everything(out)])
       for (const secret of [PASSWORD, encodeURIComponent(PASSWORD)]) expect(text).not.toContain(secret);
   });
@@ -150,6 +152,7 @@ describe("programs", () => {
     expect(worker.code).toBe(2);
     expect(worker.stderr).toMatch(/the jobs in this queue are for bnfold (\S+), this is (?!\1)\S+: their bytes may differ/);
 
+    const [made] = readdirSync(join(store, ".bnfold/runs"));
     // Workers of this one wait: jobs of the other are not for them.
     const mine = begin(["worker", ...places]);
     workers.push(mine);
@@ -157,7 +160,6 @@ describe("programs", () => {
     const command = theirs("jobs", "fold", "zoo");
     expect(command.code).toBe(2);
     expect(command.stderr).toMatch(/the workers at this queue are of bnfold (\S+), this is (?!\1)\S+: their bytes may differ/);
-    const [made] = readdirSync(join(store, ".bnfold/runs"));
     const retried = theirs("jobs", "retry", made);
     expect(retried.code).toBe(2);
     expect(retried.stderr).toContain("the run is of bnfold");

@@ -31,6 +31,17 @@ beforeAll(() => {
   expect(bnfold(["recalibrate", join(store, "net.onnx"), ...data, "-o", fresh]).code).toBe(0);
 }, 120_000);
 
+/** Samples on which the first model is run for about so many milliseconds, on this machine as it is now. */
+function samplesFor(ms: number): number {
+  const model = join(dir, "alone/zoo/deep/m0.onnx");
+  const [few, many] = [1, 500].map((samples) => {
+    const start = performance.now();
+    expect(bnfold(["fold", model, "--dry-run", "--full-run", "--samples", String(samples)]).code).toBe(0);
+    return performance.now() - start;
+  });
+  return Math.min(10_000, Math.max(500, Math.ceil((ms * 499) / Math.max(1, many - few))));
+}
+
 /** Ends a worker with its children, as a machine without power does; or alone. */
 function killSomehow(victim: Running, how: number): void {
   if (how < 0.5) killGroup(victim);
@@ -123,7 +134,7 @@ describe.each(SERVERS)("$name", ({ name, there, make }) => {
 
   test("a job longer than its lock is done once; one whose worker stands still is done by another, and harms nothing when it goes on", async () => {
     const store = makeZoo(join(dir, `lock-${name}`), 1);
-    const slow = ["--full-run", "--samples", "5000"];
+    const slow = ["--full-run", "--samples", String(samplesFor(3_000))];
     const timesDone = (one: Running) => one.stderr().split("m0.onnx, done").length - 1;
     const [first, second] = [worker(store, "--verbose"), worker(store, "--verbose")];
     const start = performance.now();
