@@ -178,6 +178,25 @@ export function join(list: readonly Spread[], axis: number, sizes: readonly numb
   return { dims, data };
 }
 
+/**
+ * A spread over several axes as a product of spreads over one axis each, exact to `noise` of each number; undefined where it is none.
+ * Its first factor carries the size.
+ */
+export function factors(s: Spread, noise: number): Spread[] | undefined {
+  const axes = axesOf(s);
+  const at = s.data.reduce((best, v, i) => (Math.abs(v) > Math.abs(s.data[best]) ? i : best), 0);
+  const pivot = s.data[at];
+  if (axes.length < 2 || !Number.isFinite(pivot) || pivot === 0) return undefined;
+  const found = axes.map((axis, n) => {
+    const [, size, inner] = blocks(s.dims, axis);
+    const first = at - (Math.floor(at / inner) % size) * inner;
+    const line = Float64Array.from({ length: size }, (_, k) => s.data[first + k * inner] / (n === 0 ? 1 : pivot));
+    return along(s.dims.length, axis, line);
+  });
+  const apart = combine(found.reduce(times), s, (x, y) => Math.abs(x - y) - noise * Math.abs(y));
+  return every(apart, (v) => v <= 0) ? found : undefined;
+}
+
 export const sameSpread = (a: Spread, b: Spread): boolean => {
   const [x, y] = [simplify(a), simplify(b)];
   return x.dims.length === y.dims.length && x.dims.every((d, i) => d === y.dims[i]) && x.data.every((v, i) => v === y.data[i]);

@@ -6,6 +6,7 @@
  * that no fold needs stay calls, byte for byte; if the rest then folds less (a body tells a shape), all are written out. Functions that call others
  * are looked at first in the same way: a fold that a body allows is made there once, not in each copy of it.
  */
+import { says } from "../diag/codes.ts";
 import type { Steps } from "../diag/steps.ts";
 import { allNodes, expandedSize, Functions, functionLabel, reachable } from "../graph/functions.ts";
 import { type Inlined, inline, type Root, type Site } from "../graph/inline.ts";
@@ -246,22 +247,12 @@ function inFile<T extends PlanData>(data: T, { origins, sites, dropped }: Inline
   };
 }
 
-/** Reasons that writing out calls, or looking beyond a function's own inputs and outputs, may overcome. */
-const AT_BOUNDARY = new Set([
-  "parameter-not-constant",
-  "weight-not-constant",
-  "shape-unknown",
-  "is-graph-input",
-  "is-graph-output",
-  "operator-blocks",
-]);
-
 /**
  * A node at the boundary of a function. Where its calls cannot be written out, that is the reason a person can act on; where
  * they can, and it brings nothing, the reason is what stops the node then.
  */
 function boundary(kept: Kept, reasons: ReadonlyMap<string, string>, copies: ReadonlyMap<string, Kept> = new Map()): Kept {
-  if (!AT_BOUNDARY.has(kept.code)) return kept;
+  if (!says(kept.code, "boundary")) return kept;
   const { scope } = kept.node;
   for (const [label, because] of kept.code === "operator-blocks" ? [] : reasons)
     if (scope === label || scope.startsWith(`${label}/`))

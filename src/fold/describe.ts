@@ -1,4 +1,5 @@
 /** Nodes, counts and reasons as plain data and plain words. */
+import { says } from "../diag/codes.ts";
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import type { Candidate, Rejected } from "../laws/candidates.ts";
 import type { Refused } from "../rules/types.ts";
@@ -67,28 +68,13 @@ const clause = (refused: Refused, own: GraphNode): string => {
   return `${subject} ${refused.because}`;
 };
 
-/** Reasons that say only "nothing here": the other direction's reason is more useful. */
-const VAGUE = new Set(["is-graph-input", "is-graph-output", "operator-blocks", "shift-blocks", "other-reader"]);
-const CONCRETE = new Set([
-  "padding-blocks",
-  "storage-overflow",
-  "storage-precision",
-  "precision-loss",
-  "axis-blocks",
-  "sign-blocks",
-  "weight-not-constant",
-  "parameter-is-input",
-  "quantized",
-  "needs-new-node",
-]);
-
 export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refused): Kept {
   const { node, kind } = found;
   const single = "refused" in attempt;
   const { backward, forward } = single ? { backward: attempt, forward: attempt } : attempt;
   // A way that is open but for what it costs is the one to tell of.
   const costs = [backward, forward].find(({ refused }) => refused === "precision-loss");
-  const main = costs ?? (VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward);
+  const main = costs ?? (says(backward.refused, "vague") && says(forward.refused, "concrete") ? forward : backward);
   const sentence = single
     ? `${nameOf(node)}: ${clause(attempt, node)}.`
     : `${nameOf(node)}: backward, ${clause(backward, node)}; forward, ${clause(forward, node)}.`;

@@ -1,7 +1,7 @@
 /**
  * What is known of each value without running the model: element type, shape (numbers and symbols), and the elements of
  * small integer tensors, so that a Reshape to a shape computed from Shape is understood. Inference goes first; what the file
- * declares fills the gaps.
+ * declares fills the gaps, and is noted where it contradicts what was inferred.
  */
 import { decode } from "../onnx/codec.ts";
 import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
@@ -18,7 +18,17 @@ const MAX_ELEMENTS = 64;
 /** Elements that a node makes of inputs whose elements are all numbers, per output; undefined where it cannot tell. */
 export type Compute = (node: GraphNode, facts: Facts) => readonly (readonly number[] | undefined)[] | undefined;
 
+/** A shape that the file declares of a value and that the value cannot have. */
+export interface Contradiction {
+  readonly value: GraphValue;
+  readonly declared: Shape;
+  readonly inferred: Shape;
+}
+
 export class Facts implements KnownFacts {
+  readonly contradictions: Contradiction[] = [];
+  /** True where a shape is known only because the file declares it of a value inside. */
+  told = false;
   private readonly known = new Map<GraphValue, Fact>();
   private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
   private fresh = 0;
@@ -26,6 +36,8 @@ export class Facts implements KnownFacts {
   constructor(
     readonly view: GraphView,
     private readonly compute?: Compute,
+    /** False: shapes that the file declares of anything but the model's inputs are not believed. */
+    private readonly trusting = true,
   ) {
     for (const scope of view.scopes) {
       for (const value of scope.values.values()) if (value.producer === undefined) this.declare(value);
@@ -78,7 +90,10 @@ export class Facts implements KnownFacts {
       this.known.set(value, { dtype: value.sparse.values.dataType, shape: value.sparse.dims });
       return;
     }
-    this.known.set(value, this.declared(value));
+    const fact = this.declared(value);
+    const promised = value.scope.kind === "main" && value.isInput;
+    if (!promised && fact.shape !== undefined) this.told = true;
+    this.known.set(value, promised || this.trusting ? fact : { ...fact, shape: undefined });
   }
 
   private setConstant(value: GraphValue, tensor: TensorRecord): void {
@@ -111,7 +126,10 @@ export class Facts implements KnownFacts {
       if (output === undefined) return;
       const declared = this.declared(output);
       const inferred = shapes?.[i];
-      this.known.set(output, { dtype: inferred?.dtype || declared.dtype, shape: mergeShapes(inferred?.shape, declared.shape) });
+      this.known.set(output, {
+        dtype: inferred?.dtype || declared.dtype,
+        shape: this.merged(output, inferred?.shape, declared.shape),
+      });
     });
     const first = node.outputs[0];
     if (first === undefined) return;
@@ -121,6 +139,16 @@ export class Facts implements KnownFacts {
     const elements = tensor === undefined ? inferElements(node, this) : undefined;
     if (elements !== undefined && elements.length <= MAX_ELEMENTS) this.elementsOf.set(first, elements);
     if (tensor === undefined && (elements === undefined || elements.includes(undefined))) this.computeElements(node);
+  }
+
+  /** What is inferred of a value, with what is declared of it where that says more. */
+  private merged(value: GraphValue, inferred: Shape | undefined, declared: Shape | undefined): Shape | undefined {
+    if (declared === undefined) return inferred;
+    if (inferred !== undefined && contradicts(inferred, declared)) this.contradictions.push({ value, declared, inferred });
+    const shape = mergeShapes(inferred, declared);
+    const told = shape?.some((d, i) => d !== inferred?.[i]) ?? false;
+    this.told ||= told;
+    return told && !this.trusting ? inferred : shape;
   }
 
   /** What no rule follows is computed, when it hangs on nothing but numbers. */
@@ -144,6 +172,9 @@ function inferred(node: GraphNode, facts: Facts, unknown: () => Dim): Outputs {
   const isNone = (d: Dim | undefined): boolean => d === undefined || (typeof d === "number" && d < 0);
   return made?.map((fact) => (fact?.shape?.some(isNone) ? { ...fact, shape: undefined } : fact));
 }
+
+const contradicts = (a: Shape, b: Shape): boolean =>
+  a.length !== b.length || a.some((d, i) => typeof d === "number" && typeof b[i] === "number" && d !== b[i]);
 
 /** The more precise of two shapes, dimension by dimension: a number beats a symbol, the first wins a tie. */
 function mergeShapes(a: Shape | undefined, b: Shape | undefined): Shape | undefined {

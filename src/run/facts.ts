@@ -13,7 +13,8 @@ import { computed } from "./constant.ts";
 const COUNTED: readonly DType[] = ["int64", "int32", "bool"];
 const LARGEST = 2n ** 63n - 1n;
 
-export const factsOf = (view: GraphView): Facts => new Facts(view, elementsMade);
+/** @param trusting False: nothing that the file declares of values inside is believed. */
+export const factsOf = (view: GraphView, trusting = true): Facts => new Facts(view, elementsMade, trusting);
 
 /** The elements a node makes of constants, for each output that is a small integer tensor. */
 function elementsMade(node: GraphNode, facts: Facts): (readonly number[] | undefined)[] | undefined {

@@ -13,17 +13,18 @@ import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
 import { storedRecord } from "../graph/stored.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
-import { decode, roundArray } from "../onnx/codec.ts";
-import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
+import { roundArray } from "../onnx/codec.ts";
+import { dtypeOf, isFloat, isStorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
-import { isTensor, type Value } from "../ops/define.ts";
+import { isTensor, type NumericMode, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
 import { DRAWS, Judgement } from "./judge.ts";
 import { measuresOf } from "./measures.ts";
 import { roundingDraw, type Stored } from "./noise.ts";
-import { type Random, randomOf } from "./random.ts";
+import { Decoded, Parts } from "./parts.ts";
+import { randomOf } from "./random.ts";
 import { type Feeds, runMoved, runVariant } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
@@ -53,6 +54,13 @@ const SMALL = 1 << 15;
 /** How often a region that differs is cut wider, and how often each kind is then made up. */
 const WIDER = 3;
 const AGAIN = 4;
+
+/** What the first file's region makes in float64, and what both make in their own precision. */
+export interface InStorage {
+  readonly truth: Value;
+  readonly before: Value;
+  readonly after: Value;
+}
 
 class Unable extends Error {}
 
@@ -197,14 +205,7 @@ export class RegionWitness {
   private judged(region: Region, inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[]): RegionRun {
     const { target } = region;
     const [{ kind, seed, values }] = inputs;
-    const [feedsA, feedsB] = [new Map<string, Value>(), new Map<string, Value>()];
-    for (const cut of region.inputs) {
-      const value = values(cut);
-      feedsA.set(cut.a.name, value);
-      feedsB.set(cut.b.name, mapped(value, cut));
-    }
-    const a = this.parts.a.cut(region.nodesA, feedsA, target.a.name);
-    const b = this.parts.b.cut(region.nodesB, feedsB, target.b.name);
+    const { a, b, feedsA, feedsB } = this.sides(region, values);
     const runA = (): Value =>
       mapped(runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value, target);
     const folded = this.foldedIn(region);
@@ -240,6 +241,51 @@ export class RegionWitness {
       ok: judgement.ok,
       ...(judgement.difference.problem === undefined ? {} : { problem: judgement.difference.problem }),
     };
+  }
+
+  /** Both files' part of a region as models, with what they are given. */
+  private sides({ target, inputs, nodesA, nodesB }: Region, values: (cut: Cut) => Value) {
+    const [feedsA, feedsB] = [new Map<string, Value>(), new Map<string, Value>()];
+    for (const cut of inputs) {
+      const value = values(cut);
+      feedsA.set(cut.a.name, value);
+      feedsB.set(cut.b.name, mapped(value, cut));
+    }
+    const a = this.parts.a.cut(nodesA, feedsA, target.a.name);
+    const b = this.parts.b.cut(nodesB, feedsB, target.b.name);
+    return { a, b, feedsA, feedsB };
+  }
+
+  /** The regions that hold a node of the second file which makes one of these values. */
+  holding(names: ReadonlySet<string>): Region[] {
+    return this.cuts.targets().flatMap((target) => {
+      const region = this.cuts.region(target);
+      const holds = region?.nodesB.some(({ outputs }) => outputs.some((value) => value !== undefined && names.has(value.name)));
+      return region !== undefined && holds === true && this.canRun(region) ? [region] : [];
+    });
+  }
+
+  /**
+   * A region run in the files' own precision and, in float64, as the truth of both: on `values`, at the smallest sizes that fit. Undefined
+   * where it cannot be.
+   */
+  inStorage(region: Region, values: (cut: Cut, dims: readonly number[]) => Tensor | undefined): InStorage | undefined {
+    const { seed } = this.options;
+    const { target } = region;
+    for (const sizes of sizesOf(region, this.sizes)[0] ?? []) {
+      const given = new Map(region.inputs.map((cut) => [cut, values(cut, sizes.get(cut.a.name) as readonly number[])]));
+      if ([...given.values()].includes(undefined)) return undefined;
+      try {
+        const { a, b, feedsA, feedsB } = this.sides(region, (cut) => given.get(cut) as Tensor);
+        const run = (model: Model, feeds: Feeds, name: string, mode: NumericMode) =>
+          fitting(() => runVariant({ model, constants: new Map() }, feeds, { seed, mode }).get(name) as Value);
+        const first = (mode: NumericMode) => mapped(run(a, feedsA, target.a.name, mode), target);
+        return { truth: first("float64"), before: first("storage"), after: run(b, feedsB, target.b.name, "storage") };
+      } catch (error) {
+        if (!(error instanceof Unfit)) throw error;
+      }
+    }
+    return undefined;
   }
 
   /** Float constants that what is changed of a region reads, through operators on constants as well. */
@@ -298,103 +344,4 @@ function joined(p: RegionRun, q: RegionRun): RegionRun {
   const worst = q.ok && (!p.ok || p.ratio >= q.ratio) ? p : q;
   const both = <T>(x: readonly T[], y: readonly T[]) => [...new Set([...x, ...y])];
   return { ...worst, sizes: both(p.sizes, q.sizes), inputs: both(p.inputs, q.inputs) };
-}
-
-/** A model by name, to cut graphs out of. */
-class Parts {
-  private readonly stored = new Map<string, TensorRecord>();
-
-  constructor(private readonly model: Model) {
-    for (const record of model.graph.initializers) this.stored.set(record.name, record);
-  }
-
-  /** The model of some nodes, with given values as its inputs. */
-  cut(nodes: readonly GraphNode[], feeds: Feeds, output: string): Model {
-    const { graph } = this.model;
-    const { frame } = graph;
-    const unknown = (name: string) => ({ frame, name, type: { kind: "unknown" as const } });
-    const read = new Set(nodes.flatMap((node) => readsOf(node).map(({ name }) => name)));
-    const initializers = [...read].flatMap((name) => this.stored.get(name) ?? []);
-    const sparseInitializers = graph.sparseInitializers.filter(({ values }) => read.has(values.name));
-    return {
-      ...this.model,
-      graph: {
-        ...graph,
-        nodes: nodes.map(({ record }) => record),
-        inputs: [...feeds.keys()].map(unknown),
-        outputs: [unknown(output)],
-        initializers,
-        sparseInitializers,
-        valueInfos: [],
-      },
-    };
-  }
-}
-
-/**
- * Folded constants decoded once, for the run and for its draws, which move them in place and back; those that a session cannot
- * replace stand apart.
- */
-class Decoded {
-  readonly constants = new Map<string, Tensor>();
-  readonly inner: readonly Stored[];
-  private readonly main: readonly Stored[];
-
-  constructor(folded: readonly Stored[]) {
-    this.main = folded.filter(({ value }) => value.scope.kind === "main" && value.initializer !== undefined);
-    this.inner = folded.filter((entry) => !this.main.includes(entry));
-    for (const { value, record } of this.main) {
-      const tensor = decode(record, { keepStorage: true });
-      this.constants.set(value.name, { ...tensor, data: asFloat64(tensor) });
-    }
-  }
-
-  /** What `run` gives with the constants moved by a draw. */
-  drawn<T>(seed: number, draw: number, run: () => T): T {
-    const moved = this.main.map(({ value, record }) => {
-      const tensor = this.constants.get(value.name) as Tensor;
-      return new Moved(tensor, record, randomOf(seed, "region", draw, record.name, record.frame.start));
-    });
-    try {
-      return run();
-    } finally {
-      for (const one of moved) one.undo();
-    }
-  }
-}
-
-/** Rows of at least this many numbers are moved at one in `SPARSE` places. */
-const WIDE = 64;
-const SPARSE = 8;
-
-/**
- * A constant to which was added, in place, what rounding may do to it. In long rows one number of each eight is moved, by √8
- * times as much: sums over a row then vary by the same, at an eighth of the cost.
- */
-class Moved {
-  private readonly at: Uint32Array;
-  private readonly before: Float64Array;
-  private readonly values: Float64Array;
-
-  constructor({ dims, data }: Tensor, record: TensorRecord, random: Random) {
-    const values = data as Float64Array;
-    const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
-    const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
-    const step = dims.length > 1 && sizeOf(dims.slice(1)) >= WIDE ? SPARSE : 1;
-    const size = Math.sqrt(step);
-    const count = Math.ceil(values.length / step);
-    this.values = values;
-    this.at = new Uint32Array(count);
-    this.before = new Float64Array(count);
-    for (let k = 0; k < count; k++) {
-      const at = Math.min(values.length - 1, k * step + (step === 1 ? 0 : random.below(step)));
-      this.at[k] = at;
-      this.before[k] = values[at];
-      values[at] += size * random.signed() * table[(high[2 * at + 1] >>> 20) & 0x7ff];
-    }
-  }
-
-  undo(): void {
-    for (let k = this.at.length - 1; k >= 0; k--) this.values[this.at[k]] = this.before[k];
-  }
 }

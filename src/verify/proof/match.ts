@@ -19,16 +19,20 @@ export const familyOf = (node: GraphNode): string =>
   node.domain === "" ? (FAMILY[node.opType] ?? pairOf(node.opType)) : `${node.domain}:${node.opType}:${node.record.overload}`;
 
 /** The elements of a small integer value that shapes alone determine, the same in every file; undefined when they do not. */
-export function knownElements({ facts }: Side, value: GraphValue | undefined): readonly Dim[] | undefined {
+export function knownElements({ facts }: Known, value: GraphValue | undefined): readonly Dim[] | undefined {
   const elements = facts.elements(value);
   return elements?.every((e) => e !== undefined && fresh([e]).length === 0) ? (elements as readonly Dim[]) : undefined;
 }
 
 /** True when two integer values are determined by shapes, and are the same. */
-export function sameElements(a: Side, x: GraphValue | undefined, b: Side, y: GraphValue | undefined): boolean {
-  const [p, q] = [knownElements(a, x), knownElements(b, y)];
-  return sameShape(p, q) && sameShape(a.facts.shape(x), b.facts.shape(y));
-}
+export const sameElements = (a: Side, x: GraphValue | undefined, b: Side, y: GraphValue | undefined): boolean =>
+  holds(a, b, (p, q) => sameShape(knownElements(p, x), knownElements(q, y)) && sameShape(p.facts.shape(x), q.facts.shape(y)));
+
+type Known = Pick<Side, "facts">;
+
+/** True of what is known of two files, and of what is known without their own word for it. */
+const holds = (a: Side, b: Side, test: (p: Known, q: Known) => boolean): boolean =>
+  test(a, b) && (!(a.facts.told || b.facts.told) || test({ facts: a.recomputed() }, { facts: b.recomputed() }));
 
 /** Symbols made up for sizes nobody knows mean something only inside one file. */
 const fresh = (shape: Shape | undefined): string[] =>
@@ -38,7 +42,10 @@ const fresh = (shape: Shape | undefined): string[] =>
  * Two Reshape-like nodes do the same when their outputs have the same shape, whatever operands say so. Sizes nobody knows
  * count as the same only where both inputs, which are one value, have them in the same places.
  */
-export function sameReshape(a: Side, nodeA: GraphNode, b: Side, nodeB: GraphNode): boolean {
+export const sameReshape = (a: Side, nodeA: GraphNode, b: Side, nodeB: GraphNode): boolean =>
+  holds(a, b, (p, q) => reshapesAlike(p, nodeA, q, nodeB));
+
+function reshapesAlike(a: Known, nodeA: GraphNode, b: Known, nodeB: GraphNode): boolean {
   const [x, y] = [a.facts.shape(nodeA.outputs[0]), b.facts.shape(nodeB.outputs[0])];
   if (!sameShape(x, y)) return false;
   const unknown = fresh(x);

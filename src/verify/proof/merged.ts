@@ -16,7 +16,7 @@ import {
   rowsOver,
   unbiased,
 } from "../../affine/linear-map.ts";
-import { combine, type Spread } from "../../affine/spread.ts";
+import { combine, type Spread, simplify } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
 import { type Axes, type Expression, mayBeLinear, Reader, type Surroundings } from "../../fold/region.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
@@ -135,7 +135,8 @@ function slackOf(relation: Relation | undefined, based: Based | undefined): Over
   const gain = relation && based?.(relation)?.gain;
   if (relation === undefined || gain === undefined)
     return relation && { core: relation.core, scale: relation.slackScale, shift: relation.slackShift };
-  const less = (slack: Spread) => combine(slack, gain, (s, g) => (s === 0 ? 0 : s / Math.abs(g)));
+  // Simple again: a gain along another axis says nothing of a slack of zero.
+  const less = (slack: Spread) => simplify(combine(slack, gain, (s, g) => (s === 0 ? 0 : s / Math.abs(g))));
   const shift = combine(relation.slackShift, relation.slackScale, (t, s) => t + s * largest(relation.shift));
   return { core: relation.core, scale: less(relation.slackScale), shift: less(shift) };
 }

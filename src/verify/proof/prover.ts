@@ -11,7 +11,9 @@
 
 import type { Steps } from "../../diag/steps.ts";
 import { isLayer } from "../../fold/region.ts";
+import type { Contradiction } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
+import { shapeClash } from "../../graph/shape-clash.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
@@ -30,6 +32,10 @@ import { failed, type Outcome } from "./outcome.ts";
 import { exact, isExact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
 import type { Tolerance } from "./rows.ts";
 import { alignScopes } from "./scopes.ts";
+
+export interface Contradicted extends Contradiction {
+  readonly file: "first" | "second";
+}
 
 interface Suspect {
   readonly value: GraphValue;
@@ -77,7 +83,7 @@ export class Prover {
       yield;
       if (!this.visit(node)) this.accuse(node);
     }
-    this.types();
+    this.clashes();
     this.resume([...this.postponed]);
     const { a, b, classes, related } = this;
     compareOutputs({ a, b, classes, related, isDoubtful: (value) => this.doubtful.has(value) }, this.findings);
@@ -85,12 +91,19 @@ export class Prover {
   }
 
   /** Operators of the second file whose operands do not go together compute nothing, where all of the first file's do. */
-  private types(): void {
-    if (this.a.view.nodes.some((node) => typeClash(node, this.a.facts) !== undefined)) return;
-    for (const node of this.b.view.nodes) {
-      const clash = typeClash(node, this.b.facts);
-      if (clash === undefined) continue;
-      const reason = `${node.label} has operands of ${clash.join(" and ")}, which ONNX does not allow: no runtime takes the file`;
+  private clashes(): void {
+    const said = (node: GraphNode, side: Side): string | undefined => {
+      const types = typeClash(node, side.facts);
+      if (types !== undefined) return `operands of ${types.join(" and ")}`;
+      return shapeClash(node, side.recomputed());
+    };
+    const found = this.b.view.nodes.flatMap((node) => {
+      const clash = said(node, this.b);
+      return clash === undefined ? [] : [{ node, clash }];
+    });
+    if (found.length === 0 || this.a.view.nodes.some((node) => said(node, this.a) !== undefined)) return;
+    for (const { node, clash } of found) {
+      const reason = `${node.label} has ${clash}, which ONNX does not allow: no runtime takes the file`;
       const name = node.record.name || node.record.outputs[0];
       const value = node.outputs[0]?.name ?? "";
       this.findings.face({ outcome: "different", nodes: [name], value, worstHalfUlps: 0, coefficients: 0, reason });
@@ -135,6 +148,12 @@ export class Prover {
     }
     this.findings.restore(node, before);
     this.assume(node);
+  }
+
+  /** What the files declare of values inside that their operators do not give: each with the file it stands in. */
+  contradicted(): readonly Contradicted[] {
+    const of = ({ facts }: Side, file: Contradicted["file"]) => facts.contradictions.map((one) => ({ ...one, file }));
+    return [...of(this.a, "first"), ...of(this.b, "second")];
   }
 
   /**
@@ -196,6 +215,10 @@ export class Prover {
     const named = single.ok && this.isNamed(node, single);
     const region = summed || named ? early : this.region(node);
     const outcome = this.better(single, region);
+    if (outcome.ok && outcome === single && this.leadsElsewhere(node, single)) {
+      this.postponed.add(node);
+      return true;
+    }
     if (outcome.ok) {
       for (const [i, relation] of outcome.outputs.entries()) {
         const value = node.outputs[i];
@@ -327,6 +350,21 @@ export class Prover {
     const twin = this.a.view.scopes.find((s) => s.path === node.scope.path)?.values.get(node.outputs[0]?.name ?? "");
     const known = twin && this.classes.of(twin);
     return known === undefined || outputs[0]?.core === known.core;
+  }
+
+  /**
+   * True when a layer that could be any map of what its counterpart gives is part of a region that stands for another value: rows of
+   * one coefficient are a map of one another, whatever they are.
+   */
+  private leadsElsewhere(node: GraphNode, { outputs: [relation] }: Outcome & { ok: true }): boolean {
+    if (!isLayer(node) || this.alone.has(node) || relation === undefined || memberOf(relation) !== undefined) return false;
+    const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
+    for (let last = node; ; ) {
+      const twin = scope?.values.get(last.outputs[0]?.name ?? "");
+      if (twin !== undefined) return last !== node && this.classes.of(twin)?.core !== relation.core;
+      if (!leadsOn(this.b, last)) return false;
+      last = (last.outputs[0] as GraphValue).uses[0].node;
+    }
   }
 
   private better(single: Outcome, region: Outcome | undefined): Outcome {
