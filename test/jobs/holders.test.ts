@@ -47,6 +47,7 @@ function example(
     PATH: `${join(dir, "tools")}:${process.env.PATH}`,
     BNFOLD_QUEUE: server.url,
     BNFOLD_STORE: store,
+    BNFOLD_LOCK: "1",
   };
   const child = spawn("bash", [join(root, "examples/data-holders.sh"), ...args], { env, detached: true });
   live.push(child);
