@@ -21,7 +21,7 @@ export const REASONS = {
   },
   "parameter-not-constant": {
     title: "A parameter is computed at run time",
-    advice: "Make the parameter an initializer, or pass --assume-constant when callers never override it.",
+    advice: "Make the parameter an initializer, if it is the same in every run.",
   },
   "parameter-is-input": {
     title: "A parameter is an initializer that is also a graph input",
@@ -85,7 +85,7 @@ export const REASONS = {
   },
   "weight-not-constant": {
     title: "The weight or bias of the neighbour is not constant",
-    advice: "Make it an initializer, or pass --assume-constant when callers never override it.",
+    advice: "Make it an initializer, if it is the same in every run.",
   },
   "needs-new-node": {
     title: "Absorbing it would leave as many nodes as before",
@@ -126,3 +126,7 @@ export const REASONS = {
 } as const satisfies Record<string, Reason>;
 
 export type RefusalCode = keyof typeof REASONS;
+
+/** What can be done about a node that stays: what was found for this one, else what its reason says of all. */
+export const adviceFor = ({ code, advice }: { readonly code: RefusalCode; readonly advice?: string }): string =>
+  advice ?? REASONS[code]?.advice ?? "";

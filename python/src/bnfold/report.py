@@ -161,6 +161,8 @@ class Kept:
     """The node that blocks, when it is another one."""
     value: Optional[str] = None
     """The value at which the way ends."""
+    advice: Optional[str] = None
+    """What can be done about it, where that is not what the reason says of all its nodes."""
 
 
 BeforeAfter = tuple[float, float]
@@ -298,6 +300,8 @@ class Sample:
     seed: float
     outputs: tuple[OutputComparison, ...]
     ok: bool
+    shapes: Optional[dict[str, tuple[int, ...]]] = None
+    """Sizes of the inputs, those of open axes among them."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +336,8 @@ class RunFirstDifference:
     node: str
     max_difference: float
     channel: Optional[int] = None
+    scale: Optional[float] = None
+    """Root mean square of the value in the first model."""
     sample: Optional[str] = None
     between: Optional[tuple[str, ...]] = None
     """Operators between the values that still agree and this one."""
