@@ -28,6 +28,7 @@ import { acceptAll, changeTable, outputOptions, writtenLines } from "./outputs.t
 import { requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
+import { statisticsOptions } from "./recalibrate-options.ts";
 import { grid, item, said } from "./screen.ts";
 import { isSameFile, targetOf } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
@@ -51,22 +52,37 @@ function shardOf(values: Values): Shard | undefined {
 }
 
 /** Blocks of a shard: as equal as can be, in order. */
-function blocksOfShard({ number, of }: Shard, blocks: number): number[] {
-  const edge = (i: number) => Math.floor((i * blocks) / of);
-  return Array.from({ length: edge(number) - edge(number - 1) }, (_, i) => edge(number - 1) + i);
+function blocksOfShard({ number, of }: Shard, blocks: readonly number[]): readonly number[] {
+  const edge = (i: number) => Math.floor((i * blocks.length) / of);
+  return blocks.slice(edge(number - 1), edge(number));
 }
+
+/** Where the data of one of several holders stands among that of all. */
+export interface Place {
+  readonly samples: number;
+  /** Blocks of all, and of those before this one. */
+  readonly blocks: number;
+  readonly before: number;
+}
+
+const placed = (data: Data, { samples, blocks, before }: Place): Data => ({
+  ...{ samples, block: data.block, blocks },
+  load: (k) => data.load(k - before),
+});
 
 interface Job {
   readonly input: OpenedModel;
   readonly recalibration: Recalibration;
   readonly data: Data | undefined;
+  /** Blocks the data has itself, when it is a part of more. */
+  readonly own: readonly number[];
   /** What moments files of this job say of themselves; without data only the engine and the model are known. */
   readonly header: MomentsHeader | undefined;
   readonly engine: Engine;
   readonly progress: Progress;
 }
 
-async function jobOf(values: Values, input: OpenedModel, progress: Progress): Promise<Job> {
+async function jobOf(values: Values, input: OpenedModel, progress: Progress, place?: Place): Promise<Job> {
   const { model, facts } = input;
   const order = flag(values, "at-once") ? "at-once" : "layers";
   const unbiased = flag(values, "unbiased");
@@ -76,10 +92,12 @@ async function jobOf(values: Values, input: OpenedModel, progress: Progress): Pr
   for (const line of notes) note(line);
   const specs = texts(values, "data");
   const whole = flag(values, "whole");
-  const data =
+  const found =
     specs.length === 0
       ? undefined
       : openData(model, specs, { fixed: fixed ?? new Map(), block: integer(values, "block", 1), whole });
+  const data = found === undefined || place === undefined ? found : placed(found, place);
+  const own = Array.from({ length: found?.blocks ?? 0 }, (_, k) => k + (place?.before ?? 0));
   const gigabytes = integer(values, "memory", 0) ?? 1;
   const asked = text(values, "engine") ?? "bnfold";
   const engine =
@@ -90,16 +108,16 @@ async function jobOf(values: Values, input: OpenedModel, progress: Progress): Pr
   const header: MomentsHeader | undefined = needsHeader
     ? {
         model: await sha256(facts.file),
+        ...{ samples: data.samples, block: data.block },
+        ...(data.blocks === Math.ceil(data.samples / data.block) ? {} : { blocks: data.blocks }),
         ...{
-          samples: data.samples,
-          block: data.block,
           order,
           variance: unbiased ? "unbiased" : "population",
           engine: engine.label,
         },
       }
     : undefined;
-  return { input, recalibration, data, header, engine, progress };
+  return { input, recalibration, data, own, header, engine, progress };
 }
 
 /** Totals of an earlier round. */
@@ -119,28 +137,41 @@ async function takeMoments(values: Values, { recalibration, header, input }: Job
 
 /** One pass over the blocks of a shard, written as moments. */
 async function runShard(values: Values, job: Job, shard: Shard): Promise<void> {
-  const { recalibration, data, header, engine, progress } = job;
+  const { recalibration, data, own, header, engine, progress } = job;
   if (data === undefined || header === undefined) throw usage("--shard needs --data");
+  const blocks = blocksOfShard(shard, own);
   if (recalibration.done) throw usage("every layer is done: leave --shard away and write the model with -o");
   const { next } = recalibration;
   progress.begin("statistics");
-  const parts = await recalibration.collect(data, engine, blocksOfShard(shard, data.blocks), (done, total) =>
-    progress.step(done, total),
-  );
+  const parts = await recalibration.collect(data, engine, blocks, (done, total) => progress.step(done, total));
   progress.end();
   const file = text(values, "moments") as string;
   writeFileSync(file, formatMoments(momentsFile(header, recalibration, parts)));
-  const blocks = blocksOfShard(shard, data.blocks).length;
   const left =
     recalibration.targets.length - next.length - recalibration.targets.filter((t) => recalibration.momentsOf(t)).length;
   print(
     [
-      `wrote ${printable(file)}: ${plural(next.length, "layer")} over ${plural(blocks, "block")} of ${data.blocks}, shard ${shard.number} of ${shard.of}`,
+      `wrote ${printable(file)}: ${plural(next.length, "layer")} over ${plural(blocks.length, "block")} of ${data.blocks}, shard ${shard.number} of ${shard.of}`,
       left === 0
         ? "Next: bnfold moments merge, then bnfold recalibrate --from-moments <merged> -o <file>"
         : `Next: bnfold moments merge, then the next round with --from-moments <merged>; ${plural(left, "layer")} to go after this round`,
     ].join("\n"),
   );
+}
+
+/** The moments of a part of one holder's data, written to --moments. */
+export async function recalibratePart(values: Values, place: Place): Promise<void> {
+  const progress = new Progress();
+  const input = openInput(String(values.model));
+  try {
+    const job = await jobOf(values, input, progress, place);
+    await takeMoments(values, job);
+    await runShard(values, job, shardOf(values) ?? { number: 1, of: 1 });
+    await job.engine.close();
+  } finally {
+    progress.end();
+    input.close();
+  }
 }
 
 async function run(values: Values): Promise<number> {
@@ -272,22 +303,11 @@ export const command: Command = {
       describe: "Samples: .npy, .npz, .pb, name=file, a folder, or a .txt list of them",
     },
     ...outputOptions,
-    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
-    untie: { type: "boolean", describe: "Give layers that share all their tensors statistics of their own" },
-    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
-    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
-    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
-    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    ...statisticsOptions,
     input: { array: true, type: "string", requiresArg: true, describe: "Input that is the same for every sample: name=file" },
     shard: { requiresArg: true, type: "string", describe: "Compute only part i of n of the data (i/n), into --moments" },
     moments: { requiresArg: true, type: "string", describe: "Write the moments to this file" },
     "from-moments": { requiresArg: true, type: "string", describe: "Use the moments of this file" },
-    engine: {
-      choices: ["bnfold", "onnxruntime"],
-      requiresArg: true,
-      describe: "What runs the model (onnxruntime-node when installed)",
-    },
-    memory: { requiresArg: true, describe: "GB for values kept between passes (default 1)" },
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [

@@ -1,5 +1,5 @@
 /** Why a node stays: what stopped it on its two ways out, and what can be done about it. */
-import { adviceFor } from "../diag/codes.ts";
+import { adviceFor, says } from "../diag/codes.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode } from "../graph/view.ts";
 import type { Candidate, Rejected } from "../laws/candidates.ts";
@@ -19,28 +19,13 @@ const clause = (refused: Refused, own: GraphNode): string => {
   return `${subject} ${refused.because}`;
 };
 
-/** Reasons that say only "nothing here": the other direction's reason is more useful. */
-const VAGUE = new Set(["is-graph-input", "is-graph-output", "operator-blocks", "shift-blocks", "other-reader"]);
-const CONCRETE = new Set([
-  "padding-blocks",
-  "storage-overflow",
-  "storage-precision",
-  "precision-loss",
-  "axis-blocks",
-  "sign-blocks",
-  "weight-not-constant",
-  "parameter-is-input",
-  "quantized",
-  "needs-new-node",
-]);
-
 export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refused, facts: Facts): Kept {
   const { node, kind } = found;
   const single = "refused" in attempt;
   const { backward, forward } = single ? { backward: attempt, forward: attempt } : attempt;
   // A way that is open but for what it costs is the one to tell of.
   const costs = [backward, forward].find(({ refused }) => refused === "precision-loss");
-  const main = costs ?? (VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward);
+  const main = costs ?? (says(backward.refused, "vague") && says(forward.refused, "concrete") ? forward : backward);
   const sentence = single
     ? `${nameOf(node)}: ${clause(attempt, node)}.`
     : `${nameOf(node)}: backward, ${clause(backward, node)}; forward, ${clause(forward, node)}.`;

@@ -15,9 +15,10 @@
  *   x · c that stays, x · gate         a_y = a_x
  *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
  */
-import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import { type Spread, uniform } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait, readsNumbers } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne } from "../rules/params.ts";
@@ -26,22 +27,7 @@ import type { Candidate } from "./candidates.ts";
 import type { Constants } from "./constants.ts";
 import { layerOf, mayBeLayer, type Port } from "./linear.ts";
 import { inOrder } from "./order.ts";
-import { type Demand, each, filled, grounded, isGround, Network, over, type Wire } from "./wires.ts";
-
-const list = (types: string): ReadonlySet<string> => new Set(types.split(" "));
-
-/** Values go through unchanged, or their elements move about. */
-const MOVES = list(
-  "Identity Dropout AveragePool GlobalAveragePool ReduceMean Resize Upsample Pad Transpose Reshape Flatten Squeeze Unsqueeze " +
-    "DepthToSpace SpaceToDepth Concat Split Slice Gather Expand Tile MaxPool GlobalMaxPool Relu LeakyRelu PRelu",
-);
-/** Of these, which pass positive gains only. */
-const POSITIVE = list("MaxPool GlobalMaxPool Relu LeakyRelu PRelu");
-const SUMS = list("Add Sub Sum");
-/** Bounds per channel take positive gains. */
-const BOUNDS = list("Clip Max Min");
-/** They read no numbers. */
-const BLIND = list("Shape Size");
+import { type Demand, each, filled, grounded, isGround, isTable, Network, over, type Wire } from "./wires.ts";
 
 /** A candidate as the search sees it. */
 export interface Mover {
@@ -168,10 +154,10 @@ class Builder {
     else this.wires.set(value, wire);
   }
 
-  /** Everything an operator reads stays as it is. */
+  /** Everything an operator reads the numbers of stays as it is. */
   private stop(node: GraphNode, except?: GraphValue): void {
-    for (const value of node.inputs) {
-      const wire = value === except ? undefined : this.wire(value);
+    for (const [i, value] of node.inputs.entries()) {
+      const wire = value === except || !readsNumbers(node, i) ? undefined : this.wire(value);
       if (wire !== undefined) this.network.ground(wire);
     }
   }
@@ -183,12 +169,12 @@ class Builder {
     const candidate = this.candidates.get(node);
     if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.stop(node);
     else if (this.fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
-    else if (this.fixed !== undefined && BOUNDS.has(node.opType)) this.bounded(node);
+    else if (this.fixed !== undefined && hasTrait(node, "bounds")) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
-    else if (SUMS.has(node.opType)) this.sum(node);
-    else if (MOVES.has(node.opType)) this.moves(node);
-    else if (!BLIND.has(node.opType)) this.stop(node);
+    else if (hasTrait(node, "adds")) this.sum(node);
+    else if (hasTrait(node, "carries")) this.moves(node);
+    else this.stop(node);
   }
 
   /** True, where gains of the whole graph are looked for, of what nobody may change or has become another operator. */
@@ -287,6 +273,9 @@ class Builder {
   /** The names go through the operator as the numbers of a map would. */
   private moves(node: GraphNode): void {
     const data = node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1);
+    const beside = node.inputs.slice(data.length);
+    if (beside.includes(data[0])) this.stop(node);
+    else if (beside.length > 0) this.stop(node, data[0]);
     const wires = data.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
     const rank = wires.find((wire) => wire !== undefined)?.scale.dims.length as number;
@@ -305,7 +294,7 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
+    if (hasTrait(node, "positive")) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
     const shifts = this.moved(
       node,
       forwardShift,
@@ -394,20 +383,13 @@ class Builder {
   }
 }
 
-/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
-const TABLE = 2 ** 12;
-
-/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
-export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
-
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
 
 const ground = (rank: number): Spread => uniform(rank, 0);
 
 /** True for operators that tie their values to one another. */
-const ties = ({ domain, opType, bodies }: GraphNode): boolean =>
-  domain === "" && bodies.length === 0 && (SUMS.has(opType) || MOVES.has(opType));
+const ties = (node: GraphNode): boolean => node.domain === "" && node.bodies.length === 0 && hasTrait(node, "adds", "carries");
 
 /** Dimensions that vary along a port's axis; undefined when the value has no such axis. */
 const place = (rank: number, { axis, size }: Port): number[] => Array.from({ length: rank }, (_, a) => (a === axis ? size : 1));

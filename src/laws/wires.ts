@@ -2,7 +2,7 @@
  * What may change about a value, v_old = a ⊙ v_new + b: each entry of a and b along the axes on which they may vary is an unknown
  * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Operators that only move elements about move the names.
  */
-import { combine, type Spread, stretch, uniform } from "../affine/spread.ts";
+import { axesOf, combine, type Spread, stretch, uniform } from "../affine/spread.ts";
 import type { GraphNode } from "../graph/view.ts";
 
 /** Names in place of numbers: they are whole, and a spread of float64 holds them exactly. */
@@ -14,6 +14,12 @@ export interface Wire {
 export const grounded = (rank: number): Wire => ({ scale: uniform(rank, 0), shift: uniform(rank, 0) });
 
 export const isGround = (names: Spread): boolean => names.data.every((x) => x === 0);
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** The dimensions over which two spreads of one rank vary together. */
 export const over = (...list: readonly Spread[]): number[] =>

@@ -25,6 +25,12 @@ export function operatorLines(
   return rows.length === 0 ? [] : columns(["operator", "before", "after"], rows, ["l", "r", "r"], width);
 }
 
+/** What a run says of the bits that are estimated, as a clause. */
+export const measuredText = ({ bitsMeasured }: Report): string =>
+  bitsMeasured === undefined
+    ? ""
+    : `; a run near the statistics loses ${plural(bitsMeasured.bits, "bit")} at "${printable(bitsMeasured.value)}"`;
+
 /** `BatchNormalization "bn1" → Conv "conv1" through Relu "relu1" (gains 0.2 to 1.7)`. */
 export function foldLine(fold: Fold): string {
   const targets = [...new Set(fold.into.map(({ node }) => nodeLabel(node)))];
@@ -339,10 +345,10 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     ...(report.bitsLost === 0
       ? []
       : [
-          ["bits", `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants)`] as [
-            string,
-            string,
-          ],
+          [
+            "bits",
+            `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants${measuredText(report)})`,
+          ] as [string, string],
         ]),
     ...outputLines(report),
     ...(report.certificate === undefined ? [] : [["minimal", minimalText(report.certificate)] as [string, string]]),

@@ -448,6 +448,16 @@ class FoldReportFrozenItem:
 
 
 @dataclass(frozen=True)
+class FoldReportBitsMeasured:
+    """What the costliest folds cost by a run in the file's own precision near the statistics; absent where nothing was
+     measured.
+    """
+    bits: float
+    value: str
+    """The value of the folded file that loses most."""
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What a certificate of minimality shows of a fold."""
     file: str
@@ -510,6 +520,10 @@ class FoldReport:
     peak_memory_bytes: int
     frozen: Optional[tuple[FoldReportFrozenItem, ...]] = None
     """With --freeze: nodes that were given inference semantics first; everything else is said of that model."""
+    bits_measured: Optional[FoldReportBitsMeasured] = None
+    """What the costliest folds cost by a run in the file's own precision near the statistics; absent where nothing was
+     measured.
+    """
     inlined: Optional[tuple[Inlined, ...]] = None
     equalized: Optional[Equalized] = None
     certificate: Optional[Certificate] = None
