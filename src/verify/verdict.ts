@@ -93,6 +93,9 @@ function sizesText({ samples }: Witness): string {
   return ` at ${shown.map(([name, dims]) => `${name}=[${dims.join(",")}]`).join(" ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
+/** `name (Conv)` as nodes are called elsewhere: `Conv "name"`. */
+const quotedNode = (node: string): string => node.replace(/^([\s\S]*) \((\w+)\)$/, '$2 "$1"');
+
 function runText(run: Witness): string {
   if (run.outcome === "not-run") return `Run: not made: ${run.reason ?? "no reason is known"}.`;
   if (run.samples.length === 0 && run.regions !== undefined) return regionsText(run.regions, run.limit);
@@ -116,7 +119,7 @@ function runText(run: Witness): string {
   const where =
     first === undefined
       ? ""
-      : ` First at "${first.value}" of ${first.node}${channel}: off by up to ${figure(first.maxDifference)}${scale}.`;
+      : ` First at "${first.value}" of ${quotedNode(first.node)}${channel}: off by up to ${figure(first.maxDifference)}${scale}.`;
   return (
     `Run: ${bad.length} of ${samples} give other outputs in float64${sizesText(run)}, ` +
     `up to ${figure(worst)} times what rounding makes (the limit is ${limit}).` +
