@@ -34,6 +34,10 @@ export const command: Command = {
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: {
+      ...talkOptions.verbose,
+      describe: "List every fold, merge and kept node, and show the channels of each layer; of many models a row each",
+    },
     ...batchOptions,
   },
   examples: [

@@ -1,8 +1,8 @@
 /** bnfold recalibrate: mean and variance of every BatchNormalization from data, whole or one shard of it. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { anyOf } from "../engine/written.ts";
+import { requirePlace } from "../node/atomic.ts";
 import { toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
 import { brief, nodeLabel, plural, printable } from "../report/words.ts";
 import {
   BuiltInEngine,
@@ -24,10 +24,12 @@ import { type Data, openData } from "./data.ts";
 import { hashed, hashedAll, type OpenedModel, openInput, sha256 } from "./files.ts";
 import { givenInputs } from "./inputs.ts";
 import { openOnnxRuntime } from "./onnxruntime.ts";
-import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
+import { acceptAll, changeTable, outputOptions, writtenLines } from "./outputs.ts";
+import { requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
 import { statisticsOptions } from "./recalibrate-options.ts";
+import { grid, item, said } from "./screen.ts";
 import { isSameFile, targetOf } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
 
@@ -188,8 +190,10 @@ async function run(values: Values): Promise<number> {
   if (shard !== undefined && writes) throw usage("a shard writes moments, not a model: leave -o away");
   const target = shard !== undefined || (moments !== undefined && !writes) ? undefined : targetOf(file, values);
   const progress = new Progress();
+  if (moments !== undefined) requirePlace(moments);
   const input = openInput(file);
   try {
+    requireMatches(input.model, values);
     const job = await jobOf(values, input, progress);
     await takeMoments(values, job);
     if (shard !== undefined) await runShard(values, job, shard);
@@ -251,7 +255,7 @@ async function runWhole(values: Values, job: Job, target: ReturnType<typeof targ
       "",
       ...changeLines(change, measured.length),
       ...(file === undefined ? [] : [`wrote ${printable(file)}`]),
-      writtenLine(output, input.facts),
+      ...writtenLines(output, input.facts),
     ].join("\n"),
   );
 }
@@ -271,20 +275,20 @@ function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer
   return [
     stdoutStyle("bold", `Recalibrated (${plural(drift.length, "layer")})`),
     "",
-    table(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
-    "mean moved: in old standard deviations; deviation: new over old standard deviation",
-    ...(tied === 0 ? [] : [`${tied} of them share their tensors: statistics over all uses of a layer (--untie parts them)`]),
+    ...grid(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
+    ...said("mean moved: in old standard deviations; deviation: new over old standard deviation", "  "),
+    ...(tied === 0 ? [] : said(`${tied} of them share their tensors: statistics over all uses of a layer (--untie parts them)`)),
     ...(skipped.length === 0 ? [] : ["", stdoutStyle("bold", `Left alone (${plural(skipped.length, "layer")})`)]),
-    ...skipped.map(({ node, reason }) => `- ${nodeLabel(node)}: ${reason}`),
+    ...skipped.flatMap(({ node, reason }) => item(`${nodeLabel(node)}: ${reason}`)),
   ];
 }
 
 function changeLines(change: readonly OutputChange[], blocks: number): string[] {
   if (blocks === 0) return [];
   return [
-    `Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`,
+    ...said(`Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`),
     "",
-    changeTable(change),
+    ...changeTable(change),
     "",
   ];
 }

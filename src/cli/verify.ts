@@ -17,7 +17,8 @@ async function run(values: Values): Promise<number> {
   for (const line of notes) note(line);
   const document = { kind: "verify", report } as const;
   await writeReports(document, wanted, code);
-  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => verifyText(report, stdoutWidth()));
+  if (!flag(values, "quiet") || wanted.format !== "text")
+    say(document, wanted, code, () => verifyText(report, stdoutWidth(), flag(values, "verbose")));
   return code;
 }
 
@@ -36,6 +37,10 @@ export const command: Command = {
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: {
+      ...talkOptions.verbose,
+      describe: "List every place and input that does not pass; of folders a row for each pair",
+    },
     jobs: { requiresArg: true, describe: "Of folders: pairs compared at the same time (default: the number of processors)" },
   },
   examples: [

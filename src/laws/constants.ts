@@ -251,7 +251,10 @@ export class Constants {
     const name: DType | undefined = dtypeOf(dtype) ?? (this.computed.has(value) ? this.tensor(value).dtype : undefined);
     let dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
     if (name === undefined || !isStorageFloat(name))
-      return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, { value });
+      return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, {
+        value,
+        advice: "Nothing to do: numbers of that type hold no gain.",
+      });
     dims ??= [...this.tensor(value).dims];
     const values = () => {
       const tensor = this.tensor(value);
