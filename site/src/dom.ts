@@ -1,5 +1,5 @@
 /** Elements from a description. Text is always text: nothing here takes markup. */
-import type { Shape } from "../../src/report/picture.ts";
+import type { Shape } from "../../src/report/shape.ts";
 
 type Child = Node | string | number | undefined | false | null;
 export type Children = Child | readonly Child[];

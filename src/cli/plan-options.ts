@@ -3,10 +3,12 @@ import type { Options } from "yargs";
 import { anyOf, growthIn, nameMatcher } from "../engine/written.ts";
 import type { MaxGrowth } from "../fold/growth.ts";
 import type { PlanOptions } from "../fold/plan.ts";
+import type { NodeRef } from "../fold/types.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 import { nearest } from "./suggest.ts";
+import { note } from "./terminal.ts";
 
 export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
@@ -32,6 +34,12 @@ export const planOptions: Readonly<Record<string, Options>> = {
     requiresArg: true,
     describe: "Bits of the file's own precision that one fold may cost (4)",
   },
+  "allow-rounding": {
+    type: "string",
+    requiresArg: true,
+    choices: ["half"],
+    describe: "Let maps that run in float32 between Casts go into constants of float16 or bfloat16 (half)",
+  },
   "max-growth": {
     type: "string",
     requiresArg: true,
@@ -46,6 +54,12 @@ function bitsOf(values: Values): number | undefined {
   const bits = Number(given);
   if (!(bits >= 0)) throw usage(`--max-bits-lost is a number of bits, 0 or more, got "${given}"`);
   return bits;
+}
+
+function roundingOf(values: Values): PlanOptions["allowRounding"] {
+  const given = text(values, "allow-rounding");
+  if (given === undefined || given === "half") return given;
+  throw usage(`--allow-rounding takes "half", got "${given}"`);
 }
 
 function growthOf(values: Values): MaxGrowth | undefined {
@@ -73,6 +87,16 @@ export function requireMatches(model: Model, values: Values): void {
   }
 }
 
+/** Of many models a pattern need not mean a node of each; that --only means none of any is a mistake all the same, and noted. */
+export function patternsMeanSomething(values: Values, nodes: readonly NodeRef[]): boolean {
+  const patterns = texts(values, "only");
+  const means = anyOf(patterns);
+  if (means === undefined || nodes.length === 0 || nodes.some(({ name, output }) => means(name || output))) return true;
+  const written = patterns.map((pattern) => `"${pattern}"`).join(", ");
+  note(`--only: no node of any of the models matches ${written}; the pattern is for whole names`);
+  return false;
+}
+
 export function planOptionsOf(values: Values): PlanOptions {
   return {
     only: anyOf(texts(values, "only")),
@@ -84,6 +108,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
     maxBitsLost: bitsOf(values),
+    allowRounding: roundingOf(values),
     maxGrowth: growthOf(values),
   };
 }

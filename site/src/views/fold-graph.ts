@@ -31,11 +31,11 @@ export function tellOf({ folds, kept, merges }: Report): Tell {
     put(node, { mark: "changed", said: before?.said === undefined ? said : `${before.said}; ${said}` });
   };
   for (const { node, into } of folds) for (const { node: to } of into) change(to, `took ${printable(node.name || node.output)}`);
-  for (const { node, code, message, blocker } of kept) {
-    const advice = Object.hasOwn(REASONS, code) ? ` ${REASONS[code].advice}` : "";
+  for (const { node, code, message, blocker, advice } of kept) {
+    const next = advice ?? (Object.hasOwn(REASONS, code) ? REASONS[code].advice : "");
     put(node, {
       mark: "kept",
-      said: [reasonLink(code), ` ${printable(message)}${advice}`],
+      said: [reasonLink(code), ` ${printable(message)} ${printable(next)}`],
       ...(blocker === undefined ? {} : { ways: [{ label: "Stopped at", nodes: [blocker] }] }),
     });
   }

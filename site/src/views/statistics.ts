@@ -3,7 +3,7 @@ import { channelsCsv, FLAG_WORDS, flagsText } from "../../../src/report/channels
 import { condensed } from "../../../src/report/condensed.ts";
 import { csvLines } from "../../../src/report/escape.ts";
 import { histogram, perChannel, ranges } from "../../../src/report/html/charts.ts";
-import type { Shape } from "../../../src/report/picture.ts";
+import type { Shape } from "../../../src/report/shape.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../../../src/report/words.ts";
 import type { Channel, ChannelInspection, ChannelReport, WrittenReport } from "../../../src/train/channels.ts";
 import { CHANNEL_FLAGS } from "../../../src/train/flags.ts";

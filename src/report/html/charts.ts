@@ -1,7 +1,7 @@
 /** Pictures drawn by hand as SVG: numbers per channel, distributions of gains, the part of the graph around a node. */
 import type { Neighbourhood } from "../details.ts";
 import { shorten } from "../layout.ts";
-import { type Shape, shape } from "../picture.ts";
+import { type Shape, shape } from "../shape.ts";
 import { brief } from "../words.ts";
 
 const [WIDTH, HEIGHT, FOOT] = [640, 84, 16];

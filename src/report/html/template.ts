@@ -3,7 +3,7 @@
  * a model can become an element, an attribute or a script.
  */
 import { markup } from "../escape.ts";
-import type { Shape } from "../picture.ts";
+import type { Shape } from "../shape.ts";
 
 export class Html {
   constructor(readonly text: string) {}

@@ -244,7 +244,7 @@ export class Comparison {
     const other = atA.node;
     const [output, extra] = other.outputs;
     const known = output && this.classes.of(output);
-    const rule = other.domain === "" ? ruleOf(atA.state.opType) : undefined;
+    const rule = ruleOf(atA.state.opType, other.domain);
     if (known === undefined || extra !== undefined || rule === undefined || !isOne(known.scale) || !isZero(known.shift))
       return undefined;
     for (const m of wholeAndGains(known.core.members)) {
@@ -313,10 +313,12 @@ export class Comparison {
     const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
     if (known === undefined || plain?.key !== mine.key) return undefined;
     if (this.wholes.has(at.node)) return undefined;
+    // A shift within the rows, or one that no bias takes, is seen beside whole rows.
+    if (slack.within !== undefined || (slack.shifted !== undefined && mine.bias === undefined)) return undefined;
     // Biases that the file computes are few beside the weights that stand in it.
     if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
     const shift = slack.shift + slack.budget.shift;
-    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift), slack.budget.gain);
+    const blocks = blocksOf(theirs, mine, plain, at, { shift, gain: slack.budget.gain });
     if (blocks === undefined) return undefined;
     const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
     for (const m of this.candidates(known, at.node)) {
@@ -411,7 +413,7 @@ export class Comparison {
 
   /** A map the operator does not notice (Shape reads no numbers) is no map. */
   private unnoticed(node: GraphNode, index: number, by: InputMap | undefined): InputMap | undefined {
-    const ignores = node.domain === "" ? ruleOf(node.opType)?.ignores : undefined;
+    const ignores = ruleOf(node.opType, node.domain)?.ignores;
     if (by === undefined || by.identity || ignores === undefined) return by;
     const at = this.draft.at(node);
     if (!ignores(at, index, "scale", by.scale) || !ignores(at, index, "shift", by.shift)) return by;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { histogram, perChannel, ranges } from "../../../src/report/html/charts.ts";
 import { drawing } from "../../../src/report/html/template.ts";
-import type { Shape } from "../../../src/report/picture.ts";
+import type { Shape } from "../../../src/report/shape.ts";
 
 const bars = (shape: Shape | undefined) =>
   (shape?.children ?? []).flatMap((child) =>
