@@ -1,6 +1,7 @@
 /** The certificate of a fold, checked like anybody else's before it is handed out. */
 import { checkCertificate } from "../certify/index.ts";
-import { minimality, type PlanData } from "../fold/index.ts";
+import { minimality } from "../fold/gauge/minimality.ts";
+import type { PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
 import type { CertificateFacts } from "../report/report.ts";
 

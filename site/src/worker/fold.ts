@@ -6,7 +6,6 @@ import { memoryNeeds } from "../../../src/engine/needs.ts";
 import type { PlanData } from "../../../src/fold/types.ts";
 import { read } from "../../../src/onnx/read.ts";
 import type { ExternalData, Model } from "../../../src/onnx/records.ts";
-import { Sha256 } from "../../../src/onnx/sha256.ts";
 import type { ByteSource } from "../../../src/onnx/source.ts";
 import { madeOf } from "../../../src/onnx/spliced.ts";
 import { type ModelEdits, type Written, write } from "../../../src/onnx/write.ts";
@@ -83,7 +82,8 @@ function affordable(model: Model, options: FoldOptions): { prove: boolean; run: 
 }
 
 /** SHA-256 of a file, read in blocks. */
-function sha256Of(source: ByteSource): string {
+async function sha256Of(source: ByteSource): Promise<string> {
+  const { Sha256 } = await import("../../../src/onnx/sha256.ts");
   const hash = new Sha256();
   for (let at = 0; at < source.size; at += HASHED) hash.update(source.read(at, Math.min(source.size, at + HASHED)));
   return hash.hex();
@@ -101,7 +101,7 @@ async function frozenBy(options: FoldOptions, model: Model): Promise<{ model: Mo
 
 async function certified(model: Model, plan: PlanData, output: string, { assumeConstant }: FoldOptions) {
   const { certificateOf, UNCERTIFIED } = await import("../../../src/engine/certificate.ts");
-  const made = certificateOf(model, plan, { assumeConstant, sha256: sha256Of(model.files.main) });
+  const made = certificateOf(model, plan, { assumeConstant, sha256: await sha256Of(model.files.main) });
   if (made === undefined) return { notes: [`${UNCERTIFIED[0].toUpperCase()}${UNCERTIFIED.slice(1)}.`] };
   const name = certificateName(output);
   return { notes: [], certificate: { name, blob: new Blob([made.bytes]) }, facts: { file: name, ...made.facts } };
