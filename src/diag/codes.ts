@@ -34,7 +34,7 @@ export const REASONS = {
   },
   "parameter-not-constant": {
     title: "A parameter is computed at run time",
-    advice: "Make the parameter an initializer, or pass --assume-constant when callers never override it.",
+    advice: "Make the parameter an initializer, if it is the same in every run.",
     says: ["boundary"],
   },
   "parameter-is-input": {
@@ -109,7 +109,7 @@ export const REASONS = {
   },
   "weight-not-constant": {
     title: "The weight or bias of the neighbour is not constant",
-    advice: "Make it an initializer, or pass --assume-constant when callers never override it.",
+    advice: "Make it an initializer, if it is the same in every run.",
     says: ["concrete", "boundary"],
   },
   "needs-new-node": {
@@ -157,6 +157,10 @@ export const REASONS = {
 } as const satisfies Record<string, Reason>;
 
 export type RefusalCode = keyof typeof REASONS;
+
+/** What can be done about a node that stays: what was found for this one, else what its reason says of all. */
+export const adviceFor = ({ code, advice }: { readonly code: RefusalCode; readonly advice?: string }): string =>
+  advice ?? REASONS[code]?.advice ?? "";
 
 /** True of a reason that says one of these things. */
 export function says(code: RefusalCode, ...what: readonly Says[]): boolean {

@@ -9,8 +9,8 @@ import type { Candidate } from "../laws/candidates.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
-import type { Attempt } from "./describe.ts";
 import type { Draft } from "./draft.ts";
+import type { Attempt } from "./kept.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
 import { type Direction, type MapRequest, Push, type Pushed, untouchable } from "./push.ts";
 import { checkRange, type Sight } from "./range.ts";
@@ -128,6 +128,18 @@ export class Attempts {
       this.draft.undo(mark);
     }
     return undefined;
+  }
+
+  /** Whether the gain of a batch normalization would find its way out without the shift: nothing is changed, and no number is read. */
+  canSplit(found: Candidate): boolean {
+    if (found.kind !== "batch-normalization" || !isMixed(found) || found.node.version < 7) return false;
+    const mark = this.draft.mark();
+    const ways = ["backward", "forward"] as const;
+    return ways.some((to) => {
+      const pushed = this.move([found], "scale", to, []);
+      this.draft.undo(mark);
+      return !isRefused(pushed) && (to === "backward" || every(found.scale, (v) => v !== 0));
+    });
   }
 
   /** Only the gain leaves, backward or forward; the normalization becomes the Add of its shift. */

@@ -5,15 +5,19 @@
  */
 import { decode } from "../onnx/codec.ts";
 import type { TensorRecord, TypeInfo } from "../onnx/records.ts";
-import { asNumbers } from "../onnx/tensor.ts";
+import { asNumbers, sizeOf } from "../onnx/tensor.ts";
 import { type Dim, type Shape, symbol } from "./dims.ts";
 import { inferElements } from "./elements.ts";
 import type { Fact, KnownFacts, Outputs } from "./inference.ts";
 import { traitsOf } from "./operators.ts";
+import { storedRecord } from "./stored.ts";
 import type { GraphNode, GraphValue, GraphView } from "./view.ts";
 
 /** Integer tensors up to this size are followed element by element. */
 const MAX_ELEMENTS = 64;
+
+/** TensorProto.DataType of the floats that exporters count in: float and double. */
+const REALS: readonly number[] = [1, 11];
 
 /** Elements that a node makes of inputs whose elements are all numbers, per output; undefined where it cannot tell. */
 export type Compute = (node: GraphNode, facts: Facts) => readonly (readonly number[] | undefined)[] | undefined;
@@ -31,6 +35,7 @@ export class Facts implements KnownFacts {
   told = false;
   private readonly known = new Map<GraphValue, Fact>();
   private readonly elementsOf = new Map<GraphValue, readonly (Dim | undefined)[]>();
+  private readonly realsOf = new Map<GraphValue, readonly number[]>();
   private fresh = 0;
 
   constructor(
@@ -72,6 +77,17 @@ export class Facts implements KnownFacts {
     return elements?.every((e) => typeof e === "number") ? (elements as number[]) : undefined;
   }
 
+  /** Elements of a small float constant that is stored, or computed of constants: sizes go through Div, Ceil and Clip in floats. */
+  reals(value: GraphValue | undefined): readonly number[] | undefined {
+    if (value === undefined || !REALS.includes(this.of(value).dtype)) return undefined;
+    const known = this.realsOf.get(value);
+    const stored = known === undefined ? storedRecord(value) : undefined;
+    if (stored === undefined || value.isInput || sizeOf(stored.dims) > MAX_ELEMENTS) return known;
+    const numbers = asNumbers(decode(stored));
+    this.realsOf.set(value, numbers);
+    return numbers;
+  }
+
   /** Records facts of a value the planner made or moved. */
   set(value: GraphValue, fact: Fact): void {
     this.known.set(value, fact);
@@ -98,8 +114,7 @@ export class Facts implements KnownFacts {
 
   private setConstant(value: GraphValue, tensor: TensorRecord): void {
     const integer = [6, 7, 9].includes(tensor.dataType);
-    const size = tensor.dims.reduce((n, d) => n * d, 1);
-    if (integer && size <= MAX_ELEMENTS) this.elementsOf.set(value, asNumbers(decode(tensor)));
+    if (integer && sizeOf(tensor.dims) <= MAX_ELEMENTS) this.elementsOf.set(value, asNumbers(decode(tensor)));
   }
 
   private declared(value: GraphValue): Fact {
@@ -133,8 +148,7 @@ export class Facts implements KnownFacts {
     });
     const first = node.outputs[0];
     if (first === undefined) return;
-    const constant = node.opType === "Constant" && node.domain === "" ? node.record.attributes : undefined;
-    const tensor = constant?.get("value")?.t;
+    const tensor = storedRecord(first);
     if (tensor !== undefined) this.setConstant(first, tensor);
     const elements = tensor === undefined ? inferElements(node, this) : undefined;
     if (elements !== undefined && elements.length <= MAX_ELEMENTS) this.elementsOf.set(first, elements);
@@ -153,13 +167,14 @@ export class Facts implements KnownFacts {
 
   /** What no rule follows is computed, when it hangs on nothing but numbers. */
   private computeElements(node: GraphNode): void {
-    if (this.compute === undefined || node.inputs.length === 0 || !node.inputs.every((v) => v === undefined || this.numbers(v)))
-      return;
+    const known = (v: GraphValue | undefined) => v === undefined || (this.numbers(v) ?? this.reals(v)) !== undefined;
+    if (this.compute === undefined || node.inputs.length === 0 || !node.inputs.every(known)) return;
     const computed = this.compute(node, this);
     node.outputs.forEach((output, i) => {
       const elements = computed?.[i];
-      if (output !== undefined && elements !== undefined && elements.length <= MAX_ELEMENTS)
-        this.elementsOf.set(output, elements);
+      if (output === undefined || elements === undefined || elements.length > MAX_ELEMENTS) return;
+      if (REALS.includes(this.of(output).dtype)) this.realsOf.set(output, elements);
+      else this.elementsOf.set(output, elements);
     });
   }
 }

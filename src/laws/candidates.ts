@@ -165,7 +165,8 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
   const spatial = node.version < 9 && intAttr(node.record, "spatial", 1) === 0;
   const full = spatial || dims.length !== 1;
   if (full ? !spatial || dims.length !== rank - 1 : rank === 1 && gamma.length !== 1) {
-    return refuse("parameter-shape", `has parameters of shape [${dims.join(", ")}] for an input of rank ${rank}`);
+    const by = spatial ? "spatial=0 and parameters" : "parameters";
+    return refuse("parameter-shape", `has ${by} of shape [${dims.join(", ")}] for an input of rank ${rank}`);
   }
   const channels = facts.size(node.inputs[0], 1);
   if (!full && channels !== undefined && channels !== gamma.length && rank > 1) {

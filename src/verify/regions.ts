@@ -6,7 +6,7 @@
  * A region that differs is cut wider, in case its cuts can only be what made-up numbers are not (never negative after a Relu), and
  * then run on numbers the first file gives. Only what differs there as well is called different.
  */
-import { combine, type Spread } from "../affine/spread.ts";
+import { plus, type Spread, times } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
@@ -51,6 +51,9 @@ type Kind = (typeof KINDS)[number];
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
 
+/** So many numbers are drawn, and come again: a prime, which no step along an axis divides, lays the same ones nowhere side by side. */
+const PERIOD = 8191;
+
 /** How often a region that differs is cut wider, and how often each kind is then made up. */
 const WIDER = 3;
 const AGAIN = 4;
@@ -65,7 +68,7 @@ export interface InStorage {
 class Unable extends Error {}
 
 /** The sizes do not fit the region. */
-class Unfit extends Error {}
+class Unfit extends Unable {}
 
 /** Shared values of one element type: a number that one file rounds to another type on the way is no place to cut. */
 function alike(shared: Shared, { a, b }: { a: GraphView; b: GraphView }, facts: Facts, others: Facts): Shared {
@@ -162,25 +165,29 @@ export class RegionWitness {
     const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
     for (const tries of lists) {
-      const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
+      const { sizes, run } = yield* this.firstFit(region, tries, seed);
+      done = done === undefined ? run : joined(done, run);
+      const elements = [...sizes.values()].reduce((n, dims) => n + sizeOf(dims), 0);
       const kinds = !thorough && (linear || elements > SMALL) ? KINDS.slice(0, 1) : KINDS;
-      for (let again = 0; again < (thorough ? AGAIN : 1); again++) {
-        for (const kind of kinds) {
-          const run = yield* this.firstFit(region, tries, kind, seed + again);
-          done = done === undefined ? run : joined(done, run);
-          if (!done.ok) return done;
-        }
+      const rounds = Array.from({ length: thorough ? AGAIN : 1 }, (_, again) => kinds.map((kind) => ({ kind, again }))).flat();
+      for (const { kind, again } of rounds.slice(1)) {
+        if (!done.ok) return done;
+        done = joined(done, yield* this.onMadeUp(region, sizes, kind, seed + again));
       }
     }
     return done as RegionRun;
   }
 
-  private *firstFit(region: Region, tries: readonly RegionSizes[], kind: Kind, seed: number): Steps<RegionRun> {
+  /** At the first sizes that fit the region, on numbers of the first kind. */
+  private *firstFit(
+    region: Region,
+    tries: readonly RegionSizes[],
+    seed: number,
+  ): Steps<{ sizes: RegionSizes; run: RegionRun }> {
     let because = "";
     for (const sizes of tries) {
       try {
-        const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
-        return yield* this.judged(region, [{ kind, seed, values }]);
+        return { sizes, run: yield* this.onMadeUp(region, sizes, KINDS[0], seed) };
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
         because = error.message;
@@ -189,17 +196,25 @@ export class RegionWitness {
     throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
   }
 
+  private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): Steps<RegionRun> {
+    const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
+    return this.judged(region, [{ kind, seed, values }]);
+  }
+
   private madeUp({ a }: Cut, dims: readonly number[], kind: Kind, seed: number): Tensor {
     const dtype = dtypeOf(this.dtypes(a));
     if (dtype === undefined || !isFloat(dtype)) throw new Unable(`"${a.name}" is no tensor of floats`);
     const random = randomOf(seed, "cut", kind, a.name);
     const data = new Float64Array(sizeOf(dims));
     const scale = kind === "large" ? 20 : 1;
-    for (let i = 0; i < data.length; i++) {
+    const drawn = Math.min(data.length, PERIOD);
+    for (let i = 0; i < drawn; i++) {
       const x = scale * random.rough();
       data[i] = kind === "negative" ? -Math.abs(x) : x;
     }
-    return { dtype, dims, data: roundArray(dtype, data) };
+    data.set(roundArray(dtype, data.slice(0, drawn)));
+    for (let at = drawn; at < data.length; at += drawn) data.set(data.subarray(0, Math.min(drawn, data.length - at)), at);
+    return { dtype, dims, data };
   }
 
   private *judged(
@@ -321,11 +336,7 @@ function mapped(value: Value, { map, a }: Cut): Value {
   const { dims } = value;
   const fits = ({ dims: own }: Spread) => own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
   if (!fits(map.scale) || !fits(map.shift)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
-  const data = combine(
-    combine({ dims, data: asFloat64(value) }, map.scale, (x, s) => x * s),
-    map.shift,
-    (x, t) => x + t,
-  ).data;
+  const { data } = plus(times({ dims, data: asFloat64(value) }, map.scale), map.shift);
   return { ...value, data };
 }
 

@@ -144,7 +144,7 @@ const keptItem =
       " ",
       reasonLink(kept.code),
       h("span", { class: "why" }, ` ${said}`),
-      h("span", { class: "advice" }, reasonOf(kept.code)?.advice ?? ""),
+      h("span", { class: "advice" }, kept.advice ?? reasonOf(kept.code)?.advice ?? ""),
       show(kept.node, onNode),
     ].flat() as Children;
   };

@@ -313,10 +313,12 @@ export class Comparison {
     const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
     if (known === undefined || plain?.key !== mine.key) return undefined;
     if (this.wholes.has(at.node)) return undefined;
+    // A shift within the rows, or one that no bias takes, is seen beside whole rows.
+    if (slack.within !== undefined || (slack.shifted !== undefined && mine.bias === undefined)) return undefined;
     // Biases that the file computes are few beside the weights that stand in it.
     if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
     const shift = slack.shift + slack.budget.shift;
-    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift), slack.budget.gain);
+    const blocks = blocksOf(theirs, mine, plain, at, { shift, gain: slack.budget.gain });
     if (blocks === undefined) return undefined;
     const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
     for (const m of this.candidates(known, at.node)) {

@@ -1,7 +1,9 @@
 /** When two operators of two files may be the same operator, and when two values hold the same numbers. */
+import { intsAttr } from "../../graph/attributes.ts";
 import { type Dim, type Shape, sameShape } from "../../graph/dims.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { samePayload } from "../../onnx/pieces.ts";
+import { comparePayloads } from "../../onnx/pieces.ts";
 import { pairOf } from "../../rules/mirror.ts";
 import type { Side } from "./classes.ts";
 
@@ -55,12 +57,27 @@ function reshapesAlike(a: Known, nodeA: GraphNode, b: Known, nodeB: GraphNode): 
   return sameShape(from, other) && unknown.every((s) => known.has(s));
 }
 
-/** True when two constants hold the same numbers: byte for byte where they are stored alike. */
+/** True when two constants hold the same numbers: byte for byte where they are stored alike, or laid out alike from what is. */
 export function sameConstant(a: Side, x: GraphValue, b: Side, y: GraphValue): boolean {
-  if (x.initializer !== undefined && y.initializer !== undefined && samePayload(x.initializer, y.initializer)) return true;
+  const laid = laidOut(a, x, b, y);
+  if (laid !== undefined) return sameConstant(a, laid[0], b, laid[1]);
+  const bytes = x.initializer && y.initializer && comparePayloads(x.initializer, y.initializer);
+  if (bytes !== undefined) return bytes === "same";
   const [p, q] = [a.constants.tensor(x, true), b.constants.tensor(y, true)];
   if (p.dtype !== q.dtype || p.data.length !== q.data.length) return false;
   if (p.dims.length !== q.dims.length || p.dims.some((d, i) => d !== q.dims[i])) return false;
   for (let i = 0; i < p.data.length; i++) if (!Object.is(p.data[i], q.data[i])) return false;
   return true;
+}
+
+/** What two constants are made of, each number once, in one and the same order. */
+function laidOut(a: Side, x: GraphValue, b: Side, y: GraphValue): readonly [GraphValue, GraphValue] | undefined {
+  const [p, q] = [x.producer, y.producer];
+  if (p === undefined || q === undefined || p.domain !== "" || p.opType !== q.opType || q.domain !== "") return undefined;
+  const [from, other] = [p.inputs[0], q.inputs[0]];
+  if (from === undefined || other === undefined || !a.constants.has(from) || !b.constants.has(other)) return undefined;
+  if (!sameShape(a.facts.shape(from), b.facts.shape(other)) || !sameShape(a.facts.shape(x), b.facts.shape(y))) return undefined;
+  const perms = [p, q].map(({ record }) => intsAttr(record, "perm")?.join());
+  const alike = hasTrait(p, "reshapes") || (p.opType === "Transpose" && perms[0] === perms[1]);
+  return alike ? [from, other] : undefined;
 }
