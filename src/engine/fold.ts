@@ -180,6 +180,7 @@ class Folding {
       gauges: this.gauges,
       assumeConstant: options.assumeConstant,
       storage: true,
+      rounding: options.allowRounding !== undefined,
       onProgress: (stage, done, total) => {
         if (stage !== "proof" && proving) this.clock.to("proofMs");
         proving = stage === "proof";

@@ -13,6 +13,7 @@ import { isConstantNorm } from "../laws/affines.ts";
 import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import type { Model } from "../onnx/records.ts";
+import { isLayer } from "../rules/arithmetic.ts";
 import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
@@ -476,7 +477,8 @@ class Planner {
     if ("refusal" in found || found.kind !== "affine" || !isOne(found.scale) || isZero(found.shift)) return false;
     const { node, input } = found;
     const producer = node.inputs[input]?.producer;
-    if (producer?.opType !== "MatMul" || producer.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
+    if (producer?.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
+    if (producer.opType !== "MatMul") return isLayer(producer);
     const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
     return weight && this.facts.rank(producer.outputs[0]) !== 2;
   }

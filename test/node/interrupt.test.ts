@@ -280,7 +280,7 @@ describe("a signal at any moment of any command", { timeout: 300_000 }, () => {
     "diff with a verdict": () => ["diff", model, folded, "--verify"],
     inspect: () => ["inspect", model],
     run: (out) => ["run", model, "-o", join(out, "y.npz")],
-    recalibrate: (out) => ["recalibrate", model, "--data", `x=${join(dir, "x.npy")}`, "--block", "1", "-o", join(out, "m.onnx")],
+    recalibrate: (out) => ["recalibrate", model, "--data", join(dir, "x.npy"), "--block", "1", "-o", join(out, "m.onnx")],
   };
 
   it.each(Object.keys(COMMANDS))("%s", async (name) => {

@@ -19,7 +19,7 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
-import { isCast, roundoffOf } from "./casts.ts";
+import { isCast, isLossless, roundoffOf } from "./casts.ts";
 import { affineOf, Classes, type Member, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
@@ -212,7 +212,7 @@ export class Prover {
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
       const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
-      this.related.set(out, relation);
+      this.related.set(out, this.roundedThere(node, relation) ?? relation);
       if (found.worst > 0) this.findings.note(node, "equal", found);
       return true;
     }
@@ -285,6 +285,25 @@ export class Prover {
     if (relation === undefined || to === undefined) return undefined;
     const stored = roundoffOf(this.a.facts, (memberOf(relation) ?? relation.core).value);
     return stored !== undefined && stored >= to ? relation : undefined;
+  }
+
+  /**
+   * A Cast that rounds nothing because the number is of fewer digits already, where the first file has a number of more digits that it
+   * casts to that type: it is what comes out of that Cast.
+   */
+  private roundedThere(node: GraphNode, relation: Relation): Relation | undefined {
+    const dtype = this.b.facts.of(node.outputs[0]).dtype;
+    if (!isCast(node) || dtype === 0) return undefined;
+    const casts = ({ value }: Member) =>
+      [...value.readers()].flatMap(({ node: reader }) =>
+        isCast(reader) && this.a.facts.of(reader.outputs[0]).dtype === dtype && !isLossless(this.a.facts, reader)
+          ? reader.outputs
+          : [],
+      );
+    const there = relation.core.members.filter((m) => m.proposed !== true && relative(relation, m)?.identity === true);
+    const [out] = there.flatMap(casts);
+    const known = out && this.classes.of(out);
+    return known && exact(known.core, known);
   }
 
   /** Neither constant, nor related to the first file, nor determined by shapes. */
