@@ -74,8 +74,8 @@ const head = ({ name, dims }: Weight): Uint8Array =>
 /** [Conv, BatchNormalization, Relu] × convolutions, a pool, and fully connected layers. */
 function plan(kind: string, total: number): { nodes: Uint8Array; weights: Weight[]; vectors: string[] } {
   const one = bytesOf([CHANNELS, CHANNELS, 3, 3]);
-  const convolutions = Math.max(1, Math.round((kind === "vgg" ? 0.1 * total : total) / one));
-  const layers = kind === "vgg" ? Math.round((total - convolutions * one) / bytesOf([WIDE, WIDE])) : 0;
+  const convolutions = kind === "two" ? 2 : Math.max(1, Math.round((kind === "vgg" ? 0.1 * total : total) / one));
+  const layers = kind !== "resnet" ? Math.round((total - convolutions * one) / bytesOf([WIDE, WIDE])) : 0;
   const [nodes, weights, vectors]: [Uint8Array[], Weight[], string[]] = [[], [], []];
   let x = "x";
   for (let i = 0; i < convolutions; i++) {
@@ -97,13 +97,13 @@ function plan(kind: string, total: number): { nodes: Uint8Array; weights: Weight
   return { nodes: concat(nodes), weights, vectors };
 }
 
-/** Writes a model of about `total` bytes ("vgg" or "resnet"); returns its files. Payloads that stay are holes, or noise where it is `dense`. */
+/** Writes a model of about `total` bytes ("vgg", "resnet" or "two"); returns its files. Payloads that stay are holes, or noise where it is `dense`. */
 export function generate(folder: string, kind: string, total: number, external: boolean, dense: boolean): string[] {
   const { nodes, weights, vectors } = plan(kind, total);
   const path = join(folder, "model.onnx");
   const files = external ? [path, join(folder, "model.onnx.data")] : [path];
   const side = external ? new Sink(files[1]) : undefined;
-  const width = kind === "vgg" ? WIDE : CHANNELS;
+  const width = kind === "resnet" ? CHANNELS : WIDE;
   const small = vectors.map((name, i) => {
     const data = new Uint8Array(
       noise.slice(i, i + CHANNELS).map((v, k) => (name.startsWith("var") ? 1 + v : v + (k % 2 ? 0.9 : -1.1))).buffer,

@@ -23,7 +23,7 @@ import {
 import type { RunOptions } from "../verify/index.ts";
 import type { MeasuredLoss } from "../verify/precision.ts";
 import type { Verdict } from "../verify/types.ts";
-import { previewOf } from "./preview.ts";
+import { previewOf, rehearse } from "./preview.ts";
 
 /** Decides about the model as it would be written. */
 export type Judge = (result: Model) => Promise<boolean>;
@@ -203,6 +203,7 @@ class Folding {
     let written: Written | undefined;
     const memory: Sink = async (made, judge) => {
       const pieces = write(this.model, made, { sideFileName: SIDE_FILE, ...this.options.write });
+      await paced(rehearse(pieces), this.options);
       const result = previewOf(this.model, pieces, `${this.model.files.main.name} (folded)`);
       if (!(await judge(result))) return undefined;
       written = pieces;

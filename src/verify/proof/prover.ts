@@ -160,16 +160,23 @@ export class Prover {
    * What values of the main graph were found to be: the same as one of the first file's, or an exact map of it. One of its name, if
    * there is. In a normal form, where values are no longer what the files call so, only equal ones are told.
    */
-  shared(): Map<string, SharedValue> {
+  *shared(): Steps<Map<string, SharedValue>> {
     const found = new Map<string, SharedValue>();
     for (const [value, relation] of this.related) {
       if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
       const members = relation.core.members.filter((m) => m.proposed !== true && m.value.scope === this.a.view.main);
-      const same = members.filter((m) => relative(relation, m)?.identity === true);
+      yield;
+      const known = new Map<Member, boolean>();
+      const isSame = (m: Member): boolean => {
+        const same = known.get(m) ?? relative(relation, m)?.identity === true;
+        known.set(m, same);
+        return same;
+      };
+      // The likeliest first: maps of large values take their time.
       const best =
-        same.find((m) => m.value.name === value.name) ??
-        same.find((m) => m.value.producer?.opType === value.producer?.opType) ??
-        same[0];
+        members.find((m) => m.value.name === value.name && isSame(m)) ??
+        members.find((m) => m.value.producer?.opType === value.producer?.opType && isSame(m)) ??
+        members.find(isSame);
       if (best !== undefined) found.set(value.name, { name: best.value.name });
       else if (isExact(relation) && !this.rewritten) {
         const twin = members.find((m) => m.value.name === value.name && m.open === undefined);
