@@ -179,11 +179,7 @@ export class RegionWitness {
   }
 
   /** At the first sizes that fit the region, on numbers of the first kind. */
-  private *firstFit(
-    region: Region,
-    tries: readonly RegionSizes[],
-    seed: number,
-  ): Steps<{ sizes: RegionSizes; run: RegionRun }> {
+  private *firstFit(region: Region, tries: readonly RegionSizes[], seed: number): Steps<{ sizes: RegionSizes; run: RegionRun }> {
     let because = "";
     for (const sizes of tries) {
       try {
