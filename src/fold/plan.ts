@@ -9,11 +9,11 @@ import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
-import { isConstantNorm } from "../laws/affines.ts";
+import { isConstantNorm, measuredIn } from "../laws/affines.ts";
+import { isLayerBias } from "../laws/biases.ts";
 import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import type { Model } from "../onnx/records.ts";
-import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
@@ -124,7 +124,8 @@ export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanD
     const open = new Set(best.data.kept.map(({ node }) => nodeKey(node)));
     const other = yield* planFrom(model, { ...options, costly: new Set(dear), open }, start);
     const more = gain(other) - gain(best);
-    if (more > 0 || (more === 0 && other.explains)) best = other;
+    const same = more === 0 && (normsGone(other) > normsGone(best) || (other.explains && normsGone(other) === normsGone(best)));
+    if (more > 0 || same) best = other;
     // What was solved for all at once leaves nothing to the other direction.
     if (more > 0 && start === "gauges") return best;
   }
@@ -141,6 +142,9 @@ function* planFrom(model: Model, options: PlanOptions, start: Start): Steps<Plan
 /** Nodes a plan saves. */
 const gain = ({ removed, draft }: PlanDraft): number =>
   removed.length - [...draft.changed()].filter(([node, { bias }]) => bias !== undefined && !node.removed).length;
+
+/** Of plans that save as many nodes the one is taken that leaves fewer normalizations. */
+const normsGone = ({ data }: PlanDraft): number => data.folds.filter(({ kind }) => kind === "batch-normalization").length;
 
 /** What went into a layer that has merged since is in the merged one now. */
 function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, GraphNode[]> {
@@ -199,7 +203,9 @@ class Planner {
     // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
     const found: GraphNode[] = [];
     const layerBiases: GraphNode[] = [];
+    const measured = measuredIn(view, this.constants);
     for (const node of view.nodes) {
+      if (measured.has(node)) continue;
       const candidate = isNorm(node) ? undefined : this.candidate(node);
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
@@ -463,14 +469,8 @@ class Planner {
     }
   }
 
-  /** The Add right after a linear layer that has no bias of its own is that layer's bias, not something to fold. */
   private isBias(found: Candidate | Rejected): boolean {
-    if ("refusal" in found || found.kind !== "affine" || !isOne(found.scale) || isZero(found.shift)) return false;
-    const { node, input } = found;
-    const producer = node.inputs[input]?.producer;
-    if (producer?.opType !== "MatMul" || producer.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
-    const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
-    return weight && this.facts.rank(producer.outputs[0]) !== 2;
+    return !("refusal" in found) && isLayerBias(this.draft, found);
   }
 
   /** Folds a node, or says why not. */

@@ -74,10 +74,10 @@ export class Search {
   /** @param forbidden Candidates that may not go. */
   solve(forbidden: ReadonlySet<number>): Found {
     const marks = this.mark();
-    const gone = new Set<number>();
+    const gone = this.turned(forbidden);
     const conflicts = new Map<number, Contradiction>();
     for (const part of this.components) {
-      const open = part.filter((k) => !forbidden.has(k));
+      const open = part.filter((k) => !forbidden.has(k) && this.movers[k].stays === undefined);
       const kept = this.largest(open);
       for (const k of open) if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
       for (const k of kept) {
@@ -91,6 +91,26 @@ export class Search {
     return found;
   }
 
+  /**
+   * What turns signs asks for as much when it stays as when it goes: so it goes where it can, before all others. Where these do not fit
+   * each other, all stay.
+   */
+  private turned(forbidden: ReadonlySet<number>): Set<number> {
+    const list = [...this.movers.entries()].filter(([, { stays }]) => stays !== undefined);
+    const marks = this.mark();
+    for (const all of [true, false]) {
+      const gone = new Set<number>();
+      const fits = list.every(([k, { may, stays }]) => {
+        if (all && may && !forbidden.has(k) && this.add(k, -1) === undefined) gone.add(k);
+        else return (stays ?? []).every((ratio, index) => this.scales.join(ratio, { label: -1, index }) === undefined);
+        return true;
+      });
+      if (fits) return gone;
+      this.undo(marks);
+    }
+    return new Set();
+  }
+
   private mark(): Marks {
     return [this.scales.mark(), this.shifts.mark(), this.names.mark()];
   }
@@ -102,17 +122,17 @@ export class Search {
   }
 
   /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
-  private add(k: number): Contradiction | undefined {
+  private add(k: number, label = k): Contradiction | undefined {
     const { ratios, rows } = this.movers[k].demand;
     const marks = this.mark();
     for (const [entry, ratio] of ratios.entries()) {
-      const terms = this.scales.join(ratio, { label: k, index: entry });
+      const terms = this.scales.join(ratio, { label, index: entry });
       if (terms === undefined) continue;
       this.undo(marks);
       return { core: coreOf(terms), kind: "scale", entry };
     }
     for (const [entry, row] of rows.entries()) {
-      const terms = this.shifts.add(row, { label: k, index: entry });
+      const terms = this.shifts.add(row, { label, index: entry });
       if (terms === undefined) continue;
       this.undo(marks);
       return { core: coreOf(terms), kind: "shift", entry };
@@ -229,8 +249,8 @@ export class Search {
       for (const x of list) if (x !== undefined) join(first as number, x);
     };
     for (const { at } of network.rows) all(at.map(shift));
-    for (const [k, { demand }] of movers.entries()) {
-      for (const { x, y } of demand.ratios) all([k, gain(x), gain(y)]);
+    for (const [k, { demand, stays }] of movers.entries()) {
+      for (const { x, y } of stays ?? demand.ratios) all([k, gain(x), gain(y)]);
       for (const { at } of demand.rows) all([k, ...at.map(shift)]);
     }
     const parts = new Map<number, number[]>();
