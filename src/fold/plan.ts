@@ -85,6 +85,8 @@ export interface PlanDraft {
   readonly absorbers: readonly (readonly GraphNode[])[];
   /** What values of the file were, in terms of what they are in the file that is written: for its check. */
   readonly gauges: Gauges;
+  /** Nodes (by `nodeKey`) that stay and for which another plan may be worth its time: not those that compute with shapes alone. */
+  readonly open: ReadonlySet<string>;
   /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
   readonly explains: boolean;
 }
@@ -118,11 +120,10 @@ export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanD
     options.reluToMax === true ? ["gauges", "against", "along"] : ["against", "gauges", "along"];
   let best = yield* planFrom(model, options, first);
   for (const start of others) {
-    if (best.data.kept.length === 0) return best;
+    if (best.open.size === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
     const dear = best.data.kept.filter(({ code }) => code === "precision-loss").map(({ node }) => nodeKey(node));
-    const open = new Set(best.data.kept.map(({ node }) => nodeKey(node)));
-    const other = yield* planFrom(model, { ...options, costly: new Set(dear), open }, start);
+    const other = yield* planFrom(model, { ...options, costly: new Set(dear), open: best.open }, start);
     const more = gain(other) - gain(best);
     const same = more === 0 && (normsGone(other) > normsGone(best) || (other.explains && normsGone(other) === normsGone(best)));
     if (more > 0 || same) best = other;
@@ -203,15 +204,14 @@ class Planner {
     // A batch normalization is one of them, whatever its parameters are: they are read when it is considered.
     const found: GraphNode[] = [];
     const layerBiases: GraphNode[] = [];
-    const measured = measuredIn(view, this.constants);
     for (const node of view.nodes) {
-      if (measured.has(node)) continue;
       const candidate = isNorm(node) ? undefined : this.candidate(node);
       if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
     if (this.options.fold === false) return this.untouched(initial);
-    if (this.start === "gauges") this.solve([...found, ...layerBiases]);
+    const measured = measuredIn(view, this.constants);
+    if (this.start === "gauges") this.solve([...found, ...layerBiases].filter((node) => !measured.has(node)));
     let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
@@ -238,11 +238,13 @@ class Planner {
     };
     const { draft, settled, ledger } = this;
     const { removed, orphans } = ledger;
-    const left = affines - ledger.of("affine").length;
-    const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
+    const staying = affines - ledger.of("affine").length;
+    const count = (inserted: readonly string[]) => countPlanned(view, draft, staying, inserted);
     const gauges = gaugesOf(draft);
     const explains = this.conflicts.size > 0 && !this.solved;
-    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
+    const shapes = new Set([...measured].map((node) => nodeKey(refOf(node))));
+    const left = new Set(data.kept.map(({ node }) => nodeKey(node)).filter((key) => !shapes.has(key)));
+    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, open: left, explains };
   }
 
   /** The graph as it is. */
@@ -250,7 +252,7 @@ class Planner {
     const { view, draft, settled, start } = this;
     const data = { folds: [], kept: [], merges: [], unmerged: [], before };
     const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
-    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), explains: false };
+    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), open: new Set<string>(), explains: false };
     return { from: start, view, draft, settled, data, count, ...none };
   }
 

@@ -20,21 +20,23 @@
  * A bound on what can go must not forget what rules/ can do and no law says. So for a certificate an operator with a rule and
  * without a law leaves its results loose: no equation holds of them, whatever is asked; and bounds take gains and shifts.
  */
-import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import type { Spread } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne } from "../rules/params.ts";
-import { isRefused, type MoveFn } from "../rules/types.ts";
+import { isRefused } from "../rules/types.ts";
 import { isLayerBias } from "./biases.ts";
 import type { Candidate } from "./candidates.ts";
 import { makerOf, takerOf } from "./ends.ts";
-import { type Layer, layerOf, mayBeLayer, type Port } from "./linear.ts";
+import { type Layer, layerOf, mayBeLayer } from "./linear.ts";
 import { inOrder } from "./order.ts";
 import { isFixed, MOVES, POSITIVE, PRODUCTS, type Reading, reached, SHIFTLESS, SUMS } from "./reach.ts";
-import { anything, Demand, each, filled, grounded, isGround, Network, over, type Ratio, type Wire } from "./wires.ts";
+import { ground, place, TABLE, Values } from "./values.ts";
+import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, type Wire } from "./wires.ts";
 
 export type { Reading } from "./reach.ts";
+export { isTable } from "./values.ts";
 
 /** Bounds per channel take positive gains. */
 const BOUNDS = new Set(["Clip", "Max", "Min"]);
@@ -96,19 +98,18 @@ interface Mode {
   readonly lax?: boolean;
 }
 
-class Builder {
-  private readonly network = new Network();
-  private readonly wires = new Map<GraphValue, Wire>();
+class Builder extends Values {
   private readonly movers: Mover[] = [];
   private readonly absorbers: GraphNode[] = [];
   private readonly derived = new Set<GraphValue>();
   private readonly candidates: ReadonlyMap<GraphNode, Candidate>;
 
   constructor(
-    private readonly read: Reading,
+    read: Reading,
     found: readonly Candidate[],
     private readonly mode: Mode,
   ) {
+    super(read, mode.lax === true);
     this.candidates = new Map(found.map((c) => [c.node, c]));
   }
 
@@ -120,46 +121,6 @@ class Builder {
     return { network, wires, movers, absorbers, derived };
   }
 
-  private wire(value: GraphValue | undefined): Wire | undefined {
-    return value === undefined || isFixed(this.read, value) ? undefined : this.wires.get(value);
-  }
-
-  private make(value: GraphValue | undefined, wire: Wire): void {
-    if (value === undefined) return;
-    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
-    const table = isTable(wire.scale) || isTable(wire.shift);
-    if (isFixed(this.read, value) || (table && this.mode.lax !== true)) this.network.ground(wire);
-    else this.wires.set(value, table ? this.loosened(wire.scale.dims.length) : wire);
-  }
-
-  private readonly loosened = (rank: number): Wire => ({ scale: anything(rank), shift: anything(rank) });
-
-  /** Nothing is said of what an operator makes, but for shifts where its rule knows none. */
-  private loosen(node: GraphNode): void {
-    const rule = ruleOf(node.opType);
-    const shifts = rule?.backShift !== undefined || rule?.forwardShift !== undefined;
-    if (!shifts) for (const value of node.inputs) this.network.still(this.wire(value)?.shift ?? ground(0));
-    for (const value of node.outputs) {
-      const rank = this.read.facts.rank(value);
-      if (value === undefined || rank === undefined) continue;
-      this.make(value, { scale: anything(rank), shift: shifts ? anything(rank) : ground(rank) });
-    }
-  }
-
-  /** What no law is about: it stays as it is; for a bound, nothing is said where a rule may know better. */
-  private unknown(node: GraphNode): void {
-    if (this.mode.lax === true && node.domain === "" && node.bodies.length === 0 && moves(node.opType)) this.loosen(node);
-    else this.stop(node);
-  }
-
-  /** Everything an operator reads stays as it is. */
-  private stop(node: GraphNode, except?: GraphValue): void {
-    for (const value of node.inputs) {
-      const wire = value === except ? undefined : this.wire(value);
-      if (wire !== undefined) this.network.ground(wire);
-    }
-  }
-
   private visit(node: GraphNode): void {
     this.network.begin(node);
     // What a constant is made of was read for its type or shape.
@@ -168,7 +129,7 @@ class Builder {
     const candidate = this.candidates.get(node);
     if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.unknown(node);
     else if (fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
-    else if (BOUNDS.has(node.opType) && (fixed !== undefined || this.mode.lax === true)) this.bounded(node);
+    else if (BOUNDS.has(node.opType) && (fixed !== undefined || this.lax)) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
     else if (fixed === undefined && this.ends(node)) return;
@@ -203,7 +164,7 @@ class Builder {
     }
     const { scale, shift } = wires[i] as Wire;
     this.network.still(shift);
-    if (this.mode.lax !== true) this.stop(node, node.inputs[i]);
+    if (!this.lax) this.stop(node, node.inputs[i]);
     else if (other !== undefined) {
       // Their gains multiply; none of that is noted.
       this.network.still(other.shift);
@@ -224,7 +185,7 @@ class Builder {
       this.unknown(node);
       return;
     }
-    if (this.mode.lax === true) {
+    if (this.lax) {
       this.make(y, wire);
       return;
     }
@@ -268,19 +229,10 @@ class Builder {
     for (const { node } of y.readers()) {
       const found = this.candidates.get(node);
       const adds = found?.kind === "affine" && found.proven && isOne(found.scale) && !PRODUCTS.has(node.opType);
-      if (!adds || node.inputs[found.input] !== y || (this.mode.lax !== true && this.mode.may(found))) return false;
+      if (!adds || node.inputs[found.input] !== y || (!this.lax && this.mode.may(found))) return false;
       count++;
     }
     return count > 0;
-  }
-
-  /** A value whose gains and shifts are unknowns of their own along one axis. */
-  private free(y: GraphValue, port: Port): void {
-    const rank = this.read.facts.rank(y);
-    if (rank === undefined) return;
-    const dims = place(rank, port);
-    const { network } = this;
-    this.make(y, { scale: network.scale(dims), shift: port.shifts ? network.shift(dims) : ground(rank) });
   }
 
   /** What only takes, or only makes. */
@@ -298,7 +250,7 @@ class Builder {
     } else if (maker !== undefined && y !== undefined) {
       const wire = this.wire(x);
       // Not all of a gain or a shift of what is normalized need change it.
-      if (wire !== undefined && this.mode.lax !== true) this.network.ground(wire);
+      if (wire !== undefined && !this.lax) this.network.ground(wire);
       this.free(y, maker);
     } else return false;
     this.absorbers.push(node);
@@ -311,7 +263,7 @@ class Builder {
     const wires = node.inputs.map((value) => this.wire(value));
     const open = [1, 0].filter((k) => wires[k] !== undefined);
     if (open.length === 0) return;
-    if (y === undefined || (this.mode.lax === true && open.length > 1)) {
+    if (y === undefined || (this.lax && open.length > 1)) {
       this.unknown(node);
       return;
     }
@@ -327,15 +279,6 @@ class Builder {
       return;
     }
     this.unknown(node);
-  }
-
-  /** An input that may vary along one axis only. */
-  private into(wire: Wire, { axis, size, shifts }: Port): void {
-    const { network } = this;
-    const ratio = (x: number, y: number) => network.alike(x, y);
-    if (!alike(wire.scale, axis, size, ratio)) network.equal(wire.scale, ground(wire.scale.dims.length));
-    const row = (x: number, y: number) => network.add([x, y], [1, -1]);
-    if (!shifts || !alike(wire.shift, axis, size, row)) network.still(wire.shift);
   }
 
   private sum(node: GraphNode): void {
@@ -414,18 +357,6 @@ class Builder {
     }
   }
 
-  private moved(
-    node: GraphNode,
-    move: MoveFn | undefined,
-    names: readonly (Spread | undefined)[],
-  ): readonly (Spread | undefined)[] | undefined {
-    if (names.every((one) => one === undefined || isGround(one)))
-      return node.outputs.map((value) => value && ground(this.read.facts.rank(value) ?? 0));
-    const steps = move?.(this.read.at(node), names);
-    if (steps === undefined || isRefused(steps) || steps.length !== 1 || steps[0].state !== undefined) return undefined;
-    return steps[0].pass;
-  }
-
   private candidate(found: Candidate): void {
     if (found.kind === "batch-normalization") this.normalization(found);
     else this.affine(found);
@@ -494,7 +425,7 @@ class Builder {
 
   /** Where the constant of a sum that stays may vary: for a bound, wherever it has room for. */
   private sizes({ outputs }: GraphNode, least: readonly number[]): readonly number[] {
-    if (this.mode.lax !== true) return least;
+    if (!this.lax) return least;
     const all = least.map((d, axis) => this.read.facts.size(outputs[0], axis) ?? d);
     const own = all.map((d, axis) => (axis === 0 || typeof d !== "number" ? least[axis] : d));
     return own.reduce((n, d) => n * d, 1) > TABLE ? least : own;
@@ -513,7 +444,7 @@ class Builder {
       const [by, t] = [filled(scale, shifts).data, filled(shift, shifts).data];
       each(filled(to.shift, shifts), filled(from.shift, shifts), (x, y, k) => demand.shift(x, y, by[k], t[k]));
     }
-    if (!turns(node, input) || this.mode.lax === true) this.movers.push({ found, may, demand });
+    if (!turns(node, input) || this.lax) this.movers.push({ found, may, demand });
     else {
       const stays: Ratio[] = [];
       each(to.scale, from.scale, (x, y) => stays.push({ x, y, by: 1 }));
@@ -525,37 +456,5 @@ class Builder {
 /** −x and c − x. */
 const turns = ({ opType }: GraphNode, input: number): boolean => opType === "Neg" || (opType === "Sub" && input === 1);
 
-/** True for operators whose rule lets a map through or takes it. */
-function moves(opType: string): boolean {
-  const rule = ruleOf(opType);
-  return [rule?.backScale, rule?.backShift, rule?.forwardScale, rule?.forwardShift].some((move) => move !== undefined);
-}
-
-/** Ties names that share a place on an axis; false when they have another size there. */
-function alike({ dims, data }: Spread, axis: number, size: number, tie: (x: number, y: number) => void): boolean {
-  if (dims[axis] !== 1 && dims[axis] !== size) return false;
-  if (dims.every((d, a) => d === 1 || a === axis)) return true;
-  const inner = dims.slice(axis + 1).reduce((n, d) => n * d, 1);
-  const first = new Map<number, number>();
-  for (const [i, name] of data.entries()) {
-    const at = Math.floor(i / inner) % dims[axis];
-    const known = first.get(at);
-    if (known === undefined) first.set(at, name);
-    else if (known !== name) tie(known, name);
-  }
-  return true;
-}
-
-/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
-const TABLE = 2 ** 12;
-
-/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
-export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
-
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
-
-const ground = (rank: number): Spread => uniform(rank, 0);
-
-/** Dimensions that vary along a port's axis; undefined when the value has no such axis. */
-const place = (rank: number, { axis, size }: Port): number[] => Array.from({ length: rank }, (_, a) => (a === axis ? size : 1));

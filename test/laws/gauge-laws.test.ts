@@ -161,8 +161,10 @@ describe("a bound", () => {
     net.add("Ceil", [net.add("Mul", ["f", "half"], "h")], "c");
     net.add("Add", [net.norm(net.conv("x", "a"), "n"), "c"], "y");
     const spec: ModelSpec = { ...net.spec(["y"], IMAGE), inputs: [{ name: "x", dims: [1, C, "H", "W"] }] };
-    const { data } = plan(model(spec));
-    expect(data.kept).toEqual([]);
-    expect(data.folds).toHaveLength(1);
+    const before = model(spec);
+    const made = minimality(before, plan(before).data);
+    expect(made.candidates).toBe(1);
+    expect(made.least).toBe(0);
+    expect(made.apart).toHaveLength(1);
   });
 });
