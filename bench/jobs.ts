@@ -1,17 +1,17 @@
 /**
  * Jobs on a queue against the same jobs on this machine alone: what one job costs more, what throughput is left of larger models, and
- * whether anything is lost or done twice while workers and the server are killed. Servers are started on loopback, in folders of their own.
+ * what one job asks of a bucket. Servers are started on loopback, in folders of their own. Jobs in trouble are test/jobs/trouble.test.ts.
  *
- *   npm run build && npm run bench -- jobs [overhead|throughput|kills] [--models n] [--megabytes n] [--kills n] [--server redis|postgres]
+ *   npm run build && npm run bench -- jobs [overhead|throughput|requests] [--models n] [--megabytes n] [--server redis|postgres]
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { f, float32, modelBytes, node } from "../test/helpers/build.ts";
+import { S3Double } from "../test/jobs/s3-double.ts";
 import { postgresServer, redisServer, type Server } from "../test/jobs/servers.ts";
 
 const { values, positionals } = parseArgs({
@@ -20,7 +20,6 @@ const { values, positionals } = parseArgs({
   options: {
     models: { type: "string" },
     megabytes: { type: "string", default: "50" },
-    kills: { type: "string", default: "50" },
     server: { type: "string", default: "redis" },
   },
 });
@@ -94,30 +93,6 @@ async function timed(args: readonly string[]): Promise<number> {
 const worker = (folder: string, url: string, ...more: string[]): ChildProcess =>
   begin(["worker", "--queue", url, "--store", folder, "--jobs", "1", ...more]);
 
-const results = (folder: string): Map<string, string> => {
-  const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".onnx"));
-  return new Map(
-    names.sort().map((name) => [
-      name,
-      createHash("sha256")
-        .update(readFileSync(join(folder, name)))
-        .digest("hex"),
-    ]),
-  );
-};
-const same = (a: Map<string, string>, b: Map<string, string>): boolean =>
-  a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
-
-const doneIn = (folder: string): number => {
-  const runs = join(folder, ".bnfold/runs");
-  return existsSync(runs)
-    ? readdirSync(runs).reduce(
-        (n, run) => n + (existsSync(join(runs, run, "done")) ? readdirSync(join(runs, run, "done")).length : 0),
-        0,
-      )
-    : 0;
-};
-
 /** The same models by a local batch, by jobs without a server, and by two workers. */
 async function compare(server: Server, count: number, width: number): Promise<void> {
   const [a, b] = [store("alone", count, width), store("queue", count, width)];
@@ -140,53 +115,44 @@ async function compare(server: Server, count: number, width: number): Promise<vo
   );
 }
 
-/** Workers killed at random moments, the server a tenth as often, the queue wiped once. */
-async function kills(server: Server, count: number, many: number): Promise<void> {
-  const [a, b] = [store("alone", count, 16), store("queue", count, 16)];
-  await timed(["fold", join(a, "zoo"), "-o", join(home, "reference"), "--jobs", "2", "-q"]);
-  const out = join(home, "out");
-  const args = ["jobs", "fold", "zoo", "--store", b, "--queue", server.url, "--attempts", "1000", "-o", out, "-q"];
-  const commands = [begin(args), begin(args)].map(ended);
-  let [killed, servers] = [0, 0];
-  let finished = false;
-  void Promise.all(commands).then(() => {
-    finished = true;
-  });
-  const hire = () => worker(b, server.url, "--lock", "1");
-  const crew = [hire(), hire()];
-  while (killed < many && !finished) {
-    await wait(600 + Math.random() * 900);
-    const at = killed % 2;
-    killGroup(crew[at]);
-    crew[at] = hire();
-    killed++;
-    if (killed % Math.ceil(many / 5) === 0) {
-      await server.kill();
-      await wait(200);
-      await server.start();
-      servers++;
-    }
-    if (killed === Math.ceil(many / 2)) await server.wipe();
+/** What one job asks of a bucket and puts into a queue: requests by kind, bytes of its line and of the job itself. */
+async function requests(count: number, width: number): Promise<void> {
+  const credentials = { id: "AKIDBENCH", secret: "secret", region: "us-east-1" };
+  const bucket = new S3Double("zoo", credentials);
+  const url = await bucket.start();
+  for (let i = 0; i < count; i++) bucket.put(`bench/zoo/m${i}.onnx`, model(width, i));
+  const env = { AWS_ENDPOINT_URL: url, AWS_ACCESS_KEY_ID: credentials.id, AWS_SECRET_ACCESS_KEY: credentials.secret };
+  Object.assign(process.env, env);
+  await timed(["jobs", "fold", "zoo", "--store", "s3://zoo/bench", "--jobs", "1", "-q"]);
+  const kinds = new Map<string, number>();
+  for (const line of bucket.log) {
+    const [method, key = ""] = line.split(" ");
+    const what = /\/(done|results|zoo)\//.exec(key)?.[1] ?? "the run and the store";
+    kinds.set(`${method} ${what}`, (kinds.get(`${method} ${what}`) ?? 0) + 1);
   }
-  const codes = await Promise.all(commands);
-  crew.forEach(killGroup);
-  const equal = same(results(out), results(join(home, "reference")));
+  const sizes = (kind: RegExp) => [...bucket.objects].filter(([key]) => kind.test(key)).map(([, { bytes }]) => bytes.length);
+  const mean = (all: readonly number[]) => Math.round(all.reduce((n, one) => n + one, 0) / Math.max(1, all.length));
   process.stdout.write(
-    `${killed} kills of workers, ${servers} of the server, queue wiped ${killed >= many / 2 ? "once" : "not"}, two commands: codes ${codes.join(" ")}, ` +
-      `${doneIn(b)} of ${count} done, ${equal ? "the same bytes as one process" : "OTHER BYTES"} (${values.server})\n`,
+    [
+      `requests of ${count} jobs at a bucket, each`,
+      ...[...kinds].sort().map(([kind, n]) => `  ${kind}: ${(n / count).toFixed(2)}`),
+      `  bytes of a line: ${mean(sizes(/\/done\//))}, of the run for each job: ${Math.round(mean(sizes(/run\.json$/)) / count)}`,
+      "",
+    ].join("\n"),
   );
-  if (!equal || doneIn(b) !== count) process.exitCode = 1;
+  await bucket.stop();
 }
 
-const server = await (values.server === "postgres" ? postgresServer() : redisServer());
+const server = what === "requests" ? undefined : await (values.server === "postgres" ? postgresServer() : redisServer());
 try {
-  if (what === "overhead") await compare(server, Number(values.models ?? 1000), 3);
+  if (server === undefined) await requests(Number(values.models ?? 50), 3);
+  else if (what === "overhead") await compare(server, Number(values.models ?? 1000), 3);
   else if (what === "throughput") {
     const width = Math.round(Math.sqrt((Number(values.megabytes) * 1e6) / 36));
     await compare(server, Number(values.models ?? 30), width);
-  } else await kills(server, Number(values.models ?? 400), Number(values.kills));
+  } else throw new Error(`no benchmark "${what}"`);
 } finally {
   live.forEach(killGroup);
-  await server.stop();
+  await server?.stop();
   rmSync(home, { recursive: true, force: true });
 }

@@ -2,8 +2,11 @@
 Files that other tools make of ONNX models, and whether ONNX Runtime without optimizations finds them right:
 
     python bench/others.py <folder> <model.onnx> ...
+    python bench/others.py <folder> --pairs <pairs.json>
 
-Each model goes through onnxsim, onnxslim, onnxscript's optimizer and ONNX Runtime (basic and extended, the optimized model saved). Results are
+Each model goes through onnxsim (with and without fusing BatchNormalization), onnxslim (with and without its shape inference), onnxscript's optimizer and rewriter, ONNX's
+version converter (to 21), onnxoptimizer where it is there, and ONNX Runtime (basic and extended, the optimized model saved). Pairs are files of one function that
+are there already (bench/exports.py). Results are
 <folder>/<name>.<tool>.onnx; <folder>/others.json lists them: first file, second file, tool, the largest distance of outputs relative to the largest output on
 three random inputs, and whether that is what rounding explains. `npm run bench -- others <folder>` proves them. Each tool runs in a process of its own, for
 some end it.
@@ -45,6 +48,36 @@ def onnxscript(source, target):
     onnx.save(onnxscript.optimizer.optimize(onnx.load(source)), target)
 
 
+def unfused(source, target):
+    import onnxsim
+
+    onnx.save(onnxsim.simplify(onnx.load(source), skip_fuse_bn=True)[0], target)
+
+
+def unslimmed(source, target):
+    import onnxslim
+
+    onnx.save(onnxslim.slim(str(source), no_shape_infer=True), target)
+
+
+def rewriter(source, target):
+    import onnxscript.rewriter
+
+    onnx.save(onnxscript.rewriter.rewrite(onnx.load(source)), target)
+
+
+def version(source, target):
+    import onnx.version_converter
+
+    onnx.save(onnx.version_converter.convert_version(onnx.load(source), 21), target)
+
+
+def optimizer(source, target):
+    import onnxoptimizer
+
+    onnx.save(onnxoptimizer.optimize(onnx.load(source), onnxoptimizer.get_fuse_and_elimination_passes()), target)
+
+
 def runtime(level):
     def make(source, target):
         import onnxruntime
@@ -58,7 +91,18 @@ def runtime(level):
     return make
 
 
-TOOLS = {"onnxsim": onnxsim, "onnxslim": onnxslim, "onnxscript": onnxscript, "ort_basic": runtime("BASIC"), "ort_extended": runtime("EXTENDED")}
+TOOLS = {
+    "onnxsim": onnxsim,
+    "onnxsim_no_bn": unfused,
+    "onnxslim": onnxslim,
+    "onnxslim_no_shapes": unslimmed,
+    "onnxscript": onnxscript,
+    "onnxscript_rewriter": rewriter,
+    "version_21": version,
+    "onnxoptimizer": optimizer,
+    "ort_basic": runtime("BASIC"),
+    "ort_extended": runtime("EXTENDED"),
+}
 
 
 def session(path):
@@ -130,6 +174,16 @@ if __name__ == "__main__":
     # Loaded once, for all the processes that are forked.
     import onnxruntime, onnxscript.optimizer, onnxsim as _, onnxslim as _  # noqa: E401, F401
 
+    if sys.argv[2:3] == ["--pairs"]:
+        for a, b in json.loads(Path(sys.argv[3]).read_text()):
+            try:
+                far, right = distance(a, b)
+                answer = {"distance": far, "right": bool(right)}
+            except Exception as error:
+                answer = {"failed": f"cannot be run: {type(error).__name__}"}
+            found.append({"a": a, "b": b, "tool": "export", **answer})
+        listed.write_text(json.dumps(found, indent=1))
+        sys.exit()
     context = multiprocessing.get_context("fork")
     for path in map(Path, sys.argv[2:]):
         name = f"{path.parent.name}-{path.stem}" if path.stem == "model" else path.stem

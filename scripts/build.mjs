@@ -76,6 +76,8 @@ const cli = await build({
   // CommonJS packages inside the bundle ask for built-ins through require.
   banner: { js: 'import { createRequire as bnfoldRequire } from "node:module"; const require = bnfoldRequire(import.meta.url);' },
 });
+// What bin/bnfold.js says when it can load no more: it loads nothing itself.
+await build({ ...common, entryPoints: ["src/node/few-files.ts"], outdir: "dist", splitting: false, sourcemap: false });
 writeFileSync(
   join(dist, "third-party-licenses.txt"),
   licenses([library, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))),
@@ -83,8 +85,10 @@ writeFileSync(
 
 copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
 // Pages that `bnfold explain` shows.
+mkdirSync(join(dist, "docs"));
+for (const file of readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")))
+  copyFileSync(join(root, "docs", file), join(dist, "docs", file));
 cpSync(join(root, "docs/reasons"), join(dist, "docs/reasons"), { recursive: true });
-copyFileSync(join(root, "docs/exit-codes.md"), join(dist, "docs/exit-codes.md"));
 
 // The man page is what the program says of itself.
 const man = spawnSync(process.execPath, [join(root, "bin/bnfold.js"), "--man"], { encoding: "utf8" });

@@ -33,14 +33,9 @@ const BINARY: Readonly<Record<string, readonly [kind: string, ...others: string[
   "&&": ["arith", "||"],
   "||": ["arith", "&&"],
 };
-const CALLS: Readonly<Record<string, string>> = {
-  every: "some",
-  some: "every",
-  min: "max",
-  max: "min",
-  floor: "ceil",
-  ceil: "floor",
-};
+const CALLS: ReadonlyMap<string, string> = new Map(
+  Object.entries({ every: "some", some: "every", min: "max", max: "min", floor: "ceil", ceil: "floor" }),
+);
 
 const leaves = (statement: ts.Statement): boolean => {
   const inner = ts.isBlock(statement) && statement.statements.length === 1 ? statement.statements[0] : statement;
@@ -71,7 +66,7 @@ export function mutantsOf(text: string): Mutant[] {
     )
       found.push({ kind: "swap", start: first.getStart(file), end: second.getEnd(), replacement: `${of(second)}, ${of(first)}` });
     if (ts.isPropertyAccessExpression(node.expression)) {
-      const other = CALLS[node.expression.name.text];
+      const other = CALLS.get(node.expression.name.text);
       if (other !== undefined) add("call", node.expression.name, other);
     }
   };

@@ -2,7 +2,7 @@
  * A change of variables: what a value was, in terms of what it is now, v_old = scale ⊙ v_new + shift. Gauges of a whole file say how
  * a finished plan changed its values; whoever is given them checks them, operator by operator.
  */
-import { combine, map, type Spread, simplify, uniform } from "./spread.ts";
+import { combine, map, plus, type Spread, simplify, times, uniform } from "./spread.ts";
 
 export interface Gauge {
   readonly scale: Spread;
@@ -16,14 +16,8 @@ export const plainGauge = (rank: number): Gauge => ({ scale: uniform(rank, 1), s
 
 /** First `inner` (old in terms of now), then `outer` (now in terms of what comes). */
 export const composeGauges = (inner: Gauge, outer: Gauge): Gauge => ({
-  scale: simplify(combine(inner.scale, outer.scale, (a, k) => a * k)),
-  shift: simplify(
-    combine(
-      combine(inner.scale, outer.shift, (a, d) => a * d),
-      inner.shift,
-      (x, b) => x + b,
-    ),
-  ),
+  scale: simplify(times(inner.scale, outer.scale)),
+  shift: simplify(plus(times(inner.scale, outer.shift), inner.shift)),
 });
 
 /** What is now, in terms of what was; undefined where a channel is lost. */

@@ -34,29 +34,59 @@ export const map = (s: Spread, f: (v: number) => number): Spread => ({ dims: s.d
 /** First position whose number fails the test, for messages; -1 when none does. */
 export const firstFailing = (s: Spread, test: (v: number) => boolean): number => s.data.findIndex((v) => !test(v));
 
+/** A stretch of n numbers of the result, from `at` on: of the operands from `i` and `j` on, in steps of 1, or of 0 where one number stands for all. */
+type Stretch = (
+  out: Float64Array,
+  at: number,
+  n: number,
+  a: Float64Array,
+  i: number,
+  di: number,
+  b: Float64Array,
+  j: number,
+  dj: number,
+) => void;
+
+const multiplied: Stretch = (out, at, n, a, i, di, b, j, dj) => {
+  for (let k = 0; k < n; k++) out[at + k] = a[i + k * di] * b[j + k * dj];
+};
+const added: Stretch = (out, at, n, a, i, di, b, j, dj) => {
+  for (let k = 0; k < n; k++) out[at + k] = a[i + k * di] + b[j + k * dj];
+};
+
 /** Element-wise combination of two spreads of one rank; dimensions broadcast. */
-export function combine(a: Spread, b: Spread, f: (x: number, y: number) => number): Spread {
-  const rank = a.dims.length;
+export const combine = (a: Spread, b: Spread, f: (x: number, y: number) => number): Spread =>
+  stretched(a, b, (out, at, n, x, i, di, y, j, dj) => {
+    for (let k = 0; k < n; k++) out[at + k] = f(x[i + k * di], y[j + k * dj]);
+  });
+
+/** Axes that broadcast alike are walked as one; the last such group is a stretch. */
+function stretched(a: Spread, b: Spread, stretch: Stretch): Spread {
   const dims = a.dims.map((d, i) => Math.max(d, b.dims[i]));
   const data = new Float64Array(count(dims));
-  const [whole, other] = [a.data.length, b.data.length].map((n) => (n === data.length ? 1 : n === 1 ? 0 : -1));
-  // Of one shape, or one of them a single number: no broadcasting to keep track of.
-  if (whole >= 0 && other >= 0) {
-    for (let k = 0; k < data.length; k++) data[k] = f(a.data[k * whole], b.data[k * other]);
-    return { dims, data };
-  }
+  const groups: { n: number; da: number; db: number }[] = [];
   const [sa, sb] = [steps(a.dims), steps(b.dims)];
-  const index = new Array<number>(rank).fill(0);
+  for (let axis = dims.length - 1; axis >= 0; axis--) {
+    const [n, da, db] = [dims[axis], sa[axis], sb[axis]];
+    if (n === 1) continue;
+    const last = groups.at(-1);
+    const alike = last !== undefined && (da === 0) === (last.da === 0) && (db === 0) === (last.db === 0);
+    if (alike) last.n *= n;
+    else groups.push({ n, da, db });
+  }
+  const [inner = { n: 1, da: 1, db: 1 }, ...outer] = groups;
+  const index = new Array<number>(outer.length).fill(0);
   let [i, j] = [0, 0];
-  for (let k = 0; k < data.length; k++) {
-    data[k] = f(a.data[i], b.data[j]);
-    for (let axis = rank - 1; axis >= 0; axis--) {
-      i += sa[axis];
-      j += sb[axis];
-      if (++index[axis] < dims[axis]) break;
-      i -= sa[axis] * dims[axis];
-      j -= sb[axis] * dims[axis];
-      index[axis] = 0;
+  for (let at = 0; at < data.length; at += inner.n) {
+    stretch(data, at, inner.n, a.data, i, inner.da, b.data, j, inner.db);
+    for (let g = 0; g < outer.length; g++) {
+      const { n, da, db } = outer[g];
+      i += da;
+      j += db;
+      if (++index[g] < n) break;
+      i -= da * n;
+      j -= db * n;
+      index[g] = 0;
     }
   }
   return { dims, data };
@@ -73,8 +103,8 @@ function steps(dims: readonly number[]): number[] {
   return out;
 }
 
-export const times = (a: Spread, b: Spread): Spread => combine(a, b, (x, y) => x * y);
-export const plus = (a: Spread, b: Spread): Spread => combine(a, b, (x, y) => x + y);
+export const times = (a: Spread, b: Spread): Spread => stretched(a, b, multiplied);
+export const plus = (a: Spread, b: Spread): Spread => stretched(a, b, added);
 export const negate = (a: Spread): Spread => map(a, (v) => -v);
 
 /** Drops axes along which the number never changes: equal coefficients are found equal, however they were spread. */
@@ -176,6 +206,25 @@ export function join(list: readonly Spread[], axis: number, sizes: readonly numb
     offset += width;
   }
   return { dims, data };
+}
+
+/**
+ * A spread over several axes as a product of spreads over one axis each, exact to `noise` of each number; undefined where it is none.
+ * Its first factor carries the size.
+ */
+export function factors(s: Spread, noise: number): Spread[] | undefined {
+  const axes = axesOf(s);
+  const at = s.data.reduce((best, v, i) => (Math.abs(v) > Math.abs(s.data[best]) ? i : best), 0);
+  const pivot = s.data[at];
+  if (axes.length < 2 || !Number.isFinite(pivot) || pivot === 0) return undefined;
+  const found = axes.map((axis, n) => {
+    const [, size, inner] = blocks(s.dims, axis);
+    const first = at - (Math.floor(at / inner) % size) * inner;
+    const line = Float64Array.from({ length: size }, (_, k) => s.data[first + k * inner] / (n === 0 ? 1 : pivot));
+    return along(s.dims.length, axis, line);
+  });
+  const apart = combine(found.reduce(times), s, (x, y) => Math.abs(x - y) - noise * Math.abs(y));
+  return every(apart, (v) => v <= 0) ? found : undefined;
 }
 
 export const sameSpread = (a: Spread, b: Spread): boolean => {

@@ -16,6 +16,7 @@ import { flag, integer, usage, type Values } from "./command.ts";
 import { performAll } from "./crew.ts";
 import { EXIT } from "./fold-one.ts";
 import { say, wantedOf, writeReports } from "./formats.ts";
+import { patternsMeanSomething } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
 import { stdoutWidth } from "./terminal.ts";
@@ -105,7 +106,9 @@ export async function foldMany(values: Values): Promise<number> {
   await performAll(jobs, size, take, crashed);
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
-  const code = exitOf(lines);
+  const nodes = lines.flatMap(({ report: of }) => [...(of?.folds ?? []), ...(of?.kept ?? [])].map(({ node }) => node));
+  const meant = patternsMeanSomething(values, nodes);
+  const code = meant ? exitOf(lines) : ERROR_KINDS.usage;
   const document = { kind: "folds", lines, base } as const;
   if (report !== undefined) await writeLines(report, lines);
   const others = wanted.reports.filter(({ path }) => path !== report);

@@ -1,18 +1,19 @@
 /** bnfold inspect --channels: what gamma, beta, mean and variance say of each channel, as a chart, JSON or CSV. */
 import type { Model } from "../onnx/records.ts";
+import { histogram } from "../report/pictures.ts";
 import { type ModelFacts, toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
-import { blockCharacter } from "../train/half-life.ts";
 import {
   CHANNEL_FLAGS,
   type Channel,
   type ChannelFlag,
   type ChannelInspection,
   type ChannelReport,
+  type Distribution,
   inspectChannels,
 } from "../train/index.ts";
-import { print, stdoutStyle } from "./terminal.ts";
+import { grid, item, said } from "./screen.ts";
+import { barsHere, print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 const WORDS: Readonly<Record<ChannelFlag, string>> = {
   dead: "dead",
@@ -23,20 +24,6 @@ const WORDS: Readonly<Record<ChannelFlag, string>> = {
   "float16-overflow": "overflows float16",
   "widens-range": "widens the range",
 };
-
-const BINS = 24;
-
-/** Channels per bin of |gain|, on a logarithmic scale between the two ends, as block characters. */
-export function histogram(gains: readonly number[], low: number, high: number): string {
-  const counts = new Array<number>(BINS).fill(0);
-  const span = Math.log(high) - Math.log(low);
-  for (const gain of gains) {
-    const place = span > 0 ? (Math.log(Math.max(gain, low)) - Math.log(low)) / span : 0.5;
-    if (!Number.isNaN(place)) counts[Math.max(0, Math.min(BINS - 1, Math.floor(place * BINS)))]++;
-  }
-  const most = Math.max(1, ...counts);
-  return counts.map((count) => (count === 0 ? " " : blockCharacter(count / most))).join("");
-}
 
 type AnyLayer = Pick<ChannelReport, "node" | "counts">;
 
@@ -56,62 +43,86 @@ const unknownLine = ({ written }: ChannelInspection): string[] =>
         `${plural(written.length, "normalization is", "normalizations are")} written as ${listed([...new Set(written.flatMap(({ operators }) => operators))])}: gain and shift can be read, gamma, beta, mean and variance are not in the file`,
       ];
 
-function lines(found: ChannelInspection, facts: ModelFacts): string[] {
-  const all = [...found.layers, ...found.written];
-  const gains = all.flatMap(({ channels }) =>
-    (channels as readonly Pick<Channel, "gain">[]).map(({ gain }) => Math.abs(gain)).filter((g) => g > 0 && Number.isFinite(g)),
-  );
+/** What there is to see first: how many layers and channels, and what is odd with some. */
+function answerOf({ layers, written, pruning }: ChannelInspection): string {
+  const counts = CHANNEL_FLAGS.flatMap((flag) => {
+    const n = [...layers, ...written].reduce((sum, layer) => sum + layer.counts[flag], 0);
+    return n === 0 ? [] : [`${n} ${WORDS[flag]}`];
+  });
+  const norms = plural(layers.length, "BatchNormalization", "BatchNormalization");
+  const channels = layers.length === 0 ? "" : `, ${plural(pruning.channels, "channel")}`;
+  return `${norms}${channels}${counts.length === 0 ? "" : `; channels to look at: ${counts.join(", ")}`}.`;
+}
+
+const rowOf = (layer: AnyLayer & { readonly channels: readonly unknown[] }): number[] =>
+  (layer.channels as readonly Pick<Channel, "gain">[]).map(({ gain }) => Math.abs(gain));
+
+function gainLines(all: readonly (ChannelInspection["layers"][number] | ChannelInspection["written"][number])[]): string[] {
+  const gains = all.flatMap(rowOf).filter((g) => g > 0 && Number.isFinite(g));
   const low = gains.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = gains.reduce((a, b) => Math.max(a, b), 0);
-  const charts = all.map((layer) => {
+  const bins = (stdoutWidth() ?? 100) < 100 ? 12 : 24;
+  const rows = all.map((layer) => {
     const { gain } = layer.distributions;
-    const row = (layer.channels as readonly Pick<Channel, "gain">[]).map((channel) => Math.abs(channel.gain));
     const range = layer.range === undefined ? "" : `${brief(layer.range.before)} -> ${brief(layer.range.after)}`;
+    const row = rowOf(layer);
     return [
       shortLabel(layer),
       String(row.length),
-      histogram(row, low, high),
-      brief(gain.min),
-      brief(gain.median),
-      brief(gain.max),
+      histogram(row, low, high, barsHere(), bins),
+      ...[gain.min, gain.median, gain.max].map(brief),
       range,
-      flagsText(layer),
     ];
   });
-  const spreads = found.layers.flatMap((layer) =>
-    (["scale", "bias", "mean", "variance"] as const).map((name) => {
-      const { min, lowerQuartile, median, upperQuartile, max } = layer.distributions[name];
-      return [
-        name === "scale" ? shortLabel(layer) : "",
-        { scale: "gamma", bias: "beta", mean: "mean", variance: "variance" }[name],
-        ...[min, lowerQuartile, median, upperQuartile, max].map(brief),
-      ];
-    }),
-  );
-  const shifts = found.written.map((layer) => {
-    const { min, lowerQuartile, median, upperQuartile, max } = layer.distributions.shift;
-    return [shortLabel(layer), "shift", ...[min, lowerQuartile, median, upperQuartile, max].map(brief)];
-  });
-  const { pruning } = found;
-  const share = pruning.weights === 0 ? "" : `, ${brief((100 * pruning.removableWeights) / pruning.weights)} %`;
-  const head = ["layer", "channels", "gains", "gain, least", "median", "most", "range", "channels to look at"];
   return [
-    `${stdoutStyle("bold", printable(facts.file))}  ${plural(found.layers.length, "BatchNormalization", "BatchNormalization")}`,
-    ...unknownLine(found),
-    "",
-    table(head, charts, ["l", "r", "l", "r", "r", "r", "r", "l"]),
+    ...grid(["layer", "channels", "gains", "gain, least", "median", "most", "range"], rows, ["l", "r", "r", "r", "r", "r", "r"]),
     ...(gains.length === 0
       ? []
-      : [
+      : said(
           `gains: how many channels, by size from ${brief(low)} (left) to ${brief(high)} (right), logarithmic; range: largest over median row of the weight in front, before -> after folding`,
+        )),
+  ];
+}
+
+function spreadLines(found: ChannelInspection): string[] {
+  const numbers = (of: Distribution) => [of.min, of.lowerQuartile, of.median, of.upperQuartile, of.max].map(brief);
+  const names = { scale: "gamma", bias: "beta", mean: "mean", variance: "variance" } as const;
+  const spreads = found.layers.flatMap((layer) =>
+    (["scale", "bias", "mean", "variance"] as const).map((name) => [
+      name === "scale" ? shortLabel(layer) : "",
+      names[name],
+      ...numbers(layer.distributions[name]),
+    ]),
+  );
+  const shifts = found.written.map((layer) => [shortLabel(layer), "shift", ...numbers(layer.distributions.shift)]);
+  const rows = [...spreads, ...shifts];
+  return grid(["layer", "", "min", "25 %", "median", "75 %", "max"], rows, ["l", "l", "r", "r", "r", "r", "r"]);
+}
+
+function lines(found: ChannelInspection, facts: ModelFacts): string[] {
+  const all = [...found.layers, ...found.written];
+  const flagged = all.filter((layer) => flagsText(layer) !== "");
+  const { pruning } = found;
+  const share = pruning.weights === 0 ? "" : `, ${brief((100 * pruning.removableWeights) / pruning.weights)} %`;
+  const bold = (text: string) => said(text).map((line) => stdoutStyle("bold", line));
+  return [
+    ...bold(answerOf(found)),
+    ...said(printable(facts.file)),
+    ...unknownLine(found).flatMap((line) => said(line)),
+    ...(all.length === 0 ? [] : ["", ...gainLines(all), "", ...spreadLines(found)]),
+    ...(flagged.length === 0 ? [] : ["", ...bold("Channels to look at")]),
+    ...flagged.flatMap((layer) => item(`${shortLabel(layer)}: ${flagsText(layer)}`)),
+    ...(pruning.channels === 0
+      ? []
+      : [
+          "",
+          ...bold("Pruning"),
+          ...said(
+            `${plural(pruning.channels, "channel")}: ${pruning.dead} dead, ${pruning.constant} constant (their value moves into the next bias)`,
+          ),
+          ...said(`weights that make them: ${pruning.removableWeights} of ${pruning.weights} in the layers in front${share}`),
         ]),
-    "",
-    table(["layer", "", "min", "25 %", "median", "75 %", "max"], [...spreads, ...shifts], ["l", "l", "r", "r", "r", "r", "r"]),
-    "",
-    stdoutStyle("bold", "Pruning"),
-    `${plural(pruning.channels, "channel")}: ${pruning.dead} dead, ${pruning.constant} constant (their value moves into the next bias)`,
-    `weights that make them: ${pruning.removableWeights} of ${pruning.weights} in the layers in front${share}`,
-    ...found.unread.map((node) => `${nodeLabel(node)}: its parameters are computed at run time`),
+    ...found.unread.flatMap((node) => said(`${nodeLabel(node)}: its parameters are computed at run time`)),
   ];
 }
 

@@ -29,7 +29,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     exits: [5, 6, 75],
     load: () => import("./jobs-fold.ts"),
   },
-  "jobs verify": { describe: "Compare pairs of models of a store", exits: [1, 6, 75], load: () => import("./jobs-verify.ts") },
+  "jobs verify": { describe: "Compare pairs of models of a store", exits: [1, 5, 6, 75], load: () => import("./jobs-verify.ts") },
   "jobs recalibrate": {
     describe: "Compute running statistics anew, in shards",
     exits: [75],

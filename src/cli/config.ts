@@ -8,6 +8,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Options } from "yargs";
+import { holdsSecret, redacted } from "../jobs/redact.ts";
 import { fileError } from "../node/files.ts";
 import { type Command, usage } from "./command.ts";
 import { takesValue } from "./help.ts";
@@ -125,6 +126,10 @@ const EITHER: readonly (readonly string[])[] = [
   ["verbose", "quiet"],
 ];
 
+/** A line that may be looked at: URLs without what they keep secret. */
+const shownUrl = (line: string): string =>
+  line.replace(/[a-z][a-z0-9+.-]*:\/\/\S+/gi, (url) => (holdsSecret(url) ? redacted(url) : url));
+
 /** Takes --config and --print-config out of the words. */
 function ownOptions(args: readonly string[]): { rest: string[]; file?: string; print: boolean } {
   const rest: string[] = [];
@@ -179,6 +184,6 @@ export async function configured(
     added.push(...words);
     lines.push(`${(words.length === 0 ? [`(no --${key})`] : words).join(" ")}  from ${from.name}`);
   }
-  if (print) return { args: [], shown: [...before, ...lines].join("\n") || "nothing is configured" };
+  if (print) return { args: [], shown: [...before, ...lines].map(shownUrl).join("\n") || "nothing is configured" };
   return { args: [...added, ...rest] };
 }

@@ -88,6 +88,11 @@ export function openData(model: Model, specs: readonly string[], options: DataOp
   return { samples, block, blocks, load };
 }
 
+/** Samples of a block of a model, whatever data comes. */
+export function blockOf(model: Model, asked: number | undefined, whole: boolean): number {
+  return whole ? 1 : blockSize(requiredInputs(model), asked, 0);
+}
+
 /** Samples a model takes at a time: any number, or the size its inputs fix. */
 function blockSize(inputs: readonly ValueInfoRecord[], asked: number | undefined, samples: number): number {
   const fixed = new Set(

@@ -66,6 +66,7 @@ export const command: Command = {
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: { ...talkOptions.verbose, describe: "List every change, however many" },
   },
   examples: [
     ["bnfold diff model.onnx folded.onnx", "what changed"],

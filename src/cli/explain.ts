@@ -1,5 +1,6 @@
-/** bnfold explain: the page of a reason or of an exit code, offline. Pages are those of docs/, which ship with the program. */
-import { existsSync, readFileSync } from "node:fs";
+/** bnfold explain: the page of a reason, of an exit code or of the documentation, offline. Pages are those of docs/, which ship with the program. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { REASONS, type RefusalCode } from "../diag/codes.ts";
 import { columns, wrap } from "../report/layout.ts";
 import { plain, type Style } from "../report/style.ts";
@@ -63,6 +64,20 @@ function section(markdown: string, word: string): string | undefined {
 
 const EXITS = "exit-codes";
 
+/** Pages of the documentation, by their names. */
+function pages(): string[] {
+  const folder = PLACES.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((path) =>
+    existsSync(`${path}${EXITS}.md`),
+  );
+  return folder === undefined
+    ? []
+    : readdirSync(folder)
+        .flatMap((file) => (file.endsWith(".md") ? [file.slice(0, -3)] : []))
+        .sort();
+}
+
+const WIDE = 100;
+
 const listing = (): string => {
   const rows = Object.entries(REASONS).map(([code, { title }]) => [code, title]);
   return [
@@ -70,7 +85,9 @@ const listing = (): string => {
     "",
     ...columns(["reason", "what it says"], rows, ["l", "l"], stdoutWidth()).map((line) => `  ${line}`),
     "",
-    `bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`,
+    ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, stdoutWidth() ?? WIDE),
+    "",
+    ...wrap(`Pages of the documentation, shown in the same way: ${pages().join(", ")}.`, stdoutWidth() ?? WIDE),
   ].join("\n");
 };
 
@@ -79,13 +96,13 @@ async function run(values: Values): Promise<number> {
   const shown = (markdown: string) => print(pageText(markdown, stdoutStyle, stdoutWidth()));
   if (topic === undefined) print(listing());
   else if (Object.hasOwn(REASONS, topic)) shown(page(`reasons/${topic as RefusalCode}.md`));
-  else if (topic === EXITS) shown(page(`${EXITS}.md`));
+  else if (pages().includes(topic)) shown(page(`${topic}.md`));
   else {
     const part = section(page(`${EXITS}.md`), topic);
     if (part === undefined) {
-      const near = nearest(topic, [...Object.keys(REASONS), EXITS]);
+      const near = nearest(topic, [...Object.keys(REASONS), ...pages()]);
       throw usage(
-        `there is no reason "${topic}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
+        `there is no reason or page "${topic}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
         "bnfold explain lists all of them.",
       );
     }
@@ -96,13 +113,17 @@ async function run(values: Values): Promise<number> {
 
 export const command: Command = {
   positionals: {
-    topic: { type: "string", describe: "A reason such as other-reader, an exit code, or exit-codes; without it all are listed" },
+    topic: {
+      type: "string",
+      describe: "A reason such as other-reader, an exit code, or a page such as gauges; without it all are listed",
+    },
   },
   options: {},
   examples: [
     ["bnfold explain", "every reason there is"],
     ["bnfold explain other-reader", "what it means, an example, what to do"],
     ["bnfold explain 5", "an exit code"],
+    ["bnfold explain gauges", "a page of the documentation"],
   ],
   run,
 };

@@ -13,7 +13,7 @@ import { type Report, report } from "../report/report.ts";
 import { type FreezeData, freeze } from "../train/freeze.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, type OpenedModel, openInput } from "./files.ts";
-import { keptCode, strictnessOf, wantsDetails } from "./formats.ts";
+import { keptCode, strictnessOf, wantsDetails, wantsPictures } from "./formats.ts";
 import { givenInputs } from "./inputs.ts";
 import { affordable } from "./memory.ts";
 import { planOptionsOf, requireMatches } from "./plan-options.ts";
@@ -60,7 +60,8 @@ export async function foldOne(values: Values, file: string, target: Target, opti
     const { model, frozen } = frozenFirst(input.model, values);
     if (options.many !== true) requireMatches(model, values);
     // Numbers are read before the file may be replaced.
-    const channels = wantsDetails(values) ? channelsOf(model) : undefined;
+    const pictured = wantsDetails(values) || (options.many !== true && wantsPictures(values));
+    const channels = pictured ? channelsOf(model) : undefined;
     const can = affordable(model, values);
     const check = !flag(values, "no-check");
     const { startThreads } = await import("./threads.ts");

@@ -5,7 +5,7 @@ import { type FoldOptions, foldOne } from "./fold-one.ts";
 import { say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
 import { Progress } from "./progress.ts";
 import type { Target } from "./target.ts";
-import { note, stdoutStyle, stdoutWidth } from "./terminal.ts";
+import { barsHere, note, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
 /** @returns The exit code. */
 export async function foldTold(
@@ -25,6 +25,8 @@ export async function foldTold(
   await writeReports(document, wanted, code);
   const verbose = flag(values, "verbose");
   if (!flag(values, "quiet") || wanted.format !== "text")
-    say(document, wanted, code, () => renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose }));
+    say(document, wanted, code, () =>
+      renderText(report, { color: stdoutStyle, width: stdoutWidth(), verbose, bars: barsHere() }),
+    );
   return code;
 }

@@ -2,13 +2,10 @@
 import { requirePlace } from "../node/atomic.ts";
 import { batchOptions, isMany } from "./batch-files.ts";
 import { type Command, talkOptions, usage, type Values } from "./command.ts";
+import { hereOptions, madeOptions } from "./fold-options.ts";
 import { foldTold } from "./fold-told.ts";
-import { failOnOption, formatOptions } from "./formats.ts";
-import { activationsOption, runOptions } from "./inputs.ts";
-import { memoryOption } from "./memory.ts";
-import { runtimeOption } from "./ort.ts";
-import { planOptions } from "./plan-options.ts";
-import { externalOption, mkdirOption, targetOf } from "./target.ts";
+import { formatOptions } from "./formats.ts";
+import { targetOf } from "./target.ts";
 
 async function run(values: Values): Promise<number> {
   const file = String(values.model);
@@ -32,39 +29,15 @@ export const command: Command = {
     "output-file": { type: "string", describe: "The same as -o" },
   },
   options: {
-    output: {
-      alias: "o",
-      requiresArg: true,
-      type: "string",
-      describe: "File to write, or the folder it goes to; for many models the folder",
-    },
-    "in-place": { type: "boolean", describe: "Replace the model itself, after the check" },
-    "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
-    mkdir: mkdirOption,
-    "no-check": { type: "boolean", describe: "Skip the proof and the run" },
-    "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
-    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept, or the model is in training mode" },
-    freeze: { type: "boolean", describe: "Give a training-mode model inference semantics first, as bnfold freeze does" },
-    "drop-outputs": { type: "boolean", describe: "With --freeze: drop running statistics from the model's outputs" },
-    ...failOnOption,
-    ...planOptions,
-    equalize: {
-      type: "boolean",
-      describe: "Afterwards scale channels by powers of two, where that lowers the noise of int8 weights (see bnfold equalize)",
-    },
-    activations: activationsOption,
-    certificate: {
-      requiresArg: true,
-      type: "string",
-      describe: "Also write to this file why no fewer nodes can stay; bnfold certify checks it",
-    },
-    external: externalOption,
-    "max-memory": memoryOption,
-    ...runOptions,
-    runtime: runtimeOption,
+    ...hereOptions,
+    ...madeOptions,
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: {
+      ...talkOptions.verbose,
+      describe: "List every fold, merge and kept node, and show the channels of each layer; of many models a row each",
+    },
     ...batchOptions,
   },
   examples: [

@@ -103,6 +103,9 @@ export const wantsHashes = ({ format, reports }: Wanted): boolean =>
 /** True when a page will be written, which shows more of the model than decisions. */
 export const wantsDetails = (values: Values): boolean => texts(values, "report").some((path) => formatOfName(path) === "html");
 
+/** True when the whole screen of one model was asked for, which has pictures of its channels. */
+export const wantsPictures = (values: Values): boolean => flag(values, "verbose") && formatGiven(values) === "text";
+
 /** Exit code of nodes that stay: 5 when the options fail one of them. */
 export const keptCode = (kept: readonly Parameters<typeof fails>[0][], wanted: Strictness): 0 | 5 =>
   kept.some((one) => fails(one, wanted)) ? 5 : 0;

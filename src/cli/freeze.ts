@@ -3,16 +3,17 @@ import { BnfoldError } from "../diag/error.ts";
 import type { Model } from "../onnx/records.ts";
 import { isEmpty } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
-import { nodeLabel, plural, printable } from "../report/words.ts";
+import { listed, nodeLabel, plural, printable } from "../report/words.ts";
 import { createSession } from "../run/session.ts";
 import { changeBetween, type Feeds, type FreezeData, freeze, type OutputChange } from "../train/index.ts";
 import { generateInputs } from "../verify/index.ts";
-import { type Command, flag, type Values } from "./command.ts";
+import { type Command, flag, talkOptions, type Values } from "./command.ts";
 import { hashed, hashedAll, openInput } from "./files.ts";
 import { type GivenInputs, givenInputs, inputOptions } from "./inputs.ts";
-import { changeTable, outputOptions, writtenLine } from "./outputs.ts";
+import { changeTable, outputOptions, writtenLines } from "./outputs.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
+import { item, said } from "./screen.ts";
 import { targetOf } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
 
@@ -65,12 +66,22 @@ function became(nodes: FreezeData["frozen"]): string {
   return parts.join(", ");
 }
 
+/** `2 BatchNormalization`, `1 Dropout`. */
+function kindsOf(nodes: FreezeData["frozen"]): string[] {
+  const kinds = [...new Set(nodes.map(({ node }) => node.opType))];
+  return kinds.map((kind) => `${nodes.filter(({ node }) => node.opType === kind).length} ${kind}`);
+}
+
+/** Nodes listed unasked. */
+const LISTED = 20;
+
 function measuredLines({ samples, outputs, problem }: Measured, frozen: FreezeData["frozen"]): string[] {
   if (problem !== undefined)
-    return [`The change could not be measured: ${printable(problem)}. Give inputs (--input) or shapes (--shape).`];
+    return said(`The change could not be measured: ${printable(problem)}. Give inputs (--input) or shapes (--shape).`);
   const still = outputs.every(({ max }) => max === 0);
   const head = `The numbers change: ${became(frozen)}. On ${plural(samples, "input")}:`;
-  return still ? [`On ${plural(samples, "input")} no output changed.`] : [stdoutStyle("yellow", head), "", changeTable(outputs)];
+  if (still) return [`On ${plural(samples, "input")} no output changed.`];
+  return [...said(head).map((line) => stdoutStyle("yellow", line)), "", ...changeTable(outputs)];
 }
 
 async function run(values: Values): Promise<number> {
@@ -110,21 +121,24 @@ async function run(values: Values): Promise<number> {
     const nodes = data.frozen.map(({ node, change, droppedOutputs }) => {
       const gone =
         droppedOutputs.length === 0 ? "" : `, without ${droppedOutputs.map((name) => `"${printable(name)}"`).join(", ")}`;
-      return `- ${nodeLabel(node)}: ${change}${gone}`;
+      return `${nodeLabel(node)}: ${change}${gone}`;
     });
     const head =
       data.frozen.length === 0
         ? "Nothing to freeze: the output is the input, byte for byte."
-        : `Frozen (${plural(data.frozen.length, "node")})`;
+        : `Frozen: ${listed(kindsOf(data.frozen))}.`;
+    const shown = flag(values, "verbose") ? nodes : nodes.slice(0, LISTED);
     const gone = data.droppedGraphOutputs.map((name) => `"${printable(name)}"`).join(", ");
     print(
       [
-        stdoutStyle("bold", head),
-        ...nodes,
-        ...(gone === "" ? [] : ["", `no longer outputs of the model: ${gone}`]),
+        ...said(head).map((line) => stdoutStyle("bold", line)),
+        ...(gone === "" ? [] : ["", ...said(`no longer outputs of the model: ${gone}`)]),
         ...(judged === undefined ? [] : ["", ...measuredLines(judged, data.frozen)]),
         "",
-        writtenLine(output, input.facts),
+        ...writtenLines(output, input.facts),
+        ...(shown.length === 0 ? [] : [""]),
+        ...shown.flatMap(item),
+        ...(shown.length < nodes.length ? [`and ${nodes.length - shown.length} more; --verbose lists all`] : []),
       ].join("\n"),
     );
     return 0;
@@ -141,6 +155,7 @@ export const command: Command = {
     "drop-outputs": { type: "boolean", describe: "Drop running statistics from the model's outputs" },
     ...inputOptions,
     json: { type: "boolean", describe: "Print JSON" },
+    verbose: { ...talkOptions.verbose, describe: "List every node that was frozen, however many" },
   },
   examples: [
     ["bnfold freeze training.onnx -o inference.onnx", "running statistics in place of batch statistics"],

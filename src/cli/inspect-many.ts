@@ -1,6 +1,6 @@
 /** Many models, looked at one after the other: a plan each, nothing is run. */
 import { join } from "node:path";
-import { BnfoldError } from "../diag/error.ts";
+import { BnfoldError, ERROR_KINDS } from "../diag/error.ts";
 import type { InspectLine } from "../report/document.ts";
 import { summary } from "../report/many.ts";
 import { tool } from "../report/report.ts";
@@ -8,6 +8,8 @@ import { findModels, isMany } from "./batch-files.ts";
 import { flag, type Values } from "./command.ts";
 import { say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
 import type { Inspected } from "./inspect.ts";
+import type { Inspection } from "./inspect-text.ts";
+import { patternsMeanSomething } from "./plan-options.ts";
 import { Progress } from "./progress.ts";
 import { explain, stdoutWidth } from "./terminal.ts";
 
@@ -53,7 +55,10 @@ export async function inspectMany(values: Values, places: readonly string[], ins
     progress.step(lines.length, files.length, file);
   }
   progress.end();
-  const code = exitOfLooks(lines);
+  const seen = lines.flatMap(({ report }) => (report === undefined ? [] : [report as Inspection]));
+  const nodes = seen.flatMap((one) => [...one.batchNormalizations, ...one.kept].map(({ node }) => node));
+  const meant = seen.some(({ affine }) => affine.folded > 0) || patternsMeanSomething(values, nodes);
+  const code = meant ? exitOfLooks(lines) : ERROR_KINDS.usage;
   const document = { kind: "inspects", lines } as const;
   await writeReports(document, wanted, code);
   const verbose = flag(values, "verbose");

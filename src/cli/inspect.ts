@@ -4,14 +4,11 @@ import { plan } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
-import { inspectAnswer } from "../report/answer.ts";
 import { detailsOf } from "../report/details.ts";
-import type { Action, InspectReport } from "../report/document.ts";
-import { columns } from "../report/layout.ts";
-import { countsOf, type NodeCounts, tool } from "../report/report.ts";
-import { keptLines, mergeLine, normLines, sized, trainingLines, unmergedLine } from "../report/text.ts";
-import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
-import { shortestFloat32, suspectMomentum } from "../train/momentum.ts";
+import type { Action } from "../report/document.ts";
+import { countsOf, tool } from "../report/report.ts";
+import { shortestFloat32 } from "../train/momentum.ts";
+import { writtenNorms } from "../train/written-norms.ts";
 import { isMany } from "./batch-files.ts";
 import { showChannels } from "./channels.ts";
 import { type Command, flag, talkOptions, texts, usage, type Values } from "./command.ts";
@@ -27,37 +24,9 @@ import {
   wantsHashes,
   writeReports,
 } from "./formats.ts";
+import { type BatchNormalization, type Inspection, inspectText, type Norm } from "./inspect-text.ts";
 import { planOptions, planOptionsOf, requireMatches } from "./plan-options.ts";
 import { stdoutStyle, stdoutWidth } from "./terminal.ts";
-
-interface BatchNormalization {
-  readonly node: NodeRef;
-  readonly mode: "inference" | "training";
-  readonly epsilon: number;
-  readonly momentum: number;
-  /** null when the parameters are not constant. */
-  readonly channels: number | null;
-  readonly fold: Action;
-}
-
-/** Another normalization with a gain or shift, or a weight that constants compute. */
-interface Norm {
-  readonly node: NodeRef;
-  readonly kind: "norm" | "weight";
-  readonly fold: Action;
-}
-
-interface Inspection extends InspectReport {
-  readonly functions: number;
-  readonly batchNormalizations: readonly BatchNormalization[];
-  readonly kept: readonly Kept[];
-  /** Parallel linear branches that would cost more as one layer. */
-  readonly unmerged: PlanData["unmerged"];
-  /** With --norms. */
-  readonly norm?: NodeCounts;
-  readonly weight?: NodeCounts;
-  readonly norms?: readonly Norm[];
-}
 
 /**
  * Training mode by operator set: 14 and later say so; 7 to 13 compute batch statistics when any further output is there;
@@ -125,75 +94,8 @@ function batchNormalizations(
   return out;
 }
 
-function actionText(action: Action): string {
-  if (action.action === "keep") return `kept: ${action.code}`;
-  return action.into.length === 0 ? "folds" : `folds into ${listed([...new Set(action.into.map(nodeLabel))])}`;
-}
-
-function section(title: string, count: string, entries: readonly string[]): string[] {
-  return entries.length === 0 ? [] : ["", stdoutStyle("bold", `${title} (${count})`), ...entries.map((line) => `- ${line}`)];
-}
-
-const normRow = ({ node, fold }: Norm): string[] => [nodeLabel(node), actionText(fold)];
-
-function lines(found: Inspection, width?: number): string[] {
-  const { model, kept, batchNormalizations: list } = found;
-  const opsets = Object.entries(model.opsets).map(([domain, version]) => `${domain} ${version}`);
-  const by = [model.producer.name, model.producer.version].filter((part) => part !== "").join(" ");
-  const operators = Object.entries(found.operators).sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
-  const rows = list.map((bn) => [
-    printable(nodeLabel(bn.node).replace(/^BatchNormalization /, "")),
-    bn.mode,
-    brief(bn.epsilon),
-    String(bn.momentum),
-    bn.channels === null ? "?" : String(bn.channels),
-    actionText(bn.fold),
-  ]);
-  const odd = [...new Set(list.map((bn) => bn.momentum))].flatMap((m) => suspectMomentum(m, "onnx") ?? []);
-  const fitted = (head: string[], body: string[][], align: ("l" | "r")[]) =>
-    columns(head, body, align, width && width - 2).map((line) => `  ${line}`);
-  return [
-    ...trainingLines(model).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
-    stdoutStyle("bold", inspectAnswer(found)),
-    "",
-    `${stdoutStyle("bold", printable(model.file))}  ${sized(model)}, IR ${model.irVersion}, ${printable(listed(opsets))}` +
-      `${by === "" ? "" : `, by ${printable(by)}`}`,
-    ...(model.missing ?? []).map((location) => stdoutStyle("yellow", `! side file ${printable(location)} is not there`)),
-    "",
-    ...fitted(
-      ["operator", "nodes"],
-      [...operators.map(([name, n]) => [name, String(n)]), ["all operators", String(found.nodes)]],
-      ["l", "r"],
-    ),
-    "",
-    ...(rows.length === 0
-      ? []
-      : [
-          ...fitted(["BatchNormalization", "mode", "epsilon", "momentum", "channels", "fold"], rows, [
-            "l",
-            "l",
-            "r",
-            "r",
-            "r",
-            "l",
-          ]),
-          "",
-        ]),
-    `other constant affine operators: ${found.affine.before}, ${found.affine.folded} can be folded`,
-    ...normLines(found),
-    ...(found.norms === undefined || found.norms.length === 0
-      ? []
-      : ["", ...fitted(["normalization or weight", "fold"], found.norms.map(normRow), ["l", "l"])]),
-    ...section("Parallel branches that can be merged", plural(found.merges.length, "region"), found.merges.map(mergeLine)),
-    ...section("Linear regions left as they are", plural(found.unmerged.length, "region"), found.unmerged.map(unmergedLine)),
-    ...section("Kept", plural(kept.length, "node"), keptLines(kept)),
-    ...(odd.length === 0 ? [] : [""]),
-    ...odd.map((warning) => stdoutStyle("yellow", `Check: ${warning}`)),
-  ];
-}
-
 export interface Inspected {
-  readonly report: InspectReport;
+  readonly report: Inspection;
   readonly code: 0 | 5;
   /** The screen. */
   text(): string;
@@ -222,9 +124,15 @@ export async function inspectOne(values: Values, file: string, hash: boolean): P
       ...(wantsDetails(values) ? detailsOf(model, data.kept) : {}),
       ...(norm === undefined ? {} : { norm, weight, norms: normsOf(data) }),
     };
+    const written = report.batchNormalizations.length > 0 || affine.before === 0 ? [] : writtenNorms(model);
     const trains = flag(values, "strict") && facts.training !== undefined;
     const code = trains ? 5 : keptCode(data.kept, strictnessOf(values));
-    return { report, code, text: () => lines(report, stdoutWidth()).join("\n") };
+    return {
+      report,
+      code,
+      text: () =>
+        inspectText(report, { file, written, color: stdoutStyle, width: stdoutWidth(), verbose: flag(values, "verbose") }),
+    };
   } finally {
     close();
   }
@@ -232,6 +140,7 @@ export async function inspectOne(values: Values, file: string, hash: boolean): P
 
 async function channelsOf(values: Values, file: string): Promise<number> {
   const { model, facts } = openInput(file);
+  requireMatches(model, values);
   const json = flag(values, "json");
   const { only, skip } = planOptionsOf(values);
   const select = (name: string) => (only?.(name) ?? true) && !(skip?.(name) ?? false);
@@ -274,6 +183,7 @@ export const command: Command = {
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: { ...talkOptions.verbose, describe: "List every node and branch, however many; of many models a row for each" },
   },
   examples: [
     ["bnfold inspect model.onnx", "operators, batch normalizations, and their future"],

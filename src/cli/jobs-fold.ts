@@ -8,14 +8,12 @@ import { toJson, tool } from "../report/report.ts";
 import { counts, exitOf, TEMPORARY, writeLines } from "./batch.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
 import { type Command, flag, talkOptions, text, usage, type Values } from "./command.ts";
-import { failOnOption, formatOptions, say, wantedOf, writeReports } from "./formats.ts";
-import { runOptions } from "./inputs.ts";
+import { madeOptions } from "./fold-options.ts";
+import { formatOptions, say, wantedOf, writeReports } from "./formats.ts";
 import { findStored } from "./jobs-find.ts";
 import { ALLOWED, foldNames } from "./jobs-options.ts";
 import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions } from "./jobs-session.ts";
-import { memoryOption } from "./memory.ts";
-import { planOptions } from "./plan-options.ts";
-import { externalOf, externalOption } from "./target.ts";
+import { externalOf } from "./target.ts";
 import { note, stdoutWidth } from "./terminal.ts";
 
 /** The command that was given, for `jobs status`. */
@@ -124,8 +122,6 @@ async function bringResult(
   await fetch(joinKeys(report.output.file), path);
 }
 
-const { input: _, ...runs } = runOptions;
-
 export const command: Command = {
   positionals: {
     model: { type: "string", describe: "Key of the store: a folder, a pattern (* ** ?), a model; . is all", demandOption: true },
@@ -133,15 +129,7 @@ export const command: Command = {
   options: {
     ...sendOptions,
     output: { alias: "o", requiresArg: true, type: "string", describe: "Also bring the results to this folder" },
-    "dry-run": { type: "boolean", describe: "Do everything, but keep nothing" },
-    "no-check": { type: "boolean", describe: "Skip the proof and the run" },
-    "no-run": { type: "boolean", describe: "Prove, but do not run the models" },
-    strict: { type: "boolean", describe: "Exit code 5 when a BatchNormalization is kept" },
-    ...failOnOption,
-    ...planOptions,
-    external: externalOption,
-    "max-memory": memoryOption,
-    ...runs,
+    ...madeOptions,
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,

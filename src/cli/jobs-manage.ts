@@ -1,5 +1,6 @@
 /** bnfold jobs status, retry, cancel: what a store and a queue say of runs. */
 
+import { BnfoldError } from "../diag/error.ts";
 import type { Job } from "../jobs/job.ts";
 import { cancelKey, doneKey } from "../jobs/layout.ts";
 import { doneIds, doneLine, isCancelled, listRuns, type Run, readRun } from "../jobs/runs.ts";
@@ -62,7 +63,10 @@ async function status(values: Values): Promise<number> {
   const runs = asked === undefined ? await listRuns(store) : [await readRun(store, asked)];
   const states = [];
   for (const run of runs) states.push(await stateOf(store, run));
-  const engine = session.queue === undefined ? undefined : await openEngine(session, values, ALLOWED, note);
+  const engine =
+    session.queue === undefined
+      ? undefined
+      : await openEngine(session, values, ALLOWED, note, { holders: asked === undefined ? [] : runs[0].plan?.holders });
   const counts = await engine?.counts();
   await engine?.close();
   if (flag(values, "json")) {
@@ -102,13 +106,20 @@ async function retry(values: Values): Promise<number> {
   const session = await openSession(values);
   const { store } = session;
   const run = await readRun(store, String(values.run));
+  if (run.tag !== session.tag)
+    throw new BnfoldError(
+      "usage",
+      `the run is of bnfold ${run.tag}, this is ${session.tag}: their bytes may differ`,
+      {},
+      "Retry it with that version, or give the same command anew: it makes a run of its own.",
+    );
   const lines = await linesOf(store, run);
   const failed = run.jobs.filter(({ id }) => lines.get(id)?.status === "failed");
   for (const { id } of failed) await store.remove(doneKey(run.run, id));
   await store.remove(cancelKey(run.run));
   const open = run.jobs.filter(({ id }) => !lines.has(id));
   if (session.queue !== undefined && run.kind !== "recalibrate")
-    await withEngine(session, values, (engine) => engine.add([...failed, ...open]));
+    await withEngine(session, values, { sends: true }, (engine) => engine.add([...failed, ...open]));
   const next =
     session.queue === undefined || run.kind === "recalibrate" ? "; the same command as before does them" : ", in the queue again";
   print(`${plural(failed.length, "failed job")} and ${open.length} open${next}`);
@@ -118,9 +129,10 @@ async function retry(values: Values): Promise<number> {
 async function withEngine(
   session: Awaited<ReturnType<typeof openSession>>,
   values: Values,
+  use: Parameters<typeof openEngine>[4],
   work: (engine: Awaited<ReturnType<typeof openEngine>>) => Promise<void>,
 ): Promise<void> {
-  const engine = await openEngine(session, values, ALLOWED, note);
+  const engine = await openEngine(session, values, ALLOWED, note, use);
   try {
     await work(engine);
   } finally {
@@ -135,7 +147,8 @@ async function cancel(values: Values): Promise<number> {
   await store.put(cancelKey(run.run), bytesOf({ cancelled: Date.now() }));
   const done = await doneIds(store, run.run);
   const open: Job[] = run.jobs.filter(({ id }) => !done.has(id));
-  if (session.queue !== undefined) await withEngine(session, values, (engine) => engine.remove(open));
+  if (session.queue !== undefined)
+    await withEngine(session, values, { tag: run.tag, holders: run.plan?.holders }, (engine) => engine.remove(open));
   print(`cancelled: ${plural(open.length, "job")} not done; what is under way ends by itself`);
   return 0;
 }

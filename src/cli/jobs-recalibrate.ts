@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
 import { anyOf } from "../engine/written.ts";
+import { queueUrl } from "../jobs/engine.ts";
 import { nextSteps, shardsOf, stepsOf } from "../jobs/flow.ts";
-import { type Job, nameOf, type Ref } from "../jobs/job.ts";
+import { isHolder, type Job, nameOf, type Ref } from "../jobs/job.ts";
 import { baseOf, folderOf, joinKeys, tidyKey } from "../jobs/keys.ts";
 import { type Plan, writeRun } from "../jobs/runs.ts";
 import type { Entry, Store } from "../jobs/store.ts";
@@ -17,11 +18,12 @@ import { Recalibration } from "../train/index.ts";
 import { TEMPORARY } from "./batch.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
-import { openData } from "./data.ts";
+import { blockOf, openData } from "./data.ts";
 import { titleOf } from "./jobs-fold.ts";
 import { ALLOWED, recalibrateNames } from "./jobs-options.ts";
 import { bring, followed, jobOptions, leave, openSession, type Session, sendOptions } from "./jobs-session.ts";
 import { npyHead } from "./npy-rows.ts";
+import { statisticsOptions } from "./recalibrate-options.ts";
 import { fetched, fetchedModel } from "./stored-files.ts";
 import { externalOption } from "./target.ts";
 import { note, print } from "./terminal.ts";
@@ -91,6 +93,16 @@ async function placed(
   return head === undefined ? { path: await fetched(store, entry, place) } : { path: place, samples: head.shape[0] };
 }
 
+const ref = ({ key, version }: Entry): Ref => ({ key, version });
+
+/** Those who hold the data. @throws BnfoldError of kind "usage" for what is no name, or given twice. */
+function holdersOf(values: Values): string[] {
+  const names = texts(values, "holder");
+  const bad = names.find((name, i) => !isHolder(name) || names.indexOf(name) !== i);
+  if (bad !== undefined) throw usage(`--holder: "${bad}" is no name of small letters, digits and -, or is given twice`);
+  return names;
+}
+
 /** Everything the steps will read, found out once. */
 async function planOf(session: Session, values: Values, scratch: string): Promise<Plan> {
   const { store } = session;
@@ -100,8 +112,18 @@ async function planOf(session: Session, values: Values, scratch: string): Promis
   const opened = openModel((await fetchedModel(store, entry, join(scratch, "in"))).path);
   try {
     const order = flag(values, "at-once") ? "at-once" : "layers";
-    const { targets } = new Recalibration(opened.model, { order, select: anyOf(texts(values, "only")) });
+    const { targets } = new Recalibration(opened.model, {
+      order,
+      select: anyOf(texts(values, "only")),
+      untie: flag(values, "untie"),
+    });
     const whole = flag(values, "whole");
+    const levels = order === "at-once" ? 1 : new Set(targets.map(({ level }) => level)).size;
+    const holders = holdersOf(values);
+    if (holders.length > 0) {
+      const block = blockOf(opened.model, integer(values, "block", 1), whole);
+      return { model: ref(entry), data: [], samples: 0, block, levels, holders };
+    }
     const entries = await dataEntries(store, texts(values, "data"));
     const places: { readonly path: string; readonly samples?: number }[] = [];
     for (const [i, data] of entries.entries()) places.push(await placed(store, data, join(scratch, "data", String(i)), whole));
@@ -109,7 +131,6 @@ async function planOf(session: Session, values: Values, scratch: string): Promis
     const data = openData(opened.model, specs, { fixed: new Map(), block: integer(values, "block", 1), whole });
     // Rows are counted over all files: by ranges only where each of them says how many it has.
     const counted = places.every(({ samples }) => samples !== undefined);
-    const ref = ({ key, version }: Entry): Ref => ({ key, version });
     return {
       model: ref(entry),
       data: entries.map(({ entry: file, input }, i) => ({
@@ -120,7 +141,7 @@ async function planOf(session: Session, values: Values, scratch: string): Promis
       })),
       samples: data.samples,
       block: data.block,
-      levels: order === "at-once" ? 1 : new Set(targets.map(({ level }) => level)).size,
+      levels,
     };
   } finally {
     opened.close();
@@ -140,21 +161,21 @@ async function run(values: Values): Promise<number> {
   const { store, tag, attempts, retries } = session;
   const options = jobOptions(values, recalibrateNames);
   const run = nameOf("run", "recalibrate", tag, plan, options);
-  const shards = shardsOf(plan, integer(values, "shards", 1, 100_000) ?? DEFAULT_SHARDS);
+  const shards = shardsOf(plan, integer(values, "shards", 1, 100_000) ?? (plan.holders === undefined ? DEFAULT_SHARDS : 1));
   const steps = stepsOf(plan, shards, { run, tag, attempts, retries });
   const jobs: Job[] = steps.flat();
   const title = titleOf("recalibrate", [plan.model.key], options);
   await writeRun(store, { version: 1, run, kind: "recalibrate", title, tag, created: Date.now(), options, jobs, plan });
-  note(
-    `${plural(plan.levels, "level")} of layers, ${plural(plan.samples, "sample")} in blocks of ${plan.block}, ${plural(shards, "shard")} each`,
-  );
-  const { ended, lines } = await followed<Line2>(session, values, ALLOWED, "recalibrating", {
+  const amount = plan.holders === undefined ? plural(plan.samples, "sample") : `data of ${plan.holders.join(", ")}`;
+  note(`${plural(plan.levels, "level")} of layers, ${amount} in blocks of ${plan.block}, ${plural(shards, "shard")} each`);
+  const what = {
     run,
     wanted: new Set(jobs.map(({ id }) => id)),
-    next: (done) => nextSteps(steps, done),
-    parse: (value) => lineOf(value) as Line2 | undefined,
-    isEnd: ({ status }) => status === "failed",
-  });
+    next: (done: ReadonlySet<string>) => nextSteps(steps, done),
+    parse: (value: unknown) => lineOf(value) as Line2 | undefined,
+    isEnd: ({ status }: Line2) => status === "failed",
+  };
+  const { ended, lines } = await followed(session, values, ALLOWED, "recalibrating", what, plan.holders);
   if (ended === "failed") return failed(lines.values());
   if (ended !== "done") return leave(ended, session, run, values);
   return finish(values, store, lines, steps[steps.length - 1][0].id, output);
@@ -202,17 +223,19 @@ export const command: Command = {
       requiresArg: true,
       describe: "Keys of samples: .npy, .npz, .pb, name=file, a folder, or a .txt list",
     },
+    holder: {
+      array: true,
+      type: "string",
+      requiresArg: true,
+      describe: "In place of --data, names of those who hold the data and run worker --holder: they give moments only",
+    },
     output: { alias: "o", requiresArg: true, type: "string", describe: "Also bring the model to this file" },
     shards: {
       requiresArg: true,
       describe: "Parts of the data, for each level of layers (default 16); the result has the same bytes",
     },
     external: externalOption,
-    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
-    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
-    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
-    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
-    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    ...statisticsOptions,
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [
@@ -220,7 +243,12 @@ export const command: Command = {
     ["bnfold jobs recalibrate net.onnx --data images --shards 400 --store s3://zoo --queue redis://queue", "on many"],
   ],
   async run(values) {
-    if (texts(values, "data").length === 0) throw usage("jobs recalibrate needs --data");
+    const [data, holders] = [texts(values, "data"), texts(values, "holder")];
+    if (data.length + holders.length === 0) throw usage("jobs recalibrate needs --data, or --holder");
+    if (data.length > 0 && holders.length > 0)
+      throw usage("--data is in the store, and --holder is for data that is not", "Give one of them.");
+    if (holders.length > 0 && queueUrl(text(values, "queue")) === undefined)
+      throw usage("--holder needs --queue", "It is how those who hold data are asked.");
     return run(values);
   },
 };

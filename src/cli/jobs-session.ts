@@ -83,18 +83,41 @@ export const scratchOf = (folder: string | undefined): ((id: string) => string) 
 export const crewOf = (limits: { readonly memory?: number; readonly seconds?: number } = {}): Crew<Task, Answer> =>
   new Crew<Task, Answer>([process.argv[1], "--worker"], limits);
 
+interface Use {
+  /** Jobs are put in, which nobody would do where all workers are of another program. */
+  readonly sends?: boolean;
+  /** The program whose queue it is. */
+  readonly tag?: string;
+  /** Those who hold data, when the run has some. */
+  readonly holders?: readonly string[];
+}
+
 /** The engine a session works with; `close` ends all it began. */
 export async function openEngine(
   session: Session,
   values: Values,
   allowed: ReadonlySet<string>,
   onTrouble: (message: string) => void,
+  { sends = false, tag = session.tag, holders = [] }: Use = {},
 ): Promise<Engine> {
-  const { store, storeUrl, id, tag, queue } = session;
+  const { store, storeUrl, id, queue } = session;
   if (queue !== undefined) {
     const { bullEngine } = await import("../jobs/bullmq-engine.ts");
-    await tagsOf(store, tag);
-    return bullEngine(queue, queueName(id, tag), (error) => onTrouble(error.message));
+    await tagsOf(store, session.tag);
+    const engine = await bullEngine(
+      queue,
+      (holder) => queueName(id, tag, holder),
+      (error) => onTrouble(error.message),
+      [undefined, ...holders],
+    );
+    if (!sends) return engine;
+    try {
+      await (await import("./jobs-mixing.ts")).refuseForeignWorkers(session, queue, engine);
+      return engine;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
   }
   const crew = crewOf();
   const stop = new AbortController();
@@ -179,9 +202,10 @@ export async function followed<L extends { readonly status: string }>(
   allowed: ReadonlySet<string>,
   what: string,
   options: Omit<FollowOptions<L>, "store" | "engine" | "onLook" | "onTrouble" | "signal">,
+  holders: readonly string[] = [],
 ): Promise<Followed<L>> {
   const display = new Display(what, options.wanted.size, ({ status }) => status === "failed");
-  const engine = await openEngine(session, values, allowed, (message) => display.tell(message));
+  const engine = await openEngine(session, values, allowed, (message) => display.tell(message), { sends: true, holders });
   const stop = new AbortController();
   const detach = (): void => stop.abort();
   process.once("SIGINT", detach);

@@ -6,12 +6,12 @@ import type { VerifyLine } from "../report/document.ts";
 import { lineOf } from "./batch-lines.ts";
 import { type Command, talkOptions, type Values } from "./command.ts";
 import { formatOptions, wantedOf } from "./formats.ts";
-import { runOptions } from "./inputs.ts";
 import { findStored, type Named } from "./jobs-find.ts";
 import { jobsExit, sortedLines, titleOf, told } from "./jobs-fold.ts";
 import { ALLOWED, verifyNames } from "./jobs-options.ts";
 import { followed, jobOptions, leave, openSession, sendOptions } from "./jobs-session.ts";
 import { exitOfPairs } from "./verify-many.ts";
+import { comparedOptions } from "./verify-options.ts";
 
 /** Models with the same name in both places; of one model each, these two. */
 function pairsOf(as: readonly Named[], bs: readonly Named[]): [Named, Named][] {
@@ -73,8 +73,6 @@ async function run(values: Values): Promise<number> {
   return told(values, { kind: "verifies", lines: found }, jobsExit(found, exitOfPairs(found)));
 }
 
-const { input: _, ...runs } = runOptions;
-
 export const command: Command = {
   positionals: {
     a: { type: "string", describe: "Key of the store: the originals, a folder or one model", demandOption: true },
@@ -82,9 +80,7 @@ export const command: Command = {
   },
   options: {
     ...sendOptions,
-    ...runs,
-    "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
-    bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
+    ...comparedOptions,
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,

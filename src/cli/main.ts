@@ -4,11 +4,12 @@ import yargs from "yargs";
 import { VERSION } from "../report/version.ts";
 import { type Command, usage, type Values } from "./command.ts";
 import { COMMANDS, EXIT_CODES } from "./commands.ts";
-import { commandHelp, commonOptions, rootHelp } from "./help.ts";
+import { commandHelp, rootHelp } from "./help.ts";
 import { runPiped, withPipes } from "./pipes.ts";
 import { nearest } from "./suggest.ts";
 import { setTable } from "./table.ts";
 import { ignoreClosedPipes, print, reportFailure, stdoutWidth } from "./terminal.ts";
+import { checkWords, wantsNext } from "./words.ts";
 
 type Parser = ReturnType<typeof yargs>;
 
@@ -33,81 +34,6 @@ function parserOf(args: readonly string[], command: Command): Parser {
     for (const [key, option] of Object.entries(command.positionals)) y.positional(key, option);
     return y.options(command.options);
   });
-}
-
-const COMMON = Object.entries(commonOptions).flatMap(([name, { alias }]) => [
-  name,
-  ...(alias === undefined ? [] : [alias].flat()),
-]);
-
-const NEGATIVE_NUMBER = /^-\.?\d/;
-
-/** The first option written that the command does not have: the likeliest cause of whatever the parser complains about. */
-function unknownOption(command: Command, args: readonly string[]): string | undefined {
-  const aliases = Object.values(command.options).flatMap((option) => [option.alias ?? []].flat());
-  const known = new Set([...Object.keys(command.options), ...aliases, ...COMMON]);
-  const end = args.indexOf("--");
-  return args
-    .slice(0, end < 0 ? args.length : end)
-    .filter((arg, i) => arg.startsWith("-") && arg !== "-" && !NEGATIVE_NUMBER.test(arg) && !takesValue(command, args[i - 1]))
-    .map((arg) => arg.split("=")[0])
-    .find((option) => !known.has(option.replace(/^--?/, "")) && (option.startsWith("--") || !known.has(option[1])));
-}
-
-function takesValue(command: Command, option: string | undefined): boolean {
-  if (option === undefined || !option.startsWith("-") || option.includes("=")) return false;
-  const name = option.replace(/^--?/, "");
-  return Object.entries(command.options).some(
-    ([key, o]) => o.requiresArg && (key === name || [o.alias ?? []].flat().includes(name)),
-  );
-}
-
-const quoted = (words: readonly string[]): string => words.map((word) => `"${word}"`).join(", ");
-
-/** yargs says what it does not like in one sentence; this says it with the names the user typed, and what was probably meant. */
-function misuse(message: string, name: string, command: Command, args: readonly string[]): Error {
-  const hint = `bnfold ${name} --help shows what it takes.`;
-  const option = unknownOption(command, args);
-  if (option !== undefined) {
-    const near = nearest(option.replace(/^-+/, ""), [...Object.keys(command.options), ...Object.keys(commonOptions)]);
-    return usage(`unknown option ${option}${near === undefined ? "" : `, did you mean --${near}?`}`, hint);
-  }
-  const places = Object.keys(command.positionals);
-  const few = /^Not enough non-option arguments: got (\d+), need at least (\d+)/.exec(message);
-  if (few !== null)
-    return usage(
-      `missing ${places
-        .slice(Number(few[1]))
-        .map((key) => `<${key}>`)
-        .join(" and ")}`,
-      hint,
-    );
-  const extra = /^Unknown arguments?: (.*)$/s.exec(message);
-  if (extra !== null) {
-    const many = 'For many models give a folder, or a pattern in quotes: bnfold fold "models/*.onnx" -o folded';
-    return usage(`unexpected argument ${quoted(extra[1].split(", "))}`, name === "fold" ? many : hint);
-  }
-  const required = /^Missing required arguments?: (.*)$/s.exec(message);
-  if (required !== null)
-    return usage(
-      `missing ${required[1]
-        .split(", ")
-        .map((key) => `--${key}`)
-        .join(" and ")}`,
-      hint,
-    );
-  const valueless = /^Not enough arguments following: (.*)$/s.exec(message);
-  if (valueless !== null) return usage(`--${valueless[1]} needs a value`, hint);
-  const choice = /Argument: ([^,\n]*), Given: "(.*)", Choices: (.*)$/m.exec(message);
-  if (choice !== null) {
-    const choices = [...choice[3].matchAll(/"([^"]*)"/g)].map(([, word]) => word);
-    const near = nearest(choice[2], choices);
-    return usage(
-      `${places.includes(choice[1]) ? `<${choice[1]}>` : `--${choice[1]}`} cannot be "${choice[2]}"${near === undefined ? "" : `, did you mean "${near}"?`}`,
-      `It is one of ${choices.join(", ")}.`,
-    );
-  }
-  return usage(message.replace(/\s+/g, " "), hint);
 }
 
 /** What follows "--" is no option, whatever it begins with; the parser loses such words of a command without a name of its own. */
@@ -135,9 +61,10 @@ async function runCommand(name: string, given: readonly string[]): Promise<numbe
     print(config.shown);
     return 0;
   }
-  const words = withPipes(rest, (option) => takesValue(command, option));
+  checkWords(name, command, rest);
+  const words = withPipes(rest, (option) => wantsNext(command, option));
   const parser = parserOf(words, command).fail((message, error) => {
-    throw misuse(message ?? error?.message ?? "wrong usage", name, command, rest);
+    throw error ?? usage(message.replace(/\s+/g, " "), `bnfold ${name} --help shows what it takes.`);
   });
   return runPiped(command, (await parser.parseAsync(words)) as Values);
 }

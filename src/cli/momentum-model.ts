@@ -4,7 +4,6 @@ import { anyOf } from "../engine/written.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
 import { brief, listed, nodeLabel, plural, printable } from "../report/words.ts";
 import {
   CONVENTIONS,
@@ -29,10 +28,12 @@ import {
 } from "../train/index.ts";
 import { flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { hashed, hashedAll, openInput } from "./files.ts";
-import { acceptAll, writtenLine } from "./outputs.ts";
+import { acceptAll, writtenLines } from "./outputs.ts";
+import { requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
+import { grid, item, said } from "./screen.ts";
 import { targetOf } from "./target.ts";
-import { print, stdoutStyle } from "./terminal.ts";
+import { barsHere, print, stdoutStyle } from "./terminal.ts";
 
 /** The framework an option names, by itself or by an alias. */
 export const frameworkIn = (values: Values, option: "from" | "to"): Framework | undefined => {
@@ -153,7 +154,7 @@ function listing(layers: readonly NormLayer[], ends: Ends): string[] {
       m === undefined ? "?" : shortestFloat32(m),
       life === undefined ? "?" : brief(life.half),
       life === undefined ? "?" : brief(life.hundredth),
-      life === undefined ? "" : fadingCurve(life, 12),
+      life === undefined ? "" : fadingCurve(life, 12, barsHere()),
       brief(layer.epsilon),
     ];
   });
@@ -167,8 +168,8 @@ function listing(layers: readonly NormLayer[], ends: Ends): string[] {
     "epsilon",
   ];
   return [
-    table(head, rows, ["l", "r", "r", "r", "r", "l", "r"]),
-    "half after, 1/100 after: batches until old statistics weigh that much",
+    ...grid(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
+    ...said("half after, 1/100 after: batches until old statistics weigh that much"),
   ];
 }
 
@@ -176,15 +177,20 @@ function listing(layers: readonly NormLayer[], ends: Ends): string[] {
 const LISTED = 8;
 
 /** Normalizations that have no momentum in the file, and what is there. */
-function writtenLines(written: readonly WrittenNorm[]): string[] {
+function normsAsArithmetic(written: readonly WrittenNorm[]): string[] {
   if (written.length === 0) return [];
   const operators = [...new Set(written.flatMap(({ nodes }) => nodes.map(({ opType }) => opType)))];
   const head = `${plural(written.length, "normalization is", "normalizations are")} written as ${listed(operators)}: gain and shift per channel are in the file, momentum and epsilon are not.`;
   const lines = written.slice(0, LISTED).map((norm) => {
     const [low, high] = [norm.gain.reduce((a, b) => Math.min(a, b)), norm.gain.reduce((a, b) => Math.max(a, b))];
-    return `- ${nodeLabel(norm.ref)}: ${norm.gain.length} channels, gains ${brief(low)} to ${brief(high)}`;
+    return `${nodeLabel(norm.ref)}: ${norm.gain.length} channels, gains ${brief(low)} to ${brief(high)}`;
   });
-  return ["", head, ...lines, ...(written.length > LISTED ? [`- and ${written.length - LISTED} more (--json lists all)`] : [])];
+  return [
+    "",
+    ...said(head),
+    ...lines.flatMap(item),
+    ...(written.length > LISTED ? [`- and ${written.length - LISTED} more (--json lists all)`] : []),
+  ];
 }
 
 export async function runModel(values: Values, file: string): Promise<number> {
@@ -200,6 +206,7 @@ export async function runModel(values: Values, file: string): Promise<number> {
   const input = openInput(file);
   try {
     const { model } = input;
+    requireMatches(model, values);
     const select = anyOf(texts(values, "only")) ?? (() => true);
     const layers = normLayers(model).filter((layer) => select(layerName(layer)));
     const written = writtenNorms(model).filter(({ ref }) => select(ref.name || ref.output));
@@ -239,15 +246,17 @@ export async function runModel(values: Values, file: string): Promise<number> {
       [
         `${stdoutStyle("bold", printable(file))}  ${plural(layers.length, "BatchNormalization", "BatchNormalization")}`,
         ...(layers.length === 0 ? [] : ["", ...listing(layers, ends)]),
-        ...writtenLines(written),
-        ...(notes.length === 0 ? [] : ["", ...notes.map((line) => stdoutStyle("yellow", `Check: ${printable(line)}`))]),
+        ...normsAsArithmetic(written),
+        ...(notes.length === 0
+          ? []
+          : ["", ...notes.flatMap((line) => said(`Check: ${printable(line)}`, "  ")).map((line) => stdoutStyle("yellow", line))]),
         ...(changed === undefined
           ? []
           : [
               "",
-              ...(changed.lines.length === 0 ? ["nothing to change"] : changed.lines.map((line) => `- ${line}`)),
+              ...(changed.lines.length === 0 ? ["nothing to change"] : changed.lines.flatMap(item)),
               "",
-              writtenLine(output, input.facts),
+              ...writtenLines(output, input.facts),
             ]),
       ].join("\n"),
     );

@@ -19,7 +19,8 @@ import {
 import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
 import { frameworkIn, runModel } from "./momentum-model.ts";
 import { outputOptions } from "./outputs.ts";
-import { print, stdoutStyle } from "./terminal.ts";
+import { said } from "./screen.ts";
+import { barsHere, print, stdoutStyle } from "./terminal.ts";
 
 const CUMULATIVE =
   "None is a cumulative moving average in PyTorch: batch n weighs 1/n. No fixed number does that, so None stays None; " +
@@ -60,7 +61,7 @@ function fading(momentum: number, framework: Framework): string[] {
   if (!Number.isFinite(life.half)) return ["Old statistics never fade."];
   return [
     `Old statistics weigh one half after ${brief(life.half)} batches, one hundredth after ${brief(life.hundredth)}:`,
-    `  ${fadingCurve(life)}  after 1 to ${FADING_END} batches, logarithmic`,
+    `  ${fadingCurve(life, 32, barsHere())}  after 1 to ${FADING_END} batches, logarithmic`,
   ];
 }
 
@@ -122,8 +123,14 @@ async function runValue(values: Values, written: string): Promise<number> {
   if (value !== undefined) lines.push("", ...fading(Math.fround(value), from));
   lines.push("", ...others(from, to, count));
   if (explanation !== undefined) lines.push("", explanation);
-  if (warning !== undefined) lines.push("", stdoutStyle("yellow", `Check: ${warning}`));
-  print(lines.join("\n"));
+  if (warning !== undefined) lines.push("", `Check: ${warning}`);
+  const dressed = (line: string) => (line.startsWith("Check: ") ? stdoutStyle("yellow", line) : line);
+  print(
+    lines
+      .flatMap((line) => said(line, "  "))
+      .map(dressed)
+      .join("\n"),
+  );
   return 0;
 }
 

@@ -3,10 +3,12 @@ import type { Options } from "yargs";
 import { anyOf, growthIn, nameMatcher } from "../engine/written.ts";
 import type { MaxGrowth } from "../fold/growth.ts";
 import type { PlanOptions } from "../fold/plan.ts";
+import type { NodeRef } from "../fold/types.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { flag, text, texts, usage, type Values } from "./command.ts";
 import { nearest } from "./suggest.ts";
+import { note } from "./terminal.ts";
 
 export const planOptions: Readonly<Record<string, Options>> = {
   only: { array: true, type: "string", requiresArg: true, describe: "Fold only nodes whose name matches (* and ? as wildcards)" },
@@ -71,6 +73,16 @@ export function requireMatches(model: Model, values: Values): void {
       "The pattern is for whole names; * stands for any characters.",
     );
   }
+}
+
+/** Of many models a pattern need not mean a node of each; that --only means none of any is a mistake all the same, and noted. */
+export function patternsMeanSomething(values: Values, nodes: readonly NodeRef[]): boolean {
+  const patterns = texts(values, "only");
+  const means = anyOf(patterns);
+  if (means === undefined || nodes.length === 0 || nodes.some(({ name, output }) => means(name || output))) return true;
+  const written = patterns.map((pattern) => `"${pattern}"`).join(", ");
+  note(`--only: no node of any of the models matches ${written}; the pattern is for whole names`);
+  return false;
 }
 
 export function planOptionsOf(values: Values): PlanOptions {

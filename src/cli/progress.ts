@@ -9,11 +9,27 @@ import { channel } from "./terminal.ts";
 const SLOW_MS = 500;
 const REDRAW_MS = 100;
 const BAR = 24;
+/** An estimate is told once this much of the work, in this time, says how fast it goes. */
+const [KNOWN_MS, KNOWN_PART] = [2000, 0.1];
+
+/** What is left of a stage, as rough as it is known; nothing where that is not yet known, or next to nothing. */
+export function left(done: number, total: number, spentMs: number): string {
+  if (spentMs < KNOWN_MS || !(done >= KNOWN_PART * total) || done >= total) return "";
+  const seconds = (spentMs * (total - done)) / done / 1000;
+  if (seconds < 1) return "";
+  if (seconds < 90) return `about ${Math.round(seconds > 20 ? 5 * Math.round(seconds / 5) : seconds)} s left`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `about ${minutes} min left` : `about ${Math.round(minutes / 60)} h left`;
+}
 
 export class Progress {
   private stage = "";
   private startedAt = 0;
   private drawnAt = 0;
+  /** A stage that begins anew, as a proof that looks again, is one more pass: it never goes back without a word. */
+  private pass = 1;
+  private passAt = 0;
+  private done = 0;
   private readonly terminal: boolean;
   private readonly told = channel().onProgress;
 
@@ -27,6 +43,7 @@ export class Progress {
     this.end();
     this.stage = stage;
     this.startedAt = performance.now();
+    [this.pass, this.passAt, this.done] = [1, this.startedAt, 0];
     this.told?.(stage, 0, 0);
     this.draw(stage);
   }
@@ -34,13 +51,17 @@ export class Progress {
   /** `done` of `total` steps of the stage; `part` names what is being done. */
   step(done: number, total: number, part = ""): void {
     const now = performance.now();
+    if (done < this.done) [this.pass, this.passAt] = [this.pass + 1, now];
+    this.done = done;
     if (now - this.drawnAt < REDRAW_MS || now - this.startedAt < SLOW_MS) return;
     if (this.told !== undefined) {
       this.drawnAt = now;
       this.told(this.stage, done, total);
     }
     const filled = total > 0 ? Math.min(BAR, Math.floor((BAR * done) / total)) : 0;
-    this.draw(`${this.stage} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total} ${part}`);
+    const name = this.pass === 1 ? this.stage : `${this.stage}, pass ${this.pass}`;
+    const rest = [left(done, total, now - this.passAt), part].filter((word) => word !== "").join("  ");
+    this.draw(`${name} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total} ${rest}`);
   }
 
   /** Ends the stage and returns how long it took, in milliseconds. */

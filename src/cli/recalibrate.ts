@@ -1,8 +1,8 @@
 /** bnfold recalibrate: mean and variance of every BatchNormalization from data, whole or one shard of it. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { anyOf } from "../engine/written.ts";
+import { requirePlace } from "../node/atomic.ts";
 import { toJson, tool } from "../report/report.ts";
-import { table } from "../report/text.ts";
 import { brief, nodeLabel, plural, printable } from "../report/words.ts";
 import {
   BuiltInEngine,
@@ -24,9 +24,12 @@ import { type Data, openData } from "./data.ts";
 import { hashed, hashedAll, type OpenedModel, openInput, sha256 } from "./files.ts";
 import { givenInputs } from "./inputs.ts";
 import { openOnnxRuntime } from "./onnxruntime.ts";
-import { acceptAll, changeTable, outputOptions, writtenLine } from "./outputs.ts";
+import { acceptAll, changeTable, outputOptions, writtenLines } from "./outputs.ts";
+import { requireMatches } from "./plan-options.ts";
 import { produce } from "./produce.ts";
 import { Progress } from "./progress.ts";
+import { statisticsOptions } from "./recalibrate-options.ts";
+import { grid, item, said } from "./screen.ts";
 import { isSameFile, targetOf } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
 
@@ -49,22 +52,37 @@ function shardOf(values: Values): Shard | undefined {
 }
 
 /** Blocks of a shard: as equal as can be, in order. */
-function blocksOfShard({ number, of }: Shard, blocks: number): number[] {
-  const edge = (i: number) => Math.floor((i * blocks) / of);
-  return Array.from({ length: edge(number) - edge(number - 1) }, (_, i) => edge(number - 1) + i);
+function blocksOfShard({ number, of }: Shard, blocks: readonly number[]): readonly number[] {
+  const edge = (i: number) => Math.floor((i * blocks.length) / of);
+  return blocks.slice(edge(number - 1), edge(number));
 }
+
+/** Where the data of one of several holders stands among that of all. */
+export interface Place {
+  readonly samples: number;
+  /** Blocks of all, and of those before this one. */
+  readonly blocks: number;
+  readonly before: number;
+}
+
+const placed = (data: Data, { samples, blocks, before }: Place): Data => ({
+  ...{ samples, block: data.block, blocks },
+  load: (k) => data.load(k - before),
+});
 
 interface Job {
   readonly input: OpenedModel;
   readonly recalibration: Recalibration;
   readonly data: Data | undefined;
+  /** Blocks the data has itself, when it is a part of more. */
+  readonly own: readonly number[];
   /** What moments files of this job say of themselves; without data only the engine and the model are known. */
   readonly header: MomentsHeader | undefined;
   readonly engine: Engine;
   readonly progress: Progress;
 }
 
-async function jobOf(values: Values, input: OpenedModel, progress: Progress): Promise<Job> {
+async function jobOf(values: Values, input: OpenedModel, progress: Progress, place?: Place): Promise<Job> {
   const { model, facts } = input;
   const order = flag(values, "at-once") ? "at-once" : "layers";
   const unbiased = flag(values, "unbiased");
@@ -74,10 +92,12 @@ async function jobOf(values: Values, input: OpenedModel, progress: Progress): Pr
   for (const line of notes) note(line);
   const specs = texts(values, "data");
   const whole = flag(values, "whole");
-  const data =
+  const found =
     specs.length === 0
       ? undefined
       : openData(model, specs, { fixed: fixed ?? new Map(), block: integer(values, "block", 1), whole });
+  const data = found === undefined || place === undefined ? found : placed(found, place);
+  const own = Array.from({ length: found?.blocks ?? 0 }, (_, k) => k + (place?.before ?? 0));
   const gigabytes = integer(values, "memory", 0) ?? 1;
   const asked = text(values, "engine") ?? "bnfold";
   const engine =
@@ -88,16 +108,16 @@ async function jobOf(values: Values, input: OpenedModel, progress: Progress): Pr
   const header: MomentsHeader | undefined = needsHeader
     ? {
         model: await sha256(facts.file),
+        ...{ samples: data.samples, block: data.block },
+        ...(data.blocks === Math.ceil(data.samples / data.block) ? {} : { blocks: data.blocks }),
         ...{
-          samples: data.samples,
-          block: data.block,
           order,
           variance: unbiased ? "unbiased" : "population",
           engine: engine.label,
         },
       }
     : undefined;
-  return { input, recalibration, data, header, engine, progress };
+  return { input, recalibration, data, own, header, engine, progress };
 }
 
 /** Totals of an earlier round. */
@@ -117,28 +137,41 @@ async function takeMoments(values: Values, { recalibration, header, input }: Job
 
 /** One pass over the blocks of a shard, written as moments. */
 async function runShard(values: Values, job: Job, shard: Shard): Promise<void> {
-  const { recalibration, data, header, engine, progress } = job;
+  const { recalibration, data, own, header, engine, progress } = job;
   if (data === undefined || header === undefined) throw usage("--shard needs --data");
+  const blocks = blocksOfShard(shard, own);
   if (recalibration.done) throw usage("every layer is done: leave --shard away and write the model with -o");
   const { next } = recalibration;
   progress.begin("statistics");
-  const parts = await recalibration.collect(data, engine, blocksOfShard(shard, data.blocks), (done, total) =>
-    progress.step(done, total),
-  );
+  const parts = await recalibration.collect(data, engine, blocks, (done, total) => progress.step(done, total));
   progress.end();
   const file = text(values, "moments") as string;
   writeFileSync(file, formatMoments(momentsFile(header, recalibration, parts)));
-  const blocks = blocksOfShard(shard, data.blocks).length;
   const left =
     recalibration.targets.length - next.length - recalibration.targets.filter((t) => recalibration.momentsOf(t)).length;
   print(
     [
-      `wrote ${printable(file)}: ${plural(next.length, "layer")} over ${plural(blocks, "block")} of ${data.blocks}, shard ${shard.number} of ${shard.of}`,
+      `wrote ${printable(file)}: ${plural(next.length, "layer")} over ${plural(blocks.length, "block")} of ${data.blocks}, shard ${shard.number} of ${shard.of}`,
       left === 0
         ? "Next: bnfold moments merge, then bnfold recalibrate --from-moments <merged> -o <file>"
         : `Next: bnfold moments merge, then the next round with --from-moments <merged>; ${plural(left, "layer")} to go after this round`,
     ].join("\n"),
   );
+}
+
+/** The moments of a part of one holder's data, written to --moments. */
+export async function recalibratePart(values: Values, place: Place): Promise<void> {
+  const progress = new Progress();
+  const input = openInput(String(values.model));
+  try {
+    const job = await jobOf(values, input, progress, place);
+    await takeMoments(values, job);
+    await runShard(values, job, shardOf(values) ?? { number: 1, of: 1 });
+    await job.engine.close();
+  } finally {
+    progress.end();
+    input.close();
+  }
 }
 
 async function run(values: Values): Promise<number> {
@@ -157,8 +190,10 @@ async function run(values: Values): Promise<number> {
   if (shard !== undefined && writes) throw usage("a shard writes moments, not a model: leave -o away");
   const target = shard !== undefined || (moments !== undefined && !writes) ? undefined : targetOf(file, values);
   const progress = new Progress();
+  if (moments !== undefined) requirePlace(moments);
   const input = openInput(file);
   try {
+    requireMatches(input.model, values);
     const job = await jobOf(values, input, progress);
     await takeMoments(values, job);
     if (shard !== undefined) await runShard(values, job, shard);
@@ -220,7 +255,7 @@ async function runWhole(values: Values, job: Job, target: ReturnType<typeof targ
       "",
       ...changeLines(change, measured.length),
       ...(file === undefined ? [] : [`wrote ${printable(file)}`]),
-      writtenLine(output, input.facts),
+      ...writtenLines(output, input.facts),
     ].join("\n"),
   );
 }
@@ -240,20 +275,20 @@ function driftLines(drift: readonly LayerDrift[], skipped: readonly SkippedLayer
   return [
     stdoutStyle("bold", `Recalibrated (${plural(drift.length, "layer")})`),
     "",
-    table(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
-    "mean moved: in old standard deviations; deviation: new over old standard deviation",
-    ...(tied === 0 ? [] : [`${tied} of them share their tensors: statistics over all uses of a layer (--untie parts them)`]),
+    ...grid(head, rows, ["l", "r", "r", "r", "r", "r", "r"]),
+    ...said("mean moved: in old standard deviations; deviation: new over old standard deviation", "  "),
+    ...(tied === 0 ? [] : said(`${tied} of them share their tensors: statistics over all uses of a layer (--untie parts them)`)),
     ...(skipped.length === 0 ? [] : ["", stdoutStyle("bold", `Left alone (${plural(skipped.length, "layer")})`)]),
-    ...skipped.map(({ node, reason }) => `- ${nodeLabel(node)}: ${reason}`),
+    ...skipped.flatMap(({ node, reason }) => item(`${nodeLabel(node)}: ${reason}`)),
   ];
 }
 
 function changeLines(change: readonly OutputChange[], blocks: number): string[] {
   if (blocks === 0) return [];
   return [
-    `Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`,
+    ...said(`Change of the outputs, on the first ${blocks === 1 ? "block" : `${blocks} blocks`} of the data:`),
     "",
-    changeTable(change),
+    ...changeTable(change),
     "",
   ];
 }
@@ -268,22 +303,11 @@ export const command: Command = {
       describe: "Samples: .npy, .npz, .pb, name=file, a folder, or a .txt list of them",
     },
     ...outputOptions,
-    only: { array: true, type: "string", requiresArg: true, describe: "Only layers whose name matches (* and ? as wildcards)" },
-    untie: { type: "boolean", describe: "Give layers that share all their tensors statistics of their own" },
-    "at-once": { type: "boolean", describe: "One pass in the model as it is, not layer after layer" },
-    unbiased: { type: "boolean", describe: "Variance by N - 1 in place of N" },
-    block: { requiresArg: true, describe: "Samples per block (default 8, or the batch size the model fixes)" },
-    whole: { type: "boolean", describe: "Each file is one sample, fed as it is" },
+    ...statisticsOptions,
     input: { array: true, type: "string", requiresArg: true, describe: "Input that is the same for every sample: name=file" },
     shard: { requiresArg: true, type: "string", describe: "Compute only part i of n of the data (i/n), into --moments" },
     moments: { requiresArg: true, type: "string", describe: "Write the moments to this file" },
     "from-moments": { requiresArg: true, type: "string", describe: "Use the moments of this file" },
-    engine: {
-      choices: ["bnfold", "onnxruntime"],
-      requiresArg: true,
-      describe: "What runs the model (onnxruntime-node when installed)",
-    },
-    memory: { requiresArg: true, describe: "GB for values kept between passes (default 1)" },
     json: { type: "boolean", describe: "Print JSON" },
   },
   examples: [

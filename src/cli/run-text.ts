@@ -1,8 +1,8 @@
 /** What bnfold run prints: one line a tensor, and tables of where time and memory went. */
 import { dtypeInfo } from "../onnx/dtype.ts";
 import type { Tensor } from "../onnx/tensor.ts";
-import { table } from "../report/text.ts";
 import { brief, byteSize, milliseconds, plural, printable } from "../report/words.ts";
+import { grid, said } from "./screen.ts";
 
 export interface Summary {
   readonly name: string;
@@ -50,7 +50,7 @@ export function summarise(name: string, { dtype, dims, data }: Tensor): Summary 
 
 const cell = (value: number | null): string => (value === null ? "" : brief(value));
 
-export function summaryTable(list: readonly Summary[]): string {
+export function summaryTable(list: readonly Summary[]): string[] {
   const odd = list.some(({ nan, infinite }) => nan + infinite > 0);
   const head = ["name", "type", "shape", "min", "max", "mean", "rms", ...(odd ? ["NaN", "infinite"] : []), "first values"];
   const rows = list.map((s) => [
@@ -61,7 +61,7 @@ export function summaryTable(list: readonly Summary[]): string {
     ...(odd ? [String(s.nan), String(s.infinite)] : []),
     s.first.map((v) => (typeof v === "number" ? brief(v) : printable(String(v)).slice(0, 20))).join(" "),
   ]);
-  return table(head, rows, ["l", "l", "l", "r", "r", "r", "r", ...(odd ? (["r", "r"] as const) : []), "l"]);
+  return grid(head, rows, ["l", "l", "l", "r", "r", "r", "r", ...(odd ? (["r", "r"] as const) : []), "l"]);
 }
 
 export interface NodeCost {
@@ -96,7 +96,7 @@ const mega = (count: number): string => (count === 0 ? "" : (count / 1e6).toFixe
 const speed = (count: number, ms: number): string => (count === 0 || ms === 0 ? "" : (count / ms / 1e6).toFixed(2));
 const time = (ms: number): string => ms.toFixed(ms < 10 ? 2 : 1);
 
-function byOperator({ nodes, milliseconds: all }: Profile): string {
+function byOperator({ nodes, milliseconds: all }: Profile): string[] {
   const groups = new Map<string, { count: number; ms: number; work: number }>();
   for (const { operator, milliseconds: ms, multiplyAdds } of nodes) {
     const group = groups.get(operator) ?? { count: 0, ms: 0, work: 0 };
@@ -105,10 +105,10 @@ function byOperator({ nodes, milliseconds: all }: Profile): string {
   const rows = [...groups]
     .sort(([, a], [, b]) => b.ms - a.ms)
     .map(([name, { count, ms, work }]) => [name, String(count), time(ms), share(ms, all), mega(work), speed(work, ms)]);
-  return table(["operator", "nodes", "ms", "share", "M multiply-adds", "G/s"], rows, ["l", "r", "r", "r", "r", "r"]);
+  return grid(["operator", "nodes", "ms", "share", "M multiply-adds", "G/s"], rows, ["l", "r", "r", "r", "r", "r"]);
 }
 
-function byNode({ nodes, milliseconds: all }: Profile, top: number): string {
+function byNode({ nodes, milliseconds: all }: Profile, top: number): string[] {
   const rows = [...nodes]
     .sort((a, b) => b.milliseconds - a.milliseconds)
     .slice(0, top)
@@ -123,16 +123,18 @@ function byNode({ nodes, milliseconds: all }: Profile, top: number): string {
       byteSize(heldBytes),
     ]);
   const head = ["node", "operator", "ms", "share", "M multiply-adds", "G/s", "output", "held"];
-  return table(head, rows, ["l", "l", "r", "r", "r", "r", "r", "r"]);
+  return grid(head, rows, ["l", "l", "r", "r", "r", "r", "r", "r"]);
 }
 
 export function profileLines(profile: Profile, top: number): string[] {
   const { nodes, milliseconds: ms, multiplyAdds, peakBytes } = profile;
   return [
-    `${plural(nodes.length, "node")} in ${milliseconds(ms)}, ${mega(multiplyAdds) || "0"} million multiply-adds, values of ${byteSize(peakBytes)} at most`,
+    ...said(
+      `${plural(nodes.length, "node")} in ${milliseconds(ms)}, ${mega(multiplyAdds) || "0"} million multiply-adds, values of ${byteSize(peakBytes)} at most`,
+    ),
     "",
-    byOperator(profile),
+    ...byOperator(profile),
     "",
-    byNode(profile, top),
+    ...byNode(profile, top),
   ];
 }

@@ -4,6 +4,7 @@ import { extname, join } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
 import { nameMatcher } from "../engine/written.ts";
 import { saveNpy, saveNpz } from "../node/arrays.ts";
+import { requirePlace } from "../node/atomic.ts";
 import { fileError } from "../node/files.ts";
 import { isFloat } from "../onnx/dtype.ts";
 import type { Model } from "../onnx/records.ts";
@@ -18,6 +19,7 @@ import { hashed, openInput } from "./files.ts";
 import { type GivenInputs, givenInputs, sampleOptions } from "./inputs.ts";
 import { Progress } from "./progress.ts";
 import { type NodeCost, type Profile, profileLines, profileOf, type Summary, summarise, summaryTable } from "./run-text.ts";
+import { said } from "./screen.ts";
 import { nearest } from "./suggest.ts";
 import { isSameFile } from "./target.ts";
 import { note, print, stdoutStyle } from "./terminal.ts";
@@ -183,6 +185,7 @@ function checkTarget(target: string | undefined, model: string): void {
   const there = statSync(target, { throwIfNoEntry: false });
   if (extname(target).toLowerCase() === ".npz") {
     if (there?.isDirectory()) throw usage(`the output ${target} is a folder named like an archive`);
+    requirePlace(target);
   } else if (there !== undefined && !there.isDirectory()) {
     throw usage(`the output ${target} is a file`, "Name a folder (a .npy a tensor) or a file.npz.");
   }
@@ -192,10 +195,10 @@ const summaries = (tensors: ReadonlyMap<string, Tensor>): Summary[] => [...tenso
 
 function lines(file: string, runs: readonly Ran[], saved: readonly string[], choices: Choices, threads: number): string[] {
   const section = (title: string, tensors: ReadonlyMap<string, Tensor>) =>
-    tensors.size === 0 ? [] : [title, "", summaryTable(summaries(tensors)), ""];
+    tensors.size === 0 ? [] : [title, "", ...summaryTable(summaries(tensors)), ""];
   const how = `${choices.mode === "float64" ? "float64" : "storage precision"}, ${plural(threads, "thread")}`;
   return [
-    `${stdoutStyle("bold", printable(file))}  ${how}`,
+    ...said(`${printable(file)}  ${how}`).map((line) => stdoutStyle("bold", line)),
     "",
     ...runs.flatMap((ran) => [
       ...(runs.length > 1 ? [stdoutStyle("bold", printable(ran.sample.kind)), ""] : []),

@@ -2,21 +2,25 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
 import { stepsAfter } from "../jobs/flow.ts";
+import { fileOf } from "../jobs/hands.ts";
 import { type Job, resultOf, type StepJob } from "../jobs/job.ts";
 import { baseOf, joinKeys } from "../jobs/keys.ts";
-import { levelKey, RESULT, resultFolder, shardKey } from "../jobs/layout.ts";
+import { holderKey, levelKey, RESULT, resultFolder, shardKey } from "../jobs/layout.ts";
 import { isCancelled, type Plan, readRun } from "../jobs/runs.ts";
-import { bytesOf, type Store } from "../jobs/store.ts";
+import { bytesOf, getJson, type Store } from "../jobs/store.ts";
+import { openModel } from "../node/files.ts";
 import { tool } from "../report/report.ts";
 import { formatMoments, mergeMomentsFiles, parseMoments } from "../train/index.ts";
 import { settingsOf } from "./batch.ts";
 import type { Line } from "./batch-lines.ts";
 import type { Values } from "./command.ts";
+import { openData } from "./data.ts";
 import { contentOf, failureOf, passes } from "./line-parts.ts";
 import { npyHead } from "./npy-rows.ts";
+import type { Place } from "./recalibrate.ts";
 import { commitOutput, fetched, fetchedModel, renamed, spoken } from "./stored-files.ts";
 
 /** Largest file of moments: a total and some subtrees of every layer. */
@@ -85,25 +89,80 @@ async function take(store: Store, key: string, place: string): Promise<string> {
   return place;
 }
 
-const recalibrate = async () => (await import("./recalibrate.ts")).command;
+const recalibrate = async () => import("./recalibrate.ts");
 
-async function shard(job: StepJob, plan: Plan, options: Values, store: Store, scratch: string): Promise<void> {
+/** What a step works on and with. */
+interface Step {
+  readonly job: StepJob;
+  readonly plan: Plan;
+  readonly options: Values;
+  readonly store: Store;
+  readonly scratch: string;
+  /** What a holder of data lets its jobs read. */
+  readonly data: readonly string[];
+}
+
+/** Samples of a holder of data, and how many make a block, as it has said. */
+async function countsOf(store: Store, run: string, holder: string): Promise<{ samples: number; blocks: number }> {
+  const key = holderKey(run, holder);
+  const said = (await getJson(store, key)) as { samples: number; blocks: number } | undefined;
+  if (said === undefined) throw new BnfoldError("temporary", `"${key}" is not in the store yet`, { file: key });
+  return said;
+}
+
+/** How much data a holder has: the first of what leaves it, with the moments. */
+async function count({ job, plan, options, store, scratch, data }: Step): Promise<void> {
+  const { path } = await fetchedModel(store, plan.model, join(scratch, "in"));
+  const opened = openModel(path);
+  try {
+    const { samples, blocks } = openData(opened.model, data, {
+      ...{ fixed: new Map(), block: plan.block, whole: options.whole === true },
+    });
+    await store.put(holderKey(job.run, job.holder as string), bytesOf({ samples, blocks }));
+  } finally {
+    opened.close();
+  }
+}
+
+/** Where a holder's data stands among that of all: behind that of those before it, from the next whole block on. */
+async function placeOf({ job, plan, store }: Step): Promise<Place> {
+  const { holders = [] } = plan;
+  const counts = await Promise.all(holders.map((holder) => countsOf(store, job.run, holder)));
+  const blocks = (some: typeof counts) => some.reduce((n, one) => n + one.blocks, 0);
+  return {
+    samples: counts.reduce((n, one) => n + one.samples, 0),
+    blocks: blocks(counts),
+    before: blocks(counts.slice(0, holders.indexOf(job.holder as string))),
+  };
+}
+
+async function shard(step: Step): Promise<void> {
+  const { job, plan, options, store, scratch } = step;
   const model = await fetchedModel(store, plan.model, join(scratch, "in"));
   const moments = join(scratch, "moments.json");
-  const data = await dataOf(store, plan, job, join(scratch, "data"));
   const before = job.level === 1 ? undefined : await take(store, levelKey(job.run, job.level - 1), join(scratch, "before.json"));
-  const command = await recalibrate();
-  await spoken(() =>
-    command.run({
-      ...options,
-      ...{ model: model.path, data, moments, shard: `${job.index}/${job.of}` },
-      ...(before === undefined ? {} : { "from-moments": before }),
-    }),
-  );
+  const { command, recalibratePart } = await recalibrate();
+  const values = {
+    ...options,
+    ...{ model: model.path, moments },
+    ...(before === undefined ? {} : { "from-moments": before }),
+  };
+  if (job.holder === undefined) {
+    const data = await dataOf(store, plan, job, join(scratch, "data"));
+    await spoken(() => command.run({ ...values, data, shard: `${job.index}/${job.of}` }));
+  } else {
+    const each = job.of / (plan.holders?.length ?? 1);
+    const place = await placeOf(step);
+    const part = { ...values, data: step.data, block: plan.block, shard: `${((job.index - 1) % each) + 1}/${each}` };
+    await spoken(async () => {
+      await recalibratePart(part, place);
+      return 0;
+    });
+  }
   await store.put(shardKey(job.run, job.level, job.index, job.of), readFileSync(moments));
 }
 
-async function merge(job: StepJob, store: Store): Promise<void> {
+async function merge({ job, store }: Step): Promise<void> {
   const files = [];
   for (let i = 1; i <= job.of; i++) {
     const name = shardKey(job.run, job.level, i, job.of);
@@ -115,7 +174,7 @@ async function merge(job: StepJob, store: Store): Promise<void> {
 }
 
 /** The model with the new statistics, and what `recalibrate --json` says of it. */
-async function apply(job: StepJob, plan: Plan, options: Values, store: Store, scratch: string): Promise<unknown> {
+async function apply({ job, plan, options, store, scratch }: Step): Promise<unknown> {
   const model = await fetchedModel(store, plan.model, join(scratch, "in"));
   const moments = await take(store, levelKey(job.run, plan.levels), join(scratch, "moments.json"));
   const content = `${await contentOf(model.path)} ${createHash("sha256").update(readFileSync(moments)).digest("hex")}`;
@@ -123,7 +182,7 @@ async function apply(job: StepJob, plan: Plan, options: Values, store: Store, sc
   const name = baseOf(plan.model.key);
   const place = await store.place(joinKeys(folder, name), join(scratch, "out", name));
   const { block: _, whole: __, ...rest } = options;
-  const command = await recalibrate();
+  const { command } = await recalibrate();
   const { out } = await spoken(() =>
     command.run({ ...rest, model: model.path, "from-moments": moments, output: place, json: true } as unknown as Values),
   );
@@ -134,30 +193,47 @@ async function apply(job: StepJob, plan: Plan, options: Values, store: Store, sc
   return named;
 }
 
+/** Text in which files of a holder have a number, and no name. */
+function privately(text: string, data: readonly string[]): string {
+  const places = data
+    .map((spec) => spec.replace(/^[^=/]+=/, ""))
+    .flatMap((path, i) => [[resolve(path), i + 1] as const, [path, i + 1] as const]);
+  return places.reduce((out, [path, number]) => {
+    const written = path.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    return out.replace(new RegExp(`${written}[^"\\n:]*`, "g"), `data ${number}`);
+  }, text);
+}
+
 /** A step, and its line. */
 export async function performStep(
   job: StepJob,
   store: Store,
   scratch: string,
+  data: readonly string[] = [],
 ): Promise<Line & { readonly recalibration?: unknown }> {
   const start = performance.now();
   const { plan, options } = await readRun(store, job.run);
   if (plan === undefined) throw new BnfoldError("usage", `the run ${job.run} has no plan`);
-  const base = { version: 1, tool: tool(), file: `${job.kind} ${job.level}.${job.index}`, content: null } as const;
+  const base = { version: 1, tool: tool(), file: fileOf(job), content: null } as const;
   const rest = () => ({
     settings: settingsOf(options),
     seconds: Math.round(performance.now() - start) / 1000,
     worker: process.pid,
   });
-  const values = options as unknown as Values;
+  const step: Step = { job, plan, options: options as unknown as Values, store, scratch, data };
   try {
-    if (job.kind === "shard") await shard(job, plan, values, store, scratch);
-    if (job.kind === "merge") await merge(job, store);
-    const recalibration = job.kind === "apply" ? await apply(job, plan, values, store, scratch) : undefined;
+    if (job.kind === "count") await count(step);
+    if (job.kind === "shard") await shard(step);
+    if (job.kind === "merge") await merge(step);
+    const recalibration = job.kind === "apply" ? await apply(step) : undefined;
     return { ...base, ...rest(), status: "done", code: 0, ...(recalibration === undefined ? {} : { recalibration }) };
   } catch (error) {
     if (passes(error) !== undefined) throw error;
-    return { ...base, ...rest(), ...failureOf(error) };
+    // Where a machine keeps what is nobody else's business.
+    const places = [`${scratch}/`, `${store.label}/`].map((path) => [path, ""] as const);
+    const { error: told, ...failure } = failureOf(error);
+    const message = privately(told?.message ?? "", data);
+    return renamed({ ...base, ...rest(), ...failure, error: { kind: "internal", ...told, message } }, places);
   }
 }
 

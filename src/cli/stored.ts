@@ -82,29 +82,31 @@ async function inScratch<T>(folder: string, work: () => Promise<T>): Promise<T> 
   }
 }
 
-async function once(job: Job, store: Store, scratch: string): Promise<Answer> {
+async function once(job: Job, store: Store, { scratch, data }: Task): Promise<Answer> {
   // A job may come twice: from a queue that was made anew, or because its worker was slow.
   const before = await doneLine(store, job.run, job.id);
-  const line = lineOf(before) ?? (await lineFor(job, store, scratch));
-  if (before === undefined) await store.put(doneKey(job.run, job.id), bytesOf(JSON.parse(JSON.stringify(line, finite))));
+  const line = lineOf(before) ?? (await lineFor(job, store, scratch, data));
+  // A line that a machine takes with it is as if it were not there: the result is, and the job comes to it again at once.
+  if (before === undefined) await store.put(doneKey(job.run, job.id), bytesOf(JSON.parse(JSON.stringify(line, finite))), false);
   const failed = line.status === "failed";
   const next = job.kind === "fold" || job.kind === "verify" || failed ? [] : await nextOf(job, store);
   return { kind: "done", next, failed };
 }
 
-async function lineFor(job: Job, store: Store, scratch: string): Promise<Line | VerifyLine> {
+async function lineFor(job: Job, store: Store, scratch: string, data: Task["data"]): Promise<Line | VerifyLine> {
   if (job.kind === "fold") return fold(job, store, scratch);
   if (job.kind === "verify") return verify(job, store, scratch);
-  return performStep(job, store, scratch);
+  return performStep(job, store, scratch, data);
 }
 
-export async function performStored({ store: url, storeId: id, job, scratch }: Task): Promise<Answer> {
+export async function performStored(task: Task): Promise<Answer> {
+  const { store: url, storeId: id, job, scratch } = task;
   try {
     const store = await openStore(url);
     // A mount that is gone leaves an empty folder behind: nothing of it must be believed, and nothing written to it.
     if ((await knownId(store)) !== id)
       throw new BnfoldError("temporary", `the store ${store.label} is not what it was: is it mounted?`);
-    return await inScratch(scratch, () => once(job, store, scratch));
+    return await inScratch(scratch, () => once(job, store, task));
   } catch (error) {
     const { here } = passes(error) ?? { here: false };
     return { kind: "later", why: error instanceof Error ? error.message : String(error), here };

@@ -1,8 +1,11 @@
 /** Where the command line writes: the result to stdout, the talk to stderr. */
 import { styleText } from "node:util";
 import { BnfoldError } from "../diag/error.ts";
-import type { Style } from "../report/text.ts";
+import { fileError, systemError } from "../node/locations.ts";
+import { wrap } from "../report/layout.ts";
+import type { Style } from "../report/style.ts";
 import { printable } from "../report/words.ts";
+import { ASCII, BLOCKS } from "../train/half-life.ts";
 
 /** Dresses text only when stdout is a terminal that wants colours (NO_COLOR, FORCE_COLOR and redirection are respected). */
 export const stdoutStyle: Style = (name, text) => styleText(name, text, { stream: process.stdout });
@@ -50,7 +53,7 @@ export function ignoreClosedPipes(): void {
       if (error.code === "EPIPE") return;
       process.exitCode = new BnfoldError("file", "").exitCode;
       if (stream === process.stdout)
-        complain(`what was printed could not be written: ${SYSTEM[error.code ?? ""] ?? error.message}`, []);
+        complain(`what was printed ${systemError(error.code ?? "")?.[0] ?? `could not be written: ${error.message}`}`, []);
       process.exit();
     });
   }
@@ -59,6 +62,10 @@ export function ignoreClosedPipes(): void {
 /** Columns of the terminal the result is shown on; undefined where it goes into a file or a pipe, which may be any width. */
 export const stdoutWidth = (): number | undefined =>
   process.stdout.isTTY ? Math.max(40, process.stdout.columns ?? 80) : undefined;
+
+/** Characters for bars: blocks on a terminal that shows them, ASCII in files and pipes, without colours, and on dumb terminals. */
+export const barsHere = (): string =>
+  process.stdout.isTTY && process.env.TERM !== "dumb" && !process.env.NO_COLOR ? BLOCKS : ASCII;
 
 export function print(text: string): void {
   current.out(`${text}\n`);
@@ -70,29 +77,10 @@ export function note(line: string): void {
 }
 
 function complain(head: string, lines: readonly string[]): void {
-  process.stderr.write(`${stderrStyle("red", "bnfold:")} ${[head, ...lines.map((line) => `  ${line}`)].join("\n")}\n`);
+  const width = process.stderr.isTTY ? Math.max(40, process.stderr.columns ?? 80) : Number.POSITIVE_INFINITY;
+  const [first, ...rest] = [...wrap(`bnfold: ${head}`, width, "  "), ...lines.flatMap((line) => wrap(`  ${line}`, width, "  "))];
+  process.stderr.write(`${[first.replace(/^bnfold:/, stderrStyle("red", "bnfold:")), ...rest].join("\n")}\n`);
 }
-
-/** System errors people meet, in words. */
-const SYSTEM: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or folder",
-  EACCES: "no permission",
-  EPERM: "not permitted",
-  EISDIR: "this is a folder, not a file",
-  ENOTDIR: "a part of the path is not a folder",
-  ENOSPC: "the disk is full",
-  EROFS: "the file system is read-only",
-  EDQUOT: "the disk quota is used up",
-  ENAMETOOLONG: "the name is too long",
-  ELOOP: "the symbolic links go round in a circle",
-  EMFILE: "too many open files",
-  ENFILE: "too many open files in the whole system",
-  EBUSY: "the file is in use",
-  EFBIG: "the file is too large for this file system",
-  EIO: "the device reported an error",
-};
-
-const FEW_FILES = "Raise the limit (ulimit -n 256), or close other programs.";
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && typeof error.code === "string" && "syscall" in error;
@@ -102,9 +90,9 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 export function explain(error: unknown): BnfoldError | undefined {
   if (error instanceof BnfoldError) return error;
   if (isSystemError(error)) {
-    const what = SYSTEM[error.code as string] ?? `the system says ${error.code}`;
-    const advice = error.code === "EMFILE" || error.code === "ENFILE" ? FEW_FILES : undefined;
-    return new BnfoldError("file", `${what} (${error.syscall})`, error.path === undefined ? {} : { file: error.path }, advice);
+    if (error.path !== undefined) return fileError(error.path, error);
+    const [what, hint] = systemError(String(error.code)) ?? [`cannot be used: the system says ${error.code}`, undefined];
+    return new BnfoldError("file", `a file ${what} (${error.syscall})`, {}, hint);
   }
   if (error instanceof RangeError && /allocation|array (buffer )?length|heap/i.test(error.message)) {
     return new BnfoldError("file", "not enough memory", {}, "Close other programs, or use a machine with more memory.");

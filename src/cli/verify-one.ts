@@ -1,6 +1,7 @@
 /** Two files: opened, compared, judged. */
 
 import type { VerifyReport } from "../report/document.ts";
+import { wrap } from "../report/layout.ts";
 import { tool } from "../report/report.ts";
 import { runtimeLines } from "../report/runtime.ts";
 import { trainingLines } from "../report/text.ts";
@@ -93,14 +94,21 @@ const onProgressOf = (progress: Progress) => {
 };
 
 /** The screen of one pair. */
-export function verifyText({ a, b, verdict, bisection, runtime, verifyMs }: VerifyReport, width?: number): string {
+export function verifyText(
+  { a, b, verdict, bisection, runtime, verifyMs }: VerifyReport,
+  width = Number.POSITIVE_INFINITY,
+  verbose = false,
+): string {
   return [
-    ...[a, b].flatMap((facts) => trainingLines(facts)).map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
-    [a, b].map(({ file }) => printable(file)).join("  ~  "),
+    ...[a, b]
+      .flatMap((facts) => trainingLines(facts))
+      .flatMap((line) => wrap(line, width, "  "))
+      .map((line) => (line === "" ? line : stdoutStyle("yellow", line))),
+    ...wrap([a, b].map(({ file }) => printable(file)).join("  ~  "), width, "  "),
     "",
-    ...verdictLines(verdict, stdoutStyle, width),
-    ...(bisection === undefined ? [] : ["", ...bisectionLines(bisection)]),
-    ...(runtime === undefined ? [] : ["", ...runtimeLines(runtime)]),
+    ...verdictLines(verdict, stdoutStyle, width, verbose),
+    ...(bisection === undefined ? [] : ["", ...bisectionLines(bisection).flatMap((line) => wrap(line, width, "    "))]),
+    ...(runtime === undefined ? [] : ["", ...runtimeLines(runtime, width)]),
     "",
     `time: ${milliseconds(verifyMs)}`,
   ].join("\n");

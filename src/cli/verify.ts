@@ -2,11 +2,11 @@
 import { type Command, flag, talkOptions, usage, type Values } from "./command.ts";
 import { formatOptions, say, wantedOf, wantsHashes, writeReports } from "./formats.ts";
 import { runOptions } from "./inputs.ts";
-import { runtimeOption } from "./ort.ts";
 import { Progress } from "./progress.ts";
 import { note, stdoutWidth } from "./terminal.ts";
 import { arePairs, verifyMany } from "./verify-many.ts";
 import { verifyOne, verifyText } from "./verify-one.ts";
+import { comparedOptions } from "./verify-options.ts";
 
 async function run(values: Values): Promise<number> {
   const [a, b] = [String(values.a), String(values.b)];
@@ -17,7 +17,8 @@ async function run(values: Values): Promise<number> {
   for (const line of notes) note(line);
   const document = { kind: "verify", report } as const;
   await writeReports(document, wanted, code);
-  if (!flag(values, "quiet") || wanted.format !== "text") say(document, wanted, code, () => verifyText(report, stdoutWidth()));
+  if (!flag(values, "quiet") || wanted.format !== "text")
+    say(document, wanted, code, () => verifyText(report, stdoutWidth(), flag(values, "verbose")));
   return code;
 }
 
@@ -31,14 +32,15 @@ export const command: Command = {
     },
   },
   options: {
-    ...runOptions,
-    "assume-constant": { type: "boolean", describe: "Take initializers that are also graph inputs as constants" },
-    bisect: { type: "boolean", describe: "When they differ: whose numbers make them different" },
-    runtime: runtimeOption,
-    strict: { type: "boolean", describe: "Exit code 5 when they are equivalent, but in training mode" },
+    input: runOptions.input,
+    ...comparedOptions,
     ...formatOptions,
     json: { type: "boolean", describe: "The same as --format json" },
     ...talkOptions,
+    verbose: {
+      ...talkOptions.verbose,
+      describe: "List every place and input that does not pass; of folders a row for each pair",
+    },
     jobs: { requiresArg: true, describe: "Of folders: pairs compared at the same time (default: the number of processors)" },
   },
   examples: [

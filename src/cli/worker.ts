@@ -2,42 +2,26 @@
 import { accessSync, constants } from "node:fs";
 import { availableParallelism, hostname, tmpdir } from "node:os";
 import { setTimeout as wait } from "node:timers/promises";
-import { BnfoldError } from "../diag/error.ts";
-import { type BullEngine, bullEngine } from "../jobs/bullmq-engine.ts";
+import { bullEngine } from "../jobs/bullmq-engine.ts";
 import type { Outcome } from "../jobs/engine.ts";
 import { fileOf, StoreHands } from "../jobs/hands.ts";
-import type { Job } from "../jobs/job.ts";
-import { queueName, tagsOf } from "../jobs/runs.ts";
+import { isHolder, type Job } from "../jobs/job.ts";
+import { queueName } from "../jobs/runs.ts";
 import { fileError } from "../node/files.ts";
 import { plural } from "../report/words.ts";
-import { type Command, flag, integer, text, usage, type Values } from "./command.ts";
+import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
+import { refuseForeignJobs } from "./jobs-mixing.ts";
 import { ALLOWED } from "./jobs-options.ts";
-import { crewOf, openSession, placeOptions, type Session, scratchOf } from "./jobs-session.ts";
+import { crewOf, openSession, placeOptions, scratchOf } from "./jobs-session.ts";
 import { sizeOption } from "./memory.ts";
 import { note } from "./terminal.ts";
 
 const DEFAULT_LOCK = 30;
 const DEFAULT_GRACE = 20;
+/** Time to hand back what was ended. */
+const LEAVE_MS = 5_000;
 /** How often the end is looked for. */
 const LOOK_MS = 200;
-
-/** Jobs that another program put there and nobody else does: then this one is the wrong one. */
-async function refuseMixing({ store, tag, id }: Session, url: string, own: BullEngine): Promise<void> {
-  const { waiting, active } = await own.counts();
-  if (waiting + active > 0) return;
-  for (const other of await tagsOf(store, tag)) {
-    if (other === tag) continue;
-    const engine = await bullEngine(url, queueName(id, other), () => undefined);
-    const counts = await engine.counts().finally(() => engine.close());
-    if (counts.waiting > 0)
-      throw new BnfoldError(
-        "usage",
-        `the jobs in this queue are for bnfold ${other}, this is ${tag}: their bytes may differ`,
-        {},
-        "Install the same version, on the same version of Node, everywhere.",
-      );
-  }
-}
 
 interface Ending {
   /** Takes no more. */
@@ -67,6 +51,12 @@ function onSignals(grace: number): Ending & { readonly off: () => void } {
   };
 }
 
+/** What was ended could not be handed back in time: its lock will run out. */
+async function afterStop(stop: AbortSignal): Promise<void> {
+  while (!stop.aborted) await wait(LOOK_MS, undefined, { ref: false });
+  await wait(LEAVE_MS, undefined, { ref: false });
+}
+
 function scratchFolder(values: Values): string {
   const folder = text(values, "scratch") ?? tmpdir();
   try {
@@ -75,6 +65,16 @@ function scratchFolder(values: Values): string {
     throw fileError(folder, error);
   }
   return folder;
+}
+
+/** Whose data this worker has. */
+function holderOf(values: Values): { readonly name: string; readonly data: readonly string[] } | undefined {
+  const [name, data] = [text(values, "holder"), texts(values, "data")];
+  if (name === undefined && data.length === 0) return undefined;
+  if (name === undefined || data.length === 0)
+    throw usage("--holder and --data belong together", "A worker with data of its own says whose it is, and where.");
+  if (!isHolder(name)) throw usage(`--holder is a name of small letters, digits and -, got "${name}"`);
+  return { name, data };
 }
 
 async function run(values: Values): Promise<number> {
@@ -86,25 +86,43 @@ async function run(values: Values): Promise<number> {
   ];
   const limits = { memory: sizeOption(values, "max-memory"), seconds: integer(values, "max-time", 1) };
   const scratch = scratchFolder(values);
+  const holder = holderOf(values);
   const session = await openSession(values);
   if (session.queue === undefined)
     throw usage("a worker needs a queue: --queue, or BNFOLD_QUEUE", "Without a server, bnfold jobs does the work itself.");
   const { store, storeUrl, id, tag } = session;
+  const nameOf = (whose: string | undefined) => queueName(id, tag, whose);
   const ending = onSignals(grace);
   const talk = new Talk(flag(values, "verbose"));
   const crew = crewOf(limits);
-  const engine = await bullEngine(session.queue, queueName(id, tag), (error) => talk.trouble(error.message));
+  const engine = await bullEngine(session.queue, nameOf, (error) => talk.trouble(error.message), [holder?.name]);
   try {
-    await refuseMixing(session, session.queue, engine);
+    await refuseForeignJobs(session, session.queue, engine, holder?.name);
     const hands = new StoreHands({
-      ...{ store, storeUrl, storeId: id, crew, tag, allowed: ALLOWED, scratch: scratchOf(scratch), signal: ending.stop.signal },
+      ...{
+        store,
+        storeUrl,
+        storeId: id,
+        crew,
+        tag,
+        allowed: ALLOWED,
+        scratch: scratchOf(scratch),
+        signal: ending.stop.signal,
+        holder,
+      },
       onOutcome: (job, outcome) => talk.outcome(job, outcome),
     });
     const name = `${hostname()}-${process.pid}`.replace(/[^\w.-]/g, "-");
-    const taker = await engine.take(hands, { name, jobs, lock, onError: (error) => talk.trouble(error.message) });
+    const taker = await engine.take(hands, {
+      name,
+      jobs,
+      lock,
+      holder: holder?.name,
+      onError: (error) => talk.trouble(error.message),
+    });
     note(`worker ${name} takes ${plural(jobs, "job")} at a time from ${engine.label} for ${store.label}`);
     while (!ending.drain.signal.aborted && (idle === undefined || taker.idleMs() < 1000 * idle)) await wait(LOOK_MS);
-    await taker.drain();
+    await Promise.race([taker.drain(), afterStop(ending.stop.signal)]);
     await taker.close();
     note(talk.summary());
     return 0;
@@ -112,6 +130,8 @@ async function run(values: Values): Promise<number> {
     ending.off();
     crew.close();
     await engine.close();
+    // Drivers go on looking for a server that is away.
+    setTimeout(() => process.exit(), LEAVE_MS).unref();
   }
 }
 
@@ -171,6 +191,17 @@ export const command: Command = {
     grace: {
       requiresArg: true,
       describe: "Seconds that jobs have to end after SIGTERM, before they are handed back (default 20)",
+    },
+    holder: {
+      requiresArg: true,
+      type: "string",
+      describe: "Name of the one whose data this machine has: takes nothing but what jobs recalibrate --holder asks of it",
+    },
+    data: {
+      array: true,
+      type: "string",
+      requiresArg: true,
+      describe: "With --holder: samples on this machine, as for recalibrate --data; they never leave it",
     },
     idle: { requiresArg: true, describe: "End after this number of seconds without a job; default: never" },
     verbose: { alias: "v", type: "boolean", describe: "A line for every job" },

@@ -21,6 +21,7 @@ import {
   type Timings,
 } from "../report/report.ts";
 import type { RunOptions } from "../verify/index.ts";
+import type { MeasuredLoss } from "../verify/precision.ts";
 import type { Verdict } from "../verify/types.ts";
 import { previewOf } from "./preview.ts";
 
@@ -120,6 +121,7 @@ class Folding {
   private from: FoldResult["from"] | undefined;
   private gauges: FoldResult["gauges"] | undefined;
   private verdict: Verdict = NOT_CHECKED;
+  private measured: MeasuredLoss | undefined;
 
   constructor(
     private readonly model: Model,
@@ -143,7 +145,22 @@ class Folding {
     return found;
   }
 
-  private async judge(result: Model, edits: ModelEdits): Promise<boolean> {
+  /** Where folds can cost bits by the estimate, what the costliest of them do is measured. */
+  private async measure(result: Model, { folds }: PlanData): Promise<void> {
+    const { proof } = this.verdict;
+    const most = folds.reduce((bits, fold) => Math.max(bits, fold.bitsLost), 0);
+    this.measured = undefined;
+    if (most === 0 || proof?.outcome !== "equal" || this.options.run === false) return;
+    const costly = folds.filter(({ bitsLost }) => bitsLost >= most / 2);
+    const names = new Set(costly.flatMap(({ into }) => into.map(({ node }) => node.output)));
+    const [{ measuredLoss }, { sharedOf }] = await Promise.all([import("../verify/precision.ts"), import("../verify/proof.ts")]);
+    const shared = sharedOf(proof);
+    if (shared === undefined) return;
+    this.stage("precision");
+    this.measured = await paced(measuredLoss(this.model, result, shared, names), this.options);
+  }
+
+  private async judge(result: Model, edits: ModelEdits, data: PlanData): Promise<boolean> {
     this.clock.to("writeMs");
     if (this.options.check === false) return true;
     const { model, options } = this;
@@ -171,7 +188,10 @@ class Folding {
     });
     this.verdict = await paced(work, options);
     this.clock.to(proving ? "proofMs" : "runMs");
-    return accepts(this.verdict);
+    if (!accepts(this.verdict)) return false;
+    await this.measure(result, data);
+    this.clock.to("runMs");
+    return true;
   }
 
   /** One plan to its end; undefined when the plan has to be made anew. */
@@ -188,7 +208,7 @@ class Folding {
       return outputFacts(result);
     };
     try {
-      const output = await (this.options.sink ?? memory)(edits, (result) => this.judge(result, edits));
+      const output = await (this.options.sink ?? memory)(edits, (result) => this.judge(result, edits, data));
       this.clock.to("writeMs");
       const more =
         accepts(this.verdict) || last ? [] : suspects(data, doubted(this.verdict)).filter((key) => !this.unproven.has(key));
@@ -220,7 +240,7 @@ class Folding {
       const { verdict } = this;
       const { file = { file: name, bytes: size, sha256: null } } = this.options;
       const input = isWhole(file) ? file : modelFacts(model, file);
-      const whole = report({ input, output, plan: rest.plan, verdict, timings, peakMemoryBytes: 0 });
+      const whole = report({ input, output, plan: rest.plan, verdict, timings, peakMemoryBytes: 0, measured: this.measured });
       return { accepted: accepts(verdict), report: whole, ...rest };
     }
   }

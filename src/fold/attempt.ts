@@ -9,10 +9,10 @@ import type { Candidate } from "../laws/candidates.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
-import type { Attempt } from "./describe.ts";
 import type { Draft } from "./draft.ts";
+import type { Attempt } from "./kept.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
-import { type Ask, type Direction, Push, type Pushed, untouchable } from "./push.ts";
+import { type Direction, type MapRequest, Push, type Pushed, untouchable } from "./push.ts";
 import { checkRange, type Sight } from "./range.ts";
 import { biasAt, weightAxis } from "./roles.ts";
 import type { Fold } from "./types.ts";
@@ -130,6 +130,18 @@ export class Attempts {
     return undefined;
   }
 
+  /** Whether the gain of a batch normalization would find its way out without the shift: nothing is changed, and no number is read. */
+  canSplit(found: Candidate): boolean {
+    if (found.kind !== "batch-normalization" || !isMixed(found) || found.node.version < 7) return false;
+    const mark = this.draft.mark();
+    const ways = ["backward", "forward"] as const;
+    return ways.some((to) => {
+      const pushed = this.move([found], "scale", to, []);
+      this.draft.undo(mark);
+      return !isRefused(pushed) && (to === "backward" || every(found.scale, (v) => v !== 0));
+    });
+  }
+
   /** Only the gain leaves, backward or forward; the normalization becomes the Add of its shift. */
   private partly(found: Candidate, mark: number): Refused | Success {
     const { node, scale, shift } = found;
@@ -201,23 +213,23 @@ export class Attempts {
   }
 
   private move(members: readonly Candidate[], kind: Kind, to: Direction, moves: Moves): Pushed | Refused {
-    const asks: Ask[] = [];
+    const requests: MapRequest[] = [];
     for (const found of members) {
-      const asked = to === "backward" ? this.back(found, kind, moves) : this.onward(found, kind);
-      if (asked === undefined) continue;
-      if (isRefused(asked)) return asked;
-      asks.push(asked);
+      const request = to === "backward" ? this.back(found, kind, moves) : this.onward(found, kind);
+      if (request === undefined) continue;
+      if (isRefused(request)) return request;
+      requests.push(request);
     }
-    return new Push(this.draft, kind, to, this.retypes).all(asks);
+    return new Push(this.draft, kind, to, this.retypes).all(requests);
   }
 
-  private onward({ node, scale, shift }: Candidate, kind: Kind): Ask | undefined {
+  private onward({ node, scale, shift }: Candidate, kind: Kind): MapRequest | undefined {
     const by = kind === "scale" ? scale : shift;
     if (kind === "scale" ? isOne(by) : isZero(by)) return undefined;
     return { value: node.outputs[0] as GraphValue, by, node, index: 0 };
   }
 
-  private back({ node, input, scale, shift }: Candidate, kind: Kind, moves: Moves): Ask | Refused | undefined {
+  private back({ node, input, scale, shift }: Candidate, kind: Kind, moves: Moves): MapRequest | Refused | undefined {
     if (kind === "scale" ? isOne(scale) : isZero(shift)) return undefined;
     // A shift that goes first goes below the gain: x + t/s.
     const below = kind === "shift" && moves[0][0] === "shift";

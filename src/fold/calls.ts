@@ -6,6 +6,7 @@
  * that no fold needs stay calls, byte for byte; if the rest then folds less (a body tells a shape), all are written out. Functions that call others
  * are looked at first in the same way: a fold that a body allows is made there once, not in each copy of it.
  */
+import { says } from "../diag/codes.ts";
 import type { Steps } from "../diag/steps.ts";
 import { allNodes, expandedSize, Functions, functionLabel, reachable } from "../graph/functions.ts";
 import { type Inlined, inline, type Root, type Site } from "../graph/inline.ts";
@@ -22,10 +23,10 @@ export interface Settled {
   /** The model with calls written out, where the plan is of that. */
   readonly base: Model | undefined;
   readonly draft: PlanDraft;
-  /** A node of `base` as the decisions name it: by its place in the model given. */
-  readonly place: (ref: NodeRef) => NodeRef;
-  /** Decisions in terms of the model given. */
-  readonly told: <T extends PlanData>(data: T) => T;
+  /** A node of `base` by its place in the model given, as the decisions name it. */
+  readonly placeInFile: (ref: NodeRef) => NodeRef;
+  /** Decisions on `base` as decisions on the model given. */
+  readonly inFile: <T extends PlanData>(data: T) => T;
 }
 
 /**
@@ -37,15 +38,15 @@ export function* planCalls(model: Model, options: PlanOptions): Steps<Settled> {
   const called = model.functions.length === 0 || options.fold === false ? new Set<FunctionRecord>() : reachable(model, functions);
   const size = called.size === 0 ? 0 : expandedSize(model, functions)(model.graph.nodes);
   const plain = yield* planDraft(model, options);
-  if (called.size === 0) return { base: undefined, draft: plain, place: (ref) => ref, told: (data) => data };
+  if (called.size === 0) return { base: undefined, draft: plain, placeInFile: (ref) => ref, inFile: (data) => data };
   if (size > MAX_NODES) {
     const because = `calls functions that come to ${size} nodes when they are written out, more than ${MAX_NODES}`;
     const reasons = new Map([...called].map((fn) => [functionLabel(fn), `The model ${because}.`]));
     return {
       base: undefined,
       draft: plain,
-      place: (ref) => ref,
-      told: (data) => ({ ...data, kept: data.kept.map((kept) => boundary(kept, reasons)) }),
+      placeInFile: (ref) => ref,
+      inFile: (data) => ({ ...data, kept: data.kept.map((kept) => boundary(kept, reasons)) }),
     };
   }
   return yield* new Calls(model, functions, options, plain).settle(
@@ -56,7 +57,7 @@ export function* planCalls(model: Model, options: PlanOptions): Steps<Settled> {
 const isCall = (functions: Functions) => (node: Parameters<Functions["called"]>[0]) => functions.called(node) !== undefined;
 
 /** A fold or merge by the nodes it touches. */
-interface Deed {
+interface Rewrite {
   /** What is folded, and the same seen from each function on the way: keys of the plans of their own bodies. */
   readonly key: string;
   readonly inner: readonly string[];
@@ -66,7 +67,7 @@ interface Deed {
 interface Planned {
   readonly inlined: Inlined | undefined;
   readonly draft: PlanDraft;
-  readonly deeds: readonly Deed[];
+  readonly rewrites: readonly Rewrite[];
 }
 
 const keyOf = ({ chain }: Site): string => chain.join(">");
@@ -76,7 +77,7 @@ class Calls {
   /** Why calls of a function stay, by its label. */
   private readonly reasons = new Map<string, string>();
   /** Why nodes stay when all calls are written out, by the node's key. */
-  private readonly seen = new Map<string, Kept>();
+  private readonly keptInCopies = new Map<string, Kept>();
 
   constructor(
     private readonly model: Model,
@@ -88,25 +89,29 @@ class Calls {
   }
 
   *settle(nested: boolean): Steps<Settled> {
-    const plain: Planned = { inlined: undefined, draft: this.plain, deeds: deedsOf(this.plain.data, undefined) };
+    const plain: Planned = { inlined: undefined, draft: this.plain, rewrites: rewritesOf(this.plain.data, undefined) };
     const inBodies = nested ? yield* this.settleFrom(plain, (root) => root.isFunction, new Set()) : plain;
     const done = new Set((inBodies.inlined?.sites ?? []).map(keyOf));
     const { inlined, draft } = yield* this.settleFrom(inBodies, (root) => !root.isFunction, done);
-    const told = <T extends PlanData>(data: T): T => {
-      const own = inlined === undefined ? data : toldOf(data, inlined);
-      return { ...own, kept: own.kept.map((kept) => boundary(kept, this.reasons, this.seen)) };
+    return {
+      base: inlined?.model,
+      draft,
+      placeInFile: (ref) => (inlined === undefined ? ref : placeInFile(ref, inlined)),
+      inFile: (data) => {
+        const own = inlined === undefined ? data : inFile(data, inlined);
+        return { ...own, kept: own.kept.map((kept) => boundary(kept, this.reasons, this.keptInCopies)) };
+      },
     };
-    return { base: inlined?.model, draft, place: (ref) => (inlined === undefined ? ref : placeOf(ref, inlined)), told };
   }
 
   /** The best plan with calls of some roots written out, besides those that are `done`. */
   private *settleFrom(base: Planned, roots: (root: Root) => boolean, done: ReadonlySet<string>): Steps<Planned> {
-    const inPlace = new Set(base.deeds.map(({ key }) => key));
+    const inPlace = new Set(base.rewrites.map(({ key }) => key));
     const choose = (wanted: (site: Site) => boolean) =>
-      this.plan((site, root) => done.has(keyOf(site)) || (roots(root) && wanted(site) && this.may(site, root)));
+      this.plan((site, root) => done.has(keyOf(site)) || (roots(root) && wanted(site) && this.canInline(site, root)));
     const all = yield* choose(() => true);
     let best = all;
-    this.look(all);
+    this.noteKept(all);
     if (covers(base, all)) return base;
     let needed = neededFor(all, inPlace);
     for (
@@ -122,16 +127,18 @@ class Calls {
     return best;
   }
 
-  private look({ inlined, draft }: Planned): void {
+  /** Why nodes of bodies stay in their copies. */
+  private noteKept({ inlined, draft }: Planned): void {
     if (inlined === undefined) return;
-    const told = toldOf({ ...draft.data, after: draft.data.before }, inlined).kept;
+    const kept = inFile({ ...draft.data, after: draft.data.before }, inlined).kept;
     for (const [i, { node }] of draft.data.kept.entries()) {
       const own = inlined.origins.get(nodeKey(node))?.chain.at(-1);
-      if (own !== undefined && !this.seen.has(own)) this.seen.set(own, told[i]);
+      if (own !== undefined && !this.keptInCopies.has(own)) this.keptInCopies.set(own, kept[i]);
     }
   }
 
-  private may(site: Site, root: Root): boolean {
+  /** Whether a call can be written out; notes why not. */
+  private canInline(site: Site, root: Root): boolean {
     const because = this.objection(site, root);
     const label = functionLabel(site.callee);
     if (because !== undefined && !this.reasons.has(label))
@@ -141,9 +148,10 @@ class Calls {
 
   private *plan(choose: (site: Site, root: Root) => boolean): Steps<Planned> {
     const inlined = inline(this.model, this.functions, choose);
-    if (inlined.sites.length === 0) return { inlined: undefined, draft: this.plain, deeds: deedsOf(this.plain.data, undefined) };
+    if (inlined.sites.length === 0)
+      return { inlined: undefined, draft: this.plain, rewrites: rewritesOf(this.plain.data, undefined) };
     const draft = yield* planDraft(inlined.model, optionsFor(this.options, inlined));
-    return { inlined, draft, deeds: deedsOf(draft.data, inlined) };
+    return { inlined, draft, rewrites: rewritesOf(draft.data, inlined) };
   }
 }
 
@@ -166,8 +174,8 @@ function optionsFor(options: PlanOptions, { origins, names }: Inlined): PlanOpti
   };
 }
 
-function deedsOf({ folds, merges }: Pick<PlanData, "folds" | "merges">, inlined: Inlined | undefined): Deed[] {
-  const deed = (kind: string, main: NodeRef, touched: readonly NodeRef[]): Deed => {
+function rewritesOf({ folds, merges }: Pick<PlanData, "folds" | "merges">, inlined: Inlined | undefined): Rewrite[] {
+  const rewrite = (kind: string, main: NodeRef, touched: readonly NodeRef[]): Rewrite => {
     const origin = inlined?.origins.get(nodeKey(main));
     const chain = origin?.chain ?? [nodeKey(main)];
     const sites = [main, ...touched].flatMap((ref) => {
@@ -178,15 +186,15 @@ function deedsOf({ folds, merges }: Pick<PlanData, "folds" | "merges">, inlined:
     return { key: keys[0], inner: keys.slice(1), sites };
   };
   return [
-    ...folds.map(({ node, through, into }) => deed("fold", node, [...through, ...into.map((entry) => entry.node)])),
-    ...merges.map(({ into, nodes }) => deed("merge", into, nodes)),
+    ...folds.map(({ node, through, into }) => rewrite("fold", node, [...through, ...into.map((entry) => entry.node)])),
+    ...merges.map(({ into, nodes }) => rewrite("merge", into, nodes)),
   ];
 }
 
 /** The calls, by key, that some fold needs: not those of folds that a body on the way allows by itself. */
-function neededFor({ deeds }: Planned, inPlace: ReadonlySet<string>): Set<string> {
+function neededFor({ rewrites }: Planned, inPlace: ReadonlySet<string>): Set<string> {
   const needed = new Set<string>();
-  for (const { key, inner, sites } of deeds) {
+  for (const { key, inner, sites } of rewrites) {
     if (inPlace.has(key) || inner.some((k) => inPlace.has(k))) continue;
     for (const site of sites)
       for (let at: Site | undefined = site; at !== undefined && !needed.has(keyOf(at)); at = at.within) needed.add(keyOf(at));
@@ -196,18 +204,18 @@ function neededFor({ deeds }: Planned, inPlace: ReadonlySet<string>): Set<string
 
 /** True when a plan folds all that another one does, in a copy or in the body it is a copy of. */
 function covers(plan: Planned, other: Planned): boolean {
-  const made = new Set(plan.deeds.map(({ key }) => key));
-  return other.deeds.every(({ key, inner }) => made.has(key) || inner.some((k) => made.has(k)));
+  const made = new Set(plan.rewrites.map(({ key }) => key));
+  return other.rewrites.every(({ key, inner }) => made.has(key) || inner.some((k) => made.has(k)));
 }
 
-function placeOf(ref: NodeRef, { origins }: Pick<Inlined, "origins">): NodeRef {
+function placeInFile(ref: NodeRef, { origins }: Pick<Inlined, "origins">): NodeRef {
   const origin = origins.get(nodeKey(ref));
   return origin === undefined ? ref : { ...ref, scope: origin.scope, index: origin.index };
 }
 
-/** Decisions with the places the file has. */
-function toldOf<T extends PlanData>(data: T, { origins, sites, dropped }: Inlined): T {
-  const told = (ref: NodeRef): NodeRef => placeOf(ref, { origins });
+/** Decisions on a model with calls written out, as decisions on the file. */
+function inFile<T extends PlanData>(data: T, { origins, sites, dropped }: Inlined): T {
+  const placed = (ref: NodeRef): NodeRef => placeInFile(ref, { origins });
   const byFunction = new Map<string, string[]>();
   for (const { callee, path } of sites) {
     const label = functionLabel(callee);
@@ -224,37 +232,27 @@ function toldOf<T extends PlanData>(data: T, { origins, sites, dropped }: Inline
     ...data,
     folds: data.folds.map((fold) => ({
       ...fold,
-      node: told(fold.node),
-      through: fold.through.map(told),
-      into: fold.into.map((entry) => ({ ...entry, node: told(entry.node) })),
+      node: placed(fold.node),
+      through: fold.through.map(placed),
+      into: fold.into.map((entry) => ({ ...entry, node: placed(entry.node) })),
     })),
     kept: data.kept.map((kept) => ({
       ...kept,
-      node: told(kept.node),
-      ...(kept.blocker !== undefined ? { blocker: told(kept.blocker) } : {}),
+      node: placed(kept.node),
+      ...(kept.blocker !== undefined ? { blocker: placed(kept.blocker) } : {}),
     })),
-    merges: data.merges.map((merge) => ({ ...merge, nodes: merge.nodes.map(told), into: told(merge.into) })),
-    unmerged: data.unmerged.map((entry) => ({ ...entry, nodes: entry.nodes.map(told) })),
+    merges: data.merges.map((merge) => ({ ...merge, nodes: merge.nodes.map(placed), into: placed(merge.into) })),
+    unmerged: data.unmerged.map((entry) => ({ ...entry, nodes: entry.nodes.map(placed) })),
     inlined,
   };
 }
-
-/** Reasons that a look into calls, or beyond a function's own inputs and outputs, may overcome. */
-const AT_BOUNDARY = new Set([
-  "parameter-not-constant",
-  "weight-not-constant",
-  "shape-unknown",
-  "is-graph-input",
-  "is-graph-output",
-  "operator-blocks",
-]);
 
 /**
  * A node at the boundary of a function. Where its calls cannot be written out, that is the reason a person can act on; where
  * they can, and it brings nothing, the reason is what stops the node then.
  */
 function boundary(kept: Kept, reasons: ReadonlyMap<string, string>, copies: ReadonlyMap<string, Kept> = new Map()): Kept {
-  if (!AT_BOUNDARY.has(kept.code)) return kept;
+  if (!says(kept.code, "boundary")) return kept;
   const { scope } = kept.node;
   for (const [label, because] of kept.code === "operator-blocks" ? [] : reasons)
     if (scope === label || scope.startsWith(`${label}/`))

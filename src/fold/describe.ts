@@ -1,9 +1,7 @@
 /** Nodes, counts and reasons as plain data and plain words. */
 import type { GraphNode, GraphView } from "../graph/view.ts";
-import type { Candidate, Rejected } from "../laws/candidates.ts";
-import type { Refused } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
-import type { Counts, Kept, NodeRef } from "./types.ts";
+import type { Counts, NodeRef } from "./types.ts";
 
 export const refOf = (node: GraphNode): NodeRef => ({
   scope: node.scope.path,
@@ -54,51 +52,4 @@ export function countPlanned(view: GraphView, draft: Draft, affines: number, ins
   }
   const nodes = counted.nodes + inserted.length;
   return { ...counted, nodes, batchNormalizations: operators.BatchNormalization ?? 0, operators };
-}
-
-/** The two ways out of a node, each with what stopped it. */
-export interface Attempt {
-  readonly backward: Refused;
-  readonly forward: Refused;
-}
-
-const clause = (refused: Refused, own: GraphNode): string => {
-  const subject = refused.node === undefined || refused.node === own ? "it" : nameOf(refused.node);
-  return `${subject} ${refused.because}`;
-};
-
-/** Reasons that say only "nothing here": the other direction's reason is more useful. */
-const VAGUE = new Set(["is-graph-input", "is-graph-output", "operator-blocks", "shift-blocks", "other-reader"]);
-const CONCRETE = new Set([
-  "padding-blocks",
-  "storage-overflow",
-  "storage-precision",
-  "precision-loss",
-  "axis-blocks",
-  "sign-blocks",
-  "weight-not-constant",
-  "parameter-is-input",
-  "quantized",
-  "needs-new-node",
-]);
-
-export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refused): Kept {
-  const { node, kind } = found;
-  const single = "refused" in attempt;
-  const { backward, forward } = single ? { backward: attempt, forward: attempt } : attempt;
-  // A way that is open but for what it costs is the one to tell of.
-  const costs = [backward, forward].find(({ refused }) => refused === "precision-loss");
-  const main = costs ?? (VAGUE.has(backward.refused) && CONCRETE.has(forward.refused) ? forward : backward);
-  const sentence = single
-    ? `${nameOf(node)}: ${clause(attempt, node)}.`
-    : `${nameOf(node)}: backward, ${clause(backward, node)}; forward, ${clause(forward, node)}.`;
-  return {
-    node: refOf(node),
-    kind,
-    code: main.refused,
-    ...(main.node !== undefined && main.node !== node ? { blocker: refOf(main.node) } : {}),
-    ...(main.value !== undefined ? { value: main.value.name } : {}),
-    facts: main.facts ?? {},
-    message: sentence,
-  };
 }

@@ -60,7 +60,7 @@ interface Planned {
 }
 
 function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
-  const { base, draft: planned, place, told } = yield* planCalls(model, options);
+  const { base, draft: planned, placeInFile, inFile } = yield* planCalls(model, options);
   yield;
   const draft = options.equalize === undefined ? planned : yield* equalizedPlan(planned, options, options.equalize);
   const { edits, changes } = patch(draft);
@@ -78,10 +78,16 @@ function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
   const records = new Map(draft.removed.map((node) => [nodeKey(refOf(node)), node.record]));
   const keys = new Map(draft.data.folds.map((fold, i) => [i, records.get(nodeKey(fold.node))]));
   const after = draft.count(edits.insertNodes.map(({ node }) => node.opType));
-  const data = told({ ...draft.data, folds, after });
+  const data = inFile({ ...draft.data, folds, after });
   const places = new Map<Fold, number>(data.folds.map((fold, i) => [fold, i]));
   return {
-    result: { data, edits: base === undefined ? edits : { ...edits, base }, place, gauges: draft.gauges, from: draft.from },
+    result: {
+      data,
+      edits: base === undefined ? edits : { ...edits, base },
+      place: placeInFile,
+      gauges: draft.gauges,
+      from: draft.from,
+    },
     removed: (fold) => keys.get(places.get(fold) ?? -1),
   };
 }

@@ -171,12 +171,10 @@ export class Magnitudes {
     const to = output && this.downstream(output, far - 1);
     if (to === undefined) return undefined;
     const rank = this.facts.rank(value);
-    if (rank === to.mean.dims.length && SAME_AXES.has(node.opType)) return to;
+    if (rank === to.mean.dims.length && hasTrait(node, "inPlace")) return to;
     return rank === undefined ? undefined : { mean: alike(to.mean, rank), deviation: alike(to.deviation, rank) };
   }
 }
-
-const SAME_AXES = new Set(["Identity", "Dropout", "Cast", "CastLike", "Relu", "MaxPool", "Clip", "Pad"]);
 
 /** The root of the mean square, everywhere, with the sign of most. */
 function alike({ data }: Spread, rank: number): Spread {

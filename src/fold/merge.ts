@@ -5,13 +5,24 @@
  * of the region become the merged ones; everything else in it goes.
  */
 import { affine, isIdentity, type Kernel, kernelCost, kernelOf } from "../affine/linear-map.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";
 import { isRefused } from "../rules/types.ts";
 import { refOf } from "./describe.ts";
 import type { Draft } from "./draft.ts";
 import type { Found, Part } from "./parts.ts";
 import { rebuild, takesBias } from "./rebuild.ts";
-import { type AffineStep, type Axes, type Expression, nodesOf, Reader, type Surroundings, type Term } from "./region.ts";
+import {
+  type AffineStep,
+  type Axes,
+  type Expression,
+  isLayer,
+  mayBeLinear,
+  nodesOf,
+  Reader,
+  type Surroundings,
+  type Term,
+} from "./region.ts";
 import type { Merge, NodeRef } from "./types.ts";
 
 export interface MergeResult {
@@ -57,8 +68,6 @@ export interface MergeOptions {
 const LIMIT = 64;
 /** A merged layer may merge again with what is around it now. */
 const MAX_ROUNDS = 16;
-const SUMS = new Set(["Add", "Sub", "Sum"]);
-const LAYERS = new Set(["Conv", "MatMul", "Gemm"]);
 
 /** Merges every region of the graph; edits the view and the draft. */
 export function mergeRegions(view: GraphView, draft: Draft, options: MergeOptions): MergeResult {
@@ -137,10 +146,7 @@ class Merger {
     const output = node.outputs[0];
     if (node.removed || output === undefined || this.options.isConstant(output)) return false;
     if (this.affine(node) !== undefined) return true;
-    return (
-      node.domain === "" &&
-      (SUMS.has(node.opType) || LAYERS.has(node.opType) || node.opType === "AveragePool" || node.opType === "Identity")
-    );
+    return mayBeLinear(node) || (node.domain === "" && node.opType === "Identity");
   }
 
   /** One round over the graph as it is; true when something merged. */
@@ -161,7 +167,7 @@ class Merger {
     const taken = new Set<GraphNode>();
     const reported = new Set<GraphNode>();
     for (const root of nodes.toReversed()) {
-      if (root.removed || taken.has(root) || root.domain !== "" || !(SUMS.has(root.opType) || LAYERS.has(root.opType))) continue;
+      if (root.removed || taken.has(root) || !(hasTrait(root, "adds") || isLayer(root))) continue;
       if (!this.options.allowed(root)) continue;
       const left = this.settle(root, readers, taken);
       // A part of what is already reported says nothing new.
@@ -343,7 +349,7 @@ function order(root: GraphNode, parts: Part[], nodes: ReadonlySet<GraphNode>): G
         1,
       ),
     );
-  const sums = [...nodes].filter((node) => SUMS.has(node.opType) && node.version >= 7).sort((a, b) => placeOf(a) - placeOf(b));
+  const sums = [...nodes].filter((node) => hasTrait(node, "adds") && node.version >= 7).sort((a, b) => placeOf(a) - placeOf(b));
   const adds = sums.slice(1 - parts.length);
   if (adds.length !== parts.length - 1 || adds[adds.length - 1] !== root) return undefined;
   let latest = positionOf(parts[0], root);

@@ -5,6 +5,7 @@
  * graph inputs, graph outputs and what training information names.
  */
 import { FreshNames } from "../graph/fresh-names.ts";
+import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode, GraphValue, Scope } from "../graph/view.ts";
 import type { Values } from "../onnx/payload.ts";
 import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from "../onnx/records.ts";
@@ -193,9 +194,7 @@ class Patcher {
 
   /** The tensor in the file that holds a constant, when there is one to rewrite. */
   private tensorOf(value: GraphValue): TensorRecord | undefined {
-    if (value.initializer !== undefined) return value.producer === undefined ? value.initializer : undefined;
-    const { producer } = value;
-    return producer?.opType === "Constant" && producer.domain === "" ? producer.record.attributes.get("value")?.t : undefined;
+    return value.initializer !== undefined && value.producer !== undefined ? undefined : storedRecord(value);
   }
 
   private writeNew(node: GraphNode, index: number, param: Operand): string {

@@ -19,12 +19,13 @@ import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
 import { moveBiases } from "./biases.ts";
 import { currentMap } from "./current.ts";
-import { countNodes, countPlanned, keptBecause, nodeKey, refOf } from "./describe.ts";
+import { countNodes, countPlanned, nodeKey, refOf } from "./describe.ts";
 import { Draft } from "./draft.ts";
 import type { Equalization } from "./equalize/told.ts";
 import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
+import { type Attempt, keptBecause, orPartly } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { depthwise } from "./lone.ts";
 import { Magnitudes } from "./magnitudes.ts";
@@ -298,8 +299,15 @@ class Planner {
   private conflicts: ReadonlyMap<GraphNode, Refused> = new Map();
 
   private explained(node: GraphNode, kept: Kept): Kept {
+    if (this.isExcluded(node)) return kept;
     const refused = this.conflicts.get(node);
-    return refused === undefined || this.isExcluded(node) ? kept : keptBecause({ ...kept, node, refusal: refused }, refused);
+    const told = refused === undefined ? kept : this.stays({ ...kept, node, refusal: refused }, refused);
+    const found = this.options.partial === true || told.code === "needs-new-node" ? undefined : this.movable(node);
+    return found !== undefined && this.attempts.canSplit(found) ? orPartly(told) : told;
+  }
+
+  private stays(found: Candidate | Rejected, because: Attempt | Refused): Kept {
+    return keptBecause(found, because, this.facts);
   }
 
   /**
@@ -329,8 +337,8 @@ class Planner {
   private settleWeight(weight: ComputedWeight): Kept[] {
     const { node, value, readers, operators } = weight;
     const own = this.excluded(node) ?? settled(weight, this.draft, this.options.exactRanges ?? false);
-    if ("refused" in own) return [keptBecause({ node, kind: "weight", refusal: own }, own)];
-    if ("refusal" in own) return [keptBecause(own, own.refusal)];
+    if ("refused" in own) return [this.stays({ node, kind: "weight", refusal: own }, own)];
+    if ("refusal" in own) return [this.stays(own, own.refusal)];
     this.settled.set(value, own);
     const rank = own.dims.length;
     const notes = [`computed once and for all from ${operators} constant ${operators === 1 ? "operator" : "operators"}`];
@@ -480,24 +488,24 @@ class Planner {
     const found = bias ? this.candidate(node) : (this.find(node) ?? this.norms.candidate(node));
     if (found === undefined) return undefined;
     if (isConstantNorm(node, this.constants) && !this.isExcluded(node)) return this.evaluate(found);
-    if ("refusal" in found) return keptBecause(found, found.refusal);
+    if ("refusal" in found) return this.stays(found, found.refusal);
     const excluded = this.excluded(node);
-    if (excluded !== undefined) return keptBecause(found, excluded);
+    if (excluded !== undefined) return this.stays(found, excluded);
     const norm = found.kind === "norm";
     const current = norm ? found : currentMap(found, this.draft);
-    if (isRefused(current)) return keptBecause(found, current);
+    if (isRefused(current)) return this.stays(found, current);
     const mark = this.draft.mark();
     const outcome = norm ? this.norms.empty(current) : this.attempts.attempt(current);
     if ("direction" in outcome) {
       if (later && this.onlyMoves(current, outcome)) {
         this.draft.undo(mark);
         this.deferred = true;
-        return keptBecause(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
+        return this.stays(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
       }
       this.ledger.commit(current, outcome);
       return undefined;
     }
-    return keptBecause(found, outcome);
+    return this.stays(found, outcome);
   }
 
   /**
@@ -525,7 +533,7 @@ class Planner {
   private evaluate({ node, kind }: Candidate | Rejected): Kept | undefined {
     const output = node.outputs[0] as GraphValue;
     const param = this.constants.param(output);
-    if (isRefused(param)) return keptBecause({ node, kind, refusal: param }, param);
+    if (isRefused(param)) return this.stays({ node, kind, refusal: param }, param);
     const mark = this.draft.mark();
     for (const { node: reader, index } of output.uses) this.draft.set(reader, withParam(this.draft.state(reader), index, param));
     node.removed = true;

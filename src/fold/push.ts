@@ -2,7 +2,7 @@
  * Moves one scale or one shift away from where it stands, backward to producers or forward to readers, until constants have
  * absorbed all of it. All or nothing: a refusal anywhere undoes the attempt (the caller holds the mark).
  *
- * A value may change only if everyone who reads it agrees: backward, each reader must ask for the same map (or not notice);
+ * A value may change only if everyone who reads it agrees: backward, each reader must demand the same map (or not notice);
  * forward, each reader must take it. Nodes are visited in reverse topological (backward) or topological (forward) order, so
  * that all demands on a node are known when it is its turn.
  */
@@ -23,8 +23,8 @@ export interface Pushed {
   readonly changed: Iterable<GraphValue>;
 }
 
-/** A map on a value that a reader asks for, or on a value that is told to its readers. */
-export interface Ask {
+/** A map that a value's reader demands of it, or that a value's readers are to take. */
+export interface MapRequest {
   readonly value: GraphValue;
   readonly by: Spread;
   readonly node: GraphNode;
@@ -57,13 +57,13 @@ export class Push {
   ) {}
 
   /**
-   * Backward: asks that each `value` become by(value), on behalf of its reader `node`. Forward: tells every reader of each
-   * `value`, which `node` makes, that it will see the value before the map `by`.
+   * Backward: demands that each `value` become by(value), on behalf of its reader `node`. Forward: hands `by` to every
+   * reader of each `value`, which `node` makes: they will see the value before that map.
    */
-  all(asks: readonly Ask[]): Pushed | Refused {
+  all(requests: readonly MapRequest[]): Pushed | Refused {
     const work: Work = { heap: [], demands: new Map(), visited: [] };
-    for (const { value, by, node, index } of asks) {
-      const refused = this.direction === "backward" ? this.ask(work, value, by, node, index) : this.tell(work, value, by);
+    for (const { value, by, node, index } of requests) {
+      const refused = this.direction === "backward" ? this.demandOf(work, value, by, node, index) : this.handTo(work, value, by);
       if (refused !== undefined) return refused;
     }
     return this.walk(work) ?? { visited: work.visited, changed: work.demands.keys() };
@@ -159,13 +159,13 @@ export class Push {
       if (by === undefined) continue;
       const value = this.direction === "backward" ? node.inputs[i] : node.outputs[i];
       if (value === undefined) continue;
-      const refused = this.direction === "backward" ? this.ask(work, value, by, node, i) : this.tell(work, value, by);
+      const refused = this.direction === "backward" ? this.demandOf(work, value, by, node, i) : this.handTo(work, value, by);
       if (refused !== undefined) return refused;
     }
     return undefined;
   }
 
-  private ask(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
+  private demandOf(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
     if (this.isIdentity(by)) return undefined;
     const stop =
       value.producer === undefined
@@ -179,7 +179,7 @@ export class Push {
     return undefined;
   }
 
-  private tell(work: Work, value: GraphValue, by: Spread): Refused | undefined {
+  private handTo(work: Work, value: GraphValue, by: Spread): Refused | undefined {
     if (this.isIdentity(by)) return undefined;
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
@@ -206,7 +206,7 @@ export class Push {
     return this.applyRule(node, Array.from(by));
   }
 
-  /** The one map all readers of a value ask for. */
+  /** The one map all readers of a value demand. */
   private agree(value: GraphValue, demands: readonly { node: GraphNode; index: number; by: Spread }[]): Spread | Refused {
     const { by } = demands[0];
     for (const other of demands) {
@@ -255,7 +255,7 @@ export class Push {
 
 const keyOf = ({ node, index }: Use): string => `${node.order},${index}`;
 
-/** Why a value may not change, whoever asks. */
+/** Why a value may not change, whoever demands it. */
 export function untouchable(value: GraphValue): Refused | undefined {
   const at = { value, node: value.producer };
   if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, at);

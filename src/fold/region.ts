@@ -22,6 +22,7 @@ import {
   unbiased,
 } from "../affine/linear-map.ts";
 import type { Spread } from "../affine/spread.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { vectorOn } from "../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../rules/types.ts";
@@ -84,7 +85,23 @@ export function nodesOf(expression: Expression): Set<GraphNode> {
   return nodes;
 }
 
-const SUMS = new Set(["Add", "Sub", "Sum"]);
+/** How an operator is read as one linear map, and over which axes. */
+const LINEAR: Readonly<
+  Record<string, { readonly axes: Axes; readonly map: (at: RuleNode, around: Surroundings) => LinearMap | undefined }>
+> = {
+  AveragePool: { axes: "spatial", map: poolOf },
+  Conv: { axes: "spatial", map: convolutionOf },
+  Gemm: { axes: "features", map: layerOf },
+  MatMul: { axes: "features", map: layerOf },
+};
+
+/** True of operators that may be one linear map of their input, or a sum of such. */
+export const mayBeLinear = (node: GraphNode): boolean =>
+  node.domain === "" && (Object.hasOwn(LINEAR, node.opType) || hasTrait(node, "adds"));
+
+/** True of those whose map has numbers of its own, which a merged layer can take the place of. */
+export const isLayer = (node: GraphNode): boolean =>
+  node.domain === "" && Object.hasOwn(LINEAR, node.opType) && hasTrait(node, "layer");
 
 /** A Sum of more operands is left alone. */
 const MAX_PARTS = 1024;
@@ -128,17 +145,17 @@ export class Reader {
     const step = this.around.affine(node);
     if (step !== undefined) return this.affineNode(node, step, depth);
     if (node.domain !== "") return undefined;
-    const { opType } = this.around.at(node).state;
-    const spatial = this.reading.axes === "spatial";
-    if (opType === "Conv" && spatial) return this.layer(node, convolutionOf(this.around.at(node)), depth);
-    if (opType === "AveragePool" && spatial) return this.layer(node, poolOf(this.around.at(node), this.around), depth);
-    if ((opType === "MatMul" || opType === "Gemm") && !spatial) return this.layer(node, layerOf(this.around.at(node)), depth);
+    const now = this.around.at(node);
+    const { opType } = now.state;
+    const read = Object.hasOwn(LINEAR, opType) ? LINEAR[opType] : undefined;
+    if (read !== undefined)
+      return read.axes === this.reading.axes ? this.layer(node, read.map(now, this.around), depth) : undefined;
     if (opType === "Identity") {
       const inner = node.inputs[0] && this.value(node.inputs[0], depth);
       return inner && this.onto(node, inner, inner.terms);
     }
     // A sum that an earlier merge made of another counts as what it is now.
-    return SUMS.has(opType) && SUMS.has(node.opType) ? this.sum(node, depth) : undefined;
+    return hasTrait({ domain: "", opType }, "adds") && hasTrait(node, "adds") ? this.sum(node, depth) : undefined;
   }
 
   private onto(node: GraphNode, inner: Expression, terms: readonly Term[]): Expression | undefined {
@@ -171,7 +188,7 @@ export class Reader {
   private layer(node: GraphNode, map: LinearMap | undefined, depth: number): Expression | undefined {
     const value = node.inputs[0];
     if (map === undefined || value === undefined) return undefined;
-    const own = node.opType === "AveragePool" ? [] : [node];
+    const own = isLayer(node) ? [node] : [];
     const inner = this.value(value, depth);
     if (inner !== undefined && inner.terms.length > 1 && this.reading.distributive) {
       const made = this.over(node, map, inner, own);

@@ -1,5 +1,6 @@
 /** Which axis of a layer's weight is that of its outputs, and where its bias is. */
 
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode } from "../graph/view.ts";
 import { isRefused, type Param, type Refused, type RuleNode } from "../rules/types.ts";
 import type { Draft } from "./draft.ts";
@@ -33,7 +34,8 @@ const NONE = new Float64Array(0);
 export function biasAt(draft: Draft, node: GraphNode): Float64Array | Refused {
   const state = draft.state(node);
   if (state.bias !== undefined) return state.bias.values();
-  const index = { Conv: 2, ConvTranspose: 2, Gemm: 2, DeformConv: 3 }[state.opType];
+  const layer = { domain: node.domain, opType: state.opType };
+  const index = hasTrait(layer, "layer") ? traitsOf(layer)?.bias : undefined;
   const at = draft.at(node);
   if (index === undefined || !at.has(index)) return NONE;
   const param: Param | Refused = at.param(index);

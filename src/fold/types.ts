@@ -52,6 +52,8 @@ export interface Kept {
   readonly facts: Readonly<Record<string, string | number | boolean | readonly number[]>>;
   /** One sentence a person can act on. */
   readonly message: string;
+  /** What can be done about it, where that is not what the reason says of all its nodes. */
+  readonly advice?: string;
 }
 
 /** A region linear in one tensor that became one convolution. */

@@ -1,23 +1,12 @@
 /** Shapes of operators that resample, pick or relabel: Resize, Upsample, GridSample, RoiAlign, MaxRoiPool, MaxUnpool, Col2Im, GatherElements, Compress, CenterCropPad, Einsum. */
-import { decode } from "../onnx/codec.ts";
-import { asFloat64 } from "../onnx/tensor.ts";
 import { intAttr, intsAttr, stringAttr } from "./attributes.ts";
 import { type Dim, derived, divide, type Shape } from "./dims.ts";
-import { type At, broadcastShapes, type Infer, norm, withShape } from "./inference.ts";
+import { type At, broadcastShapes, type Infer, type KnownFacts, norm, withShape } from "./inference.ts";
 import { einsumLabels } from "./labels.ts";
-import type { GraphNode, GraphValue } from "./view.ts";
-
-/** Numbers of a small stored float tensor. */
-function floats(value: GraphValue | undefined): readonly number[] | undefined {
-  const tensor =
-    value?.initializer ?? (value?.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
-  return tensor === undefined || value?.isInput || tensor.dims.reduce((n, d) => n * d, 1) > 16
-    ? undefined
-    : [...asFloat64(decode(tensor))];
-}
+import type { GraphNode } from "./view.ts";
 
 /** Factors of a Resize or Upsample, one per axis it names; undefined when they are given otherwise or not known. */
-export function resizeScales(node: GraphNode): readonly number[] | undefined {
+export function resizeScales(node: GraphNode, facts: KnownFacts): readonly number[] | undefined {
   if (node.opType === "Upsample" && node.version < 9) {
     const { attributes } = node.record;
     const scales = attributes.get("scales")?.floats;
@@ -25,7 +14,7 @@ export function resizeScales(node: GraphNode): readonly number[] | undefined {
     const [h, w] = [attributes.get("height_scale")?.f, attributes.get("width_scale")?.f];
     return h === undefined || w === undefined ? undefined : [1, 1, h, w];
   }
-  const found = floats(node.inputs[node.opType === "Upsample" || node.version < 11 ? 1 : 2]);
+  const found = facts.reals(node.inputs[node.opType === "Upsample" || node.version < 11 ? 1 : 2]);
   return found === undefined || found.length === 0 ? undefined : found;
 }
 
@@ -34,7 +23,7 @@ export const resize: Infer = (at) => {
   if (x === undefined) return undefined;
   const { node, facts } = at;
   const axes = intsAttr(node.record, "axes")?.map((a) => norm(a, x.length)) ?? x.map((_, i) => i);
-  const scales = resizeScales(node);
+  const scales = resizeScales(node, facts);
   if (scales !== undefined) {
     return withShape(
       at,

@@ -21,6 +21,8 @@ export interface KnownFacts {
   elements(value: GraphValue | undefined): readonly (Dim | undefined)[] | undefined;
   /** Elements when all are plain numbers: axes, pads, repeats. */
   numbers(value: GraphValue | undefined): number[] | undefined;
+  /** Elements of a small constant of floats: scales, and sizes on their way. */
+  reals(value: GraphValue | undefined): readonly number[] | undefined;
 }
 
 export type Outputs = readonly (Partial<Fact> | undefined)[] | undefined;

@@ -14,6 +14,10 @@ export type Trait =
   | "basic"
   /** Element by element, a function that no library rounds correctly. */
   | "function"
+  /** Element by element, and neither of the two before. */
+  | "pointwise"
+  /** Each number comes from its own place or from around it: the axes are those of its first input. */
+  | "inPlace"
   /** Each number a sum of products of what is read, or what is as large as one: of |x| it is no smaller than of x. */
   | "sums"
   /** A matrix or a convolution, with what is added to each of its outputs. */
@@ -26,6 +30,16 @@ export type Trait =
   | "products"
   /** A sum of its operands as they are, with signs. */
   | "adds"
+  /** An affine map of one operand, element by element, where the others are constant. */
+  | "affine"
+  /** A gain or a shift on its data is one on what comes out, its numbers at other places: no constant has to take it. */
+  | "carries"
+  /** Of gains only positive ones pass as they are. */
+  | "positive"
+  /** What carries gains, but no shifts. */
+  | "unshifted"
+  /** Keeps one operand between the others. */
+  | "bounds"
   /** Its inputs must all carry one gain. */
   | "unison"
   /** Its operands may change places. */
@@ -56,10 +70,17 @@ export type Trait =
 /** Positions of inputs that share an element type, for a node of `inputs` inputs under `version`. */
 export type TypeGroups = (inputs: number, version: number) => readonly (readonly number[])[];
 
+/**
+ * How a layer sums products. "convolution": a filter [O, C/g, k…] on [N, C, D…]; "transposed": one turned round, [C, O/g, k…];
+ * "gemm": matrices that attributes may turn over; "matmul": matrices as they are; "recurrent": weights [D, G·H, I] and [D, G·H, H].
+ */
+export type Product = "convolution" | "transposed" | "gemm" | "matmul" | "recurrent";
+
 export interface Traits {
   /** From the shapes, types and known elements of its inputs to shapes and types of its outputs. */
   readonly shape: Infer;
   readonly has: ReadonlySet<Trait>;
+  readonly product?: Product;
   /** Positions of inputs that may be weights. */
   readonly weights?: readonly number[];
   /** Position of the bias of a layer. */

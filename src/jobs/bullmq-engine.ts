@@ -8,74 +8,19 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
 import { type Counts, type Engine, type Hands, type Outcome, pauseMs, type Taker, type TakerOptions } from "./engine.ts";
-import { type Job, requireSmall } from "./job.ts";
-import { required } from "./peer.ts";
-import { redacted, withoutSecrets } from "./redact.ts";
+import { holderOf, type Job, requireSmall } from "./job.ts";
+import {
+  type BullJob,
+  type BullQueue,
+  type BullWorker,
+  connect,
+  PATIENCE_MS,
+  refused,
+  type Server,
+  within,
+} from "./queue-server.ts";
+import { redacted } from "./redact.ts";
 
-/** What is used of BullMQ. */
-interface BullJob {
-  readonly data: unknown;
-  readonly attemptsMade: number;
-  readonly attemptsStarted: number;
-  readonly stalledCounter: number;
-  moveToDelayed(timestamp: number, token?: string): Promise<void>;
-  moveToWait(token?: string): Promise<unknown>;
-}
-
-interface Emitter {
-  on(event: "error", listener: (error: Error) => void): unknown;
-}
-
-interface BullQueue extends Emitter {
-  addBulk(jobs: readonly { name: string; data: unknown; opts: object }[]): Promise<unknown>;
-  getJobCounts(...types: string[]): Promise<Record<string, number>>;
-  getWorkers(): Promise<readonly Record<string, string>[]>;
-  remove(id: string): Promise<number>;
-  waitUntilReady(): Promise<unknown>;
-  close(): Promise<void>;
-}
-
-interface BullWorker extends Emitter {
-  waitUntilReady(): Promise<unknown>;
-  pause(doNotWaitActive?: boolean): Promise<void>;
-  resume(): Promise<void>;
-  close(force?: boolean): Promise<void>;
-}
-
-interface Bull {
-  readonly Queue: new (name: string, options: object, backend?: unknown) => BullQueue;
-  readonly Worker: new (
-    name: string,
-    processor: (job: BullJob, token?: string) => Promise<unknown>,
-    options: object,
-    backend?: unknown,
-  ) => BullWorker;
-  readonly DelayedError: new () => Error;
-  readonly WaitingError: new () => Error;
-  readonly UnrecoverableError: new (message: string) => Error;
-  readonly createPostgresBackend: unknown;
-}
-
-interface Redis extends Emitter {
-  ping(): Promise<string>;
-  disconnect(): void;
-}
-
-interface Client extends Emitter {
-  connect(): Promise<void>;
-  end(): Promise<void>;
-}
-
-/** A way to the server, and what closes it. */
-interface Server {
-  readonly bull: Bull;
-  readonly options: { readonly connection: unknown; readonly prefix?: string };
-  readonly backend: unknown;
-  close(): Promise<void>;
-}
-
-/** How long a server may take to answer for the first time. */
-const PATIENCE_MS = 15_000;
 /** Jobs added with one request. */
 const BULK = 500;
 /** A job may be tried as often as its own counters say, which are compared elsewhere. */
@@ -84,119 +29,56 @@ const RETRY_MS = 1_000;
 /** How long a worker rests whose machine hinders it: its disk is full, for instance. */
 const REST_MS = 5_000;
 
-const KINDS = ["redis:", "rediss:", "postgres:", "postgresql:"];
-
-function protocolOf(url: string): string {
-  let protocol = "";
-  try {
-    protocol = new URL(url).protocol;
-  } catch {
-    // Told below.
-  }
-  if (KINDS.includes(protocol)) return protocol;
-  throw new BnfoldError(
-    "usage",
-    `--queue ${redacted(url)}: there is no queue of that kind`,
-    {},
-    "redis://host, rediss://host (TLS), postgres://host/database, or leave it away to work on this machine alone.",
-  );
-}
-
-/** Loses to `work` unless that takes too long. */
-async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const alarm = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
-  });
-  try {
-    return await Promise.race([work, alarm]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function connect(url: string, onError: (error: Error) => void): Promise<Server> {
-  const protocol = protocolOf(url);
-  const isRedis = protocol.startsWith("redis");
-  const driver = isRedis ? "ioredis" : "pg";
-  const modules = await required(["bullmq", driver], `--queue ${protocol}//`);
-  const bull = modules[0] as Bull;
-  let last = "no answer";
-  const noted = (error: Error): void => {
-    last = withoutSecrets(error.message || ((error as NodeJS.ErrnoException).code ?? "no answer"), url);
-    onError(new Error(last));
-  };
-  const late = () =>
-    new BnfoldError(
-      "temporary",
-      `the queue ${redacted(url)} does not answer: ${last}`,
-      {},
-      "Look at the URL, or try again when the server is there.",
-    );
-  if (isRedis) {
-    const { Redis } = modules[1] as { Redis: new (url: string, options: object) => Redis };
-    const redis = new Redis(url, { maxRetriesPerRequest: null });
-    redis.on("error", noted);
-    try {
-      await within(PATIENCE_MS, redis.ping(), late);
-    } catch (error) {
-      redis.disconnect();
-      throw error instanceof BnfoldError ? error : refused(url, error);
-    }
-    return { bull, options: { connection: redis, prefix: "bnfold" }, backend: undefined, close: async () => redis.disconnect() };
-  }
-  const { Client } = modules[1] as { Client: new (options: object) => Client };
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: PATIENCE_MS });
-  client.on("error", noted);
-  try {
-    await within(PATIENCE_MS, client.connect(), late);
-  } catch (error) {
-    throw error instanceof BnfoldError ? error : refused(url, error);
-  } finally {
-    client.end().catch(() => undefined);
-  }
-  // Its tables are made where they are not there yet.
-  const connection = { connectionString: url, keepAlive: true, migrate: true };
-  return { bull, options: { connection }, backend: bull.createPostgresBackend, close: async () => undefined };
-}
-
-function refused(url: string, error: unknown): BnfoldError {
-  const message = withoutSecrets((error as Error).message, url);
-  return new BnfoldError(
-    "temporary",
-    `the queue ${redacted(url)} cannot be used: ${message}`,
-    {},
-    "Look at the URL, the user and the password.",
-  );
-}
-
 const settled = async (work: Promise<unknown>): Promise<void> => void (await work.catch(() => undefined));
 
+/** How often is looked whether jobs have ended. */
+const LOOK_MS = 100;
 /** Time a question about the state may take before it is answered with what is not known. */
 const QUESTION_MS = 5_000;
 
 class BullEngine implements Engine {
-  private readonly queue: BullQueue;
+  /** By whose data they are about; undefined for what everybody can do. */
+  private readonly queues = new Map<string | undefined, BullQueue>();
 
   constructor(
     readonly label: string,
     private readonly server: Server,
-    private readonly name: string,
-    onError: (error: Error) => void,
+    private readonly name: (holder: string | undefined) => string,
+    /** Whose queues are looked into. */
+    holders: readonly (string | undefined)[],
+    private readonly onError: (error: Error) => void,
   ) {
-    this.queue = new server.bull.Queue(name, server.options, server.backend);
-    this.queue.on("error", onError);
+    for (const holder of holders) this.queue(holder);
+  }
+
+  private queue(holder: string | undefined): BullQueue {
+    const known = this.queues.get(holder);
+    if (known !== undefined) return known;
+    const { bull, options, backend } = this.server;
+    const made = new bull.Queue(this.name(holder), options, backend);
+    made.on("error", this.onError);
+    this.queues.set(holder, made);
+    return made;
   }
 
   async ready(): Promise<void> {
-    await within(PATIENCE_MS, this.queue.waitUntilReady(), () => new Error("it does not answer"));
+    const late = () => new Error("it does not answer");
+    for (const queue of this.queues.values()) await within(PATIENCE_MS, queue.waitUntilReady(), late);
   }
 
   async add(jobs: readonly Job[]): Promise<void> {
+    for (const holder of new Set(jobs.map(holderOf)))
+      await this.addTo(
+        this.queue(holder),
+        jobs.filter((job) => holderOf(job) === holder),
+      );
+  }
+
+  private async addTo(queue: BullQueue, jobs: readonly Job[]): Promise<void> {
     for (let i = 0; i < jobs.length; i += BULK) {
       const bulk = jobs.slice(i, i + BULK);
       bulk.forEach(requireSmall);
-      await this.queue.addBulk(
+      await queue.addBulk(
         bulk.map((job) => ({
           name: job.kind,
           data: job,
@@ -215,16 +97,21 @@ class BullEngine implements Engine {
   async counts(): Promise<Counts> {
     const late = () => new BnfoldError("temporary", `the queue ${this.label} does not answer`);
     const states = ["waiting", "active", "delayed", "paused", "prioritized"];
-    const counts = await within(QUESTION_MS, this.queue.getJobCounts(...states), late);
-    const waiting = ["waiting", "delayed", "paused", "prioritized"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
-    return { waiting, active: counts.active ?? 0, workers: await this.workers() };
+    let [waiting, active] = [0, 0];
+    for (const queue of this.queues.values()) {
+      const counts = await within(QUESTION_MS, queue.getJobCounts(...states), late);
+      waiting += ["waiting", "delayed", "paused", "prioritized"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
+      active += counts.active ?? 0;
+    }
+    return { waiting, active, workers: await this.workers() };
   }
 
   /** Servers that are run for others may not say who is connected. */
   private async workers(): Promise<string[] | undefined> {
     try {
       const late = () => new Error("late");
-      const clients = await within(QUESTION_MS, this.queue.getWorkers(), late);
+      const clients = [];
+      for (const queue of this.queues.values()) clients.push(...(await within(QUESTION_MS, queue.getWorkers(), late)));
       return clients.map(({ name = "", rawname = "" }) => /:w:(.*)$/.exec(rawname)?.[1] ?? name);
     } catch {
       return undefined;
@@ -233,17 +120,18 @@ class BullEngine implements Engine {
 
   async remove(jobs: readonly Job[]): Promise<void> {
     // One that is being done is locked, and stays.
-    for (const { id } of jobs) await settled(this.queue.remove(id));
+    for (const job of jobs) await settled(this.queue(holderOf(job)).remove(job.id));
   }
 
   async close(): Promise<void> {
-    await settled(within(QUESTION_MS, this.queue.close(), () => new Error("late")));
+    for (const queue of this.queues.values()) await settled(within(QUESTION_MS, queue.close(), () => new Error("late")));
     await settled(within(QUESTION_MS, this.server.close(), () => new Error("late")));
   }
 
   /** Takes jobs for `hands`. */
-  async take(hands: Hands, { name, jobs, lock, onError }: TakerOptions): Promise<Taker> {
-    const { bull, options, backend } = this.server;
+  async take(hands: Hands, { name, jobs, lock, holder, onError: say }: TakerOptions): Promise<Taker> {
+    const { bull, options, backend, safe } = this.server;
+    const onError = (error: Error): void => say(safe(error));
     let busy = 0;
     let leaving = false;
     /** What hinders here would hinder every job: others get a chance to take them. */
@@ -254,11 +142,11 @@ class BullEngine implements Engine {
     };
     let endedAt = performance.now();
     const worker: BullWorker = new bull.Worker(
-      this.name,
+      this.name(holder),
       async (job, token) => {
         busy++;
         try {
-          const outcome = await this.try(hands, job);
+          const outcome = await this.try(hands, job, onError);
           if (outcome.kind === "later" && outcome.here) rest(REST_MS).catch(onError);
           return await this.settle(job, token, outcome);
         } finally {
@@ -277,20 +165,25 @@ class BullEngine implements Engine {
     worker.on("error", onError);
     await worker.waitUntilReady();
     return {
-      drain: () => {
+      drain: async () => {
         leaving = true;
-        return worker.pause();
+        const paused = settled(worker.pause());
+        while (busy > 0) await wait(LOOK_MS);
+        // Nothing is under way: a server that is away need not be told.
+        await settled(within(QUESTION_MS, paused, () => new Error("late")));
       },
       idleMs: () => (busy > 0 ? 0 : performance.now() - endedAt),
       close: () => settled(within(QUESTION_MS, worker.close(true), () => new Error("late"))),
     };
   }
 
-  private async try(hands: Hands, job: BullJob): Promise<Outcome> {
+  private async try(hands: Hands, job: BullJob, onError: TakerOptions["onError"]): Promise<Outcome> {
     const lost = job.attemptsMade + job.stalledCounter;
     try {
       return await hands.perform(job.data, { lost, later: Math.max(0, job.attemptsStarted - 1 - lost) });
     } catch (error) {
+      // No job of ours: it leaves the queue, and nobody waits for it.
+      onError(error as Error);
       throw new this.server.bull.UnrecoverableError((error as Error).message);
     }
   }
@@ -316,13 +209,17 @@ class BullEngine implements Engine {
 export type { BullEngine };
 
 /**
- * The queue of a store and a program on a server.
+ * The queue of a store and a program on a server, by the name of it and of those of holders.
  * @throws BnfoldError of kind "usage" when a package is missing, "temporary" when the server does not answer.
  */
-export async function bullEngine(url: string, name: string, onError: (error: Error) => void): Promise<BullEngine> {
+export async function bullEngine(
+  url: string,
+  name: (holder: string | undefined) => string,
+  onError: (error: Error) => void,
+  holders: readonly (string | undefined)[] = [undefined],
+): Promise<BullEngine> {
   const server = await connect(url, onError);
-  const told = (error: Error): void => onError(new Error(withoutSecrets(error.message, url)));
-  const engine = new BullEngine(redacted(url), server, name, told);
+  const engine = new BullEngine(redacted(url), server, name, holders, (error) => onError(server.safe(error)));
   try {
     await engine.ready();
     return engine;

@@ -62,15 +62,24 @@ export interface TakerOptions {
   readonly jobs: number;
   /** Seconds after which a job of a process that is gone goes to another one. */
   readonly lock: number;
+  /** Takes what this holder of data alone can do. */
+  readonly holder?: string;
   readonly onError: (error: Error) => void;
 }
 
 /** Milliseconds until something that had to wait is tried again: one second, twice as long each time, a minute at most. */
 export const pauseMs = (tries: number): number => Math.min(60_000, 1_000 * 2 ** Math.min(tries, 10));
 
-/** The URL of a queue: from the option, or from BNFOLD_QUEUE, which no list of processes shows. */
-export function queueUrl(option: string | undefined, env: NodeJS.ProcessEnv = process.env): string | undefined {
-  if (option !== undefined && holdsSecret(option)) {
+/**
+ * The URL of a queue: from the option, or from BNFOLD_QUEUE, which no list of processes shows. `argv`: what such a list shows; an
+ * option may have come from the variable or a file.
+ */
+export function queueUrl(
+  option: string | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+  argv: readonly string[] = process.argv,
+): string | undefined {
+  if (option !== undefined && holdsSecret(option) && argv.some((word) => word.includes(option))) {
     throw new BnfoldError(
       "usage",
       `--queue ${redacted(option)} holds a password, which every list of processes would show`,

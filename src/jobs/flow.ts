@@ -11,21 +11,26 @@ import type { Store } from "./store.ts";
 
 export type Template = Pick<StepJob, "run" | "tag" | "attempts" | "retries">;
 
-const step = (template: Template, kind: StepJob["kind"], level: number, index: number, of: number): StepJob => ({
+const step = (template: Template, kind: StepJob["kind"], level: number, index: number, of: number, holder?: string): StepJob => ({
   ...{ v: 1, kind, run: template.run, tag: template.tag, attempts: template.attempts, retries: template.retries },
   ...{ id: `${kind}-${template.run.slice(-32)}-${level}-${index}-${of}`, level, index, of },
+  ...(holder === undefined ? {} : { holder }),
 });
 
-/** Shards a level is cut into: no more than there are blocks. */
-export const shardsOf = ({ samples, block }: Plan, asked: number): number => Math.min(asked, Math.ceil(samples / block));
+/** Shards a level is cut into: no more than there are blocks; as many for each holder of data. */
+export const shardsOf = ({ samples, block, holders }: Plan, asked: number): number =>
+  holders === undefined ? Math.min(asked, Math.ceil(samples / block)) : asked * holders.length;
 
 /** Steps in order; those of one entry may run at the same time. */
 export function stepsOf(plan: Plan, shards: number, template: Template): StepJob[][] {
+  const { holders } = plan;
+  const whose = (i: number) => holders?.[Math.floor((i * holders.length) / shards)];
+  const counts = holders?.map((holder, i) => step(template, "count", 0, i + 1, shards, holder));
   const levels = Array.from({ length: plan.levels }, (_, i) => i + 1).flatMap((level) => [
-    Array.from({ length: shards }, (_, i) => step(template, "shard", level, i + 1, shards)),
+    Array.from({ length: shards }, (_, i) => step(template, "shard", level, i + 1, shards, whose(i))),
     [step(template, "merge", level, 1, shards)],
   ]);
-  return [...levels, [step(template, "apply", plan.levels, 1, shards)]];
+  return [...(counts === undefined ? [] : [counts]), ...levels, [step(template, "apply", plan.levels, 1, shards)]];
 }
 
 /** The jobs that are next; none when all is done, or when a step has failed for good. */

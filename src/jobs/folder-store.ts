@@ -126,8 +126,8 @@ class FolderStore implements Store {
     return this.read(entry, 0, entry.size);
   }
 
-  async put(key: string, bytes: Uint8Array): Promise<void> {
-    await this.made(key, bytes, rename);
+  async put(key: string, bytes: Uint8Array, durable = true): Promise<void> {
+    await this.made(key, bytes, rename, durable);
   }
 
   async putNew(key: string, bytes: Uint8Array): Promise<boolean> {
@@ -141,14 +141,19 @@ class FolderStore implements Store {
     }
   }
 
-  private async made(key: string, bytes: Uint8Array, name: (from: string, to: string) => Promise<void>): Promise<void> {
+  private async made(
+    key: string,
+    bytes: Uint8Array,
+    name: (from: string, to: string) => Promise<void>,
+    durable = true,
+  ): Promise<void> {
     const path = await this.place(key);
     const temporary = join(await this.folder(TEMPORARY), randomBytes(12).toString("hex"));
     try {
       const file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o666);
       try {
         await file.writeFile(bytes);
-        await file.sync();
+        if (durable) await file.sync();
       } finally {
         await file.close();
       }

@@ -3,7 +3,7 @@ import { BnfoldError } from "../diag/error.ts";
 import { tool } from "../report/report.ts";
 import { type Crew, Lost } from "./crew.ts";
 import type { Hands, Outcome, Tries } from "./engine.ts";
-import { type Job, requireJob } from "./job.ts";
+import { holderOf, type Job, requireJob } from "./job.ts";
 import { doneKey } from "./layout.ts";
 import { bytesOf, type Store } from "./store.ts";
 
@@ -17,6 +17,8 @@ export interface Task {
   readonly job: Job;
   /** Folder of this task alone, for copies; made and removed by the child. */
   readonly scratch: string;
+  /** What a holder of data lets its own jobs read: on no other machine, and in no job. */
+  readonly data?: readonly string[];
 }
 
 export type Answer =
@@ -32,12 +34,15 @@ export interface HandsOptions {
   /** Options a job may have. */
   readonly allowed: ReadonlySet<string>;
   readonly scratch: (id: string) => string;
+  /** Does what its holder alone can do, and nothing else. */
+  readonly holder?: { readonly name: string; readonly data: readonly string[] };
   /** Ends what is under way and hands it back. */
   readonly signal?: AbortSignal;
   readonly onOutcome?: (job: Job, outcome: Outcome) => void;
 }
 
-export const fileOf = (job: Job): string => ("file" in job ? job.file : `${job.kind} ${job.level}.${job.index}`);
+export const fileOf = (job: Job): string =>
+  "file" in job ? job.file : `${job.kind} ${job.level}.${job.index}${job.holder === undefined ? "" : ` of ${job.holder}`}`;
 
 /** The line of a job that no process could do. */
 function failedLine(job: Job, code: number, kind: string, message: string): object {
@@ -71,17 +76,21 @@ export class StoreHands implements Hands {
         {},
         "Use the same version everywhere.",
       );
+    const [whose, own] = [holderOf(job), this.options.holder?.name];
+    if (whose !== own)
+      throw new BnfoldError("usage", `the job ${job.id} is for ${whose ?? "workers without --holder"}, this is ${own ?? "none"}`);
     const outcome = await this.once(job, tries);
     onOutcome?.(job, outcome);
     return outcome;
   }
 
   private async once(job: Job, tries: Tries): Promise<Outcome> {
-    const { crew, storeUrl, storeId, scratch, signal } = this.options;
+    const { crew, storeUrl, storeId, scratch, signal, holder } = this.options;
     if (tries.lost >= job.attempts)
       return this.fail(job, 70, "crash", `its process or its worker did not survive it, ${times(tries.lost)}`);
     try {
-      const answer = await crew.perform({ task: "stored", store: storeUrl, storeId, job, scratch: scratch(job.id) }, signal);
+      const task: Task = { task: "stored", store: storeUrl, storeId, job, scratch: scratch(job.id), data: holder?.data };
+      const answer = await crew.perform(task, signal);
       if (answer.kind === "done") return { kind: "done", next: answer.next };
       if (tries.later >= job.retries) return this.fail(job, 75, "temporary", `${answer.why} (tried ${times(tries.later + 1)})`);
       return answer;

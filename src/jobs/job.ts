@@ -47,9 +47,14 @@ export interface VerifyJob extends Base {
   readonly options: Options;
 }
 
-/** A part of the blocks of one level of layers, the merge of a level, and the model at the end: what the run's plan says. */
+/**
+ * The number of samples a holder of data has, a part of the blocks of one level of layers, the merge of a level, and the model at
+ * the end: what the run's plan says.
+ */
 export interface StepJob extends Base {
-  readonly kind: "shard" | "merge" | "apply";
+  readonly kind: "count" | "shard" | "merge" | "apply";
+  /** Whose data it is about: nobody else can do it. */
+  readonly holder?: string;
   readonly level: number;
   readonly index: number;
   readonly of: number;
@@ -69,13 +74,20 @@ export const resultOf = (kind: string, content: string, options: Options, tag: s
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Names of those who hold data: part of the name of a queue, and of files. */
+export const isHolder = (value: unknown): value is string =>
+  typeof value === "string" && /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/.test(value);
+
+/** Whose queue a job belongs into; undefined where everybody may do it. */
+export const holderOf = (job: Job): string | undefined => ("holder" in job ? job.holder : undefined);
+
 const NAME = /^[a-z]+-[0-9a-z-]{1,96}$/;
-const KINDS = ["fold", "verify", "shard", "merge", "apply"] as const;
+const KINDS = ["fold", "verify", "count", "shard", "merge", "apply"] as const;
 const STEP = ["level", "index", "of"] as const;
 const FIELDS: Readonly<Record<(typeof KINDS)[number], readonly string[]>> = {
   fold: ["file", "model", "options"],
   verify: ["file", "a", "b", "options"],
-  ...{ shard: STEP, merge: STEP, apply: STEP },
+  ...{ count: [...STEP, "holder"], shard: [...STEP, "holder"], merge: STEP, apply: STEP },
 };
 const COMMON = ["v", "kind", "id", "run", "tag", "attempts", "retries"];
 
@@ -110,7 +122,9 @@ function wrong(job: Record<string, unknown>, allowed: ReadonlySet<string>): stri
     const bad = options.find(([name, value]) => !allowed.has(name) || !isOption(value));
     return bad === undefined ? undefined : `its option ${JSON.stringify(bad[0])} is none`;
   }
-  return STEP.every((name) => isCount(job[name], 1e6)) ? undefined : "it is not placed";
+  if (!STEP.every((name) => isCount(job[name], 1e6))) return "it is not placed";
+  if (job.holder === undefined) return kind === "count" ? "it does not say whose data it is about" : undefined;
+  return isHolder(job.holder) ? undefined : "its holder is no name";
 }
 
 /**

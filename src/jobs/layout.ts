@@ -16,6 +16,8 @@ export const doneKey = (run: string, id: string): string => joinKeys(OWN, "runs"
 export const shardKey = (run: string, level: number, index: number, of: number): string =>
   joinKeys(OWN, "runs", run, "moments", `level-${level}`, `${index}-of-${of}.json`);
 export const levelKey = (run: string, level: number): string => joinKeys(OWN, "runs", run, "moments", `level-${level}.json`);
+/** What a holder of data says of it: how many samples there are. */
+export const holderKey = (run: string, holder: string): string => joinKeys(OWN, "runs", run, "holders", `${holder}.json`);
 /** Results by their content-addressed name. */
 export const resultFolder = (result: string): string => joinKeys(OWN, "results", result.slice(0, 2), result);
 /** Committed after everything else of a result. */

@@ -32,7 +32,7 @@ export function withoutSecrets(text: string, url: string): string {
 export function holdsSecret(url: string): boolean {
   try {
     const parsed = new URL(url);
-    return parsed.password !== "" || parsed.searchParams.has("password");
+    return parsed.password !== "" || [...parsed.searchParams.keys()].some((name) => /pass|secret|token/i.test(name));
   } catch {
     return false;
   }

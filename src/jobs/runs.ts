@@ -10,10 +10,13 @@ export interface Plan {
   readonly model: Ref;
   /** In the order of their samples; `input` for one of several inputs. `samples`: of arrays whose rows are read by ranges. */
   readonly data: readonly (Ref & { readonly input?: string; readonly samples?: number; readonly bytes: number })[];
+  /** 0 where others hold the data: what they say of it is in the store. */
   readonly samples: number;
   readonly block: number;
   /** Passes over the data. */
   readonly levels: number;
+  /** Those who hold data that nobody else sees, in the order of their samples. */
+  readonly holders?: readonly string[];
 }
 
 export interface Run {
@@ -103,5 +106,6 @@ export async function tagsOf(store: Store, own: string): Promise<string[]> {
   return (await store.list(TAGS)).map(({ key }) => key.slice(TAGS.length, -".json".length));
 }
 
-/** A queue's name: of a store and a program. */
-export const queueName = (id: string, tag: string): string => `bnfold-${id}-${tag}`;
+/** A queue's name: of a store and a program; of what only one holder of data can do, another one. */
+export const queueName = (id: string, tag: string, holder?: string): string =>
+  `bnfold-${id}-${tag}${holder === undefined ? "" : `-for-${holder}`}`;

@@ -25,8 +25,11 @@ export interface Store {
   read(entry: Entry, start: number, end: number): Promise<Uint8Array>;
   /** A whole small file; undefined when there is none. @throws BnfoldError of kind "format" when it is larger than `limit`. */
   get(key: string, limit: number): Promise<Uint8Array | undefined>;
-  /** Commits bytes under a key: whole or not at all. */
-  put(key: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Commits bytes under a key: whole or not at all. `durable`: it must outlive a machine that loses power, which costs some
+   * milliseconds of a disk; what can be made again from the rest need not.
+   */
+  put(key: string, bytes: Uint8Array, durable?: boolean): Promise<void>;
   /** Commits bytes only where the key is free; false when it was taken. */
   putNew(key: string, bytes: Uint8Array): Promise<boolean>;
   /** A file on this machine with the content of a key: the file itself in a folder, else a copy at `scratch`. */

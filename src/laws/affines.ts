@@ -5,8 +5,9 @@ import type { GraphNode, GraphView } from "../graph/view.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Candidate, candidateOf } from "./candidates.ts";
 import { Constants } from "./constants.ts";
-import { isTable, type Reading } from "./laws.ts";
+import type { Reading } from "./laws.ts";
 import { ReadNode, unchanged } from "./node.ts";
+import { isTable } from "./wires.ts";
 
 /** A model as it is, with nothing changed. */
 export function readingOf(view: GraphView, assumeConstant = false): Reading {

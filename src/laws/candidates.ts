@@ -9,6 +9,7 @@ import { normalMap } from "../affine/normal.ts";
 import { along, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { type GraphNode, type GraphValue, UNDETERMINED } from "../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
@@ -70,17 +71,15 @@ export function candidateOf(
     const found = batchNormalization(node, facts, constants);
     return isRefused(found) ? { node, kind: "batch-normalization", refusal: found } : found;
   }
-  return ARITHMETIC.has(node.opType) ? arithmetic(node, facts, constants, most) : undefined;
+  return hasTrait(node, "affine") ? arithmetic(node, facts, constants, most) : undefined;
 }
 
-const ARITHMETIC = new Set(["Add", "Sub", "Mul", "Div", "Sum", "Neg"]);
-
 /** The input that the map of a node would be applied to, if it is one: nothing is read for that. */
-export function dataInput({ domain, opType, inputs }: GraphNode, constants: Constants): number | undefined {
-  if (domain !== "") return undefined;
-  if (opType === "BatchNormalization") return 0;
-  if (!ARITHMETIC.has(opType)) return undefined;
-  const open = inputs.flatMap((value, i) => (value !== undefined && constants.has(value) ? [] : [i]));
+export function dataInput(node: GraphNode, constants: Constants): number | undefined {
+  if (node.domain !== "") return undefined;
+  if (node.opType === "BatchNormalization") return 0;
+  if (!hasTrait(node, "affine")) return undefined;
+  const open = node.inputs.flatMap((value, i) => (value !== undefined && constants.has(value) ? [] : [i]));
   return open.length === 1 ? open[0] : undefined;
 }
 
@@ -166,7 +165,8 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
   const spatial = node.version < 9 && intAttr(node.record, "spatial", 1) === 0;
   const full = spatial || dims.length !== 1;
   if (full ? !spatial || dims.length !== rank - 1 : rank === 1 && gamma.length !== 1) {
-    return refuse("parameter-shape", `has parameters of shape [${dims.join(", ")}] for an input of rank ${rank}`);
+    const by = spatial ? "spatial=0 and parameters" : "parameters";
+    return refuse("parameter-shape", `has ${by} of shape [${dims.join(", ")}] for an input of rank ${rank}`);
   }
   const channels = facts.size(node.inputs[0], 1);
   if (!full && channels !== undefined && channels !== gamma.length && rank > 1) {

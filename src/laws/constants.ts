@@ -4,32 +4,30 @@
  * operator whose inputs are all constant. The reference executor computes the latter.
  */
 import { BnfoldError } from "../diag/error.ts";
-import { intAttr } from "../graph/attributes.ts";
+import { intAttr, intsAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
+import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { type DType, dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { numberReader } from "../onnx/pieces.ts";
-import { allocate, asFloat64, asNumbers, type Tensor } from "../onnx/tensor.ts";
+import type { TensorRecord } from "../onnx/records.ts";
+import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { pieces, setStream } from "../rules/stream.ts";
+import { piecesOf, setStream, setTurnedStream } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse, type Span } from "../rules/types.ts";
-import { canGrow, elementsMade, GROWS_TO, type Operands } from "../run/growth.ts";
-import { runNode } from "../run/session.ts";
+import { computed, isBounded, maySaySizes, sizesIn } from "../run/constant.ts";
+import { canGrow, elementsMade, type Operands } from "../run/growth.ts";
 
 /** Dropout that is told to train, or may be. */
 const mayDrop = (node: GraphNode): boolean =>
   node.opType === "Dropout" &&
   (node.version < 7 ? intAttr(node.record, "is_test", 0) === 0 : node.version >= 12 && node.inputs[2] !== undefined);
 
-/** A constant computed by the graph is not followed beyond this many elements: it is a table, not a parameter. */
-const MAX_COMPUTED = 2 ** 27;
 /** Bytes of computed constants too large to keep for good: those read last stay, since what reads one often reads it again. */
 const KEPT_BYTES = 2 ** 25;
-/** Operands that say how large a result is have few elements. */
-const SMALL_OPERAND = 64;
 
 /** Magnitudes of numbers, in one pass. */
 function spanOf(parts: Iterable<Float64Array>): Span {
@@ -47,6 +45,9 @@ function spanOf(parts: Iterable<Float64Array>): Span {
 
 const bytesOf = (value: Value | undefined): number =>
   value === undefined || !isTensor(value) || Array.isArray(value.data) ? 0 : (value.data as Float64Array).byteLength;
+
+/** How the numbers of a constant lie in the tensor it is made of: as they are, as those of the matrix turned, or otherwise. */
+type Order = "same" | "turned" | "other";
 
 export class Constants {
   private readonly computed = new Set<GraphValue>();
@@ -107,7 +108,7 @@ export class Constants {
     // What nobody can tell the size of is not asked to be made.
     if (size === undefined) return !grows || !node.inputs.every((value) => value === undefined || this.isFixed(value));
     const from = node.inputs.reduce((n, value) => n + (sizeOf(value) ?? 0), 0);
-    return size <= Math.min(MAX_COMPUTED, Math.max(GROWS_TO, 2 * from));
+    return isBounded(size, from);
   }
 
   private operandsOf(node: GraphNode): Operands {
@@ -121,8 +122,7 @@ export class Constants {
         const value = node.inputs[i];
         const known = this.facts.numbers(value);
         if (known !== undefined || value === undefined || !this.isFixed(value)) return known;
-        const n = dims(i)?.reduce((a, b) => a * b, 1);
-        return n === undefined || n > SMALL_OPERAND ? undefined : asNumbers(this.tensor(value));
+        return maySaySizes(dims(i)) ? sizesIn(this.tensor(value)) : undefined;
       },
     };
   }
@@ -219,7 +219,7 @@ export class Constants {
     if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
     const read = (input: GraphValue, i: number) =>
       this.isFixed(input) ? (made.get(input) ?? this.stored(input)) : this.standIn(producer, i);
-    const outputs = runNode(
+    const outputs = computed(
       producer.record,
       producer.version,
       producer.inputs.map((input, i) => input && read(input, i)),
@@ -251,7 +251,10 @@ export class Constants {
     const name: DType | undefined = dtypeOf(dtype) ?? (this.computed.has(value) ? this.tensor(value).dtype : undefined);
     let dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
     if (name === undefined || !isStorageFloat(name))
-      return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, { value });
+      return refuse("weight-not-constant", `has a constant "${value.name}" of type ${name ?? dtype}`, {
+        value,
+        advice: "Nothing to do: numbers of that type hold no gain.",
+      });
     dims ??= [...this.tensor(value).dims];
     const values = () => {
       const tensor = this.tensor(value);
@@ -259,16 +262,35 @@ export class Constants {
       // What was just decoded belongs to who asked for it; what is kept here is copied.
       return numbers === tensor.data && !this.isFresh(value, tensor) ? numbers.slice() : numbers;
     };
-    const stored =
-      value.initializer ?? (value.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined);
-    const reader = stored && numberReader(stored);
-    if (reader !== undefined) setStream(values, { ...reader, factors: [] });
+    const origin = this.originOf(value);
+    const reader = origin && numberReader(origin.record);
+    const stream = reader && { ...reader, factors: [] };
+    if (stream !== undefined && origin?.order === "same") setStream(values, stream);
+    if (stream !== undefined && origin?.order === "turned") setTurnedStream(values, stream);
     let known: Span | undefined;
     const span = () => {
-      known ??= spanOf(reader === undefined ? [values()] : pieces(values));
+      known ??= spanOf(stream === undefined ? [values()] : piecesOf(stream));
       return known;
     };
     return { dtype: name, dims, source: value, span, gain: 1, smallest: 1, mixed: false, values };
+  }
+
+  /** The stored tensor of whose numbers a constant has each once, and how they lie in it. */
+  private originOf(value: GraphValue): { record: TensorRecord; order: Order } | undefined {
+    const record = storedRecord(value);
+    if (record !== undefined) return { record, order: "same" };
+    const { producer } = value;
+    if (producer === undefined || producer.domain !== "") return undefined;
+    const [input] = producer.inputs;
+    if (input === undefined || !this.isFixed(input)) return undefined;
+    const origin = this.originOf(input);
+    if (origin === undefined || producer.opType === "Identity") return origin;
+    if (hasTrait(producer, "reshapes")) return origin.order === "turned" ? { ...origin, order: "other" } : origin;
+    if (producer.opType !== "Transpose") return undefined;
+    const perm = intsAttr(producer.record, "perm");
+    const isTurn = this.facts.rank(input) === 2 && (perm === undefined || perm[0] === 1);
+    const order = isTurn && origin.order === "same" ? "turned" : isTurn && origin.order === "turned" ? "same" : "other";
+    return { ...origin, order };
   }
 
   /** The same constants with other numbers for one that is computed. */

@@ -22,6 +22,7 @@
  */
 import type { Spread } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne } from "../rules/params.ts";
@@ -31,17 +32,11 @@ import type { Candidate } from "./candidates.ts";
 import { makerOf, takerOf } from "./ends.ts";
 import { type Layer, layerOf, mayBeLayer } from "./linear.ts";
 import { inOrder } from "./order.ts";
-import { isFixed, MOVES, POSITIVE, PRODUCTS, type Reading, reached, SHIFTLESS, SUMS } from "./reach.ts";
-import { ground, place, TABLE, Values } from "./values.ts";
-import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, type Wire } from "./wires.ts";
+import { addsUp, isFixed, isProduct, type Reading, reached } from "./reach.ts";
+import { ground, place, Values } from "./values.ts";
+import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, TABLE, type Wire } from "./wires.ts";
 
 export type { Reading } from "./reach.ts";
-export { isTable } from "./values.ts";
-
-/** Bounds per channel take positive gains. */
-const BOUNDS = new Set(["Clip", "Max", "Min"]);
-/** They read no numbers. */
-const BLIND = new Set(["Shape", "Size"]);
 
 /** A candidate as the search sees it. */
 export interface Mover {
@@ -129,14 +124,14 @@ class Builder extends Values {
     const candidate = this.candidates.get(node);
     if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.unknown(node);
     else if (fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
-    else if (BOUNDS.has(node.opType) && (fixed !== undefined || this.lax)) this.bounded(node);
+    else if (hasTrait(node, "bounds") && (fixed !== undefined || this.lax)) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
     else if (fixed === undefined && this.ends(node)) return;
-    else if (SUMS.has(node.opType)) this.sum(node);
-    else if (MOVES.has(node.opType)) this.moves(node);
-    else if (fixed === undefined && PRODUCTS.has(node.opType)) this.gate(node);
-    else if (!BLIND.has(node.opType)) this.unknown(node);
+    else if (addsUp(node)) this.sum(node);
+    else if (hasTrait(node, "carries")) this.moves(node);
+    else if (fixed === undefined && isProduct(node)) this.gate(node);
+    else this.unknown(node);
   }
 
   /** True, where gains of the whole graph are looked for, of what nobody may change or has become another operator. */
@@ -228,7 +223,7 @@ class Builder extends Values {
     let count = 0;
     for (const { node } of y.readers()) {
       const found = this.candidates.get(node);
-      const adds = found?.kind === "affine" && found.proven && isOne(found.scale) && !PRODUCTS.has(node.opType);
+      const adds = found?.kind === "affine" && found.proven && isOne(found.scale) && !isProduct(node);
       if (!adds || node.inputs[found.input] !== y || (!this.lax && this.mode.may(found))) return false;
       count++;
     }
@@ -324,6 +319,9 @@ class Builder extends Values {
   /** The names go through the operator as the numbers of a map would. */
   private moves(node: GraphNode): void {
     const data = node.opType === "Concat" ? node.inputs : node.inputs.slice(0, 1);
+    const beside = node.inputs.slice(data.length);
+    if (beside.includes(data[0])) this.stop(node);
+    else if (beside.length > 0) this.stop(node, data[0]);
     const wires = data.map((value) => this.wire(value));
     if (wires.every((wire) => wire === undefined)) return;
     const rank = wires.find((wire) => wire !== undefined)?.scale.dims.length as number;
@@ -342,8 +340,8 @@ class Builder extends Values {
       this.stop(node);
       return;
     }
-    if (POSITIVE.has(node.opType)) for (const { scale } of known) this.network.above(scale);
-    const shifts = SHIFTLESS.has(node.opType)
+    if (hasTrait(node, "positive")) for (const { scale } of known) this.network.above(scale);
+    const shifts = hasTrait(node, "unshifted")
       ? undefined
       : this.moved(
           node,
@@ -387,7 +385,7 @@ class Builder extends Values {
     const [x, y] = [node.inputs[input], node.outputs[0]];
     const wire = this.wire(x) ?? grounded(scale.dims.length);
     // By what it is, not by its numbers: x · 1 takes no shift.
-    const product = PRODUCTS.has(node.opType);
+    const product = isProduct(node);
     const turned = turns(node, input);
     const old = this.mode.fixed !== undefined && turned;
     // What may stretch its input is left alone.

@@ -28,16 +28,20 @@ export interface Layer {
 /** A layer, when a node is one whose constants are its own to change. */
 export function layerOf(at: RuleNode): Layer | undefined {
   if (at.state.opType !== at.node.opType || at.state.bias !== undefined) return undefined;
-  const { opType } = at.node;
-  if (opType === "Conv" || opType === "ConvTranspose") return convolution(at);
-  if (opType === "Gemm") return gemm(at);
-  return opType === "MatMul" ? matmul(at) : undefined;
+  const { domain, opType } = at.node;
+  return mayBeLayer(domain, opType) ? LAYERS[opType](at) : undefined;
 }
 
-const isLayer = new Set(["Conv", "ConvTranspose", "Gemm", "MatMul"]);
-
 /** True for operators that may be layers, told without looking at their constants. */
-export const mayBeLayer = (domain: string, opType: string): boolean => domain === "" && isLayer.has(opType);
+export const mayBeLayer = (domain: string, opType: string): boolean => domain === "" && Object.hasOwn(LAYERS, opType);
+
+/** How a layer is read. */
+const LAYERS: Readonly<Record<string, (at: RuleNode) => Layer | undefined>> = {
+  Conv: convolution,
+  ConvTranspose: convolution,
+  Gemm: gemm,
+  MatMul: matmul,
+};
 
 function convolution(at: RuleNode): Layer | undefined {
   const w = ownFilterOf(at);

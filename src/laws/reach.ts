@@ -1,25 +1,9 @@
 /** What candidates can reach: from their two sides across operators that tie one value to another, up to layers and ground. */
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { RuleNode } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Constants } from "./constants.ts";
-
-const list = (types: string): ReadonlySet<string> => new Set(types.split(" "));
-
-/** Values go through unchanged, or their elements move about. */
-export const MOVES = list(
-  "Identity Dropout AveragePool GlobalAveragePool ReduceMean Resize Upsample Pad Transpose Reshape Flatten Squeeze Unsqueeze " +
-    "DepthToSpace SpaceToDepth Concat Split Slice Gather Expand Tile MaxPool GlobalMaxPool ReduceMax ReduceMin Relu LeakyRelu PRelu " +
-    "Abs ReduceSum ReduceL1 ReduceL2 LpPool GlobalLpPool",
-);
-/** Of these, which pass positive gains only. */
-export const POSITIVE = list(
-  "MaxPool GlobalMaxPool ReduceMax ReduceMin Relu LeakyRelu PRelu Abs ReduceL1 ReduceL2 LpPool GlobalLpPool",
-);
-/** Of these, whose rules do not hand a shift on as it is. */
-export const SHIFTLESS = list("ReduceSum Abs ReduceL1 ReduceL2 LpPool GlobalLpPool");
-export const SUMS = list("Add Sub Sum Mean");
-export const PRODUCTS = list("Mul Div");
 
 /** A model as laws read it. */
 export interface Reading {
@@ -27,6 +11,12 @@ export interface Reading {
   readonly constants: Constants;
   at(node: GraphNode): RuleNode;
 }
+
+/** Sums of values, and their mean. */
+export const addsUp = (node: GraphNode): boolean => hasTrait(node, "adds") || node.opType === "Mean";
+
+/** x · z and x / z, element by element. */
+export const isProduct = (node: GraphNode): boolean => hasTrait(node, "affine") && hasTrait(node, "products");
 
 /** What nobody may change: outputs of graphs, what comes from outside, what inner graphs read, what is no tensor of known rank. */
 export function isFixed({ facts, constants }: Reading, value: GraphValue): boolean {
@@ -73,9 +63,10 @@ export function reached(
 }
 
 /** True for operators that tie their values to one another. */
-function ties({ domain, opType, bodies, inputs }: GraphNode, constants: Constants): boolean {
+function ties(node: GraphNode, constants: Constants): boolean {
+  const { domain, opType, bodies, inputs } = node;
   if (domain !== "" || bodies.length > 0) return false;
-  if (opType !== "MatMul") return SUMS.has(opType) || MOVES.has(opType) || PRODUCTS.has(opType);
+  if (opType !== "MatMul") return addsUp(node) || hasTrait(node, "carries") || isProduct(node);
   // A layer of features begins anew; one over positions, with its matrix on the left or between two turns, hands channels on.
   const [a, b] = inputs;
   return a === undefined || b === undefined || !constants.has(b) || a.producer?.opType === "Transpose";

@@ -1,11 +1,12 @@
 /** What may change about the values of a graph, and what is said of them while laws are gone through. */
-import { axesOf, type Spread, uniform } from "../affine/spread.ts";
+import { type Spread, uniform } from "../affine/spread.ts";
+import { readsNumbers } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isRefused, type MoveFn } from "../rules/types.ts";
 import type { Port } from "./linear.ts";
 import { isFixed, type Reading } from "./reach.ts";
-import { anything, isGround, Network, type Wire } from "./wires.ts";
+import { anything, isGround, isTable, Network, type Wire } from "./wires.ts";
 
 export class Values {
   protected readonly network = new Network();
@@ -49,10 +50,10 @@ export class Values {
     else this.stop(node);
   }
 
-  /** Everything an operator reads stays as it is. */
+  /** Everything an operator reads the numbers of stays as it is. */
   protected stop(node: GraphNode, except?: GraphValue): void {
-    for (const value of node.inputs) {
-      const wire = value === except ? undefined : this.wire(value);
+    for (const [i, value] of node.inputs.entries()) {
+      const wire = value === except || !readsNumbers(node, i) ? undefined : this.wire(value);
       if (wire !== undefined) this.network.ground(wire);
     }
   }
@@ -108,12 +109,6 @@ function alike({ dims, data }: Spread, axis: number, size: number, tie: (x: numb
   }
   return true;
 }
-
-/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
-export const TABLE = 2 ** 12;
-
-/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
-export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 export const ground = (rank: number): Spread => uniform(rank, 0);
 

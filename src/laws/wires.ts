@@ -3,7 +3,7 @@
  * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Number 1 is anything: what is said of it is not noted. Operators that
  * only move elements about move the names.
  */
-import { combine, type Spread, stretch, uniform } from "../affine/spread.ts";
+import { axesOf, combine, type Spread, stretch, uniform } from "../affine/spread.ts";
 import type { GraphNode } from "../graph/view.ts";
 
 /** The name of what no equation holds of. */
@@ -20,6 +20,12 @@ export const grounded = (rank: number): Wire => ({ scale: uniform(rank, 0), shif
 export const anything = (rank: number): Spread => uniform(rank, ANY);
 
 export const isGround = (names: Spread): boolean => names.data.every((x) => x === 0);
+
+/** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
+export const TABLE = 2 ** 12;
+
+/** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
+export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
 
 /** The dimensions over which two spreads of one rank vary together. */
 export const over = (...list: readonly Spread[]): number[] =>

@@ -5,8 +5,9 @@
 import { type Dirent, existsSync, lstatSync, readdirSync, realpathSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
 import { BnfoldError } from "../diag/error.ts";
+import { FEW_FILES } from "./few-files.ts";
 
-const reasons: Record<string, readonly [string, string]> = {
+const reasons: Record<string, readonly [string, string | undefined]> = {
   ENOENT: ["does not exist", "Check the path."],
   ENOTDIR: ["does not exist: a part of the path is a file, not a folder", "Check the path."],
   EACCES: ["may not be accessed", "Check the permissions of the file and its folder."],
@@ -18,8 +19,14 @@ const reasons: Record<string, readonly [string, string]> = {
   EDQUOT: ["does not fit: the disk quota is used up", "Free some space or write to another disk."],
   EROFS: ["is on a read-only file system", "Write somewhere else."],
   EFBIG: ["is larger than the file system allows", "Write to another disk."],
-  EMFILE: ["cannot be opened: too many files are open", "Close other programs or raise the limit."],
+  EBUSY: ["is in use", "Close what uses it."],
+  EIO: ["cannot be used: the device reported an error", undefined],
+  EMFILE: [`cannot be opened: ${FEW_FILES.what}`, FEW_FILES.hint],
+  ENFILE: [`cannot be opened: ${FEW_FILES.what} in the whole system`, FEW_FILES.hint],
 };
+
+/** What the system's error means for a file, and what to do; undefined for one that says it best itself. */
+export const systemError = (code: string): readonly [what: string, hint: string | undefined] | undefined => reasons[code];
 
 /** An error of the system, said as what is wrong with the file. */
 export function fileError(path: string, error: unknown): BnfoldError {

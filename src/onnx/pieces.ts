@@ -3,7 +3,7 @@
  * layout of raw_data as they come. For the element types that take whole bytes and whose payload lies in the file as it is.
  */
 import { BnfoldError } from "../diag/error.ts";
-import { payloadSpan } from "./codec.ts";
+import { decodeRaw, payloadSpan } from "./codec.ts";
 import { type DType, dtypeInfo, isStorageFloat } from "./dtype.ts";
 import { encodeRaw } from "./encode.ts";
 import { decodeTable, isNarrowFloat } from "./float.ts";
@@ -89,34 +89,59 @@ export function* rawPieces(
   }
 }
 
-/** Bytes compared at a time. */
+/** Bytes compared at a time, after a first look: what differs mostly does so at once. */
 const BLOCK = 1 << 20;
+const LOOK = 1 << 12;
 
 /**
  * True when two tensors hold the same bytes under the same type and dims, compared block by block. False says nothing about
  * their numbers: they may be written in different ways.
  */
-export function samePayload(a: TensorRecord, b: TensorRecord): boolean {
-  if (a.dataType !== b.dataType || a.dims.length !== b.dims.length || a.dims.some((d, i) => d !== b.dims[i])) return false;
-  if (dtypeOfTensor(a) === "string") return false;
+export const samePayload = (a: TensorRecord, b: TensorRecord): boolean => comparePayloads(a, b) === "same";
+
+/**
+ * Two tensors of one type and dims, compared block by block as their bytes stand: the same; or another number in the same place;
+ * undefined where bytes do not tell.
+ */
+export function comparePayloads(a: TensorRecord, b: TensorRecord): "same" | "other" | undefined {
+  if (a.dataType !== b.dataType || a.dims.length !== b.dims.length || a.dims.some((d, i) => d !== b.dims[i])) return undefined;
+  const dtype = dtypeOfTensor(a);
+  if (dtype === "string") return undefined;
   const [x, y] = [payloadSpan(a), payloadSpan(b)];
-  if (x === undefined || y === undefined || x.end - x.start !== y.end - y.start) return false;
+  if (x === undefined || y === undefined || x.end - x.start !== y.end - y.start) return undefined;
   const length = x.end - x.start;
-  if (isSameRange(x.source, x.start, y.source, y.start, length)) return true;
-  const [p, q] = [new Uint8Array(Math.min(BLOCK, length)), new Uint8Array(Math.min(BLOCK, length))];
-  for (let at = 0; at < length; at += BLOCK) {
-    const n = Math.min(BLOCK, length - at);
-    fillBytes(x.source, p.subarray(0, n), x.start + at);
-    fillBytes(y.source, q.subarray(0, n), y.start + at);
-    if (!sameArrays(p.subarray(0, n), q.subarray(0, n))) return false;
+  if (isSameRange(x.source, x.start, y.source, y.start, length)) return "same";
+  for (let at = 0; at < length; ) {
+    const n = Math.min(at === 0 ? LOOK : BLOCK, length - at);
+    const [p, q] = [x, y].map(({ source, start }, i) => {
+      const block = blocks[i].subarray(0, n);
+      fillBytes(source, block, start + at);
+      return block;
+    });
+    const differs = firstDifference(p, q);
+    if (differs >= 0) return sameNumber(dtype, p, q, differs) ? undefined : "other";
+    at += n;
   }
-  return true;
+  return "same";
 }
 
-function sameArrays(p: Uint8Array, q: Uint8Array): boolean {
+const blocks = [new Uint8Array(BLOCK), new Uint8Array(BLOCK)];
+
+/** Bytes may differ where numbers do not (NaN), and a byte may hold several. */
+function sameNumber(dtype: DType, p: Uint8Array, q: Uint8Array, at: number): boolean {
+  const { bits, holder } = dtypeInfo(dtype);
+  if (bits < 8 || holder === "complex" || holder === "bool") return true;
+  const width = bits / 8;
+  const from = at - (at % width);
+  const [x, y] = [p, q].map((bytes) => decodeRaw(dtype, 1, bytes.slice(from, from + width))[0]);
+  return Object.is(x, y);
+}
+
+/** Where two arrays of one length first differ, −1 where they do not: at a word's start, or at a byte of the last few. */
+function firstDifference(p: Uint8Array, q: Uint8Array): number {
   const words = p.length >> 2;
   const [a, b] = [new Int32Array(p.buffer, p.byteOffset, words), new Int32Array(q.buffer, q.byteOffset, words)];
-  for (let i = 0; i < words; i++) if (a[i] !== b[i]) return false;
-  for (let i = 4 * words; i < p.length; i++) if (p[i] !== q[i]) return false;
-  return true;
+  for (let i = 0; i < words; i++) if (a[i] !== b[i]) return 4 * i;
+  for (let i = 4 * words; i < p.length; i++) if (p[i] !== q[i]) return i;
+  return -1;
 }

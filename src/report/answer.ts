@@ -12,11 +12,12 @@ import { plural } from "./words.ts";
 export function inspectAnswer({ batchNormalizations: list, affine, merges }: InspectReport): string {
   if (list.length + affine.before + merges.length === 0) return "Nothing to fold: no BatchNormalization in this file.";
   const folds = list.filter(({ fold }) => fold.action === "fold").length;
-  const more = [
+  const [first, ...more] = [
+    ...(list.length > 0 ? [`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")}`] : []),
     ...(affine.before > 0 ? [`${affine.folded} of ${plural(affine.before, "other affine node")}`] : []),
-    ...(merges.length > 0 ? [`${plural(merges.length, "branch region")} to merge`] : []),
-  ];
-  return `${[`${folds} of ${plural(list.length, "BatchNormalization", "BatchNormalization")} can be folded`, ...more].join(", ")}.`;
+  ].map((part, i) => (i === 0 ? `${part} can be folded` : part));
+  const merged = merges.length > 0 ? [`${plural(merges.length, "branch region")} to merge`] : [];
+  return `${[...(first === undefined ? [] : [first]), ...more, ...merged].join(", ")}.`;
 }
 
 export function answerOf(document: Document): string {

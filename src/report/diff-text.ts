@@ -143,7 +143,7 @@ export function diffText(report: DiffReport, options: TextOptions = {}): string 
   const table = operatorLines(diff.operators.before, diff.operators.after, width - 2);
   const colours = { "+": "green", "-": "red", "~": "yellow" } as const;
   return [
-    [a, b].map(({ file }) => printable(file)).join("  ->  "),
+    ...wrap([a, b].map(({ file }) => printable(file)).join("  ->  "), width, "  "),
     "",
     ...wrap(diffAnswer(report), width).map((line) => style("bold", line)),
     ...(table.length === 0 ? [] : ["", ...table.map((line) => `  ${line}`)]),
@@ -153,7 +153,7 @@ export function diffText(report: DiffReport, options: TextOptions = {}): string 
       return wrap(line, width, "    ").map((part) => style(colours[line[0] as "+" | "-" | "~"], part));
     }),
     ...(shown.length < rows.length ? [`and ${rows.length - shown.length} more; --verbose lists all`] : []),
-    ...(verdict === undefined ? [] : ["", ...verdictLines(verdict, style, width)]),
+    ...(verdict === undefined ? [] : ["", ...verdictLines(verdict, style, width, verbose)]),
     "",
     `time: ${milliseconds(diffMs)}`,
   ].join("\n");

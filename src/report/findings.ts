@@ -1,5 +1,5 @@
 /** What a report asks a person to look at: one list for every format that marks things. */
-import { REASONS, type RefusalCode } from "../diag/codes.ts";
+import { adviceFor, REASONS, type RefusalCode } from "../diag/codes.ts";
 import type { Kept, NodeRef } from "../fold/types.ts";
 import type { Verdict } from "../verify/types.ts";
 import type { Document, Failure, FoldLine, InspectLine, InspectReport, VerifyLine } from "./document.ts";
@@ -53,7 +53,7 @@ function keptFinding(file: string, kept: Kept, strictness: Strictness): Finding 
   return {
     ...{ rule: code, level, file, node },
     message: message.startsWith(label) ? message : `${label}: ${message}`,
-    advice: REASONS[code]?.advice,
+    advice: adviceFor(kept),
   };
 }
 

@@ -15,12 +15,20 @@ export function shorten(text: string, most: number): string {
   return `${text.slice(0, kept - tail)}...${text.slice(text.length - tail)}`;
 }
 
-/** Words in lines of at most `width` characters, `indent` before each but the first; a longer word has a line of its own. */
+/** A quoted name as long as a line is shortened; paths and commands are left whole, to be copied. */
+const fitted = (word: string, room: number): string => (word.startsWith('"') ? shorten(word, Math.max(LEAST, room)) : word);
+
+/**
+ * Words in lines of at most `width` characters, `indent` before each but the first, which keeps the spaces it begins with; a longer
+ * word has a line of its own.
+ */
 export function wrap(text: string, width: number, indent = ""): string[] {
   const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    const next = line === "" ? word : `${line} ${word}`;
+  const [start] = /^ */.exec(text) as RegExpExecArray;
+  let line = start;
+  for (const long of text.slice(start.length).split(" ")) {
+    const word = fitted(long, width - indent.length);
+    const next = line.trim() === "" ? line + word : `${line} ${word}`;
     if (next.length > width && line.trim() !== "") {
       lines.push(line);
       line = indent + word;
@@ -31,22 +39,27 @@ export function wrap(text: string, width: number, indent = ""): string[] {
 
 export type Align = "l" | "r";
 
-/** Rows under a head, in aligned columns; where they are too wide, the widest column of words is shortened. */
-export function columns(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  align: readonly Align[],
-  width = Number.POSITIVE_INFINITY,
-): string[] {
-  const all = [head, ...rows].map((row) => row.map(printable));
-  const widths = head.map((_, i) => all.reduce((most, row) => Math.max(most, row[i].length), 0));
+/** The widest columns of words made narrower, each as far as the next one, until the row fits or none can give way. */
+function narrowed(widths: readonly number[], align: readonly Align[], width: number): number[] {
+  const out = [...widths];
+  const words = out.flatMap((_, i) => (align[i] === "l" ? [i] : []));
   for (;;) {
-    const total = widths.reduce((sum, w) => sum + w, GAP.length * (widths.length - 1));
-    const widest = widths.reduce((best, w, i) => (align[i] === "l" && w > (widths[best] ?? 0) ? i : best), -1);
-    if (total <= width || widest < 0 || widths[widest] <= LEAST) break;
-    widths[widest] = Math.max(LEAST, widths[widest] - (total - width));
+    const excess = rowWidth(out) - width;
+    const [widest, next] = words.toSorted((i, j) => out[j] - out[i]);
+    if (excess <= 0 || widest === undefined || out[widest] <= LEAST) return out;
+    const floor = Math.max(LEAST, Math.min(out[next] ?? LEAST, out[widest] - 1));
+    out[widest] = Math.max(floor, out[widest] - excess);
   }
-  return all.map((row) =>
+}
+
+const rowWidth = (widths: readonly number[]): number => widths.reduce((sum, w) => sum + w, GAP.length * (widths.length - 1));
+
+const widthsOf = (rows: readonly (readonly string[])[], n: number): number[] =>
+  Array.from({ length: n }, (_, i) => rows.reduce((most, row) => Math.max(most, row[i].length), 0));
+
+/** Rows in columns as wide as they are told. */
+const aligned = (rows: readonly (readonly string[])[], widths: readonly number[], align: readonly Align[]): string[] =>
+  rows.map((row) =>
     row
       .map((cell, i) => {
         const text = shorten(cell, widths[i]);
@@ -55,6 +68,40 @@ export function columns(
       .join(GAP)
       .trimEnd(),
   );
+
+/** Each row below the one before, a line for each cell: where a screen is too narrow for columns. */
+function stacked(head: readonly string[], rows: readonly (readonly string[])[], width: number): string[] {
+  const label = Math.max(...head.slice(1).map((name) => name.length));
+  return rows.flatMap(([first, ...rest]) => [
+    shorten(first, width),
+    ...rest.flatMap((cell, i) =>
+      cell === ""
+        ? []
+        : [`${GAP}${head[i + 1].padEnd(label)}${GAP}${shorten(cell, Math.max(LEAST, width - label - 4))}`.trimEnd()],
+    ),
+  ]);
+}
+
+/**
+ * Rows under a head, in aligned columns. Where they are too wide, words of the head go below each other, then columns of words are
+ * shortened; where that does not do either, cells stand below each other.
+ */
+export function columns(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  align: readonly Align[],
+  width = Number.POSITIVE_INFINITY,
+): string[] {
+  const body = rows.map((row) => row.map(printable));
+  const wide = widthsOf([head, ...body], head.length);
+  if (rowWidth(wide) <= width) return aligned([head, ...body], wide, align);
+  const words = head.map((name) => " ".repeat(Math.max(...name.split(" ").map((word) => word.length))));
+  const widths = narrowed(widthsOf([...body, words], head.length), align, width);
+  if (rowWidth(widths) > width) return stacked(head, body, width);
+  const heads = head.map((name, i) => wrap(name, widths[i]));
+  const height = Math.max(...heads.map(({ length }) => length));
+  const lines = Array.from({ length: height }, (_, k) => heads.map((parts) => parts[k - height + parts.length] ?? ""));
+  return aligned([...lines, ...body], widths, align);
 }
 
 /** `label` in a narrow column, what is said of it beside it, wrapped to `width`. */

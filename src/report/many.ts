@@ -1,9 +1,9 @@
 /** Many models in a few lines: how many are done, what needs attention, a row for each on request. */
 import type { Document, FoldLine, InspectLine, InspectReport, VerifyLine } from "./document.ts";
 import { keptOf } from "./findings.ts";
-import { type Align, columns } from "./layout.ts";
+import { type Align, columns, shorten, wrap } from "./layout.ts";
 import type { Report } from "./report.ts";
-import { byteSize, milliseconds, plural } from "./words.ts";
+import { byteSize, milliseconds, plural, printable } from "./words.ts";
 
 export type Many = Extract<Document, { readonly lines: readonly unknown[] }>;
 
@@ -131,15 +131,28 @@ export function summary(document: Many, { width, verbose = false }: SummaryOptio
   const shown = verbose ? attention : attention.slice(0, LISTED);
   const table = verbose ? columns(head, rows, align, width) : [];
   return [
-    answer,
+    ...wrap(answer, width ?? Number.POSITIVE_INFINITY),
     ...(table.length === 0 ? [] : ["", ...table]),
     ...(shown.length === 0 ? [] : ["", ...fitted(shown, width)]),
     ...(shown.length < attention.length ? [`  and ${attention.length - shown.length} more; --verbose lists all`] : []),
   ].join("\n");
 }
 
-/** Rows without a head; on a terminal reasons are cut where it ends. */
-function fitted(rows: readonly (readonly string[])[], width = Number.POSITIVE_INFINITY): string[] {
-  const lines = columns(["", "", ""], rows, ["l", "l", "l"], Number.POSITIVE_INFINITY).slice(1);
-  return lines.map((line) => `  ${line}`).map((line) => (line.length > width ? `${line.slice(0, width - 3)}...` : line));
+/** What is said of a model needs this many columns, before its name is shortened. */
+const REASON = 28;
+
+/** Rows without a head: names are shortened in the middle, reasons wrapped beside them; below them where a screen is narrow. */
+function fitted(rows: readonly (readonly [string, string, string])[], width = Number.POSITIVE_INFINITY): string[] {
+  const what = Math.max(...rows.map(([word]) => word.length));
+  const longest = Math.max(...rows.map(([, file]) => printable(file).length));
+  const room = width - what - 6;
+  const beside = room - longest >= REASON || room >= 2 * REASON;
+  const name = beside ? Math.min(longest, room - REASON) : room + 2;
+  return rows.flatMap(([word, file, why]) => {
+    const head = `  ${word.padEnd(what)}  ${shorten(printable(file), name)}`;
+    const indent = beside ? what + name + 6 : what + 4;
+    const lines = wrap(printable(why).trim(), width - indent);
+    if (!beside) return [head, ...lines.map((line) => " ".repeat(indent) + line)];
+    return lines.map((line, i) => (i === 0 ? head.padEnd(indent) : " ".repeat(indent)) + line).map((line) => line.trimEnd());
+  });
 }

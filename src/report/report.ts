@@ -103,6 +103,8 @@ export interface Report extends Details {
   };
   /** Bits of the files' own precision that the fold that costs most can cost, estimated from constants; 0 where none costs any. */
   readonly bitsLost: number;
+  /** What the costliest folds cost by a run in the files' own precision near the statistics; absent where nothing was measured. */
+  readonly bitsMeasured?: { readonly bits: number; readonly value: string };
   readonly folds: readonly Fold[];
   readonly kept: readonly Kept[];
   /** Parallel linear branches that became one convolution. */
@@ -130,6 +132,7 @@ export interface ReportParts {
   readonly verdict: Verdict;
   readonly certificate?: CertificateFacts;
   readonly runtime?: RuntimeOpinion;
+  readonly measured?: Report["bitsMeasured"];
   readonly timings: Timings;
   readonly peakMemoryBytes: number;
 }
@@ -197,6 +200,9 @@ export function report(parts: ReportParts): Report {
     ...countsOf(plan),
     operators: { before: plan.before.operators, after: plan.after.operators },
     bitsLost: plan.folds.reduce((most, fold) => Math.max(most, fold.bitsLost), 0),
+    ...(parts.measured === undefined
+      ? {}
+      : { bitsMeasured: { ...parts.measured, bits: Number(parts.measured.bits.toFixed(1)) } }),
     folds: plan.folds,
     kept: plan.kept,
     merges: plan.merges,

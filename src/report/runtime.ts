@@ -1,5 +1,5 @@
 /** What a runtime of its own made of both models: information beside the verdict, never part of it. */
-import { table } from "./table.ts";
+import { columns, wrap } from "./layout.ts";
 import { brief, plural, printable } from "./words.ts";
 
 /** Largest and root-mean-square distance. */
@@ -45,9 +45,9 @@ const worst = (list: readonly Distance[]): Distance => ({
 const both = ({ rms, max }: Distance): string => `${brief(rms)} (${brief(max)})`;
 
 /** One row per output, the worst of all samples. */
-export function runtimeLines({ version, outcome, samples, notes }: RuntimeOpinion): string[] {
+export function runtimeLines({ version, outcome, samples, notes }: RuntimeOpinion, width = Number.POSITIVE_INFINITY): string[] {
   const head = `ONNX Runtime ${version}`.trim();
-  const told = notes.map((note) => `  note: ${printable(note)}`);
+  const told = notes.flatMap((note) => wrap(`  note: ${printable(note)}`, width, "    "));
   if (outcome === "not-run") return [`For information: ${head} did not run both models.`, ...told];
   const names = [...new Set(samples.flatMap(({ outputs }) => outputs.map(({ name }) => name)))];
   const rows = names.map((name) => {
@@ -57,16 +57,14 @@ export function runtimeLines({ version, outcome, samples, notes }: RuntimeOpinio
     return [name, of[0].dtype, ...distances.map((list) => both(worst(list))), mismatches === 0 ? "" : String(mismatches)];
   });
   return [
-    `For information: ${head}, optimizations off, on ${plural(samples.length, "input")}; rms (largest) distance:`,
+    ...wrap(`For information: ${head}, optimizations off, on ${plural(samples.length, "input")}; rms (largest) distance:`, width),
     "",
-    table(["output", "type", "first to second", "first to float64", "second to float64", "mismatches"], rows, [
-      "l",
-      "l",
-      "r",
-      "r",
-      "r",
-      "r",
-    ]),
+    ...columns(
+      ["output", "type", "first to second", "first to float64", "second to float64", "mismatches"],
+      rows,
+      ["l", "l", "r", "r", "r", "r"],
+      width - 2,
+    ).map((line) => `  ${line}`),
     ...(told.length === 0 ? [] : ["", ...told]),
   ];
 }

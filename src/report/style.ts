@@ -18,6 +18,8 @@ export interface TextOptions {
   readonly color?: boolean | Style;
   /** Columns there are; lines are wrapped and names shortened to fit. Default: as long as they are. */
   readonly width?: number;
+  /** Characters of bars in pictures, the lowest first. Default: ASCII. */
+  readonly bars?: string;
   /** Every fold, merge and kept node, however many. Default: lists of up to twenty lines. */
   readonly verbose?: boolean;
 }

@@ -1,7 +1,9 @@
 /** Report → text for people. */
-import { REASONS } from "../diag/codes.ts";
+import { adviceFor, REASONS } from "../diag/codes.ts";
 import type { EqualizedData, EqualizedValue, EqualizedWeight, Fold, InlinedFunction, Kept, Merge } from "../fold/types.ts";
+import { ASCII } from "../train/half-life.ts";
 import { columns, labelled, wrap } from "./layout.ts";
+import { channelLines } from "./pictures.ts";
 import type { CertificateFacts, FileFacts, ModelFacts, NeededFiles, NodeCounts, OutputFacts, Report } from "./report.ts";
 import { runtimeLines } from "./runtime.ts";
 import { styleOf, type TextOptions } from "./style.ts";
@@ -22,6 +24,12 @@ export function operatorLines(
   const rows = changed.map((name) => [name, String(before[name] ?? 0), String(after[name] ?? 0)]);
   return rows.length === 0 ? [] : columns(["operator", "before", "after"], rows, ["l", "r", "r"], width);
 }
+
+/** What a run says of the bits that are estimated, as a clause. */
+export const measuredText = ({ bitsMeasured }: Report): string =>
+  bitsMeasured === undefined
+    ? ""
+    : `; a run near the statistics loses ${plural(bitsMeasured.bits, "bit")} at "${printable(bitsMeasured.value)}"`;
 
 /** `BatchNormalization "bn1" → Conv "conv1" through Relu "relu1" (gains 0.2 to 1.7)`. */
 export function foldLine(fold: Fold): string {
@@ -79,7 +87,7 @@ export function keptLine(kept: Kept): string {
   const label = nodeLabel(kept.node);
   const message = printable(kept.message);
   const said = message.startsWith(label) ? message.slice(label.length).replace(/^: /, "") : message;
-  return `${label} [${kept.code}] ${said} ${REASONS[kept.code].advice}`;
+  return `${label} [${kept.code}] ${said} ${adviceFor(kept)}`;
 }
 
 function countLine(what: string, counts: NodeCounts, done = "folded"): string {
@@ -160,6 +168,13 @@ const sum = (counts: Readonly<Record<string, number>>): number => Object.values(
 
 const isBatchNorm = (entry: Fold | Kept): boolean => entry.kind === "batch-normalization";
 
+/** Who wrote a file, by the name people know it by. */
+export const producerText = ({ name, version }: ModelFacts["producer"]): string => {
+  const known = /^pytorch$/i.test(name) ? "PyTorch" : name;
+  // tf2onnx writes the commit it does not know.
+  return printable([known, version.replace(/ None$/, "")].filter((part) => part !== "").join(" "));
+};
+
 /** What was done, in one sentence: the first thing the reader wants to know after the verdict. */
 function deed(report: Report): string {
   const { batchNormalization: norms, affine, merges, folds, operators, input, equalized } = report;
@@ -167,9 +182,12 @@ function deed(report: Report): string {
   if (equalized !== undefined && folds.length + merges.length === 0) return `${sentence(equalizedDeed(equalized))}.`;
   if (folds.length + merges.length === 0) {
     if (norms.before + affine.before > 0) return `Nothing can be folded: ${counted(norms, affine)}.`;
-    const by = [producer.name, producer.version].filter((part) => part !== "").join(" ");
-    const exporter = /pytorch/i.test(producer.name) ? ", whose exporter folds Conv + BatchNormalization itself" : "";
-    return `Nothing to do: no BatchNormalization in this file.${by === "" ? "" : ` Written by ${printable(by)}${exporter}.`}`;
+    const by = producerText(producer);
+    const exporter =
+      /pytorch/i.test(producer.name) && input.training === undefined
+        ? ", whose exporter folds Conv + BatchNormalization itself"
+        : "";
+    return `Nothing to do: no BatchNormalization in this file.${by === "" ? "" : ` Written by ${by}${exporter}.`}`;
   }
   const parts = [
     ...(norms.before > 0
@@ -202,7 +220,7 @@ const HEADS = { equivalent: "Equivalent.", different: "Different.", undecided: "
 const COLOURS = { equivalent: "green", different: "red", undecided: "yellow", "not-checked": "yellow" } as const;
 
 /** Normalizations that stay, by reason. */
-function keptCounts(kept: readonly Kept[]): string[] {
+export function keptCounts(kept: readonly Kept[]): string[] {
   const counts = new Map<Kept["code"], number>();
   for (const { code } of kept.filter(isBatchNorm)) counts.set(code, (counts.get(code) ?? 0) + 1);
   return [...counts].map(([code, n]) => `${n} BatchNormalization [${code}] ${REASONS[code].title}. ${REASONS[code].advice}`);
@@ -221,7 +239,8 @@ function outputLines(report: Report): [label: string, text: string][] {
 }
 
 function tookLine({ timings, peakMemoryBytes }: Report, hidden: boolean): string {
-  const spent = (Object.entries(timings) as [string, number][]).map(([name, ms]) => [name.replace(/Ms$/, ""), ms] as const);
+  const all = (Object.entries(timings) as [string, number][]).map(([name, ms]) => [name.replace(/Ms$/, ""), ms] as const);
+  const spent = all.filter(([, ms]) => ms > 0);
   const total = spent.reduce((n, [, ms]) => n + ms, 0);
   const parts = spent.map(([name, ms]) => `${name} ${milliseconds(ms)}`);
   const more = hidden ? "; --verbose lists every fold" : "";
@@ -278,7 +297,7 @@ export function trainingLines({ file, training }: ModelFacts, next = "", done = 
   const on = [...(norms > 0 ? ["on the batch"] : []), ...(dropout > 0 ? ["on chance"] : [])];
   return [
     `! Training mode: ${parts.join(", ")}.`,
-    `  The outputs depend ${on.join(" and ")}.${done === "" ? "" : ` ${done}`}`,
+    `  The outputs depend ${on.join(" and ")}.${done === "" || norms === 0 ? "" : ` ${done}`}`,
     `  Next: bnfold freeze ${printable(file)} -o eval.onnx${next}`,
     "",
   ];
@@ -294,6 +313,16 @@ function warnings({ input, frozen = [] }: Report): string[] {
   ];
 }
 
+/** With the whole report, the channels of each layer as pictures. */
+function pictured({ channels = [] }: Report, options: TextOptions): string[] {
+  const { width = Number.POSITIVE_INFINITY, verbose = false, bars = ASCII } = options;
+  const lines = verbose ? channelLines(channels, bars, width - 2) : [];
+  if (lines.length === 0) return [];
+  const what =
+    "gains: how many channels, by size, logarithmic; weight before and after: largest number of each channel of the layer in front";
+  return ["", styleOf(options)("bold", "Channels"), ...lines.map((line) => `  ${line}`), ...wrap(what, width, "  ")];
+}
+
 /** The whole report for a person: the answer, what it rests on, what was written; each fold where they are few. */
 export function renderText(report: Report, options: TextOptions = {}): string {
   const style = styleOf(options);
@@ -307,7 +336,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   const head = answer(report);
   const same =
     untouched && output !== null && (report.frozen ?? []).length === 0 ? [`${printable(output.file)} is the input's bytes.`] : [];
-  const { head: said, facts, details } = verdictFacts(verdict, style);
+  const { head: said, facts, details } = verdictFacts(verdict, style, verbose);
   const checked = said.replace(/^[A-Z][a-z ]+: /, "");
   const table = operatorLines(report.operators.before, report.operators.after, width - 2);
   const rows = [
@@ -316,10 +345,10 @@ export function renderText(report: Report, options: TextOptions = {}): string {
     ...(report.bitsLost === 0
       ? []
       : [
-          ["bits", `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants)`] as [
-            string,
-            string,
-          ],
+          [
+            "bits",
+            `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants${measuredText(report)})`,
+          ] as [string, string],
         ]),
     ...outputLines(report),
     ...(report.certificate === undefined ? [] : [["minimal", minimalText(report.certificate)] as [string, string]]),
@@ -327,7 +356,9 @@ export function renderText(report: Report, options: TextOptions = {}): string {
   ];
   const fitted = (line: string) => wrap(line, width, "  ");
   return [
-    ...warnings(report).map((line) => (line === "" ? line : style("yellow", line))),
+    ...warnings(report)
+      .flatMap((line) => wrap(line, width, "  "))
+      .map((line) => (line === "" ? line : style("yellow", line))),
     ...[head, ...same].flatMap((line) => wrap(line, width)).map((line) => style(colour, style("bold", line))),
     ...(table.length === 0 ? [] : ["", ...table.map((line) => `  ${line}`)]),
     "",
@@ -340,6 +371,7 @@ export function renderText(report: Report, options: TextOptions = {}): string {
           ...wrap(title, width).map((line) => style("bold", line)),
           ...lines.flatMap((line) => fitted(`- ${line}`)),
         ])),
-    ...(report.runtime === undefined ? [] : ["", ...runtimeLines(report.runtime)]),
+    ...pictured(report, options),
+    ...(report.runtime === undefined ? [] : ["", ...runtimeLines(report.runtime, width)]),
   ].join("\n");
 }

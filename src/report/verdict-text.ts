@@ -12,8 +12,10 @@ const LISTED = 10;
 /** Where rounding explains nothing at all the ratio has no useful size. */
 const times = (ratio: number): string => (ratio > 1e300 ? "more than any multiple of" : `${brief(ratio)} times`);
 
-function some(lines: readonly string[]): string[] {
-  return lines.length <= LISTED ? [...lines] : [...lines.slice(0, LISTED), `and ${lines.length - LISTED} more`];
+function some(lines: readonly string[], all = false): string[] {
+  return all || lines.length <= LISTED
+    ? [...lines]
+    : [...lines.slice(0, LISTED), `and ${lines.length - LISTED} more (--verbose lists all)`];
 }
 
 function regionLine(region: RegionProof): string {
@@ -25,19 +27,20 @@ function regionLine(region: RegionProof): string {
 
 function comparisonLine(kind: string, seed: number, output: OutputComparison): string {
   return (
-    `run differs on input "${kind}" (seed ${seed}), output "${output.name}": rms difference ${brief(output.rmsDifference)}, ` +
-    `${times(output.ratio)} what rounding explains; largest ${brief(output.maxDifference)}`
+    `run differs on input "${kind}" (seed ${seed}), output "${output.name}": rms difference ${brief(output.rmsDifference)} ` +
+    `of an rms of ${brief(output.rms)}, ${times(output.ratio)} what rounding explains; largest ${brief(output.maxDifference)}`
   );
 }
 
-const openRegions = (proof: Proof): string[] =>
-  some(proof.regions.filter((region) => region.outcome !== "equal").map(regionLine));
+const openRegions = (proof: Proof, all: boolean): string[] =>
+  some(proof.regions.filter((region) => region.outcome !== "equal").map(regionLine), all);
 
-function failedOutputs(run: Witness): string[] {
+function failedOutputs(run: Witness, all: boolean): string[] {
   return some(
     run.samples.flatMap(({ kind, seed, outputs }) =>
       outputs.filter((output) => !output.ok).map((output) => comparisonLine(kind, seed, output)),
     ),
+    all,
   );
 }
 
@@ -47,9 +50,10 @@ function storageLine(run: Witness): string[] {
     outputs.reduce((w, output) => Math.max(w, pick(output) ?? -1), -1);
   const [before, after] = [worst((o) => o.storageErrorBefore), worst((o) => o.storageErrorAfter)];
   if (before < 0 || after < 0) return [];
+  const scale = worst((o) => (o.storageErrorBefore === undefined ? undefined : o.rms));
   return [
     `For information: run in their own precision on the first input the models are off from the float64 truth by ` +
-      `${brief(before)} (original) and ${brief(after)} (folded).`,
+      `${brief(before)} (the first) and ${brief(after)} (the second), of an rms of ${brief(scale)}.`,
   ];
 }
 
@@ -95,7 +99,7 @@ interface Facts {
 }
 
 /** A verdict taken apart for a screen. */
-export function verdictFacts(verdict: Verdict, style: Style): Facts {
+export function verdictFacts(verdict: Verdict, style: Style, verbose = false): Facts {
   const { outcome, summary, proof, run } = verdict;
   const word = outcome.replace("-", " ");
   const said = summary.toLowerCase().startsWith(word) ? summary : `${word[0].toUpperCase()}${word.slice(1)}: ${summary}`;
@@ -105,16 +109,16 @@ export function verdictFacts(verdict: Verdict, style: Style): Facts {
     return [LABELS[name] ?? "", printable(text)];
   });
   const details = [
-    ...(proof === undefined ? [] : openRegions(proof)),
-    ...(run === undefined ? [] : [...attributionLine(run), ...failedOutputs(run)]),
+    ...(proof === undefined ? [] : openRegions(proof, verbose)),
+    ...(run === undefined ? [] : [...attributionLine(run), ...failedOutputs(run, verbose)]),
   ].map((line) => style(COLOURS[outcome], printable(line)));
   const storage = run === undefined ? [] : storageLine(run).map((line): [string, string] => ["", line]);
   return { head: printable(head), facts: [...facts, ...storage], details };
 }
 
 /** The verdict alone, as `verify` shows it. */
-export function verdictLines(verdict: Verdict, style: Style, width = Number.POSITIVE_INFINITY): string[] {
-  const { head, facts, details } = verdictFacts(verdict, style);
+export function verdictLines(verdict: Verdict, style: Style, width = Number.POSITIVE_INFINITY, verbose = false): string[] {
+  const { head, facts, details } = verdictFacts(verdict, style, verbose);
   return [
     ...wrap(head, width).map((line) => style(COLOURS[verdict.outcome], style("bold", line))),
     ...(facts.length + details.length === 0 ? [] : [""]),

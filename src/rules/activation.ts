@@ -21,12 +21,9 @@ const identity: Rule = { type: "Identity", ...passesAll };
 function inferring(at: RuleNode): Refused | undefined {
   if (at.version < 7 && at.int("is_test", 0) === 0) return refuse("training-mode", "drops values at random (is_test is 0)");
   if (at.version >= 12 && at.has(2)) {
-    if (!at.isConstant(2)) return refuse("training-mode", "may drop values at random (training_mode is not a constant false)");
-    const mode = at.node.inputs[2]?.initializer ?? at.node.inputs[2]?.producer?.record.attributes.get("value")?.t;
-    const off =
-      mode?.dataType === 9 && mode.raw !== undefined && mode.files.main.read(mode.raw.start, mode.raw.end).every((b) => b === 0);
-    const typed = mode?.typed?.parts.every((p) => mode.files.main.read(p.start, p.end).every((b) => b === 0));
-    if (!off && !typed) return refuse("training-mode", "may drop values at random (training_mode is not a constant false)");
+    const mode = at.isConstant(2) ? at.facts.numbers(at.node.inputs[2]) : undefined;
+    if (mode?.every((v) => v === 0) !== true)
+      return refuse("training-mode", "may drop values at random (training_mode is not a constant false)");
   }
   const mask = at.node.outputs[1];
   return mask !== undefined && mask.uses.length > 0 ? refuse("extra-outputs-used", "has a mask that is read") : undefined;

@@ -1,5 +1,5 @@
 /** The registry of rules: one line a family. An operator without a rule passes nothing. */
-import { hasTrait, operatorNames, traitsOf } from "../graph/operators.ts";
+import { operatorNames, readsNumbers, traitsOf } from "../graph/operators.ts";
 import { activation } from "./activation.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { batchNormalization } from "./batchnorm.ts";
@@ -24,11 +24,9 @@ import { signs } from "./signs.ts";
 import type { Rule } from "./types.ts";
 import { window } from "./window.ts";
 
-const standard = (opType: string) => traitsOf({ domain: "", opType });
-
 /** Operators that see nothing of their input but its shape. */
 const shapeReaders: readonly Rule[] = operatorNames
-  .filter((name) => standard(name)?.sees?.[0] === "shape" && !hasTrait({ domain: "", opType: name }, "random"))
+  .filter((opType) => traitsOf({ domain: "", opType })?.sees?.[0] === "shape" && !readsNumbers({ domain: "", opType }, 0))
   .map((type) => ({ type, ignores: () => true }));
 
 const families: readonly (Rule | readonly Rule[])[] = [

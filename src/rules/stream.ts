@@ -36,12 +36,22 @@ export function setStream(values: () => Float64Array, stream: Stream): void {
   streams.set(values, stream);
 }
 
+const turned = new WeakMap<() => Float64Array, Stream>();
+
+/** The stream of the matrix that `values` gives turned, row by row, when there is one. */
+export const turnedStreamOf = (values: () => Float64Array): Stream | undefined => turned.get(values);
+
+export function setTurnedStream(values: () => Float64Array, stream: Stream): void {
+  turned.set(values, stream);
+}
+
 /** Elements computed at a time: what they take stays in a processor's own cache. */
 export const PIECE = 1 << 16;
 
 /** The finished numbers of `values`, which have a stream, piece by piece; each is good until the next. */
-export function* pieces(values: () => Float64Array): Generator<Float64Array> {
-  const stream = streamOf(values) as Stream;
+export const pieces = (values: () => Float64Array): Generator<Float64Array> => piecesOf(streamOf(values) as Stream);
+
+export function* piecesOf(stream: Stream): Generator<Float64Array> {
   const piece = new Float64Array(Math.min(PIECE, stream.length));
   for (let at = 0; at < stream.length; at += PIECE) {
     const part = piece.subarray(0, Math.min(PIECE, stream.length - at));

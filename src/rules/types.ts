@@ -82,6 +82,8 @@ export interface Refused {
   readonly because: string;
   readonly node?: GraphNode;
   readonly value?: GraphValue;
+  /** What can be done about it, where that is not what the reason says of all its nodes. */
+  readonly advice?: string;
   readonly facts?: Readonly<Record<string, string | number | boolean | readonly number[]>>;
 }
 

@@ -256,7 +256,7 @@ function pad(kind: Kind, back: boolean): MoveFn {
  */
 function resizedAxes(at: RuleNode, rank: number): number[] {
   const axes = at.ints("axes")?.map((a) => (a < 0 ? a + rank : a)) ?? Array.from({ length: rank }, (_, i) => i);
-  const scales = resizeScales(at.node);
+  const scales = resizeScales(at.node, at.facts);
   if (scales !== undefined) return axes.filter((_, i) => scales[i] !== 1);
   const bySize =
     at.node.opType === "Resize" &&

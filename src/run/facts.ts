@@ -1,34 +1,33 @@
 /**
- * Facts of a graph, with small integer constants computed by the executor: the pads, axes and repeats that exporters write as
- * Concat, Transpose, Slice, Where and the like of constants. What hangs on a symbol is left to the rules of graph/elements.ts.
+ * Facts of a graph, with small constants computed by the executor: the pads, axes and repeats that exporters write as Concat,
+ * Transpose, Slice, Where and the like of constants, sizes that go through floats (Div, Ceil, Clip) among them. What hangs on a symbol is left to the rules of graph/elements.ts.
  */
 import { Facts } from "../graph/facts.ts";
-import type { GraphNode, GraphView } from "../graph/view.ts";
+import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { type DType, dtypeOf } from "../onnx/dtype.ts";
 import { allocate, asNumbers, type Tensor } from "../onnx/tensor.ts";
 import { isTensor } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { canGrow, elementsMade, GROWS_TO } from "./growth.ts";
-import { runNode } from "./session.ts";
+import { computed } from "./constant.ts";
 
-const COUNTED: readonly DType[] = ["int64", "int32", "bool"];
+const COUNTED: readonly DType[] = ["int64", "int32", "bool", "float32", "float64"];
 const LARGEST = 2n ** 63n - 1n;
 
-export const factsOf = (view: GraphView): Facts => new Facts(view, computed);
+/** @param trusting False: nothing that the file declares of values inside is believed. */
+export const factsOf = (view: GraphView, trusting = true): Facts => new Facts(view, elementsMade, trusting);
 
 /** The elements a node makes of constants, for each output that is a small integer tensor. */
-function computed(node: GraphNode, facts: Facts): (readonly number[] | undefined)[] | undefined {
+function elementsMade(node: GraphNode, facts: Facts): (readonly number[] | undefined)[] | undefined {
   if (node.bodies.length > 0 || operator(node.domain, node.opType, node.version) === undefined) return undefined;
   const inputs: (Tensor | undefined)[] = [];
   for (const value of node.inputs) {
-    const tensor = value && constant(facts.of(value).dtype, facts.shape(value) as number[], facts.numbers(value));
+    const tensor = value && constant(facts.of(value).dtype, facts.shape(value) as number[], numbersOf(facts, value));
     if (value !== undefined && tensor === undefined) return undefined;
     inputs.push(tensor);
   }
-  const given = { numbers: (i: number) => facts.numbers(node.inputs[i]), dims: (i: number) => inputs[i]?.dims };
-  if (canGrow(node.record) && (elementsMade(node.record, given) ?? Number.POSITIVE_INFINITY) > GROWS_TO) return undefined;
   try {
-    return runNode(node.record, node.version, inputs).map((output) =>
+    // Rounded as runtimes do: a size that goes through floats is what they make of it.
+    return computed(node.record, node.version, inputs, { mode: "storage" }).map((output) =>
       isTensor(output) && COUNTED.includes(output.dtype) ? asNumbers(output) : undefined,
     );
   } catch {
@@ -36,6 +35,8 @@ function computed(node: GraphNode, facts: Facts): (readonly number[] | undefined
     return undefined;
   }
 }
+
+const numbersOf = (facts: Facts, value: GraphValue | undefined) => facts.numbers(value) ?? facts.reals(value);
 
 function constant(code: number, dims: readonly number[] | undefined, numbers: readonly number[] | undefined): Tensor | undefined {
   const dtype = dtypeOf(code);

@@ -11,9 +11,6 @@
 import { intAttr, intsAttr } from "../graph/attributes.ts";
 import type { NodeRecord } from "../onnx/records.ts";
 
-/** A constant may be as large as what it is made of, and up to this many elements larger in any case: 32 MB in float64. */
-export const GROWS_TO = 2 ** 22;
-
 export interface Operands {
   /** The numbers of an operand; undefined where they are not known. */
   numbers(index: number): readonly number[] | undefined;

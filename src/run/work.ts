@@ -4,45 +4,42 @@
  *   ConvTranspose  inputs · (outputs / group) · ∏ kernel
  *   Gemm, MatMul   outputs · inner size
  *   RNN, GRU, LSTM steps · batch · Σ elements of W and R
- * and of the quantised forms of the first three. Everything else counts 0.
+ * and of the quantised and deformed forms of the first three. Everything else counts 0.
  */
+import { traitsOf } from "../graph/operators.ts";
+import type { Product } from "../graph/traits.ts";
 import type { NodeRecord } from "../onnx/records.ts";
 import { sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 
 type Values = readonly (Value | undefined)[];
 
-const dimsOf = (value: Value | undefined): readonly number[] | undefined => (isTensor(value) ? value.dims : undefined);
+type Dims = readonly number[];
 
-/** Where the weight stands among the inputs. */
-const WEIGHT: Readonly<Record<string, number>> = { QLinearConv: 3, QLinearMatMul: 3 };
+const dimsOf = (value: Value | undefined): Dims | undefined => (isTensor(value) ? value.dims : undefined);
+
+/** The sums of products of each kind, from the sizes of its input, its weights (the first, and all there are) and its output. */
+const COST: Readonly<Record<Product, (x: Dims, w: Dims, y: Dims, weights: readonly Dims[]) => number>> = {
+  convolution: (_x, w, y) => sizeOf(y) * sizeOf(w.slice(1)),
+  transposed: (x, w) => sizeOf(x) * sizeOf(w.slice(1)),
+  gemm: (_x, w, y) => (y[1] === 0 ? 0 : sizeOf(y) * (sizeOf(w) / y[1])),
+  matmul: (x, _w, y) => sizeOf(y) * (x[x.length - 1] ?? 0),
+  recurrent: (x, _w, _y, weights) => x[0] * x[1] * weights.reduce((n, dims) => n + sizeOf(dims), 0),
+};
 
 export function multiplyAdds(node: NodeRecord, inputs: Values, outputs: Values): number {
-  if (node.domain !== "") return 0;
-  const x = dimsOf(inputs[0]);
-  const w = dimsOf(inputs[WEIGHT[node.opType] ?? 1]);
-  const y = dimsOf(outputs.find((value) => value !== undefined));
+  const { product, weights = [] } = traitsOf(node) ?? {};
+  if (product === undefined) return 0;
+  // Of two operands that may be weights, the first is the data.
+  const all = weights.filter((i) => i > 0).map((i) => dimsOf(inputs[i]));
+  const [x, w, y] = [dimsOf(inputs[0]), all[0], dimsOf(outputs.find((value) => value !== undefined))];
   if (x === undefined || w === undefined || y === undefined) return 0;
-  switch (node.opType) {
-    case "Conv":
-    case "ConvInteger":
-    case "QLinearConv":
-      return sizeOf(y) * sizeOf(w.slice(1));
-    case "ConvTranspose":
-      return sizeOf(x) * sizeOf(w.slice(1));
-    case "Gemm":
-      return y[1] === 0 ? 0 : sizeOf(y) * (sizeOf(w) / y[1]);
-    case "MatMul":
-    case "MatMulInteger":
-    case "QLinearMatMul":
-      return sizeOf(y) * (x[x.length - 1] ?? 0);
-    case "RNN":
-    case "GRU":
-    case "LSTM":
-      return x[0] * x[1] * (sizeOf(w) + sizeOf(dimsOf(inputs[2]) ?? []));
-    default:
-      return 0;
-  }
+  return COST[product](
+    x,
+    w,
+    y,
+    all.filter((dims) => dims !== undefined),
+  );
 }
 
 /** Bytes of the distinct buffers behind some values. */

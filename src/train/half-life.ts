@@ -28,17 +28,20 @@ export function halfLife(momentum: number, framework: Framework): HalfLife {
 /** Weight of old statistics after `at` batches. */
 export const remaining = ({ old }: HalfLife, at: number): number => old ** at;
 
-const BLOCKS = "▁▂▃▄▅▆▇█";
+/** Bars from the lowest to the highest, and what stands for them where only ASCII can be shown. */
+export const BLOCKS = "▁▂▃▄▅▆▇█";
+export const ASCII = ".:-=+*#@";
 
-/** A weight from 0 to 1 as one block character. */
-export const blockCharacter = (weight: number): string => BLOCKS[Math.max(0, Math.min(7, Math.ceil(weight * 8) - 1))];
+/** A weight from 0 to 1 as one character of a ramp, its lowest first. */
+export const barOf = (weight: number, ramp = BLOCKS): string =>
+  ramp[Math.max(0, Math.min(ramp.length - 1, Math.ceil(weight * ramp.length) - 1))];
 
 /** The last batch of the axis that fading is drawn on. */
 export const FADING_END = 1000;
 
 /**
- * The fading of old statistics as block characters: their weight after 1 to 1000 batches, on one logarithmic axis for every momentum, so
+ * The fading of old statistics as bars, block characters if nothing else is asked for: their weight after 1 to 1000 batches, on one logarithmic axis for every momentum, so
  * that two of them can be compared at a glance.
  */
-export const fadingCurve = (life: HalfLife, width = 32): string =>
-  Array.from({ length: width }, (_, i) => blockCharacter(remaining(life, FADING_END ** (i / (width - 1))))).join("");
+export const fadingCurve = (life: HalfLife, width = 32, ramp = BLOCKS): string =>
+  Array.from({ length: width }, (_, i) => barOf(remaining(life, FADING_END ** (i / (width - 1))), ramp)).join("");

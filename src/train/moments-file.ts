@@ -15,6 +15,8 @@ export interface MomentsHeader {
   /** Samples in all data, and how many make a block. */
   readonly samples: number;
   readonly block: number;
+  /** Blocks there are, where they are more than the samples fill: each of several holders of data ends with a shorter one. */
+  readonly blocks?: number;
   readonly order: "layers" | "at-once";
   readonly variance: "population" | "unbiased";
   /** Arithmetic the values were computed in. */
@@ -36,15 +38,21 @@ export interface MomentsFile extends MomentsHeader {
 const FORMAT = "bnfold-moments";
 const VERSION = 1;
 
-export const blocksOf = ({ samples, block }: Pick<MomentsHeader, "samples" | "block">): number => Math.ceil(samples / block);
+export const blocksOf = ({ samples, block, blocks }: Pick<MomentsHeader, "samples" | "block" | "blocks">): number =>
+  blocks ?? Math.ceil(samples / block);
+
+const headerOf = ({ model, samples, block, blocks, order, variance, engine }: MomentsHeader): MomentsHeader => ({
+  ...{ model, samples, block },
+  ...(blocks === undefined ? {} : { blocks }),
+  ...{ order, variance, engine },
+});
 
 const plainMoments = ({ count, mean, m2 }: Moments) => ({ count, mean: [...mean], m2: [...m2] });
 
 /** The text of a file: one line per layer. */
 export function formatMoments(file: MomentsFile): string {
-  const { layers, model, samples, block, order, variance, engine } = file;
-  const head = JSON.stringify({ format: FORMAT, version: VERSION, model, samples, block, order, variance, engine });
-  const lines = layers.map(({ output, channels, total, parts = [] }) =>
+  const head = JSON.stringify({ format: FORMAT, version: VERSION, ...headerOf(file) });
+  const lines = file.layers.map(({ output, channels, total, parts = [] }) =>
     JSON.stringify(
       total !== undefined
         ? { output, channels, total: plainMoments(total) }
@@ -78,9 +86,10 @@ export function parseMoments(text: string, file: string): MomentsFile {
   }
   if (!isObject(json) || json.format !== FORMAT) throw bad(`it has no "format": "${FORMAT}"`);
   if (json.version !== VERSION) throw bad(`it is of version ${json.version}, expected ${VERSION}`);
-  const { model, samples, block, order, variance, engine, layers } = json;
+  const { model, samples, block, blocks, order, variance, engine, layers } = json;
   if (typeof model !== "string" || typeof engine !== "string") throw bad("it does not name its model or engine");
   if (!isCount(samples) || !isCount(block) || block < 1) throw bad("it does not count its samples");
+  if (blocks !== undefined && !isCount(blocks)) throw bad("it does not count its blocks");
   if (order !== "layers" && order !== "at-once") throw bad(`its order is ${JSON.stringify(order)}`);
   if (variance !== "population" && variance !== "unbiased") throw bad(`its variance is ${JSON.stringify(variance)}`);
   if (!Array.isArray(layers)) throw bad("it has no layers");
@@ -102,10 +111,10 @@ export function parseMoments(text: string, file: string): MomentsFile {
     });
     return { output, channels, parts };
   });
-  return { model, samples, block, order, variance, engine, layers: read };
+  return { ...headerOf({ model, samples, block, blocks, order, variance, engine }), layers: read };
 }
 
-const HEADER = ["model", "samples", "block", "order", "variance", "engine"] as const;
+const HEADER = ["model", "samples", "block", "blocks", "order", "variance", "engine"] as const;
 
 /** @throws BnfoldError of kind "usage" naming the first thing two headers disagree about. */
 export function requireSame(a: MomentsHeader, b: MomentsHeader, nameA: string, nameB: string): void {
@@ -145,11 +154,10 @@ export function mergeMomentsFiles(files: readonly { readonly name: string; reado
       layers.set(layer.output, known === undefined ? layer : both(known, layer, name));
     }
   }
-  const { model, samples, block, order, variance, engine } = first.file;
   const blocks = blocksOf(first.file);
   const settled = [...layers.values()].map((layer) => settle(layer, blocks));
   settled.sort((a, b) => (a.output < b.output ? -1 : a.output > b.output ? 1 : 0));
-  return { model, samples, block, order, variance, engine, layers: settled };
+  return { ...headerOf(first.file), layers: settled };
 }
 
 function both(a: LayerMoments, b: LayerMoments, name: string): LayerMoments {

@@ -9,6 +9,7 @@
  * not. Nothing is assumed of the others, nor that the set is the only one.
  */
 import { plan } from "../fold/index.ts";
+import { storedRecord } from "../graph/stored.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import { read } from "../onnx/read.ts";
@@ -17,7 +18,6 @@ import { memorySource } from "../onnx/source.ts";
 import { collect } from "../onnx/splice.ts";
 import type { Tensor } from "../onnx/tensor.ts";
 import { type ModelEdits, NO_EDITS, write } from "../onnx/write.ts";
-import { storedRecord } from "./noise.ts";
 import { prove } from "./proof.ts";
 import type { Bisection, GuiltyNodes, Verdict } from "./types.ts";
 import { type WitnessOptions, witness } from "./witness.ts";

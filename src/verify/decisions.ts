@@ -6,13 +6,14 @@
  * (same operator, attributes and constants), so holding it hides nothing.
  */
 import { hasTrait, traitsOf } from "../graph/operators.ts";
+import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import type { Model, NodeRecord } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
 import { compareValues } from "./compare.ts";
 import type { Sample } from "./inputs.ts";
 import { DRAWS, Judgement } from "./judge.ts";
-import { type Changes, roundingDraw, storedRecord } from "./noise.ts";
+import { type Changes, roundingDraw } from "./noise.ts";
 import { plain, runMoved, runVariant } from "./runs.ts";
 
 interface Pair {

@@ -1,10 +1,12 @@
 /** What the two files promise to the outside, before anything is computed: inputs with defaults, outputs, operator sets, validity. */
+import { dimText, type Shape } from "../graph/dims.ts";
 import { readNames, violations } from "../graph/violations.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
 import type { GraphRecord, Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
 import type { Tensor } from "../onnx/tensor.ts";
+import type { Contradicted } from "./proof/prover.ts";
 import { requiredInputs } from "./shapes.ts";
 
 export interface Finding {
@@ -179,4 +181,23 @@ export function compareFaces(a: Model, b: Model): Finding[] {
       });
   }
   return findings;
+}
+
+/** Contradictions that are named; the others are counted. */
+const NAMED = 3;
+
+const shapeText = (shape: Shape): string => `[${shape.map(dimText).join(", ")}]`;
+
+/** What files declare of values inside and their operators do not give: said, and never used. */
+export function declaredNotes(list: readonly Contradicted[]): Finding[] {
+  const files = new Map<string, Set<string>>();
+  for (const { value, declared, inferred, file } of list) {
+    const text = `"${value.name}" as ${shapeText(declared)} where its operators make ${shapeText(inferred)}`;
+    files.set(text, (files.get(text) ?? new Set()).add(file));
+  }
+  const who = (of: ReadonlySet<string>) => (of.size > 1 ? "both files declare" : `the ${[...of][0]} file declares`);
+  const found = [...files].map(([text, of]) => `${who(of)} ${text}`);
+  if (found.length === 0) return [];
+  const more = found.length > NAMED ? `, and so of ${found.length - NAMED} more` : "";
+  return [{ weight: "note", message: `${found.slice(0, NAMED).join("; ")}${more}: what is declared of it decides nothing` }];
 }

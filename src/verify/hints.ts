@@ -2,10 +2,10 @@
  * What the nodes that first read an input say about it: rank, sizes, layout, the table it indexes. Found by following the
  * input through operators that keep its shape (or permute it), without running anything.
  */
-import { hasTrait, keepsShape } from "../graph/operators.ts";
+import { hasTrait, keepsShape, traitsOf } from "../graph/operators.ts";
+import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
-import type { TensorRecord } from "../onnx/records.ts";
 import { asNumbers, sizeOf } from "../onnx/tensor.ts";
 
 export interface Hint {
@@ -21,10 +21,10 @@ export interface Hint {
 /** Dimensions of a constant: an initializer, a Constant node, or one of them dequantised, cast or passed on. */
 export function constantDims(value: GraphValue | undefined): readonly number[] | undefined {
   if (value === undefined) return undefined;
-  if (value.initializer !== undefined) return value.initializer.dims;
+  const stored = storedRecord(value);
+  if (stored !== undefined) return stored.dims;
   const node = value.producer;
   if (node === undefined) return undefined;
-  if (node.opType === "Constant") return node.record.attributes.get("value")?.t?.dims;
   if (["Identity", "Cast", "DequantizeLinear"].includes(node.opType)) return constantDims(node.inputs[0]);
   if (node.opType === "Transpose") {
     const dims = constantDims(node.inputs[0]);
@@ -32,12 +32,6 @@ export function constantDims(value: GraphValue | undefined): readonly number[] |
     return dims && perm?.map((axis) => dims[axis]);
   }
   return undefined;
-}
-
-function constantRecord(value: GraphValue | undefined): TensorRecord | undefined {
-  return (
-    value?.initializer ?? (value?.producer?.opType === "Constant" ? value.producer.record.attributes.get("value")?.t : undefined)
-  );
 }
 
 const int = (node: GraphNode, name: string, fallback: number): number => Number(node.record.attributes.get(name)?.i ?? fallback);
@@ -78,18 +72,20 @@ class Follower {
 
   private read(node: GraphNode, index: number, axes: Axes): void {
     const weight = (at: number) => constantDims(node.inputs[at]);
+    const { product, weights } = traitsOf(node) ?? {};
+    const transposed = product === "transposed";
+    if (weights !== undefined && (product === "convolution" || transposed)) {
+      const w = index === 0 ? weight(weights[0]) : undefined;
+      if (w === undefined) return;
+      this.size(axes, 1, w.length, transposed ? w[0] : w[1] * int(node, "group", 1));
+      this.spatial(axes, w.length);
+      return;
+    }
+    if (weights !== undefined && product === "recurrent") {
+      if (index === 0) this.size(axes, 2, 3, weight(weights[0])?.[2]);
+      return;
+    }
     switch (node.opType) {
-      case "Conv":
-      case "ConvTranspose":
-      case "QLinearConv":
-      case "ConvInteger": {
-        if (index !== 0) return;
-        const w = weight(node.opType === "QLinearConv" ? 3 : 1);
-        if (w === undefined) return;
-        this.size(axes, 1, w.length, node.opType === "ConvTranspose" ? w[0] : w[1] * int(node, "group", 1));
-        this.spatial(axes, w.length);
-        return;
-      }
       case "MaxPool":
       case "AveragePool":
       case "LpPool": {
@@ -116,11 +112,6 @@ class Follower {
         else if (rank !== undefined && rank > 1) this.size(axes, rank - 2, rank, other[other.length - 1]);
         return;
       }
-      case "LSTM":
-      case "GRU":
-      case "RNN":
-        if (index === 0) this.size(axes, 2, 3, weight(1)?.[2]);
-        return;
       case "BatchNormalization":
       case "InstanceNormalization": {
         const scale = weight(1);
@@ -189,7 +180,7 @@ function indexed(node: GraphNode, index: number): number | undefined {
     return table?.[axis < 0 ? axis + table.length : axis];
   }
   if (node.opType === "OneHot" && index === 0) {
-    const depth = constantRecord(node.inputs[1]);
+    const depth = storedRecord(node.inputs[1]);
     if (depth !== undefined && sizeOf(depth.dims) === 1) return asNumbers(decode(depth))[0];
   }
   return undefined;

@@ -2,8 +2,8 @@
 import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
-import { compareFaces } from "./faces.ts";
-import { proveSteps, sharedOf } from "./proof.ts";
+import { compareFaces, declaredNotes } from "./faces.ts";
+import { contradictionsOf, proveSteps, sharedOf } from "./proof.ts";
 import { type RunOptions, runSteps } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
@@ -58,7 +58,7 @@ export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): S
   onProgress?.("proof", total, total);
   const run: Witness | undefined =
     options.run === false ? undefined : yield* runSteps(a, b, proven, proven && sharedOf(proven), options);
-  return combine(findings, proven, run);
+  return combine([...findings, ...declaredNotes(contradictionsOf(proven))], proven, run);
 }
 
 export { type BisectOptions, bisect } from "./bisect.ts";

@@ -79,6 +79,10 @@ export function shapesText(feeds: ReadonlyMap<string, Value>): string {
   );
 }
 
+/** The same as data, of tensors alone. */
+export const shapesOf = (feeds: ReadonlyMap<string, Value>): Readonly<Record<string, readonly number[]>> =>
+  Object.fromEntries([...feeds].flatMap(([name, value]) => ("kind" in value ? [] : [[name, value.dims]])));
+
 type Maker = (random: Random, kind: Kind) => Value;
 
 function makerOf(input: ValueInfoRecord, dims: readonly number[], view: GraphView): Maker {

@@ -104,6 +104,7 @@ export function firstDifference(
     node,
     channel: worstChannel(whole),
     maxDifference: whole.judgement.difference.max,
+    scale: whole.judgement.difference.scale,
     sample: sample.kind,
     ...reaching(guilty, shared, all),
   };

@@ -5,6 +5,7 @@
  * among other neighbours than any node of the first model that reads the same: a gain of 0.999995 leaves float16 weights bit
  * for bit as they were, yet they are rounded weights. Names do not matter.
  */
+import { storedRecord } from "../graph/stored.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
@@ -18,14 +19,6 @@ import { randomOf } from "./random.ts";
 export interface Stored {
   readonly value: GraphValue;
   readonly record: TensorRecord;
-}
-
-/** The tensor a value stands for: an initializer, or a Constant node's `value`. */
-export function storedRecord(value: GraphValue | undefined): TensorRecord | undefined {
-  if (value?.initializer !== undefined) return value.initializer;
-  const node = value?.producer;
-  if (node?.opType !== "Constant" || node.domain !== "") return undefined;
-  return node.record.attributes.get("value")?.t;
 }
 
 function storedIn(view: GraphView): Stored[] {

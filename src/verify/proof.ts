@@ -12,7 +12,7 @@ import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { foresee } from "./proof/foresight.ts";
 import { normalForm, normalForms } from "./proof/normal.ts";
-import { Prover } from "./proof/prover.ts";
+import { type Contradicted, Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
 import type { Proof } from "./types.ts";
 
@@ -42,18 +42,13 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   for (const look of certified(x, y, tolerance, gauges)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome !== "equal") continue;
-    shared.set(proof, look.shared());
-    return proof;
+    if (proof.outcome === "equal") return found(proof, look);
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") {
-      shared.set(proof, look.shared());
-      return proof;
-    }
+    if (proof.outcome === "equal") return found(proof, look);
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
@@ -61,6 +56,7 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   for (const look of tried) {
     yield;
     const proof = look.settled();
+    contradicted.set(proof, look.contradicted());
     if (proof.outcome === "different") return proof;
     proofs.push({ look, proof });
   }
@@ -74,6 +70,18 @@ const shared = new WeakMap<Proof, Shared>();
 
 /** The values a proof of `equal` found the same in both files, or exact maps of one another; undefined of one made elsewhere. */
 export const sharedOf = (proof: Proof): Shared | undefined => shared.get(proof);
+
+const contradicted = new WeakMap<Proof, readonly Contradicted[]>();
+
+/** What the files declare of values inside that their operators do not give; empty of a proof made elsewhere. */
+export const contradictionsOf = (proof: Proof | undefined): readonly Contradicted[] =>
+  (proof === undefined ? undefined : contradicted.get(proof)) ?? [];
+
+function found(proof: Proof, look: Prover): Proof {
+  shared.set(proof, look.shared());
+  contradicted.set(proof, look.contradicted());
+  return proof;
+}
 
 /** Looks with gauges that somebody gave: at the files as they are, or where the second has other operators, at their normal forms. */
 function* certified(a: Model, b: Model, tolerance: Tolerance, gauges: Gauges | undefined): Generator<Prover> {

@@ -6,23 +6,25 @@
  * A region that differs is cut wider, in case its cuts can only be what made-up numbers are not (never negative after a Relu), and
  * then run on numbers the first file gives. Only what differs there as well is called different.
  */
-import { combine, type Spread } from "../affine/spread.ts";
+import { plus, type Spread, times } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
+import { storedRecord } from "../graph/stored.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
-import { decode, roundArray } from "../onnx/codec.ts";
-import { dtypeOf, halfUlps, isFloat, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
+import { roundArray } from "../onnx/codec.ts";
+import { dtypeOf, isFloat, isStorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
-import { isTensor, type Value } from "../ops/define.ts";
+import { isTensor, type NumericMode, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
 import { DRAWS, Judgement } from "./judge.ts";
 import { measuresOf } from "./measures.ts";
-import { roundingDraw, type Stored, storedRecord } from "./noise.ts";
-import { type Random, randomOf } from "./random.ts";
+import { roundingDraw, type Stored } from "./noise.ts";
+import { Decoded, Parts } from "./parts.ts";
+import { randomOf } from "./random.ts";
 import { type Feeds, runMoved, runVariant } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
@@ -49,14 +51,24 @@ type Kind = (typeof KINDS)[number];
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
 
+/** So many numbers are drawn, and come again: a prime, which no step along an axis divides, lays the same ones nowhere side by side. */
+const PERIOD = 8191;
+
 /** How often a region that differs is cut wider, and how often each kind is then made up. */
 const WIDER = 3;
 const AGAIN = 4;
 
+/** What the first file's region makes in float64, and what both make in their own precision. */
+export interface InStorage {
+  readonly truth: Value;
+  readonly before: Value;
+  readonly after: Value;
+}
+
 class Unable extends Error {}
 
 /** The sizes do not fit the region. */
-class Unfit extends Error {}
+class Unfit extends Unable {}
 
 /** Shared values of one element type: a number that one file rounds to another type on the way is no place to cut. */
 function alike(shared: Shared, { a, b }: { a: GraphView; b: GraphView }, facts: Facts, others: Facts): Shared {
@@ -153,25 +165,25 @@ export class RegionWitness {
     const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
     for (const tries of lists) {
-      const elements = [...(tries[0]?.values() ?? [])].reduce((n, dims) => n + sizeOf(dims), 0);
+      const { sizes, run } = this.firstFit(region, tries, seed);
+      done = done === undefined ? run : joined(done, run);
+      const elements = [...sizes.values()].reduce((n, dims) => n + sizeOf(dims), 0);
       const kinds = !thorough && (linear || elements > SMALL) ? KINDS.slice(0, 1) : KINDS;
-      for (let again = 0; again < (thorough ? AGAIN : 1); again++) {
-        for (const kind of kinds) {
-          const run = this.firstFit(region, tries, kind, seed + again);
-          done = done === undefined ? run : joined(done, run);
-          if (!done.ok) return done;
-        }
+      const rounds = Array.from({ length: thorough ? AGAIN : 1 }, (_, again) => kinds.map((kind) => ({ kind, again }))).flat();
+      for (const { kind, again } of rounds.slice(1)) {
+        if (!done.ok) return done;
+        done = joined(done, this.onMadeUp(region, sizes, kind, seed + again));
       }
     }
     return done as RegionRun;
   }
 
-  private firstFit(region: Region, tries: readonly RegionSizes[], kind: Kind, seed: number): RegionRun {
+  /** At the first sizes that fit the region, on numbers of the first kind. */
+  private firstFit(region: Region, tries: readonly RegionSizes[], seed: number): { sizes: RegionSizes; run: RegionRun } {
     let because = "";
     for (const sizes of tries) {
       try {
-        const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
-        return this.judged(region, [{ kind, seed, values }]);
+        return { sizes, run: this.onMadeUp(region, sizes, KINDS[0], seed) };
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
         because = error.message;
@@ -180,30 +192,31 @@ export class RegionWitness {
     throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
   }
 
+  private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): RegionRun {
+    const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
+    return this.judged(region, [{ kind, seed, values }]);
+  }
+
   private madeUp({ a }: Cut, dims: readonly number[], kind: Kind, seed: number): Tensor {
     const dtype = dtypeOf(this.dtypes(a));
     if (dtype === undefined || !isFloat(dtype)) throw new Unable(`"${a.name}" is no tensor of floats`);
     const random = randomOf(seed, "cut", kind, a.name);
     const data = new Float64Array(sizeOf(dims));
     const scale = kind === "large" ? 20 : 1;
-    for (let i = 0; i < data.length; i++) {
+    const drawn = Math.min(data.length, PERIOD);
+    for (let i = 0; i < drawn; i++) {
       const x = scale * random.rough();
       data[i] = kind === "negative" ? -Math.abs(x) : x;
     }
-    return { dtype, dims, data: roundArray(dtype, data) };
+    data.set(roundArray(dtype, data.slice(0, drawn)));
+    for (let at = drawn; at < data.length; at += drawn) data.set(data.subarray(0, Math.min(drawn, data.length - at)), at);
+    return { dtype, dims, data };
   }
 
   private judged(region: Region, inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[]): RegionRun {
     const { target } = region;
     const [{ kind, seed, values }] = inputs;
-    const [feedsA, feedsB] = [new Map<string, Value>(), new Map<string, Value>()];
-    for (const cut of region.inputs) {
-      const value = values(cut);
-      feedsA.set(cut.a.name, value);
-      feedsB.set(cut.b.name, mapped(value, cut));
-    }
-    const a = this.parts.a.cut(region.nodesA, feedsA, target.a.name);
-    const b = this.parts.b.cut(region.nodesB, feedsB, target.b.name);
+    const { a, b, feedsA, feedsB } = this.sides(region, values);
     const runA = (): Value =>
       mapped(runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value, target);
     const folded = this.foldedIn(region);
@@ -241,6 +254,51 @@ export class RegionWitness {
     };
   }
 
+  /** Both files' part of a region as models, with what they are given. */
+  private sides({ target, inputs, nodesA, nodesB }: Region, values: (cut: Cut) => Value) {
+    const [feedsA, feedsB] = [new Map<string, Value>(), new Map<string, Value>()];
+    for (const cut of inputs) {
+      const value = values(cut);
+      feedsA.set(cut.a.name, value);
+      feedsB.set(cut.b.name, mapped(value, cut));
+    }
+    const a = this.parts.a.cut(nodesA, feedsA, target.a.name);
+    const b = this.parts.b.cut(nodesB, feedsB, target.b.name);
+    return { a, b, feedsA, feedsB };
+  }
+
+  /** The regions that hold a node of the second file which makes one of these values. */
+  holding(names: ReadonlySet<string>): Region[] {
+    return this.cuts.targets().flatMap((target) => {
+      const region = this.cuts.region(target);
+      const holds = region?.nodesB.some(({ outputs }) => outputs.some((value) => value !== undefined && names.has(value.name)));
+      return region !== undefined && holds === true && this.canRun(region) ? [region] : [];
+    });
+  }
+
+  /**
+   * A region run in the files' own precision and, in float64, as the truth of both: on `values`, at the smallest sizes that fit. Undefined
+   * where it cannot be.
+   */
+  inStorage(region: Region, values: (cut: Cut, dims: readonly number[]) => Tensor | undefined): InStorage | undefined {
+    const { seed } = this.options;
+    const { target } = region;
+    for (const sizes of sizesOf(region, this.sizes)[0] ?? []) {
+      const given = new Map(region.inputs.map((cut) => [cut, values(cut, sizes.get(cut.a.name) as readonly number[])]));
+      if ([...given.values()].includes(undefined)) return undefined;
+      try {
+        const { a, b, feedsA, feedsB } = this.sides(region, (cut) => given.get(cut) as Tensor);
+        const run = (model: Model, feeds: Feeds, name: string, mode: NumericMode) =>
+          fitting(() => runVariant({ model, constants: new Map() }, feeds, { seed, mode }).get(name) as Value);
+        const first = (mode: NumericMode) => mapped(run(a, feedsA, target.a.name, mode), target);
+        return { truth: first("float64"), before: first("storage"), after: run(b, feedsB, target.b.name, "storage") };
+      } catch (error) {
+        if (!(error instanceof Unfit)) throw error;
+      }
+    }
+    return undefined;
+  }
+
   /** Float constants that what is changed of a region reads, through operators on constants as well. */
   private foldedIn({ nodesB, changed }: Region): Stored[] {
     const found = new Map<TensorRecord, Stored>();
@@ -274,11 +332,7 @@ function mapped(value: Value, { map, a }: Cut): Value {
   const { dims } = value;
   const fits = ({ dims: own }: Spread) => own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
   if (!fits(map.scale) || !fits(map.shift)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
-  const data = combine(
-    combine({ dims, data: asFloat64(value) }, map.scale, (x, s) => x * s),
-    map.shift,
-    (x, t) => x + t,
-  ).data;
+  const { data } = plus(times({ dims, data: asFloat64(value) }, map.scale), map.shift);
   return { ...value, data };
 }
 
@@ -297,103 +351,4 @@ function joined(p: RegionRun, q: RegionRun): RegionRun {
   const worst = q.ok && (!p.ok || p.ratio >= q.ratio) ? p : q;
   const both = <T>(x: readonly T[], y: readonly T[]) => [...new Set([...x, ...y])];
   return { ...worst, sizes: both(p.sizes, q.sizes), inputs: both(p.inputs, q.inputs) };
-}
-
-/** A model by name, to cut graphs out of. */
-class Parts {
-  private readonly stored = new Map<string, TensorRecord>();
-
-  constructor(private readonly model: Model) {
-    for (const record of model.graph.initializers) this.stored.set(record.name, record);
-  }
-
-  /** The model of some nodes, with given values as its inputs. */
-  cut(nodes: readonly GraphNode[], feeds: Feeds, output: string): Model {
-    const { graph } = this.model;
-    const { frame } = graph;
-    const unknown = (name: string) => ({ frame, name, type: { kind: "unknown" as const } });
-    const read = new Set(nodes.flatMap((node) => readsOf(node).map(({ name }) => name)));
-    const initializers = [...read].flatMap((name) => this.stored.get(name) ?? []);
-    const sparseInitializers = graph.sparseInitializers.filter(({ values }) => read.has(values.name));
-    return {
-      ...this.model,
-      graph: {
-        ...graph,
-        nodes: nodes.map(({ record }) => record),
-        inputs: [...feeds.keys()].map(unknown),
-        outputs: [unknown(output)],
-        initializers,
-        sparseInitializers,
-        valueInfos: [],
-      },
-    };
-  }
-}
-
-/**
- * Folded constants decoded once, for the run and for its draws, which move them in place and back; those that a session cannot
- * replace stand apart.
- */
-class Decoded {
-  readonly constants = new Map<string, Tensor>();
-  readonly inner: readonly Stored[];
-  private readonly main: readonly Stored[];
-
-  constructor(folded: readonly Stored[]) {
-    this.main = folded.filter(({ value }) => value.scope.kind === "main" && value.initializer !== undefined);
-    this.inner = folded.filter((entry) => !this.main.includes(entry));
-    for (const { value, record } of this.main) {
-      const tensor = decode(record, { keepStorage: true });
-      this.constants.set(value.name, { ...tensor, data: asFloat64(tensor) });
-    }
-  }
-
-  /** What `run` gives with the constants moved by a draw. */
-  drawn<T>(seed: number, draw: number, run: () => T): T {
-    const moved = this.main.map(({ value, record }) => {
-      const tensor = this.constants.get(value.name) as Tensor;
-      return new Moved(tensor, record, randomOf(seed, "region", draw, record.name, record.frame.start));
-    });
-    try {
-      return run();
-    } finally {
-      for (const one of moved) one.undo();
-    }
-  }
-}
-
-/** Rows of at least this many numbers are moved at one in `SPARSE` places. */
-const WIDE = 64;
-const SPARSE = 8;
-
-/**
- * A constant to which was added, in place, what rounding may do to it. In long rows one number of each eight is moved, by √8
- * times as much: sums over a row then vary by the same, at an eighth of the cost.
- */
-class Moved {
-  private readonly at: Uint32Array;
-  private readonly before: Float64Array;
-  private readonly values: Float64Array;
-
-  constructor({ dims, data }: Tensor, record: TensorRecord, random: Random) {
-    const values = data as Float64Array;
-    const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
-    const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
-    const step = dims.length > 1 && sizeOf(dims.slice(1)) >= WIDE ? SPARSE : 1;
-    const size = Math.sqrt(step);
-    const count = Math.ceil(values.length / step);
-    this.values = values;
-    this.at = new Uint32Array(count);
-    this.before = new Float64Array(count);
-    for (let k = 0; k < count; k++) {
-      const at = Math.min(values.length - 1, k * step + (step === 1 ? 0 : random.below(step)));
-      this.at[k] = at;
-      this.before[k] = values[at];
-      values[at] += size * random.signed() * table[(high[2 * at + 1] >>> 20) & 0x7ff];
-    }
-  }
-
-  undo(): void {
-    for (let k = this.at.length - 1; k >= 0; k--) this.values[this.at[k]] = this.before[k];
-  }
 }

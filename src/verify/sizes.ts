@@ -6,7 +6,7 @@
  * a size the file leaves open are taken at several remainders.
  */
 import { BnfoldError } from "../diag/error.ts";
-import { hasTrait } from "../graph/operators.ts";
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
@@ -116,14 +116,16 @@ function windowOf(nodes: readonly GraphNode[]): Window {
   return { stride, extent, channelsFirst };
 }
 
-function ownWindow({ opType, record, inputs }: GraphNode): { stride: number; extent: number } {
-  const list = (name: string) => record.attributes.get(name)?.ints.map(Number);
-  const kernel = list("kernel_shape") ?? (opType.includes("Conv") ? inputs[1]?.initializer?.dims.slice(2) : undefined);
+function ownWindow(node: GraphNode): { stride: number; extent: number } {
+  const { product, weights } = traitsOf(node) ?? {};
+  const list = (name: string) => node.record.attributes.get(name)?.ints.map(Number);
+  const filtered = weights !== undefined && (product === "convolution" || product === "transposed");
+  const kernel = list("kernel_shape") ?? (filtered ? node.inputs[weights[0]]?.initializer?.dims.slice(2) : undefined);
   if (kernel === undefined || kernel.length === 0) return { stride: 1, extent: 1 };
   const [dilations, strides, pads] = [list("dilations"), list("strides"), list("pads")];
   const extent = Math.max(...kernel.map((k, i) => (k - 1) * (dilations?.[i] ?? 1) + 1), ...(pads ?? []));
   // A transposed window steps in its output: every input is seen by windows at every phase.
-  if (opType === "ConvTranspose") return { stride: 1, extent };
+  if (product === "transposed") return { stride: 1, extent };
   return { stride: (strides ?? []).reduce(lcm, 1), extent };
 }
 

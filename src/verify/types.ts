@@ -56,6 +56,8 @@ export interface SampleRun {
   /** How the input was made: "normal", "large", "negative", "border", or a file name. */
   readonly kind: string;
   readonly seed: number;
+  /** Sizes of the inputs, those of open axes among them. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
   readonly outputs: readonly OutputComparison[];
   readonly ok: boolean;
 }
@@ -96,6 +98,8 @@ export interface Witness {
     readonly node: string;
     readonly channel: number | undefined;
     readonly maxDifference: number;
+    /** Root mean square of the value in the first model, for scale. */
+    readonly scale?: number;
     /** Kind of the sample on which it was found. */
     readonly sample?: string;
     /** Operators between the values that still agree and this one, itself the last, by name or first output. */

@@ -15,7 +15,12 @@ const count = (n: number, one: string, many = `${one}s`): string => `${n} ${n ==
 function figure(x: number, digits = 3): string {
   if (x === Number.MAX_VALUE) return "unbounded";
   const size = Math.abs(x);
-  return size !== 0 && (size < 1e-3 || size >= 1e4) ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
+  return size !== 0 && (size < 1e-3 || size >= 1e6)
+    ? x
+        .toExponential(digits - 1)
+        .replace(/\.?0+e/, "e")
+        .replace("e+", "e")
+    : String(Number(x.toPrecision(digits)));
 }
 
 /** Two numbers with as many digits as tell them apart, and one more. */
@@ -41,10 +46,12 @@ function proofText(proof: Proof): string {
   const worst = regions.reduce((most, region) => Math.max(most, region.worstHalfUlps), 0);
   if (proof.outcome === "equal") {
     if (regions.length === 0) return "Proof: nothing differs between the two files that could change a number.";
-    return (
-      `Proof: all ${count(regions.length, "place")} where the files differ compute the same function: ` +
-      `${count(coefficients, "coefficient")} recomputed, the worst off by ${figure(worst)} half units in the last place.`
-    );
+    const all =
+      regions.length === 1
+        ? "the one place where the files differ computes"
+        : `all ${regions.length} places where the files differ compute`;
+    const off = worst === 0 ? "without any difference" : `the worst off by ${figure(worst)} half units in the last place`;
+    return `Proof: ${all} the same function: ${count(coefficients, "coefficient")} recomputed, ${off}.`;
   }
   // What is certain says more than what is not known.
   const [first] = of(proof.outcome).toSorted((p, q) => Number(q.hidden ?? false) - Number(p.hidden ?? false));
@@ -78,6 +85,17 @@ function regionsText(regions: readonly RegionRun[], limit = MAX_RATIO): string {
 
 const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);
 
+/** The sizes that were run, which the model may leave open; those of the first sample, where they are as many as can be read. */
+function sizesText({ samples }: Witness): string {
+  const sizes = Object.entries(samples[0]?.shapes ?? {}).filter(([, dims]) => dims.length > 0);
+  const [shown, more] = [sizes.slice(0, 3), sizes.length - 3];
+  if (shown.length === 0) return "";
+  return ` at ${shown.map(([name, dims]) => `${name}=[${dims.join(",")}]`).join(" ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+/** `name (Conv)` as nodes are called elsewhere: `Conv "name"`. */
+const quotedNode = (node: string): string => node.replace(/^([\s\S]*) \((\w+)\)$/, '$2 "$1"');
+
 function runText(run: Witness): string {
   if (run.outcome === "not-run") return `Run: not made: ${run.reason ?? "no reason is known"}.`;
   if (run.samples.length === 0 && run.regions !== undefined) return regionsText(run.regions, run.limit);
@@ -91,18 +109,19 @@ function runText(run: Witness): string {
     const distance =
       worst === 0
         ? "without any difference"
-        : `the largest difference is ${figure(worst)} times what rounding the folded constants alone makes (the limit is ${limit})`;
-    return `Run: both models in float64 on ${samples} (${kinds}): ${distance}.${also}`;
+        : `the largest difference is ${figure(worst)} times what rounding the constants that differ alone makes (the limit is ${limit})`;
+    return `Run: both models in float64${sizesText(run)}, on ${samples} (${kinds}): ${distance}.${also}`;
   }
   const bad = run.samples.filter((sample) => !sample.ok);
   const first = run.firstDifference;
   const channel = first?.channel === undefined ? "" : `, channel ${first.channel}`;
+  const scale = first?.scale === undefined ? "" : `, where its root mean square is ${figure(first.scale)}`;
   const where =
     first === undefined
       ? ""
-      : ` First at "${first.value}" of ${first.node}${channel}: off by up to ${figure(first.maxDifference)}.`;
+      : ` First at "${first.value}" of ${quotedNode(first.node)}${channel}: off by up to ${figure(first.maxDifference)}${scale}.`;
   return (
-    `Run: ${bad.length} of ${samples} give other outputs in float64, ` +
+    `Run: ${bad.length} of ${samples} give other outputs in float64${sizesText(run)}, ` +
     `up to ${figure(worst)} times what rounding makes (the limit is ${limit}).` +
     `${where}${also}`
   );

@@ -11,7 +11,7 @@ import type { Model } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
 import { rmsDistance } from "./compare.ts";
 import { judgeDecided } from "./decisions.ts";
-import { generateInputs, type Sample, shapesText } from "./inputs.ts";
+import { generateInputs, type Sample, shapesOf, shapesText } from "./inputs.ts";
 import { DRAWS, Judgement, MAX_RATIO } from "./judge.ts";
 import { firstDifference } from "./locate.ts";
 import { type Changes, changesBetween, roundingDraw } from "./noise.ts";
@@ -128,6 +128,7 @@ class Trials {
       return {
         kind: trial.sample.kind,
         seed: trial.sample.seed,
+        shapes: shapesOf(trial.sample.feeds),
         outputs: trial.judgements.map((j) => j.summary()),
         ok: isOk(trial),
       };

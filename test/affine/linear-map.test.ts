@@ -439,3 +439,20 @@ describe("kernels and rows", () => {
     for (const [o, v] of sum.bias().entries()) expect(Math.abs(v)).toBeLessThanOrEqual(sum.biasMagnitude()[o]);
   });
 });
+
+it("windows of many taps are not multiplied out", () => {
+  const window = (height: number, width: number) =>
+    convolution({
+      dims: [1, 1, height, width],
+      groups: 1,
+      strides: [1, 1],
+      dilations: [1, 1],
+      pads: [0, 0, 0, 0],
+      weights: () => new Float64Array(height * width).fill(1),
+      bias: undefined,
+    });
+  expect(isMisfit(compose(window(16, 1), window(1, 16)))).toBe(false);
+  expect(compose(window(17, 1), window(1, 16))).toEqual({ misfit: "windows of too many taps" });
+  // One tap multiplies nothing.
+  expect(isMisfit(compose(window(1, 1), window(17, 17)))).toBe(false);
+});

@@ -82,7 +82,8 @@ describe("bnfold inspect", () => {
     const { code, stdout } = bnfold(["inspect", model]);
     expect(code).toBe(0);
     expect(stdout).toContain("1 of 2 BatchNormalization can be folded");
-    expect(stdout).toMatch(/^ {2}"norm" +inference +1e-5 +0\.9 +3 +folds into Conv "conv"/m);
+    expect(stdout).toMatch(/^ {2}norms +2 BatchNormalization in inference mode, epsilon 1e-5, momentum 0\.9$/m);
+    expect(stdout).toMatch(/^ {2}"norm" +3 +-> Conv "conv"/m);
     expect(stdout).toMatch(/^ {2}"late" .* kept: operator-blocks/m);
   });
   it("prints the same as JSON", () => {

@@ -66,6 +66,13 @@ describe("readers of one value that make up for each other", () => {
     expect(operators(check(net.spec(["y"]), { folds: 4, options: { reluToMax: true }, ...close }))).not.toContain("Max");
   });
 
+  it("a slope that is computed does not change with them", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.conv(net.add("PRelu", [net.norm("c", "n"), "c"], "r"), "y");
+    expect(norms(check(net.spec(["y"]), { folds: 0, ...close }))).toBe(1);
+  });
+
   it("of two normalizations one takes the other's map", () => {
     const net = new Net();
     net.conv("x", "c");

@@ -33,9 +33,13 @@ function factsOf(values: ReadonlyMap<string, Value>, open: boolean, sizes: Map<s
     const found = tensor(value);
     return open || found === undefined || !COUNTED.includes(found.dtype) ? undefined : asNumbers(found);
   };
+  const reals = (value: GraphValue | undefined): number[] | undefined => {
+    const found = tensor(value);
+    return open || found === undefined || !["float32", "float64"].includes(found.dtype) ? undefined : asNumbers(found);
+  };
   const shape = (value: GraphValue | undefined): Shape | undefined => of(value).shape;
   return {
-    ...{ of, shape, numbers, elements: numbers },
+    ...{ of, shape, numbers, elements: numbers, reals },
     rank: (value) => shape(value)?.length,
     size: (value, axis) => tensor(value)?.dims[axis],
   };

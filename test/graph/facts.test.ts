@@ -127,6 +127,43 @@ describe("symbolic shapes", () => {
     expect(flat(new Facts(view))).toBeUndefined();
   });
 
+  it("compute what goes through floats, rounded as the file's type rounds, as torch writes its own padding", () => {
+    // 0.1 * 30 is 3 in float, and above it as the product of the stored 0.1 in double: Ceil tells the two apart.
+    const nodes = [
+      node("Mul", ["tenth", "thirty"], ["product"]),
+      node("Ceil", ["product"], ["up"]),
+      node("Clip", ["up", "", "four"], ["clipped"]),
+      node("Cast", ["clipped"], ["count"], { to: 7 }),
+      node("Concat", ["zero", "count"], ["pads"], { axis: 0 }),
+      node("Pad", ["z", "pads"], ["y"]),
+    ];
+    const initializers = {
+      tenth: float32([1], [0.1]),
+      thirty: float32([1], [30]),
+      four: float32([], [4]),
+      zero: int64([1], [0]),
+    };
+    const given = (inputs: ModelSpec["inputs"]) => {
+      const facts = factsOf(viewOf(model({ nodes, initializers, inputs, outputs, irVersion: 8 })));
+      return facts.shape(facts.view.main.values.get("y"))?.map(dimText).join(",");
+    };
+    const z = { name: "z", dims: [5] };
+    expect(given([z])).toBe("8");
+    // Who runs the model may give another number.
+    expect(given([z, { name: "tenth", dims: [1] }])).not.toBe("8");
+  });
+
+  it("take the scales of a Resize that are computed", () => {
+    const spec: ModelSpec = {
+      nodes: [node("Concat", ["ones", "twos"], ["scales"], { axis: 0 }), node("Resize", ["x", "", "scales"], ["y"])],
+      initializers: { ones: float32([2], [1, 1]), twos: float32([2], [2, 0.5]) },
+      inputs: [{ name: "x", dims: [1, 3, 5, 6] }],
+      outputs,
+    };
+    const facts = factsOf(viewOf(model(spec)));
+    expect(facts.shape(facts.view.main.values.get("y"))).toEqual([1, 3, 10, 3]);
+  });
+
   it("keep a batch through Conv, pools and Flatten", () => {
     const found = shapes({
       nodes: [

@@ -9,6 +9,7 @@ import { modelBytes } from "../helpers/build.ts";
 import { begin, contents, killGroup, type Running, run, until } from "./cluster.ts";
 import { S3Double } from "./s3-double.ts";
 import { loudly, redisPath, redisServer, type Server } from "./servers.ts";
+import { isModel, rows } from "./zoo.ts";
 
 const dir = folder();
 const credentials = { id: "AKIDTEST", secret: "the-secret-key", region: "us-east-1" };
@@ -16,18 +17,6 @@ const double = new S3Double("zoo", credentials);
 const env: Record<string, string> = { AWS_ACCESS_KEY_ID: credentials.id, AWS_SECRET_ACCESS_KEY: credentials.secret };
 const STORE = ["--store", "s3://zoo/models"];
 const MODELS = 8;
-
-/** A .npy file of float32 rows [2, 5, 5]. */
-function rows(count: number, seed: number): Uint8Array {
-  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${count}, 2, 5, 5), }`;
-  const head = `${text.padEnd(117, " ")}\n`;
-  const data = Float32Array.from({ length: count * 50 }, (_, i) => Math.sin(i * 0.7 + seed));
-  return Buffer.concat([
-    Buffer.from([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length, 0]),
-    Buffer.from(head),
-    Buffer.from(data.buffer),
-  ]);
-}
 
 const local = join(dir, "local");
 const reference = join(dir, "reference");
@@ -51,8 +40,6 @@ beforeAll(async () => {
   expect(bnfold(args).code).toBe(0);
 }, 60_000);
 afterAll(() => double.stop());
-
-const isModel = (name: string): boolean => name.endsWith(".onnx");
 
 describe("without a queue", () => {
   it("folds, and brings results of the same bytes", async () => {

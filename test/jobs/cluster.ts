@@ -26,9 +26,9 @@ process.on("exit", () => {
 });
 
 /** Begins a command. `detached`: in a process group of its own, which can be ended as one. */
-export function begin(args: readonly string[], env: Env = {}): Running {
+export function begin(args: readonly string[], env: Env = {}, program = bin): Running {
   const { NO_COLOR: _a, FORCE_COLOR: _b, BNFOLD_QUEUE: _c, BNFOLD_STORE: _d, ...rest } = process.env;
-  const child = spawn(process.execPath, [bin, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { ...rest, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,

@@ -1,52 +1,23 @@
 /** The same jobs on every engine: what comes out has the same bytes, whatever happens to those who do the work. */
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bnfold, convNet, folder, root } from "../cli/bnfold.ts";
-import { modelBytes } from "../helpers/build.ts";
+import { bnfold, folder } from "../cli/bnfold.ts";
 import { begin, contents, doneIn, killGroup, type Running, run, until } from "./cluster.ts";
-import { loudly, postgresFolder, postgresServer, redisPath, redisServer, type Server } from "./servers.ts";
+import { loudly, SERVERS, type Server } from "./servers.ts";
+import { isModel, makeZoo } from "./zoo.ts";
 
 const dir = folder();
 const MODELS = 24;
-const isModel = (name: string): boolean => name.endsWith(".onnx");
-
-/** A store of small models, one of them broken, and a network with two levels of layers and its data. */
-function makeStore(name: string): string {
-  const store = join(dir, name);
-  mkdirSync(join(store, "zoo/deep"), { recursive: true });
-  for (let i = 0; i < MODELS; i++) {
-    const path = join(store, "zoo", i % 3 === 0 ? "deep" : "", `m${i}.onnx`);
-    writeFileSync(path, i === 7 ? "no model" : modelBytes(convNet({ variance: [1 + i, 2, 3] })));
-  }
-  const fixture = join(root, "fixtures/models/mlp-ts17");
-  copyFileSync(join(fixture, "model.onnx"), join(store, "net.onnx"));
-  copyFileSync(join(fixture, "test_data_set_0/input_0.pb"), join(store, "data.pb"));
-  return store;
-}
+const makeStore = (name: string): string => makeZoo(join(dir, name), MODELS, 7);
 
 const reference = join(dir, "reference");
-const fresh = join(dir, "fresh.onnx");
 
 beforeAll(() => {
   const store = makeStore("alone");
   expect(bnfold(["fold", join(store, "zoo"), "-o", reference, "--jobs", "2"]).code).toBe(6);
-  expect(
-    bnfold(["recalibrate", join(store, "net.onnx"), "--data", join(store, "data.pb"), "--block", "1", "-o", fresh]).code,
-  ).toBe(0);
 }, 120_000);
-
-interface Kind {
-  readonly name: string;
-  readonly there: boolean;
-  readonly make: () => Promise<Server>;
-}
-
-const KINDS: readonly Kind[] = [
-  { name: "Redis", there: redisPath() !== undefined, make: redisServer },
-  { name: "PostgreSQL", there: postgresFolder() !== undefined, make: postgresServer },
-];
 
 describe("without a server", () => {
   it("gives the bytes and the lines of a local batch", async () => {
@@ -62,7 +33,7 @@ describe("without a server", () => {
   });
 });
 
-describe.each(KINDS)("$name", ({ name, there, make }) => {
+describe.each(SERVERS)("$name", ({ name, there, make }) => {
   const test = it.skipIf(!loudly(name, there));
   let server: Server;
   const workers: Running[] = [];
@@ -102,19 +73,6 @@ describe.each(KINDS)("$name", ({ name, there, make }) => {
     expect(doneIn(store)).toHaveLength(MODELS);
   }, 120_000);
 
-  test("recalibrates a network of two levels in any number of shards, to the same bytes", async () => {
-    for (const shards of [1, 2, 3]) {
-      const store = makeStore(`shards-${name}-${shards}`);
-      const mine = worker(store, "--jobs", "2");
-      const out = join(dir, `fresh-${name}-${shards}.onnx`);
-      const data = ["--data", "data.pb", "--block", "1", "--shards", String(shards)];
-      const ran = await run(["jobs", "recalibrate", "net.onnx", ...data, "--store", store, "--queue", server.url, "-o", out]);
-      expect(ran.code, ran.stderr).toBe(0);
-      expect(readFileSync(out).equals(readFileSync(fresh))).toBe(true);
-      killGroup(mine);
-    }
-  }, 120_000);
-
   test("goes on when the queue is wiped and when its server is killed", async () => {
     const store = makeStore(`wiped-${name}`);
     const out = join(dir, `wiped-out-${name}`);
@@ -130,4 +88,14 @@ describe.each(KINDS)("$name", ({ name, there, make }) => {
     expect(ran.code, ran.stderr).toBe(6);
     expect(contents(out, isModel)).toEqual(contents(reference, isModel));
   }, 120_000);
+
+  // The last one: its server does not come back.
+  test("a worker that is told to stop does so although its server is gone", async () => {
+    const store = makeStore(`gone-${name}`);
+    const mine = worker(store, "--grace", "1");
+    await until(() => mine.stderr().includes("takes"));
+    await server.kill();
+    mine.child.kill("SIGTERM");
+    expect((await mine.ended).code).toBe(0);
+  }, 60_000);
 });

@@ -1,6 +1,16 @@
 /** Real servers for tests: each in a folder of its own, on loopback, on a port nobody uses, ended with the tests. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +24,17 @@ export interface Server {
   /** Forgets everything. */
   wipe(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** Files of a certificate and its key. */
+export interface Tls {
+  readonly key: string;
+  readonly certificate: string;
+}
+
+export interface Locks {
+  readonly tls?: Tls;
+  readonly password?: string;
 }
 
 export function freePort(): Promise<number> {
@@ -33,6 +54,8 @@ const found = (program: string, folders: readonly string[]): string | undefined 
 const PATHS = (process.env.PATH ?? "").split(":");
 
 export const redisPath = (): string | undefined => found("redis-server", PATHS) ?? found("valkey-server", PATHS);
+
+export const opensslPath = (): string | undefined => found("openssl", PATHS);
 
 /** Where PostgreSQL's programs are: Debian keeps them off the PATH. */
 export function postgresFolder(): string | undefined {
@@ -79,6 +102,7 @@ abstract class Base implements Server {
   constructor(
     protected readonly home: string,
     protected readonly port: number,
+    protected readonly locks: Locks = {},
   ) {}
 
   protected abstract spawned(): ChildProcess;
@@ -103,11 +127,31 @@ abstract class Base implements Server {
 
 class RedisServer extends Base {
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    const { tls, password } = this.locks;
+    const user = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
+    return `${tls === undefined ? "redis" : "rediss"}://${user}127.0.0.1:${this.port}`;
+  }
+
+  private get lockOptions(): string[] {
+    const { tls, password } = this.locks;
+    const files = (of: Tls) => [
+      "--tls-cert-file",
+      of.certificate,
+      "--tls-key-file",
+      of.key,
+      "--tls-ca-cert-file",
+      of.certificate,
+    ];
+    return [
+      ...(tls === undefined
+        ? ["--port", String(this.port)]
+        : ["--port", "0", "--tls-port", String(this.port), ...files(tls), "--tls-auth-clients", "no"]),
+      ...(password === undefined ? [] : ["--requirepass", password]),
+    ];
   }
 
   protected spawned(): ChildProcess {
-    const options = ["--bind", "127.0.0.1", "--port", String(this.port), "--dir", this.home, "--save", "", "--appendonly", "yes"];
+    const options = ["--bind", "127.0.0.1", ...this.lockOptions, "--dir", this.home, "--save", "", "--appendonly", "yes"];
     return spawn(redisPath() as string, [...options, "--appendfsync", "always", "--maxmemory-policy", "noeviction"], {
       stdio: "ignore",
     });
@@ -128,7 +172,8 @@ class PostgresServer extends Base {
   private readonly asRoot = process.getuid?.() === 0;
 
   get url(): string {
-    return `postgres://bnfold@127.0.0.1:${this.port}/postgres`;
+    const { password } = this.locks;
+    return `postgres://bnfold${password === undefined ? "" : `:${encodeURIComponent(password)}`}@127.0.0.1:${this.port}/postgres`;
   }
 
   private get as(): { uid?: number; gid?: number } {
@@ -139,21 +184,54 @@ class PostgresServer extends Base {
     return join(this.home, "data");
   }
 
+  /** A file the server reads: its own, and closed to others, as it wants them. */
+  private given(name: string, bytes: string | Uint8Array): string {
+    const path = join(this.home, name);
+    writeFileSync(path, bytes, { mode: 0o600 });
+    if (this.asRoot) chownSync(path, NOBODY, NOBODY);
+    return path;
+  }
+
   init(): void {
     mkdirSync(this.data);
     if (this.asRoot) for (const path of [this.home, this.data]) chownSync(path, NOBODY, NOBODY);
     chmodSync(this.data, 0o700);
+    const { password } = this.locks;
+    const auth =
+      password === undefined ? ["-A", "trust"] : ["-A", "scram-sha-256", "--pwfile", this.given("password", `${password}\n`)];
     const initdb = join(postgresFolder() as string, "initdb");
-    execFileSync(initdb, ["-D", this.data, "-U", "bnfold", "-A", "trust", "-E", "UTF8", "--no-sync"], {
+    execFileSync(initdb, ["-D", this.data, "-U", "bnfold", ...auth, "-E", "UTF8", "--no-sync"], {
       stdio: "ignore",
       ...this.as,
       cwd: this.home,
     });
   }
 
+  private get tlsOptions(): string[] {
+    const { tls } = this.locks;
+    if (tls === undefined) return [];
+    const [key, certificate] = [
+      this.given("key.pem", readFileSync(tls.key)),
+      this.given("cert.pem", readFileSync(tls.certificate)),
+    ];
+    return ["ssl=on", `ssl_key_file=${key}`, `ssl_cert_file=${certificate}`].flatMap((setting) => ["-c", setting]);
+  }
+
   protected spawned(): ChildProcess {
     rmSync(join(this.data, "postmaster.pid"), { force: true });
-    const options = ["-D", this.data, "-p", String(this.port), "-h", "127.0.0.1", "-k", this.home, "-c", "max_connections=200"];
+    const options = [
+      "-D",
+      this.data,
+      "-p",
+      String(this.port),
+      "-h",
+      "127.0.0.1",
+      "-k",
+      this.home,
+      "-c",
+      "max_connections=200",
+      ...this.tlsOptions,
+    ];
     return spawn(join(postgresFolder() as string, "postgres"), options, { stdio: "ignore", ...this.as, cwd: this.home });
   }
 
@@ -183,15 +261,21 @@ class PostgresServer extends Base {
 
 const folder = (): string => mkdtempSync(join(tmpdir(), "bnfold-server-"));
 
-export async function redisServer(): Promise<Server> {
-  const server = new RedisServer(folder(), await freePort());
+export async function redisServer(locks: Locks = {}): Promise<Server> {
+  const server = new RedisServer(folder(), await freePort(), locks);
   await server.start();
   return server;
 }
 
-export async function postgresServer(): Promise<Server> {
-  const server = new PostgresServer(folder(), await freePort());
+export async function postgresServer(locks: Locks = {}): Promise<Server> {
+  const server = new PostgresServer(folder(), await freePort(), locks);
   server.init();
   await server.start();
   return server;
 }
+
+/** What tests run on, one after the other. */
+export const SERVERS: readonly { readonly name: string; readonly there: boolean; readonly make: () => Promise<Server> }[] = [
+  { name: "Redis", there: redisPath() !== undefined, make: () => redisServer() },
+  { name: "PostgreSQL", there: postgresFolder() !== undefined, make: () => postgresServer() },
+];

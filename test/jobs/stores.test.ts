@@ -160,8 +160,12 @@ describe("secrets", () => {
   });
 
   it("are not taken from the command line", () => {
-    expect(() => queueUrl("redis://:secret@host", {})).toThrow("holds a password");
-    expect(() => queueUrl("postgres://host/db?password=x", {})).toThrow("holds a password");
+    expect(() => queueUrl("redis://:secret@host", {}, ["--queue", "redis://:secret@host"])).toThrow("holds a password");
+    expect(() => queueUrl("postgres://host/db?password=x", {}, ["--queue=postgres://host/db?password=x"])).toThrow(
+      "holds a password",
+    );
+    // What a variable or a file says is made an option, too.
+    expect(queueUrl("redis://:secret@host", {}, ["worker"])).toBe("redis://:secret@host");
     expect(queueUrl(undefined, { BNFOLD_QUEUE: "redis://:secret@host" })).toBe("redis://:secret@host");
     expect(queueUrl("redis://host", { BNFOLD_QUEUE: "redis://other" })).toBe("redis://host");
   });

@@ -68,7 +68,7 @@ describe("renderText", () => {
     expect(shown).toMatch(/^ {2}checked +proven on the constants\.$/m);
     expect(shown).toMatch(/^ {2}proved +all 1 place computes the same\.$/m);
     expect(shown).toMatch(/^ {2}ran +equal on 1 input\.$/m);
-    expect(shown).toContain("by 1e-7 (original) and 2e-7 (folded)");
+    expect(shown).toContain("by 1e-7 (the first) and 2e-7 (the second), of an rms of");
     expect(shown).toMatch(/^ {2}wrote +folded\.onnx \+ folded\.data \(keep them together\)$/m);
     expect(shown).toContain("run 1.40 s");
   });

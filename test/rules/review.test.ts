@@ -225,6 +225,18 @@ describe("forms of other opsets", () => {
       { ...spec, inputs: [...(spec.inputs ?? []), { name: "t", dtype: "bool", dims: [] }] },
       { folds: 0, refused: "training-mode" },
     );
+    check(follow(dropout, "Mul", GAINS, { t: { ...t, values: [1] } }), { folds: 0, refused: "training-mode" });
+  });
+
+  it("Dropout whose training_mode is computed from constants", () => {
+    const spec = (on: number) => {
+      const { nodes, ...rest } = follow(node("Dropout", ["c", "", "t"], ["m"]), "Mul", GAINS, {
+        n: { dtype: "bool", dims: [], values: [on] },
+      });
+      return { ...rest, nodes: [node("Not", ["n"], ["t"]), ...(nodes ?? [])] };
+    };
+    check(spec(1), { folds: 1 });
+    check(spec(0), { folds: 0, refused: "training-mode" });
   });
 
   it("float attributes beside float64 tensors must be exact", () => {

@@ -76,3 +76,52 @@ describe("a layer that is compared block by block", () => {
     expect(changed(bias, OUT - 1, (v) => v + 0.01).outcome).not.toBe("equal");
   });
 });
+
+describe("a matrix that is compared as it is read", () => {
+  /** x·W with a norm behind it: rows of W lie side by side. */
+  const matrix = (opType: "MatMul" | "Gemm", [k, n]: readonly [number, number], of: (i: number) => number) =>
+    model({
+      nodes: [
+        opType === "MatMul" ? node("MatMul", ["x", "w"], ["c"]) : node("Gemm", ["x", "w", "zero"], ["c"]),
+        bn("c", "d", "1"),
+        node("Relu", ["d"], ["y"]),
+      ],
+      initializers: {
+        w: float32([k, n], numbers(k * n, of)),
+        zero: float32(
+          [n],
+          numbers(n, () => 0),
+        ),
+        ...vectors(n, "1"),
+      },
+      inputs: [{ name: "x", dims: [2, k] }],
+      outputs: [{ name: "y", dims: [2, n] }],
+    });
+  const shapes = [
+    [100, 70],
+    [3, 70_000],
+    [70_000, 3],
+  ] as const;
+
+  it.each(shapes)("is proven, and with one number off it is not: %i times %i", (k, n) => {
+    for (const opType of ["MatMul", "Gemm"] as const) {
+      const before = matrix(opType, [k, n], (i) => Math.sin(i * 0.37) + 2);
+      const after = folded(before);
+      expect(after.model.graph.nodes.map((each) => each.opType)).toEqual(["Gemm", "Relu"]);
+      const proof = prove(before, after.model);
+      expect([proof.outcome, proof.regions[0].coefficients]).toEqual(["equal", k * n + n]);
+      const span = payloadSpan(after.model.graph.initializers.find((t) => t.dims.length === 2) as never);
+      for (const index of [0, k * n - 1, Math.floor((k * n) / 2)]) {
+        const bytes = after.bytes.slice();
+        const view = new DataView(bytes.buffer, bytes.byteOffset + (span?.start as number) + 4 * index, 4);
+        view.setFloat32(0, view.getFloat32(0, true) * (1 + 2 ** -20), true);
+        expect(prove(before, read(memorySource(bytes))).outcome, `${opType} ${index}`).not.toBe("equal");
+      }
+    }
+  });
+
+  it("whose column is all zeros is looked at whole, and proven", () => {
+    const before = matrix("MatMul", [100, 70], (i) => (i % 70 === 69 ? 0 : Math.cos(i)));
+    expect(prove(before, folded(before).model).outcome).toBe("equal");
+  });
+});

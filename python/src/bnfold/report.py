@@ -161,6 +161,8 @@ class Kept:
     """The node that blocks, when it is another one."""
     value: Optional[str] = None
     """The value at which the way ends."""
+    advice: Optional[str] = None
+    """What can be done about it, where that is not what the reason says of all its nodes."""
 
 
 BeforeAfter = tuple[float, float]
@@ -298,6 +300,8 @@ class Sample:
     seed: float
     outputs: tuple[OutputComparison, ...]
     ok: bool
+    shapes: Optional[dict[str, tuple[int, ...]]] = None
+    """Sizes of the inputs, those of open axes among them."""
 
 
 @dataclass(frozen=True)
@@ -332,6 +336,8 @@ class RunFirstDifference:
     node: str
     max_difference: float
     channel: Optional[int] = None
+    scale: Optional[float] = None
+    """Root mean square of the value in the first model."""
     sample: Optional[str] = None
     between: Optional[tuple[str, ...]] = None
     """Operators between the values that still agree and this one."""
@@ -442,6 +448,16 @@ class FoldReportFrozenItem:
 
 
 @dataclass(frozen=True)
+class FoldReportBitsMeasured:
+    """What the costliest folds cost by a run in the file's own precision near the statistics; absent where nothing was
+     measured.
+    """
+    bits: float
+    value: str
+    """The value of the folded file that loses most."""
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What a certificate of minimality shows of a fold."""
     file: str
@@ -504,6 +520,10 @@ class FoldReport:
     peak_memory_bytes: int
     frozen: Optional[tuple[FoldReportFrozenItem, ...]] = None
     """With --freeze: nodes that were given inference semantics first; everything else is said of that model."""
+    bits_measured: Optional[FoldReportBitsMeasured] = None
+    """What the costliest folds cost by a run in the file's own precision near the statistics; absent where nothing was
+     measured.
+    """
     inlined: Optional[tuple[Inlined, ...]] = None
     equalized: Optional[Equalized] = None
     certificate: Optional[Certificate] = None

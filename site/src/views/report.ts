@@ -3,7 +3,7 @@ import { REASONS, type RefusalCode } from "../../../src/diag/codes.ts";
 import type { Fold, Kept, Merge, NodeRef } from "../../../src/fold/types.ts";
 import type { Report } from "../../../src/report/report.ts";
 import { plain } from "../../../src/report/style.ts";
-import { answer, foldLine, inlinedLine, mergeLine, unmergedLine } from "../../../src/report/text.ts";
+import { answer, foldLine, inlinedLine, measuredText, mergeLine, unmergedLine } from "../../../src/report/text.ts";
 import { verdictFacts } from "../../../src/report/verdict-text.ts";
 import { byteSize, milliseconds, nodeLabel, plural, printable } from "../../../src/report/words.ts";
 import { type Children, h, table } from "../dom.ts";
@@ -51,7 +51,10 @@ function facts(report: Report): HTMLElement {
     ...details.map((text) => row("look at", text)),
     ...(report.bitsLost === 0
       ? []
-      : row("bits", `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants)`)),
+      : row(
+          "bits",
+          `the costliest fold may cost ${plural(report.bitsLost, "bit")} of precision (estimated from constants${measuredText(report)})`,
+        )),
     ...(size === undefined
       ? row("wrote", "nothing")
       : row("size", `${byteSize(size.before)} before, ${byteSize(size.after)} after (${how})`)),
@@ -141,7 +144,7 @@ const keptItem =
       " ",
       reasonLink(kept.code),
       h("span", { class: "why" }, ` ${said}`),
-      h("span", { class: "advice" }, reasonOf(kept.code)?.advice ?? ""),
+      h("span", { class: "advice" }, kept.advice ?? reasonOf(kept.code)?.advice ?? ""),
       show(kept.node, onNode),
     ].flat() as Children;
   };

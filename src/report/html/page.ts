@@ -2,7 +2,7 @@
  * A report as one page: no script, nothing loaded, printable. Pure functions of the document, so that a file and a page that
  * shows a result are the same. Whoever puts `bodyOf` into a page of their own brings `STYLE`.
  */
-import { REASONS } from "../../diag/codes.ts";
+import { adviceFor, REASONS } from "../../diag/codes.ts";
 import type { Fold, Kept, NodeRef } from "../../fold/types.ts";
 import type { Verdict } from "../../verify/types.ts";
 import { answerOf } from "../answer.ts";
@@ -78,9 +78,9 @@ function keptParts(list: readonly Kept[], details: Details): Html[] {
   const norms = list.filter(({ kind }) => kind !== "affine");
   const others = list.filter(({ kind }) => kind === "affine");
   const shown = norms.map((kept) => {
-    const { title, advice } = REASONS[kept.code] ?? { title: kept.code, advice: "" };
+    const { title } = REASONS[kept.code] ?? { title: kept.code };
     const picture = pictures.get(keyOf(kept.node));
-    return html`<div class="reason"><h3>${nodeCell(kept.node)}</h3><p><b>${kept.code}</b>: ${title}. ${kept.message}</p><p class="soft">${advice}</p>
+    return html`<div class="reason"><h3>${nodeCell(kept.node)}</h3><p><b>${kept.code}</b>: ${title}. ${kept.message}</p><p class="soft">${adviceFor(kept)}</p>
 ${picture === undefined ? "" : around(picture)}</div>\n`;
   });
   const rows = others.map(({ node, code: reason, message }) => [nodeCell(node), code(reason), message]);

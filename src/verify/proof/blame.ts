@@ -4,21 +4,18 @@
  * coefficients are what differs, and how they differ is known number by number.
  */
 import { plus, type Spread } from "../../affine/spread.ts";
+import { says } from "../../diag/codes.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { isRefused, type Refused, type RuleNode } from "../../rules/types.ts";
 import { memberOf, type Relation, type Suspicion } from "./relation.ts";
 import type { Misfit } from "./rows.ts";
 
-const FINAL = new Set<string>(["shift-blocks", "sign-blocks", "padding-blocks", "other-reader"]);
-/** What says nothing of whether a map passes. */
-const OPEN = new Set<string>(["shape-unknown", "malformed-graph", "storage-overflow", "storage-precision"]);
-
 /** True for a refusal that says the map does not pass, and not only that too little is known. */
 export const isFinal = (node: GraphNode, { refused }: Refused): boolean =>
   node.domain === "" &&
-  ((hasTrait(node, "nonlinear") && !OPEN.has(refused)) ||
-    FINAL.has(refused) ||
+  ((hasTrait(node, "nonlinear") && !says(refused, "open")) ||
+    says(refused, "impassable") ||
     (hasTrait(node, "products") && (refused === "weight-not-constant" || refused === "axis-blocks")));
 
 /** True for a map of another value than its operator was meant to compute. */

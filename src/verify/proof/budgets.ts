@@ -19,7 +19,7 @@ import type { Constants } from "../../laws/constants.ts";
 import { halfUlp, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import { asFloat64, type Tensor } from "../../onnx/tensor.ts";
 import { isTensor } from "../../ops/define.ts";
-import { runNode } from "../../run/session.ts";
+import { computed } from "../../run/constant.ts";
 import { randomOf } from "../random.ts";
 
 /** An operand of a step: a tensor, and what its elements may be off. */
@@ -88,7 +88,7 @@ export class Budgets {
     if (operands.some((operand, i) => operand === undefined && node.inputs[i] !== undefined)) return undefined;
     const run: Step["run"] = (change, storage = false) => {
       const given = operands.map((operand, i) => operand && change(operand, i));
-      const made = runNode(node.record, node.version, given, storage ? { mode: "storage" } : {})[value.outputIndex];
+      const made = computed(node.record, node.version, given, storage ? { mode: "storage" } : {})[value.outputIndex];
       if (made === undefined || !isTensor(made)) throw new BnfoldError("model", `"${value.name}" is not a tensor`);
       return asFloat64(made);
     };

@@ -2,7 +2,7 @@
  * Maps that pass an operator. With x' = k·x + d at an input, the rules of `rules/` say what the constants become and which map
  * (s, t) comes out: f(x') = s ⊙ f'(x) + t. What rounding leaves open of k and d is pushed through in the same way.
  */
-import { combine as combineSpread, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import { combine as combineSpread, factors, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Draft } from "../../fold/draft.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
@@ -178,6 +178,41 @@ function ruleIn(draft: Draft, node: GraphNode): Rule | undefined {
   return casts && floats ? same : ruleOf(node.opType);
 }
 
+/**
+ * A gain that varies over several axes at once, taken as gains along one axis each, one after the other: a matrix product sums over
+ * one of them and lets the other pass. Undefined where one of them does not pass.
+ */
+function inParts(
+  draft: Draft,
+  node: GraphNode,
+  move: MoveFn,
+  list: readonly (Spread | undefined)[],
+): Carried["scale"] | undefined {
+  const inputs = list.flatMap((by, i) => (by === undefined ? [] : [i]));
+  const parts = inputs.length === 1 ? factors(list[inputs[0]] as Spread, NOISE) : undefined;
+  if (parts === undefined) return undefined;
+  const mark = draft.mark();
+  let passed: Carried["scale"] = [];
+  for (const part of parts) {
+    const steps = move(
+      draft.at(node),
+      list.map((by) => by && part),
+    );
+    const step = isRefused(steps) ? undefined : steps[0];
+    if (step === undefined || step.open !== undefined) {
+      draft.undo(mark);
+      return undefined;
+    }
+    if (step.state !== undefined) draft.set(node, step.state);
+    const before = passed;
+    passed = Array.from({ length: node.outputs.length }, (_, i) => product(before[i], step.pass[i]));
+  }
+  return passed;
+}
+
+const product = (x: Spread | undefined, y: Spread | undefined): Spread | undefined =>
+  x === undefined || y === undefined ? (x ?? y) : times(x, y);
+
 /** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
 export function passThrough(
   draft: Draft,
@@ -194,6 +229,12 @@ export function passThrough(
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
     const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
     const steps = move?.(draft.at(node), hasTrait(node, "unison") ? agree(full, maps, kind) : full);
+    const parts =
+      kind === "scale" && steps !== undefined && isRefused(steps) ? inParts(draft, node, move as MoveFn, full) : undefined;
+    if (parts !== undefined) {
+      carried.scale = parts;
+      continue;
+    }
     if (steps === undefined)
       return {
         ok: false,

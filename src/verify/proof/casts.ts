@@ -16,7 +16,7 @@ export function roundoffOf(facts: Facts, value: GraphValue | undefined): number 
   return dtype !== undefined && isStorageFloat(dtype) ? STORAGE_FLOATS[dtype].unitRoundoff : undefined;
 }
 
-export const isCast = (node: GraphNode): boolean => node.domain === "" && (node.opType === "Cast" || node.opType === "CastLike");
+export const isCast = (node: GraphNode): boolean => hasTrait(node, "casts");
 
 /** A Cast that rounds nothing. */
 export function isLossless(facts: Facts, node: GraphNode): boolean {

@@ -21,8 +21,8 @@ import { isTensor } from "../../ops/define.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
+import { computed } from "../../run/constant.ts";
 import { factsOf } from "../../run/facts.ts";
-import { runNode } from "../../run/session.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
 
@@ -85,6 +85,8 @@ export interface Side {
   readonly view: GraphView;
   readonly facts: Facts;
   readonly constants: Constants;
+  /** Facts without what the file declares of values inside: that may be wrong, and decides nothing. */
+  readonly recomputed: () => Facts;
   /** Asked only where another tool may have evaluated what the file computes. */
   readonly budgets?: Budgets;
 }
@@ -93,7 +95,12 @@ export function sideOf(model: Model, foreign = false): Side {
   const view = viewOf(model);
   const facts = factsOf(view);
   const constants = new Constants(view, facts);
-  return { view, facts, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
+  let own: Facts | undefined;
+  const recomputed = (): Facts => {
+    own ??= facts.told ? factsOf(view, false) : facts;
+    return own;
+  };
+  return { view, facts, recomputed, constants, ...(foreign ? { budgets: new Budgets(constants) } : {}) };
 }
 
 /** Numbers of a constant operand that is read as a map: two tables that were folded into one have the product of their sizes. */
@@ -260,10 +267,11 @@ export class Classes {
       return undefined;
     const { scale, shift } = by;
     const live = map(scale, (k) => (k === 0 ? 0 : 1));
-    if (/^(Log)?Softmax$|^Hardmax$/.test(node.opType)) return undefined;
+    // Of a row all elements count.
+    if (hasTrait(node, "axis")) return undefined;
     const given = combine(live, shift, (_, c) => c);
     const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
-    const [made] = runNode(node.record, node.version, [
+    const [made] = computed(node.record, node.version, [
       x,
       ...node.inputs.slice(1).map((v) => v && this.side.constants.tensor(v)),
     ]);

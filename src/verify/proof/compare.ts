@@ -2,7 +2,7 @@
  * An operator of the second file beside its counterpart: the maps of its inputs are pushed through (carry.ts), on the side
  * where they are known exactly, and attributes, constants and coefficients are then compared. The result relates the outputs.
  */
-import { map, plus, type Spread, simplify, stretch, times, uniform } from "../../affine/spread.ts";
+import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import { BnfoldError } from "../../diag/error.ts";
 import { Draft } from "../../fold/draft.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
@@ -11,21 +11,20 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { bySimilarity } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
-import { budgetSlack, carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
+import { budgetSlack, type Carried, carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
 import { isCast, roundoffOf, storedType } from "./casts.ts";
-import type { AffineMap, Classes, Core, Member, Passed, Side } from "./classes.ts";
+import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { type Fit, fits, type RowMap, type StoredRows, solve } from "./fit.ts";
+import { type Fit, fits, type StoredRows, solve } from "./fit.ts";
 import { alongside, linearOf, rowsWith, zeroRows } from "./linear.ts";
 import { familyOf, sameElements, sameReshape } from "./match.ts";
 import { attributeDifference, attributeDifferences, isTelling, meaningDifference } from "./meaning.ts";
 import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
 import { type Failure, failed, type Outcome } from "./outcome.ts";
 import { type Blame, exact, type InputMap, inverse, type Relation, relative, type Suspicion, snap } from "./relation.ts";
+import { type Known, openBias, rowDims, rowMap, shiftedRows, termsOf } from "./row-maps.ts";
 import type { Linear, Misfit, Rows, Tolerance } from "./rows.ts";
 import { sameSetting, settingsCount } from "./settings.ts";
-
-type Known = AffineMap & { readonly core: Core };
 
 /** One operator of the second file beside one of the first. */
 export class Comparison {
@@ -155,19 +154,25 @@ export class Comparison {
     try {
       const carried = passThrough(draft, target, maps);
       if ("ok" in carried) return carried;
-      const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), first ? budgetSlack(maps) : slackOf(maps));
+      const within = first && this.isLost(maps, carried, other) ? carried.shift[0] : undefined;
+      const out = { scale: carried.scale[0], shift: within === undefined ? carried.shift[0] : undefined };
+      const slack = {
+        ...(first ? { ...budgetSlack(maps), out, within } : slackOf(maps)),
+        shifted: maps.find((by) => by !== undefined && !isZero(by.shift))?.shift,
+      };
+      const inner = this.constantsAgree(this.draft.at(node), this.draftA.at(other), slack);
       if (!inner.ok) return inner;
       const outputs = inner.outputs.map((relation, i) => {
         if (relation === undefined) return undefined;
-        const [scale, shift] = [carried.scale[i], carried.shift[i]];
+        const [scale, shift] = i === 0 && first ? [out.scale, out.shift] : [carried.scale[i], carried.shift[i]];
         const open = i === 0 ? carried.open : undefined;
         const slackOut = () => carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by));
         if (first) {
           const loose = maps.some((by) => by?.budget !== undefined) ? slackOut() : undefined;
           return uncarry(relation, scale, shift, loose) ?? this.rebased(other.outputs[i], relation, scale, shift);
         }
-        const slack = slackOut();
-        return carry(relation, scale, shift, open === undefined ? slack : widened(slack, open, this.tolerance.weight));
+        const loose = slackOut();
+        return carry(relation, scale, shift, open === undefined ? loose : widened(loose, open, this.tolerance.weight));
       });
       if (outputs.some((relation, i) => relation === undefined && inner.outputs[i] !== undefined))
         return failed(`a gain of zero comes out of ${other.label}`);
@@ -178,6 +183,15 @@ export class Comparison {
     } finally {
       draft.undo(mark);
     }
+  }
+
+  /** True where a layer reads nothing but constants in some channels, and gives out what they make as a shift only. */
+  private isLost(maps: readonly (InputMap | undefined)[], { scale }: Carried, other: GraphNode): boolean {
+    return (
+      scale[0] === undefined &&
+      maps.some((by) => by?.scale.data.includes(0)) &&
+      linearOf(new Draft(this.a.facts, this.a.constants).at(other)) !== undefined
+    );
   }
 
   /** Maps through an operator of the first file that stays as it is. */
@@ -233,7 +247,7 @@ export class Comparison {
     const rule = other.domain === "" ? ruleOf(atA.state.opType) : undefined;
     if (known === undefined || extra !== undefined || rule === undefined || !isOne(known.scale) || !isZero(known.shift))
       return undefined;
-    for (const m of known.core.members) {
+    for (const m of wholeAndGains(known.core.members)) {
       if (m.value === output) continue;
       const mark = this.draftA.mark();
       try {
@@ -268,8 +282,10 @@ export class Comparison {
     }
     const pieces = this.matchBlocks(at, output, mine, theirs, slack);
     if (pieces !== undefined) return this.beside(pieces, other);
-    const [rowsA, rowsB] = alongside(rowsWith(this.a, theirs), rowsWith(this.b, mine));
-    if (zeroRows(rowsA).length > 0) this.pin(other, output);
+    const own = shiftedRows(rowsWith(this.a, theirs), slack.within);
+    if (own === undefined) return failed(`a gain of zero comes out of ${other.label}`);
+    const [rowsA, rowsB] = alongside(own, rowsWith(this.b, mine));
+    this.pin(output, rowsA, slack);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
     const b: StoredRows = {
@@ -279,7 +295,7 @@ export class Comparison {
       biasType: mine.bias && storedType(this.b.facts, mine.bias.source, mine.bias.dtype),
       node,
       dequantized: mine.dequantized,
-      open: openBias(rowsB, slack.shift + slack.budget.shift),
+      open: openBias(rowsB, slack.shift + slack.budget.shift, termsOf(rowsB, mine, slack.shifted, this.tolerance)),
       gain: slack.budget.gain,
     };
     return this.beside(this.match(output, rowsA, b, this.loosened(slack)), other);
@@ -297,10 +313,12 @@ export class Comparison {
     const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
     if (known === undefined || plain?.key !== mine.key) return undefined;
     if (this.wholes.has(at.node)) return undefined;
+    // A shift within the rows, or one that no bias takes, is seen beside whole rows.
+    if (slack.within !== undefined || (slack.shifted !== undefined && mine.bias === undefined)) return undefined;
     // Biases that the file computes are few beside the weights that stand in it.
     if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
     const shift = slack.shift + slack.budget.shift;
-    const blocks = blocksOf(theirs, mine, plain, at, (rows) => openBias(rows, shift), slack.budget.gain);
+    const blocks = blocksOf(theirs, mine, plain, at, { shift, gain: slack.budget.gain });
     if (blocks === undefined) return undefined;
     const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
     for (const m of this.candidates(known, at.node)) {
@@ -321,16 +339,21 @@ export class Comparison {
     return known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named));
   }
 
-  /** Rows of zeros make channels that are constant: their maps have no gain. */
-  private pin(other: GraphNode, output: GraphValue): void {
-    const known = this.classes.of(output);
-    const own = linearOf(new Draft(this.a.facts, this.a.constants).at(other));
-    if (own === undefined || known === undefined || [...this.related.values()].some(({ core }) => core === known.core)) return;
-    const rows = own.rowsOf(own.weight.values(), own.bias?.values());
-    const dims = rowDims(rows, known.scale.dims.length);
-    const [live, constant] = [new Float64Array(rows.count).fill(1), new Float64Array(rows.count)];
-    for (const o of zeroRows(rows)) [live[o], constant[o]] = [0, rows.bias[o]];
-    this.classes.rebase(output, { dims, data: live }, { dims, data: constant });
+  /** Rows of zeros, or such that read nothing but constants, make channels that are constant: their maps have no gain. */
+  private pin(output: GraphValue, rows: Rows, { out }: Slack): void {
+    const zeros = zeroRows(rows);
+    const known = zeros.length === 0 ? undefined : this.classes.of(output);
+    if (known === undefined || [...this.related.values()].some(({ core }) => core === known.core)) return;
+    const rank = known.scale.dims.length;
+    const dims = rowDims(rows, rank);
+    const [live, bias] = [new Float64Array(rows.count).fill(1), { dims, data: rows.bias }];
+    for (const o of zeros) live[o] = 0;
+    const value = plus(times(bias, out?.scale ?? uniform(rank, 1)), out?.shift ?? uniform(rank, 0));
+    this.classes.rebase(
+      output,
+      { dims, data: live },
+      combine({ dims, data: live }, value, (m, c) => (m === 0 ? c : 0)),
+    );
   }
 
   /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
@@ -412,34 +435,8 @@ const widened = (slack: { scale: Spread; shift: Spread }, open: Spread, rounding
   return { ...slack, scale: plus(scale, times(open, uniform(rank, roundings))) };
 };
 
-/** The output's axes, 1 where rows do not vary. */
-const rowDims = (rows: Rows, rank: number): readonly number[] =>
-  rows.dims ?? Array.from({ length: rank }, (_, i) => (i === rows.axis ? rows.count : 1));
-
-/** Σ|w| times what the shift of an input leaves open, per row: the bias that took the shift is open by as much. */
-function openBias({ weights, count, width }: Rows, shift: number): Float64Array | undefined {
-  if (shift === 0) return undefined;
-  return Float64Array.from(
-    { length: count },
-    (_, o) => shift * weights.subarray(o * width, (o + 1) * width).reduce((sum, w) => sum + Math.abs(w), 0),
-  );
-}
-
-/** A member as a map of the value the rows make; undefined when it is none by rows. */
-function rowMap(known: Known, m: Member, where: readonly number[]): RowMap | undefined {
-  const by = relative(exact(known.core, m), known);
-  if (by === undefined) return undefined;
-  const [k, d, terms] = [by.scale, by.shift, m.magnitude].map((s) => vector(s, where));
-  if (k === undefined || d === undefined || terms === undefined) return undefined;
-  if (by.budget === undefined) return { k, d, terms };
-  const [openK, openD] = [by.slackScale, by.slackShift].map((s) => vector(s, where));
-  return openK === undefined || openD === undefined ? undefined : { k, d, terms, open: { k: openK, d: openD } };
-}
-
-/** A spread over `dims`, one number per place; undefined when it varies elsewhere. */
-function vector(s: Spread, dims: readonly number[]): Float64Array | undefined {
-  if (s.data.length > 1 && (s.dims.length !== dims.length || s.dims.some((d, i) => d !== 1 && d !== dims[i]))) return undefined;
-  let full: Spread = s.dims.length === dims.length ? s : uniform(dims.length, s.data[0]);
-  for (const [axis, d] of dims.entries()) full = stretch(full, axis, d);
-  return full.data;
-}
+/** Members, and behind them their gains alone: what takes a gain may leave the shift to a later operator. */
+const wholeAndGains = (members: readonly Member[]): Member[] => [
+  ...members,
+  ...members.filter((m) => !isZero(m.shift)).map((m) => ({ ...m, shift: uniform(m.shift.dims.length, 0) })),
+];

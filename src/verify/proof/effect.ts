@@ -97,8 +97,9 @@ class Ground {
   private readonly names: readonly string[];
   private readonly first: Model;
   private readonly second: Model;
+  private readonly wanted: readonly string[];
+  private samples: readonly Sample[] | undefined;
 
-  /** @throws BnfoldError when the files cannot be run. */
   constructor(
     private readonly a: Side,
     private readonly b: Side,
@@ -109,37 +110,52 @@ class Ground {
     this.first = opened(a.view, path);
     this.second = withStreamsOf(this.first, opened(b.view, path));
     const inner = cores.filter((value) => value.producer !== undefined).map(({ name }) => name);
-    this.run([...new Set([...this.names, ...inner])]);
+    this.wanted = [...new Set([...this.names, ...inner])];
   }
 
+  /** @throws BnfoldError when the files cannot be run. */
   weigh(claim: Claim): Weighed {
     let reached = false;
-    for (const trial of this.trials) {
+    for (let i = 0; ; i++) {
+      const trial = this.trial(i);
+      if (trial === undefined) return reached ? MADE_UP_FOR : UNREACHED;
       for (const [name, e] of this.effect(claim, trial)) {
         reached = true;
         if ((trial.distance.get(name) ?? 0) >= LEFT * e) return SHOWN;
       }
     }
-    return reached ? MADE_UP_FOR : UNREACHED;
   }
 
-  /** The first file's values on inputs it can be run on, and how far the second is from them. */
-  private run(only: readonly string[]): void {
+  /** The first file's values on inputs it can be run on, and how far the second is from them: made when they are asked for. */
+  private trial(i: number): Trial | undefined {
+    const known = this.trials[i];
+    if (known !== undefined) return known;
+    const { sample, inner } = this.before(i) ?? {};
+    if (sample === undefined || inner === undefined) return undefined;
+    // Where the first file runs, the second has to: other sizes would not say more, and large ones take long.
+    const outputs = runVariant(plain(this.second), sample.feeds, { seed: SEED, only: this.names });
+    const distance = new Map(this.names.map((name) => [name, apart(inner.get(name), outputs.get(name)).rms]));
+    const made = { sample, inner, distance };
+    this.trials.push(made);
+    return made;
+  }
+
+  private before(i: number): { sample: Sample; inner: Feeds } | undefined {
+    const run = (sample: Sample) => ({
+      sample,
+      inner: runVariant(plain(this.first), sample.feeds, { seed: SEED, only: this.wanted }),
+    });
+    if (this.samples !== undefined) return this.samples[i] && run(this.samples[i]);
     let problem = new BnfoldError("model", "no inputs can be made up for it");
     for (let attempt = 0; ; attempt++) {
       const samples = generateInputs(this.a.view.model, { samples: SAMPLES, seed: SEED, attempt });
       if (samples === undefined) throw problem;
       try {
-        for (const sample of samples) {
-          const inner = runVariant(plain(this.first), sample.feeds, { seed: SEED, only });
-          const outputs = runVariant(plain(this.second), sample.feeds, { seed: SEED, only: this.names });
-          const distance = new Map(this.names.map((name) => [name, apart(inner.get(name), outputs.get(name)).rms]));
-          this.trials.push({ sample, inner, distance });
-        }
-        return;
+        const made = run(samples[i]);
+        this.samples = samples;
+        return made;
       } catch (error) {
         if (!(error instanceof BnfoldError)) throw error;
-        this.trials.length = 0;
         problem = error;
       }
     }

@@ -164,6 +164,17 @@ export function fits(
   return misfit === undefined ? { worst } : { ...misfit, matching: matching / a.count };
 }
 
+/** The same of the biases alone: the largest error in half-ulps, undefined where one does not fit. */
+export function biasesFit(a: Rows, b: StoredRows, by: RowMap, tolerance: Tolerance): number | undefined {
+  let worst = 0;
+  for (let o = 0; o < a.count; o++) {
+    const { ok, units } = biasFit(a, b, by, tolerance, o);
+    if (!ok) return undefined;
+    worst = Math.max(worst, units);
+  }
+  return worst;
+}
+
 function biasFit(
   a: Rows,
   b: StoredRows,

@@ -84,7 +84,8 @@ function make(
       axis,
       count,
       width: count === 0 ? 0 : w.length / count,
-      weights: order(w),
+      // Biases alone may be asked for (blocks.ts).
+      weights: w.length === 0 ? w : order(w),
       bias: b ?? new Float64Array(count),
       weight: named(weight),
       biasName: named(bias),
@@ -102,7 +103,7 @@ function convolution(at: RuleNode, biasIndex: number): Linear | undefined {
   const key = `${at.state.opType}|${spatial(at)}|${w.dims.slice(1)}|${at.int("offset_group", 1)}`;
   if (!isVector(param(at, biasIndex), w.dims[0])) return undefined;
   const made = make(at, 1, biasIndex, key, 1, w.dims[0], (x) => x);
-  return made && { ...made, inOrder: true };
+  return made && { ...made, layout: "rows" };
 }
 
 function transposed(at: RuleNode): Linear | undefined {
@@ -172,6 +173,7 @@ function gemm(at: RuleNode): Linear | undefined {
   if (found === undefined) return undefined;
   return {
     ...found,
+    ...(alpha === 1 && beta === 1 ? { layout: (index === 1) === swapped ? "rows" : "columns" } : {}),
     rowsOf: (w, bias) => {
       const full = bias === undefined ? undefined : bias.length === count ? bias.slice() : new Float64Array(count).fill(bias[0]);
       if (full !== undefined && beta !== 1) for (let i = 0; i < count; i++) full[i] *= beta;
@@ -187,9 +189,11 @@ function matmul(at: RuleNode): Linear | undefined {
     const w = at.isConstant(index) ? param(at, index) : undefined;
     if (w === undefined || w.dims.length !== 2 || at.inShape(1 - index)?.length !== rank) continue;
     const [rows, cols] = w.dims;
-    return index === 1
-      ? make(at, 1, 2, `linear|${rows}|${rank}`, rank - 1, cols, (x) => turned(x, rows, cols))
-      : make(at, 0, 2, `left|${cols}|${rank}`, rank - 2, rows, (x) => x);
+    const made =
+      index === 1
+        ? make(at, 1, 2, `linear|${rows}|${rank}`, rank - 1, cols, (x) => turned(x, rows, cols))
+        : make(at, 0, 2, `left|${cols}|${rank}`, rank - 2, rows, (x) => x);
+    return made && { ...made, layout: index === 1 ? "columns" : "rows" };
   }
   return undefined;
 }

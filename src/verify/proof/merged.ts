@@ -16,9 +16,9 @@ import {
   rowsOver,
   unbiased,
 } from "../../affine/linear-map.ts";
-import { combine, type Spread } from "../../affine/spread.ts";
+import { combine, type Spread, simplify } from "../../affine/spread.ts";
 import { Draft } from "../../fold/draft.ts";
-import { type Axes, type Expression, Reader, type Surroundings } from "../../fold/region.ts";
+import { type Axes, type Expression, mayBeLinear, Reader, type Surroundings } from "../../fold/region.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { vectorOn } from "../../rules/params.ts";
@@ -35,33 +35,18 @@ export interface MergedPair {
   readonly stored: StoredRows;
 }
 
-/** Operators a region may start or end with. */
-const LINEAR = new Set(["Conv", "MatMul", "Gemm", "AveragePool", "Add", "Sub", "Sum"]);
-
 /** Operators in one region; also bounds how deep and how often a shared value is unfolded. */
 const LIMIT = 512;
 
 /** True when what a node makes may be part of a larger linear region: only one other linear operator reads it. */
 export function leadsOn(side: Side, node: GraphNode): boolean {
   const [value, ...rest] = node.outputs;
-  if (
-    node.domain !== "" ||
-    !LINEAR.has(node.opType) ||
-    rest.length > 0 ||
-    value === undefined ||
-    value.isOutput ||
-    value.uses.length !== 1
-  )
-    return false;
+  if (!mayBeLinear(node) || rest.length > 0 || value === undefined || value.isOutput || value.uses.length !== 1) return false;
   const [{ node: reader }] = value.uses;
   return reader.scope === node.scope && isLinear(side, reader);
 }
 
-/** Conv, MatMul, Gemm. */
-export const isLayer = ({ domain, opType }: GraphNode): boolean => domain === "" && ["Conv", "MatMul", "Gemm"].includes(opType);
-
-const isLinear = (side: Side, node: GraphNode): boolean =>
-  (node.domain === "" && LINEAR.has(node.opType)) || affineOf(side, node) !== undefined;
+const isLinear = (side: Side, node: GraphNode): boolean => mayBeLinear(node) || affineOf(side, node) !== undefined;
 
 function surroundings(side: Side, follow: (value: GraphValue) => boolean): Surroundings {
   const draft = new Draft(side.facts, side.constants);
@@ -150,7 +135,8 @@ function slackOf(relation: Relation | undefined, based: Based | undefined): Over
   const gain = relation && based?.(relation)?.gain;
   if (relation === undefined || gain === undefined)
     return relation && { core: relation.core, scale: relation.slackScale, shift: relation.slackShift };
-  const less = (slack: Spread) => combine(slack, gain, (s, g) => (s === 0 ? 0 : s / Math.abs(g)));
+  // Simple again: a gain along another axis says nothing of a slack of zero.
+  const less = (slack: Spread) => simplify(combine(slack, gain, (s, g) => (s === 0 ? 0 : s / Math.abs(g))));
   const shift = combine(relation.slackShift, relation.slackScale, (t, s) => t + s * largest(relation.shift));
   return { core: relation.core, scale: less(relation.slackScale), shift: less(shift) };
 }

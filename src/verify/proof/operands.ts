@@ -2,6 +2,7 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
+import type { Spread } from "../../affine/spread.ts";
 import { sameShape } from "../../graph/dims.ts";
 import { inputName, meantBy } from "../../graph/op-versions.ts";
 import { hasTrait } from "../../graph/operators.ts";
@@ -72,6 +73,12 @@ export interface Slack {
   readonly grown: number;
   /** The part that computed constants make, the shift before the gain. */
   readonly budget: Budget;
+  /** The shift that went into the operator, if any. */
+  readonly shifted?: Spread;
+  /** What came out of the first file's operator: it gives scale ⊙ what is compared + shift. */
+  readonly out?: { readonly scale?: Spread; readonly shift?: Spread };
+  /** A shift that came out of it and is compared as part of its rows: behind a gain of zero nothing else tells it. */
+  readonly within?: Spread;
 }
 
 export const NONE: Slack = { gain: 0, shift: 0, grown: 1, budget: { gain: 0, shift: 0 } };

@@ -10,24 +10,32 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
+import { isLayer } from "../../fold/region.ts";
+import type { Contradiction } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
+import { shapeClash } from "../../graph/shape-clash.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
 import { isCast, roundoffOf } from "./casts.ts";
-import { type AffineMap, affineOf, Classes, type Side } from "./classes.ts";
+import { affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
-import { type Claim, Effects, madeBy, type Weighed } from "./effect.ts";
-import { outputNames, relatedInputs } from "./ends.ts";
-import { familyOf, knownElements, sameConstant } from "./match.ts";
-import { isLayer, leadsOn, mergedPair } from "./merged.ts";
+import { madeBy } from "./effect.ts";
+import { compareOutputs, relatedInputs } from "./ends.ts";
+import { Findings } from "./findings.ts";
+import { familyOf, knownElements } from "./match.ts";
+import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, isExact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
-import type { Misfit, Tolerance } from "./rows.ts";
+import type { Tolerance } from "./rows.ts";
 import { alignScopes } from "./scopes.ts";
+
+export interface Contradicted extends Contradiction {
+  readonly file: "first" | "second";
+}
 
 interface Suspect {
   readonly value: GraphValue;
@@ -38,17 +46,9 @@ interface Suspect {
 export class Prover {
   private readonly classes: Classes;
   private readonly related = new Map<GraphValue, Relation>();
-  /** What each node turned out to be, and what the outputs did. */
-  private readonly found = new Map<GraphNode, RegionProof | "identical">();
-  private readonly faces: RegionProof[] = [];
-  /** What each place that differs says of a value; those without are differences whatever they do. */
-  private readonly claims = new Map<RegionProof, Claim>();
+  private readonly findings = new Findings();
   /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
   private readonly doubtful = new Set<GraphValue>();
-  /** What places that are not decided say for certain: that a number is another one, whatever comes of it. */
-  private readonly contradictions = new Map<RegionProof, Claim | undefined>();
-  /** Those after a place that is not decided: what their operators should be given was not shown. */
-  private readonly uncertain = new Set<RegionProof>();
   private readonly comparison: Comparison;
   private readonly impassable = new Set<GraphNode>();
   /** Linear operators that correspond to none of the first file: a later one may complete them to a region that does. */
@@ -83,72 +83,36 @@ export class Prover {
       yield;
       if (!this.visit(node)) this.accuse(node);
     }
-    this.types();
+    this.clashes();
     this.resume([...this.postponed]);
-    this.outputs();
-    return this.proof(this.regions());
+    const { a, b, classes, related } = this;
+    compareOutputs({ a, b, classes, related, isDoubtful: (value) => this.doubtful.has(value) }, this.findings);
+    return this.findings.proof();
   }
 
   /** Operators of the second file whose operands do not go together compute nothing, where all of the first file's do. */
-  private types(): void {
-    if (this.a.view.nodes.some((node) => typeClash(node, this.a.facts) !== undefined)) return;
-    for (const node of this.b.view.nodes) {
-      const clash = typeClash(node, this.b.facts);
-      if (clash === undefined) continue;
-      const reason = `${node.label} has operands of ${clash.join(" and ")}, which ONNX does not allow: no runtime takes the file`;
+  private clashes(): void {
+    const said = (node: GraphNode, side: Side): string | undefined => {
+      const types = typeClash(node, side.facts);
+      if (types !== undefined) return `operands of ${types.join(" and ")}`;
+      return shapeClash(node, side.recomputed());
+    };
+    const found = this.b.view.nodes.flatMap((node) => {
+      const clash = said(node, this.b);
+      return clash === undefined ? [] : [{ node, clash }];
+    });
+    if (found.length === 0 || this.a.view.nodes.some((node) => said(node, this.a) !== undefined)) return;
+    for (const { node, clash } of found) {
+      const reason = `${node.label} has ${clash}, which ONNX does not allow: no runtime takes the file`;
       const name = node.record.name || node.record.outputs[0];
       const value = node.outputs[0]?.name ?? "";
-      this.faces.push({ outcome: "different", nodes: [name], value, worstHalfUlps: 0, coefficients: 0, reason });
+      this.findings.face({ outcome: "different", nodes: [name], value, worstHalfUlps: 0, coefficients: 0, reason });
     }
-  }
-
-  private regions(): RegionProof[] {
-    return [...[...this.found.values()].filter((r) => r !== "identical"), ...this.faces];
-  }
-
-  private proof(regions: readonly RegionProof[]): Proof {
-    const outcome = regions.some((r) => r.outcome === "different")
-      ? "different"
-      : regions.some((r) => r.outcome === "not-decided")
-        ? "not-decided"
-        : "equal";
-    return { outcome, regions, identicalNodes: this.found.size - regions.length + this.faces.length };
   }
 
   /** The outcome of a walk once the places that differ have been asked to show it. */
   settled(): Proof {
-    return this.proof(this.doubted(this.regions()));
-  }
-
-  /** Places that differ stay so when one of them can be shown to; else whoever was asked is not decided. */
-  private doubted(regions: readonly RegionProof[]): readonly RegionProof[] {
-    const different = regions.filter((region) => region.outcome === "different");
-    const claims = different.map((region) => this.claims.get(region));
-    if (claims.includes(undefined)) return regions;
-    const others = [...this.contradictions].filter(([region]) => regions.includes(region));
-    if (different.length + others.length === 0) return regions;
-    const effects = new Effects(
-      this.a,
-      this.b,
-      [...claims, ...others.map(([, claim]) => claim)].filter((c) => c !== undefined),
-    );
-    const open = new Map<RegionProof, Weighed>();
-    for (const [i, region] of different.entries()) {
-      const weighed = effects.weigh(claims[i] as Claim);
-      open.set(region, weighed);
-      if (weighed.outcome === "shown") return regions.map((r) => doubted(r, open.get(r)));
-    }
-    const hidden = new Set(different.filter((region) => open.get(region)?.outcome !== "made-up-for"));
-    for (const [region, claim] of others) {
-      const { outcome } = claim === undefined ? UNKNOWN : effects.weigh(claim);
-      // After a place that is not decided nobody knows what its operator should be given.
-      const certain = !this.uncertain.has(region);
-      if (outcome === "unreached" || (outcome !== "made-up-for" && certain)) hidden.add(region);
-    }
-    return regions.map((region) => {
-      const made = doubted(region, open.get(region));
-      return hidden.has(region) ? { ...made, hidden: true } : made;
-    });
+    return this.findings.settled(this.a, this.b);
   }
 
   /**
@@ -157,7 +121,7 @@ export class Prover {
    * operator that made the map are what differs.
    */
   private accuse(node: GraphNode): void {
-    const before = this.found.get(node) as RegionProof;
+    const before = this.findings.of(node) as RegionProof;
     // The value may also be right for what its operator was taken for, and wrong for what it stands for.
     const mistaken = node.inputs.some((value) => value !== undefined && isMistaken(this.related.get(value)));
     if ((!this.impassable.has(node) && !mistaken) || this.isDoubtful(node)) return;
@@ -172,7 +136,7 @@ export class Prover {
       for (const { suspect, suspicion } of trial) this.related.set(suspect.value, exact(suspicion.core, suspicion.member));
       if (this.visit(node)) {
         for (const { suspect, suspicion } of trial)
-          this.accused(suspect.relation.blame?.node ?? suspect.value.producer ?? node, suspicion, {
+          this.findings.accuse(suspect.relation.blame?.node ?? suspect.value.producer ?? node, suspicion, {
             value: suspect.value,
             actual: suspect.relation,
             target: exact(suspicion.core, suspicion.member),
@@ -182,8 +146,14 @@ export class Prover {
       }
       for (const { suspect } of trial) this.related.set(suspect.value, suspect.relation);
     }
-    this.found.set(node, before);
+    this.findings.restore(node, before);
     this.assume(node);
+  }
+
+  /** What the files declare of values inside that their operators do not give: each with the file it stands in. */
+  contradicted(): readonly Contradicted[] {
+    const of = ({ facts }: Side, file: Contradicted["file"]) => facts.contradictions.map((one) => ({ ...one, file }));
+    return [...of(this.a, "first"), ...of(this.b, "second")];
   }
 
   /**
@@ -214,60 +184,6 @@ export class Prover {
     return node.inputs.some((value) => value !== undefined && this.doubtful.has(value));
   }
 
-  /** Outputs of the model are compared by name, those of inner graphs and functions by position. */
-  private outputs(): void {
-    const scopes = new Map(this.a.view.scopes.map((scope) => [scope.path, scope]));
-    for (const scope of this.b.view.scopes) {
-      const other = scopes.get(scope.path);
-      const [mine, theirs] = [outputNames(scope), other === undefined ? [] : outputNames(other)];
-      const missing = scope.kind === "main" ? theirs.filter((name) => !mine.includes(name)) : theirs.slice(mine.length);
-      for (const [i, name] of [...mine, ...missing].entries()) {
-        const twin = scope.kind === "main" ? theirs.find((other) => other === name) : theirs[i];
-        const [x, y] = [twin === undefined ? undefined : other?.resolve(twin), i < mine.length ? scope.resolve(name) : undefined];
-        const region = (outcome: RegionProof["outcome"], reason: string, claim?: Claim): void => {
-          const face = { outcome, nodes: [name], value: name, worstHalfUlps: 0, coefficients: 0, reason };
-          this.faces.push(face);
-          if (claim !== undefined) this.claims.set(face, claim);
-        };
-        if (other === undefined) region("not-decided", `"${scope.path}" is a graph that the first file has not`);
-        else if (x === undefined || y === undefined) region("different", `output "${name}" is missing in one of the files`);
-        else if (this.a.constants.has(x) && this.b.constants.has(y)) {
-          if (!sameConstant(this.a, x, this.b, y)) region("different", `output "${name}" is another constant`);
-        } else {
-          const [beta, alpha] = [this.related.get(y), this.classes.of(x)];
-          if (beta === undefined || alpha === undefined) {
-            if (![...this.found.values()].some((r) => r !== "identical" && r.outcome !== "equal"))
-              region("not-decided", `output "${name}" could not be traced to the first file`);
-          } else if (beta.core !== alpha.core) region("not-decided", `output "${name}" is computed from another value`);
-          else if (relative(beta, alpha)?.identity !== true) {
-            if (this.doubtful.has(y))
-              region("not-decided", `output "${name}" differs by a gain or shift, after a place that is not decided`);
-            else this.offset(name, { value: y, actual: beta, target: exact(alpha.core, alpha) }, alpha, region);
-          }
-        }
-      }
-    }
-  }
-
-  /** An output that is another map of the right value: the operator that made it so is named. */
-  private offset(
-    name: string,
-    claim: Claim & { readonly actual: Relation },
-    alpha: AffineMap,
-    region: (outcome: "different", reason: string, claim: Claim) => void,
-  ): void {
-    const { node, suspicions } = claim.actual.blame ?? {};
-    const suspicion = suspicions?.find(({ member }) => member.scale === alpha.scale && member.shift === alpha.shift);
-    if (node === undefined || suspicion === undefined)
-      region("different", `output "${name}" differs from the first file's by a gain or shift beyond rounding`, claim);
-    else
-      this.note(node, "different", {
-        reason: `output "${name}" is off because of ${node.label}`,
-        misfit: suspicion.misfit,
-        claim,
-      });
-  }
-
   /** Relates the outputs of a node; false when it could not be matched. */
   private visit(node: GraphNode): boolean {
     const waiting = node.inputs.flatMap((value) =>
@@ -290,7 +206,7 @@ export class Prover {
     if (affine !== undefined && from !== undefined && out !== undefined) {
       const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
       this.related.set(out, relation);
-      if (found.worst > 0) this.note(node, "equal", found);
+      if (found.worst > 0) this.findings.note(node, "equal", found);
       return true;
     }
     const summed = this.standsForSum(node);
@@ -299,13 +215,18 @@ export class Prover {
     const named = single.ok && this.isNamed(node, single);
     const region = summed || named ? early : this.region(node);
     const outcome = this.better(single, region);
+    if (outcome.ok && outcome === single && this.leadsElsewhere(node, single)) {
+      this.postponed.add(node);
+      return true;
+    }
     if (outcome.ok) {
       for (const [i, relation] of outcome.outputs.entries()) {
         const value = node.outputs[i];
         if (relation !== undefined && value !== undefined) this.related.set(value, this.traced(node, relation, region));
       }
-      if (outcome.coefficients > 0) this.note(node, "equal", { worst: outcome.worst, coefficients: outcome.coefficients });
-      else this.found.set(node, "identical");
+      if (outcome.coefficients > 0)
+        this.findings.note(node, "equal", { worst: outcome.worst, coefficients: outcome.coefficients });
+      else this.findings.identical(node);
       return true;
     }
     if (!this.alone.has(node) && leadsOn(this.b, node)) {
@@ -315,13 +236,13 @@ export class Prover {
     const narrow = this.narrowed(node);
     if (narrow !== undefined && out !== undefined) {
       this.related.set(out, narrow);
-      this.found.set(node, "identical");
+      this.findings.identical(node);
       return true;
     }
     const decided = outcome.misfit !== undefined && !this.isDoubtful(node);
     // What shapes alone determine is compared where it is read.
     if (node.outputs.every((value) => value === undefined || knownElements(this.b, value) !== undefined)) {
-      this.found.set(node, "identical");
+      this.findings.identical(node);
       return true;
     }
     const instead = outcome.instead;
@@ -338,15 +259,13 @@ export class Prover {
     const target = out && this.related.get(out);
     const claim = actual && target && out && { value: out, actual, target };
     const { reason, misfit } = outcome;
-    this.note(node, !decided || claim === undefined ? "not-decided" : "different", {
+    this.findings.note(node, !decided || claim === undefined ? "not-decided" : "different", {
       reason,
       misfit,
       ...(decided ? { claim } : {}),
     });
     if (contradicts || (decided && claim === undefined)) {
-      const region = this.found.get(node) as RegionProof;
-      this.contradictions.set(region, claim);
-      if (uncertain) this.uncertain.add(region);
+      this.findings.contradict(node, claim, uncertain);
     }
     return false;
   }
@@ -386,11 +305,11 @@ export class Prover {
   ): true {
     for (const other of this.behind(waiting)) {
       this.postponed.delete(other);
-      this.found.set(other, "identical");
+      this.findings.identical(other);
     }
     const [relation, value] = [outputs[0], node.outputs[0]];
     if (relation !== undefined && value !== undefined) this.related.set(value, relation);
-    this.note(node, "equal", { worst, coefficients });
+    this.findings.note(node, "equal", { worst, coefficients });
     return true;
   }
 
@@ -401,17 +320,6 @@ export class Prover {
       this.alone.add(node);
       if (!this.visit(node)) this.accuse(node);
     }
-  }
-
-  private accused(node: GraphNode, { misfit, member }: Suspicion, claim: Claim): void {
-    const known = this.found.get(node);
-    if (known !== undefined && known !== "identical" && known.outcome === "different") {
-      // What it was taken to be meant for was a guess; now it is known.
-      const before = this.claims.get(known);
-      if (before?.value === claim.value && "node" in before.actual) this.claims.set(known, { ...before, target: claim.target });
-      return;
-    }
-    this.note(node, "different", { reason: `${node.label} does not give "${member.value.name}"`, misfit, claim });
   }
 
   /** A map that is no value of the first file, or not the one that is meant, with where it came from. */
@@ -444,27 +352,23 @@ export class Prover {
     return known === undefined || outputs[0]?.core === known.core;
   }
 
-  private better(single: Outcome, region: Outcome | undefined): Outcome {
-    return region?.ok === true || (!single.ok && region !== undefined && region.misfit !== undefined) ? region : single;
+  /**
+   * True when a layer that could be any map of what its counterpart gives is part of a region that stands for another value: rows of
+   * one coefficient are a map of one another, whatever they are.
+   */
+  private leadsElsewhere(node: GraphNode, { outputs: [relation] }: Outcome & { ok: true }): boolean {
+    if (!isLayer(node) || this.alone.has(node) || relation === undefined || memberOf(relation) !== undefined) return false;
+    const scope = this.a.view.scopes.find((s) => s.path === node.scope.path);
+    for (let last = node; ; ) {
+      const twin = scope?.values.get(last.outputs[0]?.name ?? "");
+      if (twin !== undefined) return last !== node && this.classes.of(twin)?.core !== relation.core;
+      if (!leadsOn(this.b, last)) return false;
+      last = (last.outputs[0] as GraphValue).uses[0].node;
+    }
   }
 
-  private note(
-    node: GraphNode,
-    outcome: RegionProof["outcome"],
-    more: { worst?: number; coefficients?: number; reason?: string; misfit?: Misfit; claim?: Claim },
-  ): void {
-    const value = node.outputs.find((v) => v !== undefined)?.name ?? "";
-    const region: RegionProof = {
-      outcome,
-      nodes: [node.record.name || value],
-      value,
-      worstHalfUlps: more.worst ?? 0,
-      coefficients: more.coefficients ?? 0,
-      ...(more.reason !== undefined ? { reason: more.reason } : {}),
-      ...(more.misfit !== undefined ? { at: more.misfit } : {}),
-    };
-    this.found.set(node, region);
-    if (more.claim !== undefined) this.claims.set(region, more.claim);
+  private better(single: Outcome, region: Outcome | undefined): Outcome {
+    return region?.ok === true || (!single.ok && region !== undefined && region.misfit !== undefined) ? region : single;
   }
 
   /** Relates a node's outputs to the first file's values of the same name. */
@@ -522,10 +426,3 @@ export class Prover {
     return fitting.length < 2 ? fitting : fitting.toSorted((x, y) => rank(x) - rank(y));
   }
 }
-
-const UNKNOWN: Weighed = { outcome: "unknown" };
-
-const doubted = (region: RegionProof, weighed: Weighed | undefined): RegionProof =>
-  weighed?.because === undefined
-    ? region
-    : { ...region, outcome: "not-decided", reason: `${region.reason}, but ${weighed.because}` };

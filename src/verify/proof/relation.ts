@@ -209,19 +209,34 @@ function budgetOf(open: Open | undefined, k: Spread): { budget?: Budget } {
 
 /**
  * s_β/s_α. A channel that is constant in both has any ratio: the one that needs no shift where the others need none, else the
- * one all others have, so that the map is as plain as it can be.
+ * one the others have, so that the map is as plain as it can be.
  */
 function ratioOf(beta: Relation, alpha: AffineMap): Spread {
   const ratio = combine(beta.scale, alpha.scale, (b, a) => (a === 0 ? Number.NaN : b / a));
-  const living = ratio.data.filter((v) => !Number.isNaN(v));
-  if (living.length === ratio.data.length) return ratio;
-  const common = living.length > 0 && living.every((v) => Math.abs(v - living[0]) <= NOISE * Math.abs(v)) ? living[0] : 1;
+  if (!ratio.data.some(Number.isNaN)) return ratio;
+  const common = filled(ratio);
   const moved = combine(ratio, alpha.shift, (r, a) => r * a);
   const left = combine(beta.shift, moved, (b, m) => (Math.abs(b - m) > NOISE * (Math.abs(b) + Math.abs(m)) ? 1 : 0));
-  if (left.data.includes(1)) return map(ratio, (r) => (Number.isNaN(r) ? common : r));
-  const kept = combine(beta.shift, alpha.shift, (b, a) => (a === 0 ? common : b / a));
-  return combine(ratio, kept, (r, k) => (Number.isNaN(r) ? k : r));
+  if (left.data.includes(1)) return common;
+  const kept = combine(beta.shift, alpha.shift, (b, a) => (a === 0 ? Number.NaN : b / a));
+  const known = combine(ratio, kept, (r, k) => (Number.isNaN(r) ? k : r));
+  return combine(known, common, (r, k) => (Number.isNaN(r) ? k : r));
 }
+
+/** The ratios of constant channels (NaN): what all others have, or all others along an axis; else 1. */
+function filled(ratio: Spread): Spread {
+  const fill = (by: Spread) => combine(ratio, by, (r, k) => (Number.isNaN(r) ? k : r));
+  const rank = ratio.dims.length;
+  // What lines of an axis have in common: NaN where that is nothing, infinite where they differ.
+  const shared = (s: Spread, axis: number): Spread =>
+    along(s, axis, (x, y) => (Number.isNaN(x) ? y : Number.isNaN(y) || alike(x, y) ? x : Number.POSITIVE_INFINITY));
+  const axes = ratio.dims.map((_, axis) => axis);
+  const ways = [axes.reduce(shared, ratio), ...axes.map((axis) => shared(ratio, axis))];
+  for (const by of ways) if (by.data.every(Number.isFinite)) return fill(by);
+  return fill(uniform(rank, 1));
+}
+
+const alike = (x: number, y: number): boolean => Math.abs(x - y) <= NOISE * Math.abs(y);
 
 /** True when rounding leaves nothing open. */
 export const isExact = ({ slackScale, slackShift }: Relation): boolean =>

@@ -1,5 +1,6 @@
 /** Operators as rows of coefficients, what two of them are compared within, and where they differ. */
 import type { Param } from "../../rules/types.ts";
+import type { Layout } from "./singles.ts";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
@@ -35,8 +36,8 @@ export interface Linear {
   readonly rowsOf: (weight: Float64Array, bias: Float64Array | undefined) => Rows;
   readonly weight: Param;
   readonly bias: Param | undefined;
-  /** True when the rows are the stored numbers in their order. */
-  readonly inOrder?: boolean;
+  /** How the rows stand in the file, where they do so one by one: one after the other, or each number beside that of the next. */
+  readonly layout?: Layout;
   /** True when its scales are what is stored: a weight is then off by a part of itself. */
   readonly dequantized?: boolean;
   /** Attributes that must agree within one rounding. */

@@ -8,6 +8,9 @@ const last = [0, 2, 3, 1];
 const first = [0, 3, 1, 2];
 const c = series(3);
 
+const STEP = { s: float32([], [0.25]) };
+const STEPS = { s: float32([4], [0.5, 0.25, 1, 2]) };
+
 /** Through channels last, with what is done there, and back. */
 const around = (middle: NodeSpec[], more: Record<string, TensorSpec> = {}, back = first) =>
   n([T("x", "t", last), ...middle, T("m", "y", back)], more);
@@ -25,6 +28,14 @@ judge(
     "a comparison of two that moved alike": [
       around([node("Sigmoid", ["t"], ["s"]), node("Mul", ["t", "s"], ["m"])]),
       n([node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]),
+    ],
+    "signs and roundings of all elements": [
+      around([node("Sign", ["t"], ["s"]), node("Round", ["s"], ["r"]), node("Ceil", ["r"], ["m"])]),
+      n([node("Sign", ["x"], ["s"]), node("Round", ["s"], ["r"]), node("Ceil", ["r"], ["y"])]),
+    ],
+    "a quantisation of the whole tensor": [
+      around([node("QuantizeLinear", ["t", "s"], ["q"]), node("DequantizeLinear", ["q", "s"], ["m"])], STEP),
+      n([node("QuantizeLinear", ["x", "s"], ["q"]), node("DequantizeLinear", ["q", "s"], ["y"])], STEP),
     ],
     "a mean of axes that moved": [
       n([T("x", "t", last), node("ReduceMean", ["t", "a"], ["y"], { keepdims: 0 })], axes([1, 2])),
@@ -55,6 +66,15 @@ judge(
     "a constant along another axis": [
       around([node("Mul", ["t", "c"], ["p"]), node("Sigmoid", ["p"], ["m"])], { c: float32([4, 1, 1], series(4)) }),
       n([node("Mul", ["x", "c"], ["p"]), node("Sigmoid", ["p"], ["y"])], { c: float32([4], series(4)) }),
+    ],
+    "a quantisation along another axis": [
+      around(
+        [node("QuantizeLinear", ["t", "s"], ["q"], { axis: 1 }), node("DequantizeLinear", ["q", "s"], ["m"], { axis: 1 })],
+        STEPS,
+      ),
+      n([node("QuantizeLinear", ["x", "s"], ["q"], { axis: 1 }), node("DequantizeLinear", ["q", "s"], ["y"], { axis: 1 })], {
+        s: float32([3], [0.5, 0.25, 1]),
+      }),
     ],
     "a Softmax of another axis": [
       around([node("Softmax", ["t"], ["m"], { axis: 3 })]),

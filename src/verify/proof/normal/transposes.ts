@@ -65,25 +65,12 @@ const merged: Rewrite = (node, side) => {
   );
 };
 
-/** Operators of one output that treat all elements of their first input alike; what follows it are numbers. */
-const UNARY = new Set([
-  "Identity",
-  "Cast",
-  "Clip",
-  "LeakyRelu",
-  "Elu",
-  "Selu",
-  "Celu",
-  "ThresholdedRelu",
-  "HardSigmoid",
-  "HardSwish",
-  "Gelu",
-]);
-
+/** Of one output, and every element is treated alike. */
 const isElementwise = (node: GraphNode): boolean =>
-  node.domain === "" &&
-  node.outputs.length === 1 &&
-  (UNARY.has(node.opType) || hasTrait(node, "basic") || hasTrait(node, "function"));
+  node.domain === "" && node.outputs.length === 1 && hasTrait(node, "basic", "function", "pointwise");
+
+/** Constants of more than one number lie along the axis an attribute counts, not along the last ones. */
+const isByAxis = ({ opType }: GraphNode): boolean => opType === "DequantizeLinear" || opType === "QuantizeLinear";
 
 const elementwise: Rewrite = (node, side) => {
   const { facts, constants } = side;
@@ -99,7 +86,7 @@ const elementwise: Rewrite = (node, side) => {
     const [own, shape] = [found[i], facts.shape(value)];
     if (value === undefined || shape?.every((d) => d === 1)) inputs.push(name);
     else if (own !== undefined && String(own.perm) === String(perm)) inputs.push(own.x);
-    else if (constants.has(value) && shape?.every((d) => typeof d === "number")) {
+    else if (!isByAxis(node) && constants.has(value) && shape?.every((d) => typeof d === "number")) {
       const [full, moved] = [inner(node, `constant${i}/full`), inner(node, `constant${i}`)];
       const dims = [...new Array<number>(perm.length - shape.length).fill(1), ...(shape as number[])];
       // Axis p[i] of x is axis i of its transpose.
