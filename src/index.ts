@@ -9,7 +9,7 @@ export {
 export { REASONS, type Reason, type RefusalCode } from "./diag/codes.ts";
 export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
-export { type DiffOptions, diffModels } from "./diff/index.ts";
+export { type DiffOptions, diffModels, diffSteps } from "./diff/index.ts";
 export type * from "./diff/types.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";

@@ -1,9 +1,6 @@
 """Every function on real models, judged by ONNX Runtime and numpy."""
 
-import hashlib
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import bnfold
@@ -11,9 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import EXTERNAL, FIXTURES, conv_norm
-
-INLINE = sorted(path.parent.name for path in FIXTURES.glob("*/model.onnx") if not path.parent.name.endswith("external"))
+from conftest import EXTERNAL, conv_norm
 
 
 def outputs_of(model: onnx.ModelProto | Path, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -21,10 +16,6 @@ def outputs_of(model: onnx.ModelProto | Path, feeds: dict[str, np.ndarray]) -> l
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
     return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"]).run(None, feeds)
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_fold_of_a_model_in_memory(model: onnx.ModelProto, x: np.ndarray) -> None:
@@ -39,26 +30,6 @@ def test_fold_of_a_model_in_memory(model: onnx.ModelProto, x: np.ndarray) -> Non
     onnx.checker.check_model(folded)
     # Two float32 runs of 27 products and a normalization.
     np.testing.assert_allclose(outputs_of(folded, {"x": x})[0], outputs_of(model, {"x": x})[0], rtol=0, atol=1e-4)
-
-
-def test_fold_of_a_path_gives_the_bytes_of_the_command_line(tmp_path: Path) -> None:
-    source = FIXTURES / "repvgg-ts17" / "model.onnx"
-    path, report = bnfold.fold(source, tmp_path / "a.onnx")
-    command = [sys.executable, "-m", "bnfold", "fold", str(source), "-o", str(tmp_path / "b.onnx"), "--no-check"]
-    subprocess.run(command, check=True, capture_output=True)
-    assert path == tmp_path / "a.onnx"
-    assert sha256(path) == sha256(tmp_path / "b.onnx") == report.output.sha256
-
-
-@pytest.mark.parametrize("name", INLINE)
-def test_fold_of_the_fixtures_as_paths_and_as_protos(name: str, tmp_path: Path) -> None:
-    source = FIXTURES / name / "model.onnx"
-    path, report = bnfold.fold(source, tmp_path / "folded.onnx", run=False)
-    assert report.verdict.outcome == "equivalent"
-    proto, same = bnfold.fold(onnx.load(source), run=False)
-    assert same.batch_normalization == report.batch_normalization
-    # Protocol buffers read the file and write it again: the same model, if not the same bytes.
-    assert proto == onnx.load(path)
 
 
 def test_external_data(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 /** bnfold diff: what changed between any two ONNX files, and with --verify whether they compute the same. */
-import { diffModels } from "../diff/index.ts";
+import { paced } from "../diag/steps.ts";
+import { diffSteps } from "../diff/index.ts";
 import { diffText } from "../report/diff-text.ts";
 import type { DiffReport } from "../report/document.ts";
 import { tool } from "../report/report.ts";
@@ -27,7 +28,8 @@ async function run(values: Values): Promise<number> {
     b = openInput(second);
     const start = performance.now();
     progress.begin("comparing");
-    const diff = diffModels(a.model, b.model, { onProgress: (done, total) => progress.step(done, total, "tensors") });
+    const onProgress = (done: number, total: number) => progress.step(done, total, "tensors");
+    const diff = await paced(diffSteps(a.model, b.model, { onProgress }));
     progress.end();
     const diffMs = performance.now() - start;
     const verified = flag(values, "verify") ? await verifyOne(values, first, second, { progress, hash: false }) : undefined;

@@ -22,7 +22,7 @@ const VALUES: Readonly<Record<string, string>> = {
   ...{ only: "pattern", skip: "pattern", dump: "pattern", external: "mode", "max-memory": "size", "max-bits-lost": "bits" },
   ...{ "max-growth": "bytes", input: "name=file", shape: "name=sizes", runtime: "name", format: "name", "fail-on": "reasons" },
   ...{ shard: "i/n", from: "framework", to: "framework", "set-momentum": "number", "set-epsilon": "number", data: "data" },
-  ...{ variance: "conversion", engine: "name", memory: "GB", activations: "data" },
+  ...{ "allow-rounding": "type", variance: "conversion", engine: "name", memory: "GB", activations: "data" },
   ...Object.fromEntries(["samples", "seed", "jobs", "top", "threads", "count", "batch", "block"].map((name) => [name, "n"])),
 };
 
@@ -41,7 +41,7 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
     "What is done",
     [
       ...["only", "skip", "freeze", "drop-outputs", "partial", "relu-to-max", "norms", "no-merge"],
-      ...["max-bits-lost", "max-growth", "assume-constant"],
+      ...["max-bits-lost", "allow-rounding", "max-growth", "assume-constant"],
     ],
   ],
   [

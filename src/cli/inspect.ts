@@ -1,6 +1,7 @@
 /** bnfold inspect: what is in a file, and what fold would do with it. Writes nothing. */
+import { paced } from "../diag/steps.ts";
 import { countNodes, refOf } from "../fold/describe.ts";
-import { plan } from "../fold/index.ts";
+import { planSteps } from "../fold/index.ts";
 import type { Fold, Kept, NodeRef, PlanData } from "../fold/types.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphView, viewOf } from "../graph/view.ts";
@@ -106,7 +107,7 @@ export async function inspectOne(values: Values, file: string, hash: boolean): P
   const { model, facts, close } = openInput(file);
   try {
     if (!isMany(String(values.model)) && texts(values, "more").length === 0) requireMatches(model, values);
-    const { data, edits, place } = plan(model, planOptionsOf(values));
+    const { data, edits, place } = await paced(planSteps(model, planOptionsOf(values)));
     const { nodes, operators } = countNodes(viewOf(model), 0);
     const { affine, norm, weight } = countsOf(data);
     const report: Inspection = {

@@ -6,6 +6,7 @@ import { createReadStream, createWriteStream, mkdtempSync, rmSync, writeSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { guarded } from "../node/guard.ts";
 import { type Command, usage, type Values } from "./command.ts";
 import { speakingTo } from "./terminal.ts";
 
@@ -57,25 +58,37 @@ export async function runPiped(command: Command, values: Values): Promise<number
   if (inputs.length > 1) throw usage("stdin is one model, and two are to be read from it");
   if (toStdout && process.stdout.isTTY) throw usage("a model is not written to a terminal", "Give a file, or pipe it on.");
   const folder = mkdtempSync(join(tmpdir(), "bnfold-pipe-"));
+  const take = () => rmSync(folder, { recursive: true, force: true });
   try {
-    const piped: Values = { ...values };
-    for (const name of inputs) {
-      const path = join(folder, "stdin.onnx");
-      await readStdin(path);
-      piped[name] = path;
-    }
-    if (!toStdout) return await command.run(piped);
-    const path = join(folder, "stdout.onnx");
-    const own = { ...piped, output: path, o: undefined, "output-file": undefined, outputFile: undefined };
-    const inOne = { ...own, external: values.external ?? ("external" in command.options ? "inline" : undefined) };
-    const talk = {
-      out: (text: string) => void process.stderr.write(text),
-      err: (text: string) => void process.stderr.write(text),
-    };
-    const code = await speakingTo(talk, () => command.run(inOne as Values));
-    if (code === 0 || code === 5) await writeStdout(path);
-    return code;
+    return await guarded(new Set([folder]), () => throughFolder(folder, command, values, inputs, toStdout), take);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    take();
   }
+}
+
+/** Runs the command on files of the folder, which stand for stdin and stdout. */
+async function throughFolder(
+  folder: string,
+  command: Command,
+  values: Values,
+  inputs: readonly string[],
+  toStdout: boolean,
+): Promise<number> {
+  const piped: Values = { ...values };
+  for (const name of inputs) {
+    const path = join(folder, "stdin.onnx");
+    await readStdin(path);
+    piped[name] = path;
+  }
+  if (!toStdout) return command.run(piped);
+  const path = join(folder, "stdout.onnx");
+  const own = { ...piped, output: path, o: undefined, "output-file": undefined, outputFile: undefined };
+  const inOne = { ...own, external: values.external ?? ("external" in command.options ? "inline" : undefined) };
+  const talk = {
+    out: (text: string) => void process.stderr.write(text),
+    err: (text: string) => void process.stderr.write(text),
+  };
+  const code = await speakingTo(talk, () => command.run(inOne as Values));
+  if (code === 0 || code === 5) await writeStdout(path);
+  return code;
 }

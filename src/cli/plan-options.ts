@@ -34,6 +34,12 @@ export const planOptions: Readonly<Record<string, Options>> = {
     requiresArg: true,
     describe: "Bits of the file's own precision that one fold may cost (4)",
   },
+  "allow-rounding": {
+    type: "string",
+    requiresArg: true,
+    choices: ["half"],
+    describe: "Let maps that run in float32 between Casts go into constants of float16 or bfloat16 (half)",
+  },
   "max-growth": {
     type: "string",
     requiresArg: true,
@@ -48,6 +54,12 @@ function bitsOf(values: Values): number | undefined {
   const bits = Number(given);
   if (!(bits >= 0)) throw usage(`--max-bits-lost is a number of bits, 0 or more, got "${given}"`);
   return bits;
+}
+
+function roundingOf(values: Values): PlanOptions["allowRounding"] {
+  const given = text(values, "allow-rounding");
+  if (given === undefined || given === "half") return given;
+  throw usage(`--allow-rounding takes "half", got "${given}"`);
 }
 
 function growthOf(values: Values): MaxGrowth | undefined {
@@ -96,6 +108,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
     maxBitsLost: bitsOf(values),
+    allowRounding: roundingOf(values),
     maxGrowth: growthOf(values),
   };
 }

@@ -1,17 +1,17 @@
 /** Edits → a checked file. The temporary file is read back and judged; it gets its name only when the judge accepts. */
 import { lstatSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { paced } from "../diag/steps.ts";
 import type { Judge } from "../engine/fold.ts";
-import { previewOf } from "../engine/preview.ts";
+import { previewOf, rehearse } from "../engine/preview.ts";
 import type { Temporary } from "../node/atomic.ts";
 import { externalResolver, type FileSource, fileSource } from "../node/files.ts";
 import { saveModel, writeBeside } from "../node/save.ts";
 import { read } from "../onnx/read.ts";
 import type { Model } from "../onnx/records.ts";
 import type { ByteSource } from "../onnx/source.ts";
-import { pieceBytes } from "../onnx/splice.ts";
 import { madeOf } from "../onnx/spliced.ts";
-import type { ModelEdits, Written } from "../onnx/write.ts";
+import type { ModelEdits } from "../onnx/write.ts";
 import type { OutputFacts } from "../report/report.ts";
 import { outputOnDisk } from "./files.ts";
 import type { Target } from "./target.ts";
@@ -30,7 +30,7 @@ export async function produce(
   const { external, sideFileLimit } = target;
   const written = writeBeside(model, edits, target.path, { external, sideFileLimit, modelPath });
   if (target.dryRun) {
-    rehearse(written);
+    await paced(rehearse(written));
     await judge(previewOf(model, written, target.path));
     return undefined;
   }
@@ -51,12 +51,6 @@ export async function produce(
     if (error instanceof Declined) return undefined;
     throw error;
   }
-}
-
-/** Makes every payload once, so that what would fail while writing fails now. */
-function rehearse(written: Written): void {
-  for (const piece of [...written.main, ...written.sideFiles.flatMap(({ pieces }) => pieces)])
-    if ("make" in piece) pieceBytes(piece);
 }
 
 /**

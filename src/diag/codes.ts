@@ -138,7 +138,7 @@ export const REASONS = {
   },
   quantized: {
     title: "The neighbour is quantised",
-    advice: "Fold before quantising.",
+    advice: "Fold before quantising. With --partial a shift that no zero point takes stays as an Add.",
     says: ["concrete"],
   },
   "not-proven": {

@@ -3,6 +3,7 @@
  * bodies of control flow and functions, and what the files say of themselves. Nothing is run: whether both compute the same is
  * asked of `verifyModels`.
  */
+import { finish, type Steps } from "../diag/steps.ts";
 import { countNodes, nameOf, refOf } from "../fold/describe.ts";
 import { functionLabel, graphsOf } from "../graph/functions.ts";
 import { type GraphNode, type GraphValue, type Scope, viewOf } from "../graph/view.ts";
@@ -242,7 +243,10 @@ function attributeChanges(a: GraphNode, b: GraphNode): NodeChange["attributes"] 
  * What changed from `a` to `b`. Constants are read in parts, both models' one after the other.
  * @throws BnfoldError when a constant cannot be read.
  */
-export function diffModels(a: Model, b: Model, options: DiffOptions = {}): ModelDiff {
+export const diffModels = (a: Model, b: Model, options: DiffOptions = {}): ModelDiff => finish(diffSteps(a, b, options));
+
+/** The same in steps (diag/steps.ts), a constant each. */
+export function* diffSteps(a: Model, b: Model, options: DiffOptions = {}): Steps<ModelDiff> {
   const [x, y] = [viewOf(a), viewOf(b)];
   const found = new Comparison();
   found.pairScopes(x.main, y.main);
@@ -257,11 +261,13 @@ export function diffModels(a: Model, b: Model, options: DiffOptions = {}): Model
   }
   found.compare();
   const pairs = [...found.constants()];
-  const differences = pairs.flatMap(([p, q], i): TensorDifference[] => {
+  const differences: TensorDifference[] = [];
+  for (const [i, [p, q]] of pairs.entries()) {
+    yield;
     const difference = tensorDifference(asConstant(p), asConstant(q));
+    if (difference !== undefined) differences.push(difference);
     options.onProgress?.(i + 1, pairs.length);
-    return difference === undefined ? [] : [difference];
-  });
+  }
   const [before, after] = [x, y].map((view) => view.scopes.flatMap(constantsOf));
   const all = [x, y].map((view) => view.scopes.flatMap((scope) => scope.nodes));
   const lone = (values: readonly GraphValue[]) =>

@@ -23,7 +23,7 @@ import {
 import type { RunOptions } from "../verify/index.ts";
 import type { MeasuredLoss } from "../verify/precision.ts";
 import type { Verdict } from "../verify/types.ts";
-import { previewOf } from "./preview.ts";
+import { previewOf, rehearse } from "./preview.ts";
 
 /** Decides about the model as it would be written. */
 export type Judge = (result: Model) => Promise<boolean>;
@@ -180,6 +180,7 @@ class Folding {
       gauges: this.gauges,
       assumeConstant: options.assumeConstant,
       storage: true,
+      rounding: options.allowRounding !== undefined,
       onProgress: (stage, done, total) => {
         if (stage !== "proof" && proving) this.clock.to("proofMs");
         proving = stage === "proof";
@@ -202,6 +203,7 @@ class Folding {
     let written: Written | undefined;
     const memory: Sink = async (made, judge) => {
       const pieces = write(this.model, made, { sideFileName: SIDE_FILE, ...this.options.write });
+      await paced(rehearse(pieces), this.options);
       const result = previewOf(this.model, pieces, `${this.model.files.main.name} (folded)`);
       if (!(await judge(result))) return undefined;
       written = pieces;

@@ -14,6 +14,7 @@ import type { Attempt } from "./kept.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
 import { type Direction, type MapRequest, Push, type Pushed, untouchable } from "./push.ts";
 import { checkRange, type Sight } from "./range.ts";
+import { rescue } from "./rescue.ts";
 import { biasAt, weightAxis } from "./roles.ts";
 import type { Fold } from "./types.ts";
 
@@ -62,6 +63,8 @@ export interface AttemptOptions {
   readonly exactRanges?: boolean;
   /** Bits of the files' own precision that one fold may cost (precision.ts; default 4). */
   readonly maxBitsLost?: number;
+  /** "half": a map of float32 values may go into constants of float16 or bfloat16 beyond a Cast. Default: it stays, and the reason says what it would cost. */
+  readonly allowRounding?: "half";
 }
 
 export interface Success {
@@ -105,18 +108,57 @@ export class Attempts {
     const mark = this.draft.mark();
     const refusals: Refused[] = [];
     const mixed = isMixed(found);
-    for (const way of mixed ? WAYS : WAYS.slice(0, 2)) {
+    const ways = mixed ? WAYS : WAYS.slice(0, 2);
+    for (const way of ways) {
       const result = this.identity(found, way.direction) ?? this.way([found], way, mark);
       if (!isRefused(result)) return result;
       this.draft.undo(mark);
       refusals.push(result);
     }
+    const outgrown = refusals.slice(0, 2).findIndex(isOutgrown);
+    if (outgrown >= 0) {
+      const result = this.rescued(found, ways[outgrown], mark);
+      if (!isRefused(result)) return result;
+      this.draft.undo(mark);
+    }
+    for (const [i, refused] of refusals.slice(0, 2).entries()) refusals[i] = this.priced(found, ways[i], refused, mark);
     if (this.options.partial === true && mixed && found.kind === "batch-normalization") {
       const result = this.partly(found, mark);
       if (!isRefused(result)) return result;
       this.draft.undo(mark);
     }
     return { backward: refusals[0], forward: refusals[1] };
+  }
+
+  /** The same way with rows of a half type brought back into its range by powers of two. */
+  private rescued(found: Candidate, way: Way, mark: number): Refused | Success {
+    const { node, input } = found;
+    const x = node.inputs[input];
+    if (x === undefined) return refuse("malformed-graph", "lacks its input");
+    const moved = this.moved([found], way);
+    if (isRefused(moved)) return moved;
+    const loss = this.precision.lossOf([found], way.moves, this.draft.since(mark));
+    if (loss.bits > this.limit) return tooMuch(loss, this.limit);
+    const made = rescue(this.draft, [...this.draft.since(mark).keys()], { node, x });
+    if (isRefused(made)) return made;
+    const touched = this.draft.since(mark);
+    const refused = this.checkTouched([found], touched);
+    if (refused !== undefined) return refused;
+    this.precision.moved([...moved.crossed, ...made.changed]);
+    const visited = [...new Set([...moved.visited, ...made.visited])];
+    const notes = ["rows were scaled by powers of two, which what follows takes back, so that they fit their type"];
+    return { direction: way.direction, visited, touched: new Set(touched.keys()), bits: loss.bits, notes };
+  }
+
+  /** A refusal for the rounding to a half type alone, with what that would cost. */
+  private priced(found: Candidate, way: Way, refused: Refused, mark: number): Refused {
+    if (refused.rounds !== true) return refused;
+    const made = this.way([found], way, mark, true);
+    this.draft.undo(mark);
+    if (isRefused(made)) return { ...refused, because: `${refused.because}, and where that is allowed ${clauseOf(made)}` };
+    const bits = figure(made.bits ?? 0);
+    const because = `${refused.because}, which would cost ${bits} bits of its precision (--allow-rounding half folds it)`;
+    return { ...refused, because, facts: { ...refused.facts, bits } };
   }
 
   /** Moves the maps of several nodes away at once, where each alone would meet the others: all or none. */
@@ -176,17 +218,15 @@ export class Attempts {
     return refuse("operator-blocks", "has no neighbour that takes its gain either");
   }
 
-  private way(members: readonly Candidate[], { direction, moves }: Way, mark: number): Refused | Success {
-    const visited = new Set<GraphNode>();
-    const crossed = new Set<GraphValue>();
-    for (const [kind, to] of moves) {
-      if (to === "forward" && !members.every(({ proven }) => proven))
-        return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
-      const pushed = this.move(members, kind, to, moves);
-      if (isRefused(pushed)) return pushed;
-      for (const node of pushed.visited) visited.add(node);
-      for (const value of pushed.changed) crossed.add(value);
-    }
+  private way(
+    members: readonly Candidate[],
+    { direction, moves }: Way,
+    mark: number,
+    rounds = this.options.allowRounding === "half",
+  ): Refused | Success {
+    const moved = this.moved(members, { direction, moves }, rounds);
+    if (isRefused(moved)) return moved;
+    const { visited, crossed } = moved;
     const touched = this.draft.since(mark);
     const refused = this.checkTouched(members, touched);
     if (refused !== undefined) return refused;
@@ -197,6 +237,25 @@ export class Attempts {
     }
     this.precision.moved(crossed);
     return { direction, visited: [...visited], touched: new Set(touched.keys()), bits: loss.bits };
+  }
+
+  /** The moves of a way, whatever they cost. */
+  private moved(
+    members: readonly Candidate[],
+    { moves }: Way,
+    rounds = this.options.allowRounding === "half",
+  ): { readonly visited: Set<GraphNode>; readonly crossed: Set<GraphValue> } | Refused {
+    const visited = new Set<GraphNode>();
+    const crossed = new Set<GraphValue>();
+    for (const [kind, to] of moves) {
+      if (to === "forward" && !members.every(({ proven }) => proven))
+        return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
+      const pushed = this.move(members, kind, to, moves, rounds);
+      if (isRefused(pushed)) return pushed;
+      for (const node of pushed.visited) visited.add(node);
+      for (const value of pushed.changed) crossed.add(value);
+    }
+    return { visited, crossed };
   }
 
   /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
@@ -212,7 +271,13 @@ export class Attempts {
       : untouchable(x);
   }
 
-  private move(members: readonly Candidate[], kind: Kind, to: Direction, moves: Moves): Pushed | Refused {
+  private move(
+    members: readonly Candidate[],
+    kind: Kind,
+    to: Direction,
+    moves: Moves,
+    rounds = this.options.allowRounding === "half",
+  ): Pushed | Refused {
     const requests: MapRequest[] = [];
     for (const found of members) {
       const request = to === "backward" ? this.back(found, kind, moves) : this.onward(found, kind);
@@ -220,7 +285,7 @@ export class Attempts {
       if (isRefused(request)) return request;
       requests.push(request);
     }
-    return new Push(this.draft, kind, to, this.retypes).all(requests);
+    return new Push(this.draft, kind, to, { retypes: this.retypes, rounds }).all(requests);
   }
 
   private onward({ node, scale, shift }: Candidate, kind: Kind): MapRequest | undefined {
@@ -275,6 +340,12 @@ export class Attempts {
     return { axis, limit: this.limit, ...(isRefused(bias) ? {} : { beside: bias }) };
   }
 }
+
+/** True of numbers that do not fit their type, where it is not for what is allowed. */
+const isOutgrown = ({ refused, rounds }: Refused): boolean =>
+  refused === "storage-overflow" || (refused === "storage-precision" && rounds !== true);
+
+const clauseOf = ({ node, because }: Refused): string => `${node === undefined ? "it" : node.label} ${because}`;
 
 /** A loss with one digit behind the point, rounded up: the limit that lets it pass. */
 export const figure = (bits: number): number => Math.ceil(bits * 10) / 10;

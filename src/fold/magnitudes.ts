@@ -13,7 +13,7 @@ import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import type { Candidate, Magnitude } from "../laws/candidates.ts";
-import { dtypeOf, isFloat } from "../onnx/dtype.ts";
+import { type DType, dtypeOf, isFloat } from "../onnx/dtype.ts";
 
 /** E[v²] = mean² + deviation². */
 export const power = ({ mean, deviation }: Magnitude): Spread => combine(mean, deviation, (m, d) => m * m + d * d);
@@ -77,6 +77,20 @@ export class Magnitudes {
   of(value: GraphValue | undefined): Magnitude | undefined {
     if (value === undefined || this.moved.has(value)) return undefined;
     return this.upstream(value, FAR) ?? this.downstream(value, FAR);
+  }
+
+  /** True of a value that all who read it, at once or behind what selects from it, take as a type. */
+  isCast(value: GraphValue | undefined, dtype: DType, far = FAR): boolean {
+    const readers = value === undefined || far === 0 ? [] : (this.readers.get(value) ?? []);
+    return (
+      readers.length > 0 &&
+      value?.isOutput !== true &&
+      readers.every((node) => {
+        const [output] = node.outputs;
+        if (node.opType === "Cast" && dtypeOf(this.facts.of(output).dtype) === dtype) return true;
+        return selects(node) && this.isCast(output, dtype, far - 1);
+      })
+    );
   }
 
   /** Not rounded when it was computed, as far as one can see. */

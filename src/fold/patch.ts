@@ -36,7 +36,7 @@ const operandsOf = ({ params, codes }: NodeState): [index: number, operand: Oper
 /** The numbers to write: floats are looked at when they are rounded, codes are exact. */
 const valuesOf = (operand: Operand): Values => ("gain" in operand ? guarded(operand) : operand.values);
 
-const nameOf = (operand: Operand): string | undefined => operand.source?.name ?? ("gain" in operand ? operand.name : undefined);
+const nameOf = (operand: Operand): string | undefined => operand.source?.name ?? operand.name;
 
 const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord => "initializers" in record;
 const sameDims = (a: readonly number[], b: readonly number[]) => a.length === b.length && a.every((d, i) => d === b[i]);

@@ -16,6 +16,10 @@
  *   backward         before: s·x, y                           after: the sum without its bias, y − b', the bias b', y
  *                    in float32 and float64 the sum was rounded at that size before as well: nothing is lost. In the half types
  *                    it was not, and a bias that cancels against it loses log2(|b'| / (|s·x| + |y|)).
+ *   rounded to a half type (u its roundoff) beyond a Cast, where y = s·x + t ran in float32
+ *                    backward         before: s·x, which was of the half type, and y where it is cast to it behind
+ *                                     after: the products with rounded weights, the bias b', y
+ *                    forward          before: y, cast to the half type; after: s·x, its products with rounded weights, the new bias
  *   a stored row     lost to underflow: ‖round(w) − w‖ against u·‖w‖ or what hides it (range.ts)
  *   a value others read  shifted by b (gauges): before: v; after: v + b (`shiftBits`)
  */
@@ -85,6 +89,7 @@ export class Precision {
     for (const found of members) {
       if (goes("shift", "forward")) losses.push(this.forward(found, goes("scale", "forward")));
       if (goes("scale", "backward") && goes("shift", "backward")) losses.push(...this.backward(found, touched));
+      losses.push(...this.halved(found, moves, touched));
     }
     const first = Math.min(...members.map(({ node }) => node.order));
     for (const [node, before] of touched) if (node.order > first) losses.push(...this.normalization(node, before));
@@ -202,6 +207,31 @@ export class Precision {
       if (lost > bits) [bits, at] = [lost, o];
     }
     return [{ bits, because: `would have a bias of ${bias[at]?.toPrecision(3)} that cancels against its sum`, node: layer }];
+  }
+
+  /** A map of float32 values that constants of a half type took, beyond a Cast. */
+  private halved(
+    found: Candidate,
+    moves: readonly (readonly [Kind, Direction])[],
+    touched: ReadonlyMap<GraphNode, NodeState | undefined>,
+  ): Loss[] {
+    const { node, input, scale, shift } = found;
+    if (dtypeOf(this.draft.facts.of(node.inputs[input]).dtype) !== "float32") return [];
+    const takers = [...touched.keys()].flatMap((taker) => {
+      const param = [...this.draft.state(taker).params.values()].find(({ dtype }) => dtype === "float16" || dtype === "bfloat16");
+      return param === undefined ? [] : [{ taker, dtype: param.dtype }];
+    });
+    if (takers.length === 0) return [];
+    const { taker, dtype } = takers[0];
+    const { x, y } = this.around(found);
+    const [moved, own] = [combine(power(x), scale, (p, s) => p * s * s), power(y)];
+    const back = moves.some(([, to]) => to === "backward");
+    const bias = map(shift, (t) => t * t);
+    const rounded = back && !this.magnitudes.isCast(node.outputs[0], dtype) ? map(own, () => 0) : own;
+    const before = back ? plus(moved, rounded) : own;
+    const after = back ? plus(plus(moved, bias), own) : plus(plus(moved, moved), bias);
+    const bits = worst(combine(after, before, bitsOf));
+    return [{ bits, because: `has what ran in float32 rounded to ${dtype}`, node: taker }];
   }
 
   /** A batch normalization that took a map of what it reads into its parameters. */

@@ -37,6 +37,14 @@ const HUB = 32;
 /** Choices tried for one map before giving up; each costs one walk. */
 const MAX_TRIES = 64;
 
+/** What a user may allow. */
+export interface Allowed {
+  /** Operators may become others. */
+  readonly retypes?: boolean;
+  /** Numbers may come to be rounded to a half type. */
+  readonly rounds?: boolean;
+}
+
 interface Work {
   /** Nodes to visit, as a binary heap by order. */
   heap: GraphNode[];
@@ -52,8 +60,7 @@ export class Push {
     private readonly draft: Draft,
     private readonly kind: Kind,
     private readonly direction: Direction,
-    /** Operators may become others. */
-    private readonly retypes = false,
+    private readonly allowed: Allowed = {},
   ) {}
 
   /**
@@ -101,7 +108,7 @@ export class Push {
 
   /** What stops any map that comes to a node of many inputs or outputs from one of them, told without going through all. */
   private hub(work: Work, node: GraphNode): Refused | undefined {
-    const rule = node.domain === "" ? ruleOf(this.draft.state(node).opType) : undefined;
+    const rule = ruleOf(this.draft.state(node).opType, node.domain);
     if (rule?.handsOn !== this.direction) return undefined;
     if (this.direction === "backward") return this.ending(node.inputs[0], node);
     const other = rule.together === this.kind && node.inputs.find((value) => value !== undefined && this.isBare(work, value));
@@ -125,7 +132,7 @@ export class Push {
     if (stop !== undefined) return stop;
     const [next] = back ? [value.producer] : [...value.readers()].map((use) => use.node);
     if (next === undefined) return undefined;
-    const rule = next.domain === "" && next.bodies.length === 0 ? ruleOf(this.draft.state(next).opType) : undefined;
+    const rule = next.bodies.length === 0 ? ruleOf(this.draft.state(next).opType, next.domain) : undefined;
     const move = this.moves(rule);
     return move === undefined && rule?.ignores === undefined ? { node: next, ...this.lacking(rule) } : undefined;
   }
@@ -216,7 +223,7 @@ export class Push {
     const asked = demands.length > 8 ? new Set(demands.map(keyOf)) : undefined;
     for (const use of value.readers()) {
       if (asked?.has(keyOf(use)) ?? demands.some((d) => d.node === use.node && d.index === use.index)) continue;
-      const ignores = use.node.domain === "" ? ruleOf(use.node.opType)?.ignores : undefined;
+      const ignores = ruleOf(use.node.opType, use.node.domain)?.ignores;
       if (ignores?.(this.draft.at(use.node), use.index, this.kind, by)) continue;
       return use.node.scope === value.scope
         ? refuse("other-reader", `makes "${value.name}", which ${use.node.label} reads too`, { value })
@@ -230,20 +237,22 @@ export class Push {
       const demand = value && work.demands.get(value);
       return demand && simplify(demand[0].by);
     });
-    const ignores = node.domain === "" ? ruleOf(node.opType)?.ignores : undefined;
+    const ignores = ruleOf(node.opType, node.domain)?.ignores;
     if (by.every((map, i) => map === undefined || ignores?.(this.draft.at(node), i, this.kind, map))) return [{ pass: [] }];
     return this.applyRule(node, by);
   }
 
   private applyRule(node: GraphNode, by: readonly (Spread | undefined)[]): Move {
-    const rule = node.domain === "" && node.bodies.length === 0 ? ruleOf(this.draft.state(node).opType) : undefined;
+    const rule = node.bodies.length === 0 ? ruleOf(this.draft.state(node).opType, node.domain) : undefined;
     return this.moves(rule)?.(this.draft.at(node), by) ?? this.lacking(rule);
   }
 
   private moves(rule: Rule | undefined, kind = this.kind): MoveFn | undefined {
-    if (this.direction === "backward") return kind === "scale" ? rule?.backScale : rule?.backShift;
-    if (kind === "scale") return rule?.forwardScale;
-    return rule?.forwardShift ?? (this.retypes ? rule?.retyped?.forwardShift : undefined);
+    const { retypes = false, rounds = false } = this.allowed;
+    const of = rounds ? (rule?.rounded ?? rule) : rule;
+    if (this.direction === "backward") return kind === "scale" ? of?.backScale : of?.backShift;
+    if (kind === "scale") return of?.forwardScale;
+    return of?.forwardShift ?? (retypes ? rule?.retyped?.forwardShift : undefined);
   }
 
   private lacking(rule: Rule | undefined): Refused {

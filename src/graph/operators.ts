@@ -67,7 +67,21 @@ import {
   trees,
   twoStates,
 } from "./infer-ml.ts";
-import { convInteger, dynamicQuantized, matmulInteger, qLinearConv, qLinearMatMul } from "./infer-quantized.ts";
+import {
+  convInteger,
+  dynamicQuantized,
+  integerProduct,
+  matmulInteger,
+  qGemm,
+  qLinearBinary,
+  qLinearConcat,
+  qLinearConv,
+  qLinearGlobalPool,
+  qLinearMatMul,
+  qLinearPool,
+  qLinearUnary,
+  qLinearWhere,
+} from "./infer-quantized.ts";
 import {
   centerCropPad,
   col2Im,
@@ -338,6 +352,20 @@ const OPERATORS: Readonly<Record<string, Traits>> = {
   "ai.onnx.preview.training.Adagrad": row(oneState),
   "ai.onnx.preview.training.Adam": row(twoStates),
   "ai.onnx.preview.training.Momentum": row(oneState),
+  "com.microsoft.DequantizeLinear": row(dequantized, ["basic"]),
+  "com.microsoft.DynamicQuantizeMatMul": row(integerProduct, ["decides"], { weights: [1], bias: 4 }),
+  "com.microsoft.MatMulIntegerToFloat": row(integerProduct, [], { weights: [1], bias: 6 }),
+  "com.microsoft.QGemm": row(qGemm, ["decides"], { weights: [3], bias: 6 }),
+  "com.microsoft.QLinearAdd": row(qLinearBinary, ["decides"]),
+  "com.microsoft.QLinearAveragePool": row(qLinearPool, ["decides"]),
+  "com.microsoft.QLinearConcat": row(qLinearConcat, ["decides"]),
+  "com.microsoft.QLinearGlobalAveragePool": row(qLinearGlobalPool, ["decides"]),
+  "com.microsoft.QLinearLeakyRelu": row(qLinearUnary, ["decides"]),
+  "com.microsoft.QLinearMul": row(qLinearBinary, ["decides"]),
+  "com.microsoft.QLinearSigmoid": row(qLinearUnary, ["decides"]),
+  "com.microsoft.QLinearSoftmax": row(qLinearUnary, ["decides"]),
+  "com.microsoft.QLinearWhere": row(qLinearWhere, ["decides"]),
+  "com.microsoft.QuantizeLinear": row(quantized, ["decides"]),
 };
 
 /** Rules that give the first input's shape, and those that give what all operands broadcast to. */

@@ -49,15 +49,27 @@ export interface OperatorSchema {
   readonly attributes: ReadonlyMap<string, AttributeSchema>;
 }
 
-/** Operators that ONNX Runtime's optimizer writes and the proof understands (its docs/ContribOperators.md, 1.31). */
+/** Operators that ONNX Runtime's optimizer and quantizer write and that are understood here (its docs/ContribOperators.md, 1.31). */
 const CONTRIB = `
 #com.microsoft
 DequantizeLinear 1;x x_scale x_zero_point?;y;axis:i=1 block_size:i=0
+DynamicQuantizeMatMul 1;A B b_scale b_zero_point? bias?;Y;
 FastGelu 1;X bias?;Y;
 FusedConv 1;X W B? Z?;Y;activation:s activation_params:fs auto_pad:s=NOTSET dilations:is group:i=1 kernel_shape:is pads:is strides:is
 FusedGemm 1;A B C?;Y;activation:s activation_alpha:f activation_beta:f activation_gamma:f alpha:f=1 beta:f=1 transA:i=0 transB:i=0
 FusedMatMul 1;A B;Y;alpha:f=1 transA:i=0 transB:i=0 transBatchA:i=0 transBatchB:i=0
 Gelu 1;X;Y;
+MatMulIntegerToFloat 1;A B a_scale b_scale a_zero_point? b_zero_point? bias?;Y;
+QGemm 1;A a_scale a_zero_point B b_scale b_zero_point C? y_scale? y_zero_point?;Y;alpha:f=1 transA:i=0 transB:i=0
+QLinearAdd 1;A A_scale A_zero_point? B B_scale B_zero_point? C_scale C_zero_point?;C;
+QLinearAveragePool 1;X x_scale x_zero_point? y_scale y_zero_point?;Y;auto_pad:s=NOTSET ceil_mode:i=0 channels_last:i=0 count_include_pad:i=0 kernel_shape:is! pads:is strides:is
+QLinearConcat 1;Y_scale Y_zero_point inputs*1;Y;axis:i!
+QLinearGlobalAveragePool 1;X x_scale x_zero_point y_scale y_zero_point;Y;channels_last:i=0
+QLinearLeakyRelu 1;X X_scale X_zero_point? Y_scale Y_zero_point?;Y;alpha:f=0.01
+QLinearMul 1;A A_scale A_zero_point? B B_scale B_zero_point? C_scale C_zero_point?;C;
+QLinearSigmoid 1;X X_scale X_zero_point? Y_scale Y_zero_point?;Y;
+QLinearSoftmax 1;X X_scale x_zero_point? y_scale y_zero_point;Y;axis:i=-1 opset:i!
+QLinearWhere 1;condition X x_scale x_zero_point Y y_scale y_zero_point z_scale z_zero_point;Z;
 QuantizeLinear 1;x y_scale y_zero_point?;y;axis:i=1 block_size:i=0 output_dtype:i=0 saturate:i=1
 QuickGelu 1;X;Y;alpha:f=1.702
 `;

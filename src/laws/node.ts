@@ -52,7 +52,7 @@ export class ReadNode implements RuleNode {
     const { dtype: code, shape } = this.facts.of(value);
     const dtype = dtypeOf(code);
     const dims = shape?.every((d) => typeof d === "number") ? (shape as number[]) : undefined;
-    if (dtype === undefined || dims === undefined || dtypeInfo(dtype).bits > 16) return undefined;
+    if (dtype === undefined || dims === undefined || dtypeInfo(dtype).bits > 32) return undefined;
     return { dtype, dims, source: value, values: () => asFloat64(this.constants.tensor(value)) };
   }
 

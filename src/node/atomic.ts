@@ -23,6 +23,7 @@ import { nextTurn } from "../diag/steps.ts";
 import { fillBytes } from "../onnx/source.ts";
 import { type Piece, pieceLength, pieceParts } from "../onnx/splice.ts";
 import { fileError, requireRegular } from "./files.ts";
+import { guarded } from "./guard.ts";
 import { noteUndo, remove, temporaryIn, tidy } from "./litter.ts";
 
 /** A whole file on disk. */
@@ -99,46 +100,6 @@ class Output {
   async flush(): Promise<void> {
     if (this.filled > 0) await this.all(this.buffer.subarray(0, this.filled));
     this.filled = 0;
-  }
-}
-
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
-/** A file that the system was just told to make is there after this long. */
-const MADE_MS = 20;
-
-/** Removes the files in `live` when the process is told to end while `work` is under way. */
-async function guarded(live: ReadonlySet<string>, work: () => Promise<void>): Promise<void> {
-  const clean = () => live.forEach(remove);
-  const received = new Set<NodeJS.Signals>();
-  const leave = () => {
-    for (const name of SIGNALS) process.removeListener(name, onSignal);
-    process.removeListener("exit", clean);
-  };
-  const onSignal = (signal: NodeJS.Signals) => {
-    clean();
-    received.add(signal);
-    if (received.size > 1) return;
-    const files = [...live];
-    setTimeout(() => {
-      // What another thread was making meanwhile, and what was begun since.
-      files.forEach(remove);
-      clean();
-      leave();
-      // Nobody else has a plan for this signal: let it do what it does by default.
-      for (const name of received) if (process.listenerCount(name) === 0) process.kill(process.pid, name);
-    }, MADE_MS);
-  };
-  for (const name of SIGNALS) process.on(name, onSignal);
-  process.on("exit", clean);
-  try {
-    await work();
-  } catch (error) {
-    // Its files are gone: that the work then fails is nothing to tell.
-    if (received.size > 0) await new Promise(() => undefined);
-    throw error;
-  } finally {
-    if (received.size === 0) leave();
   }
 }
 

@@ -67,9 +67,9 @@ function isPickle(head: Uint8Array): boolean {
   return head.length > 2 && "\x95\x8a\x8c}](cXKJM)NC".includes(String.fromCharCode(head[2]));
 }
 
-function zip(head: Uint8Array, tail: Uint8Array): Foreign | undefined {
+function zip(source: ByteSource, head: Uint8Array): Foreign | undefined {
   if (!at(0, "PK\x03\x04")(head) && !at(0, "PK\x05\x06")(head)) return undefined;
-  const names = latin1(head) + latin1(tail);
+  const names = latin1(head) + latin1(source.read(Math.max(0, source.size - HEAD), source.size));
   if (/constants\.pkl/.test(names)) {
     return { what: "a TorchScript archive (.pt)", hint: `Load it with torch.jit.load. ${EXPORT}` };
   }
@@ -163,8 +163,7 @@ export function explainForeign(source: ByteSource): void {
   if (source.size === 0) throw foreign(source, { what: "an empty file", hint: "The download or export failed; repeat it." });
   const head = source.read(0, Math.min(source.size, HEAD));
   for (const [is, what, hint] of magics) if (is(head)) throw foreign(source, { what, hint });
-  const tail = source.read(Math.max(0, source.size - HEAD), source.size);
-  const found = zip(head, tail) ?? safetensors(head, source.size) ?? text(head) ?? protobuf(source, head);
+  const found = zip(source, head) ?? safetensors(head, source.size) ?? text(head) ?? protobuf(source, head);
   if (found !== undefined) throw foreign(source, found);
 }
 

@@ -5,7 +5,7 @@
 import { BnfoldError } from "../diag/error.ts";
 import { concat } from "./put.ts";
 import { type ByteSource, fillBytes } from "./source.ts";
-import { type Piece, pieceBytes, pieceLength } from "./splice.ts";
+import { type Piece, pieceBytes, pieceLength, pieceParts } from "./splice.ts";
 
 /** Position of the last entry of `starts` (ascending, from 0) that is not above `at`. */
 function holding(starts: readonly number[], at: number): number {
@@ -17,6 +17,9 @@ function holding(starts: readonly number[], at: number): number {
   }
   return low;
 }
+
+/** A reader of the structure looks so far ahead into a payload at the most (wire.ts). */
+const HEAD = 1 << 16;
 
 /** Pieces up to this size are read at once and kept. */
 const SMALL = 1 << 12;
@@ -78,6 +81,24 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
     if (made?.piece !== piece) made = { piece, bytes: pieceBytes(piece) };
     return made.bytes;
   };
+  /** From a piece that is made: of its beginning, which a reader of the structure looks at, only the parts that are asked for. */
+  const fillMade = (piece: Piece, target: Uint8Array, from: number): void => {
+    const end = from + target.length;
+    const whole = end > HEAD || !("make" in piece) || piece.parts === undefined;
+    if (whole || made?.piece === piece || end === pieceLength(piece)) {
+      target.set(bytesOf(piece).subarray(from, end));
+      return;
+    }
+    let at = 0;
+    for (const part of pieceParts(piece)) {
+      if (at + part.length > from) {
+        const skipped = Math.max(0, from - at);
+        target.set(part.subarray(skipped, end - at), at + skipped - from);
+      }
+      at += part.length;
+      if (at >= end) return;
+    }
+  };
   const readInto = (target: Uint8Array, position: number): void => {
     const end = position + target.length;
     if (position < 0 || end > size)
@@ -88,7 +109,7 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
       const length = Math.min(end - at, pieceLength(piece) - from);
       const part = target.subarray(at - position, at - position + length);
       if ("source" in piece) fillBytes(piece.source, part, piece.start + from);
-      else part.set(bytesOf(piece).subarray(from, from + length));
+      else fillMade(piece, part, from);
       at += length;
     }
   };

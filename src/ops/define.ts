@@ -79,6 +79,9 @@ export interface OpDef {
   readonly run: RunOperator;
 }
 
+/** The operator in ONNX Runtime's own domain. */
+export const microsoft = (op: OpDef): OpDef => ({ ...op, domain: "com.microsoft" });
+
 /** The operators marked `owns`. */
 export const owning = (...ops: readonly OpDef[]): OpDef[] => ops.map((op) => ({ ...op, owns: true }));
 

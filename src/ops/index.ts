@@ -6,6 +6,7 @@ import { attentionOps } from "./attention.ts";
 import { batchnormOps } from "./batchnorm.ts";
 import { castOps } from "./cast.ts";
 import { constantOps } from "./constant.ts";
+import { contributedOps } from "./contributed.ts";
 import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
 import type { OpDef } from "./define.ts";
@@ -62,6 +63,7 @@ const families: readonly (readonly OpDef[])[] = [
   optionalOps,
   sequenceOps,
   controlOps,
+  contributedOps,
   quantizeOps,
   castOps,
   roiOps,

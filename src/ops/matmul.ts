@@ -45,7 +45,7 @@ export function productOf(context: OpContext, aDims: readonly number[], bDims: r
   return { m, n, k, dims, batches };
 }
 
-function floatProduct(a: FloatArray, b: FloatArray, product: Product): Float64Array {
+export function floatProduct(a: FloatArray, b: FloatArray, product: Product): Float64Array {
   const { m, n, k } = product;
   const out = new Float64Array(sizeOf(product.dims));
   for (const [p, q, to] of product.batches) {

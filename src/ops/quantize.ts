@@ -9,7 +9,7 @@ import { allocate, asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { broadcastTo, normalizeAxis, show, withDims } from "./broadcast.ts";
 import { dtypeAttribute } from "./constant.ts";
 import { integerRange } from "./convert.ts";
-import { type OpContext, type OpDef, tensorOp } from "./define.ts";
+import { microsoft, type OpContext, type OpDef, tensorOp } from "./define.ts";
 import { roundHalfEven } from "./math.ts";
 import { takeAxis } from "./slice.ts";
 
@@ -69,7 +69,7 @@ function dequantize(context: OpContext, x: Tensor, scale: Tensor, zero?: Tensor)
   return { dtype, dims: x.dims, data: values.map((v, i) => (v - (zeros?.[i] ?? 0)) * scales[i]) };
 }
 
-function dynamicQuantize(context: OpContext, x: Tensor): Tensor[] {
+export function dynamicQuantize(context: OpContext, x: Tensor): Tensor[] {
   const r = context.mode === "storage" ? Math.fround : (v: number) => v;
   const values = asFloat64(x);
   let [low, high] = [0, 0];
@@ -93,4 +93,6 @@ export const quantizeOps: readonly OpDef[] = [
   tensorOp("QuantizeLinear", 10, 2, (context, x, scale, zero) => [quantize(context, x, scale, zero)]),
   tensorOp("DequantizeLinear", 10, 2, (context, x, scale, zero) => [dequantize(context, x, scale, zero)]),
   tensorOp("DynamicQuantizeLinear", 11, 1, (context, x) => dynamicQuantize(context, x)),
+  microsoft(tensorOp("QuantizeLinear", 1, 2, (context, x, scale, zero) => [quantize(context, x, scale, zero)])),
+  microsoft(tensorOp("DequantizeLinear", 1, 2, (context, x, scale, zero) => [dequantize(context, x, scale, zero)])),
 ];

@@ -7,7 +7,7 @@
  *   Where                                                  every data branch takes the same map
  */
 import { map, numberOf, type Spread, sameSpread } from "../affine/spread.ts";
-import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
+import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../onnx/dtype.ts";
 import { negative } from "./leaky.ts";
 import { floatAttribute } from "./params.ts";
 import { alike, isRefused, type MoveFn, type Refused, type Rule, type RuleNode, refuse, withAttribute } from "./types.ts";
@@ -37,21 +37,29 @@ const dropout: Rule = {
   forwardShift: dropoutMove,
 };
 
-/** A map may not come to run in a narrower type than it did. */
-function cast(toInput: boolean): MoveFn {
+const isHalf = (dtype: StorageFloat): boolean => dtype === "float16" || dtype === "bfloat16";
+
+/** A map may not come to run in a narrower type than it did, unless that is a half type and its rounding is allowed. */
+function cast(toInput: boolean, rounds: boolean): MoveFn {
   return (at, by) => {
     const [from, to] = [at.node.inputs[0], at.node.outputs[0]].map((v) => dtypeOf(at.facts.of(v).dtype));
     if (from === undefined || to === undefined || !isStorageFloat(from) || !isStorageFloat(to)) {
       return refuse("operator-blocks", "converts to or from a type that is not a float");
     }
     const [old, next] = toInput ? [to, from] : [from, to];
-    if (STORAGE_FLOATS[next].unitRoundoff > STORAGE_FLOATS[old].unitRoundoff) {
-      return refuse("storage-precision", `would make the map run in ${next} instead of ${old}`);
+    const half = isHalf(next) && old === "float32";
+    if (STORAGE_FLOATS[next].unitRoundoff > STORAGE_FLOATS[old].unitRoundoff && !(rounds && half)) {
+      const because = `would make the map run in ${next} instead of ${old}`;
+      return refuse("storage-precision", because, half ? { rounds: true } : {});
     }
     return [{ pass: [by[0]] }];
   };
 }
-const casts = { backScale: cast(true), backShift: cast(true), forwardScale: cast(false), forwardShift: cast(false) };
+const castMoves = (rounds: boolean) => {
+  const [back, forward] = [cast(true, rounds), cast(false, rounds)];
+  return { backScale: back, backShift: back, forwardScale: forward, forwardShift: forward };
+};
+const casts = { ...castMoves(false), rounded: castMoves(true) };
 
 const abs: Rule = {
   type: "Abs",

@@ -7,20 +7,25 @@
  *   x · z, x / z          back: s to one operand, where its axes allow; a shift never passes
  *                         an operand smaller than s, such as the one scale of a dynamically quantised layer, grows to the size
  *                         of s where a product with a constant makes it: (x · c) becomes x · (c ⊙ s)
+ *   Cast(n) · z           n the sums of a ConvInteger or MatMulInteger: the last operator of a layer quantised as it runs. A shift becomes its
+ *                         bias, an Add that follows
  *   c / x                 scale: into c (back c·s, forward c/s, s ≠ 0); a shift never passes
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
  * ONNX 1, 6 (legacy.ts says where their second operand lies), 7, 13, 14.
  */
 import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times } from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
+import type { GraphNode } from "../graph/view.ts";
+import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { putBack as back, laidOut as constant } from "./legacy.ts";
-import { scaled, shifted } from "./params.ts";
+import { fresh, leading, scaled, shifted, trimmed } from "./params.ts";
 import {
   absorb,
   alike,
   isRefused,
   type Move,
   type NodeState,
+  type Param,
   type Refused,
   type Rule,
   type RuleNode,
@@ -154,13 +159,15 @@ function productBackScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): 
     const next = back(at, at.state, i, scaled(c, divide && i === 1 ? invert(s) : s));
     return taken(!isRefused(next) && outgrows(at, s) ? { ...next, grown: true } : next);
   }
-  const state = outgrows(at, s) ? { ...at.state, grown: true } : undefined;
+  const { bias } = at.state;
+  const own = bias === undefined ? at.state : { ...at.state, bias: biasWith(at, s, bias, scaled) };
+  const state = outgrows(at, s) ? { ...own, grown: true } : bias === undefined ? undefined : own;
   const [steps, growing]: [Step[], Step[]] = [[], []];
   for (let k = 0; k < (divide ? 1 : at.node.inputs.length); k++) {
-    const own = at.version < 7 ? s : shortened(s, at.inShape(k)?.length);
-    const pass = new Array<Spread | undefined>(k + 1).fill(undefined).with(k, own);
-    if (fits(at, k, own)) steps.push({ pass, state });
-    else if (grows(at, k, own)) growing.push({ pass, state });
+    const mine = at.version < 7 ? s : shortened(s, at.inShape(k)?.length);
+    const pass = new Array<Spread | undefined>(k + 1).fill(undefined).with(k, mine);
+    if (fits(at, k, mine)) steps.push({ pass, state });
+    else if (grows(at, k, mine)) growing.push({ pass, state });
   }
   return steps.length + growing.length > 0 ? [...steps, ...growing] : misfit(at, 0);
 }
@@ -196,10 +203,36 @@ function grows(at: RuleNode, k: number, s: Spread): boolean {
   return size === s.data.length;
 }
 
+const PRODUCT = "multiplies two computed values; a shift does not pass";
+
+/** True of a Mul that makes real numbers of the whole ones a quantised layer has summed. */
+export function isLayer({ domain, opType, inputs, version }: GraphNode): boolean {
+  if (domain !== "" || opType !== "Mul" || version < 7) return false;
+  return inputs.some((value) => {
+    const [cast, layer] = [value?.producer, value?.producer?.inputs[0]?.producer];
+    if (cast?.domain !== "" || cast.opType !== "Cast" || layer?.domain !== "") return false;
+    return layer.opType === "ConvInteger" || layer.opType === "MatMulInteger";
+  });
+}
+
+/** The bias over the axes of the result, changed, and as short as it was. */
+const biasWith = (at: RuleNode, by: Spread, bias: Param, change: typeof scaled): Param =>
+  trimmed(change(leading(bias, at.outShape(0)?.length ?? by.dims.length), by), bias.dims.length);
+
+function addBias(at: RuleNode, t: Spread): Move {
+  const [dtype, shape] = [dtypeOf(at.facts.of(at.node.outputs[0]).dtype), at.outShape(0)];
+  if (dtype === undefined || !isStorageFloat(dtype) || shape?.length !== t.dims.length || !coversAll(shape, t))
+    return refuse("shape-unknown", "has a result of unknown shape or type");
+  const { bias } = at.state;
+  if (bias !== undefined) return absorb({ ...at.state, bias: biasWith(at, t, bias, shifted) });
+  const made = fresh(dtype, t.dims, () => t.data.slice());
+  return absorb({ ...at.state, bias: trimmed(made, 1) });
+}
+
 function productBackShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const t = by as Spread;
   const i = constantIndex(at);
-  if (i === undefined) return refuse("shift-blocks", "multiplies two computed values; a shift does not pass");
+  if (i === undefined) return isLayer(at.node) ? addBias(at, t) : refuse("shift-blocks", PRODUCT);
   if (at.node.opType === "Div" && i === 0)
     return refuse("operator-blocks", "divides a constant by its input, which is not affine");
   const c = constant(at, i, t.dims.length);
@@ -225,6 +258,7 @@ function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]):
     if (divide && !nonZero(s)) return refuse("sign-blocks", "would have a constant divided by a gain of zero");
     return taken(back(at, at.state, i, scaled(c, divide ? invert(s) : s)));
   }
+  if (at.state.bias !== undefined) return refuse("shift-blocks", "has a bias that the gain may not touch");
   let total: Spread | undefined;
   const rank = at.outShape(0)?.length;
   for (let k = 0; k < by.length; k++) {
@@ -240,8 +274,7 @@ function productForwardScale(at: RuleNode, by: readonly (Spread | undefined)[]):
 
 function productForwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const i = constantIndex(at);
-  if (i === undefined || (at.node.opType === "Div" && i === 0))
-    return refuse("shift-blocks", "multiplies two computed values; a shift does not pass");
+  if (i === undefined || (at.node.opType === "Div" && i === 0)) return refuse("shift-blocks", PRODUCT);
   const t = by[1 - i] as Spread;
   const c = constant(at, i, t.dims.length);
   if (isRefused(c)) return c;

@@ -14,7 +14,9 @@ import { leakyRelus } from "./leaky.ts";
 import { matmul } from "./matmul.ts";
 import { norms } from "./norms.ts";
 import { powers } from "./powers.ts";
+import { integerProducts } from "./products.ts";
 import { dequantizeLinear } from "./quantized.ts";
+import { quantizing } from "./quantizing.ts";
 import { ranking } from "./ranking.ts";
 import { recurrent } from "./recurrent.ts";
 import { sampling } from "./sampling.ts";
@@ -39,6 +41,8 @@ const families: readonly (Rule | readonly Rule[])[] = [
   recurrent,
   norms,
   dequantizeLinear,
+  quantizing,
+  integerProducts,
   batchNormalization,
   arithmetic,
   activation,
@@ -56,7 +60,9 @@ const families: readonly (Rule | readonly Rule[])[] = [
   ...shapeReaders,
 ];
 
-const byType = new Map<string, Rule>(families.flat().map((rule) => [rule.type, rule]));
+const keyOf = (opType: string, domain: string): string => (domain === "" ? opType : `${domain}.${opType}`);
 
-/** The rule of an operator of the default domain. */
-export const ruleOf = (opType: string): Rule | undefined => byType.get(opType);
+const byType = new Map<string, Rule>(families.flat().map((rule) => [keyOf(rule.type, rule.domain ?? ""), rule]));
+
+/** The rule of an operator, of the default domain where none is given. */
+export const ruleOf = (opType: string, domain = ""): Rule | undefined => byType.get(keyOf(opType, domain));

@@ -9,39 +9,32 @@
  *   back  scale, s = 0   scale' = 0·scale would be refused by kernels: q' = z and the scale as it is
  * q may be computed, by a QuantizeLinear of constant weights as training with fake quantisation leaves it: the
  * DequantizeLinear gets scales of its own, or the codes it would see are written out where they change.
- * Activations are left alone: their scale belongs to a QuantizeLinear as well. ONNX DequantizeLinear 10, 13, 19, 21, 23, 24, 25.
+ * Codes that are computed as the graph runs stay as they are; a positive gain goes into the scales alone:
+ *   back  shift          z' = z − t/scale where t/scale is a whole number and z' a code
+ * ONNX DequantizeLinear 10, 13, 19, 21, 23, 24, 25, and com.microsoft's 1.
  */
-import { axesOf, map, numberOf, type Spread, stretch, uniform } from "../affine/spread.ts";
-import { type DType, dtypeInfo } from "../onnx/dtype.ts";
+import { map, type Spread, stretch, uniform } from "../affine/spread.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { expand, scaled, vectorOn } from "./params.ts";
+import { expand } from "./params.ts";
+import { axisOf, rangeOf, SCALE, stepped, withScales, X, ZERO } from "./scales.ts";
 import {
   absorb,
-  type Codes,
   isRefused,
   type Move,
+  type MoveFn,
   type NodeState,
-  type Param,
   type Refused,
   type Rule,
   type RuleNode,
   refuse,
-  withAttribute,
   withCodes,
-  withoutParam,
-  withParam,
 } from "./types.ts";
-
-const [X, SCALE, ZERO] = [0, 1, 2];
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const s = by as Spread;
-  const codes = at.codes(X);
-  if (codes === undefined)
-    return refuse("quantized", "dequantizes something else than a stored weight", { value: at.node.inputs[X] });
   const scale = at.param(SCALE);
   if (isRefused(scale)) return scale;
-  const turned = s.data.every((v) => v > 0) ? at.state : turn(at, codes, s);
+  const turned = s.data.every((v) => v > 0) ? at.state : turn(at, s);
   if (isRefused(turned)) return turned;
   const state = withScales(
     at,
@@ -52,48 +45,10 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   return isRefused(state) ? state : absorb(state);
 }
 
-/** The scales times s > 0; one scale for the whole weight becomes one per index of the axis that s varies on. */
-function withScales(at: RuleNode, before: NodeState, scale: Param, s: Spread): NodeState | Refused {
-  const axes = axesOf(s);
-  const rank = s.dims.length;
-  const only = numberOf(s);
-  if (only !== undefined) return withParam(before, SCALE, scaled(scale, uniform(scale.dims.length, only)));
-  const axis = axisOf(at, rank);
-  if (at.int("block_size", 0) > 0) {
-    if (axes.includes(axis) || scale.dims.length !== rank)
-      return refuse("quantized", "is quantized in blocks along the axis of the map");
-    return withParam(before, SCALE, scaled(scale, s));
-  }
-  if (axes.length > 1) return refuse("quantized", "has one scale per index of one axis, but the map varies over several");
-  if (scale.dims.length === 1 && scale.dims[0] !== 1) {
-    const vector = vectorOn(s, axis, scale.dims[0]);
-    return vector === undefined
-      ? refuse("quantized", `has a scale per index of axis ${axis}, but the map lies on axis ${axes[0]}`, { facts: { axis } })
-      : withParam(before, SCALE, scaled(scale, { dims: [vector.length], data: vector }));
-  }
-  if (at.version < 13) return refuse("quantized", "has one scale for the whole weight, and this opset knows no other");
-  const vector = { dims: [s.data.length], data: s.data };
-  const expanded = withParam(before, SCALE, scaled({ ...scale, dims: [1] }, vector));
-  const moved = axes[0] === axis ? expanded : withAttribute(expanded, "axis", { int: axes[0] });
-  return at.has(ZERO) ? repeated(at, moved, s.data.length) : moved;
-}
-
-/** One zero point for each of `size` scales. */
-function repeated(at: RuleNode, state: NodeState, size: number): NodeState | Refused {
-  const zero = at.codes(ZERO);
-  if (zero === undefined) return refuse("quantized", "has a zero point that is not constant");
-  const [value] = zero.values();
-  if (value === 0) return withoutParam(state, ZERO);
-  return withCodes(state, ZERO, { ...zero, dims: [size], values: () => new Float64Array(size).fill(value) });
-}
-
-const axisOf = (at: RuleNode, rank: number): number => {
-  const given = at.int("axis", 1);
-  return given < 0 ? given + rank : given;
-};
-
 /** Codes about their zero points: 2z − q where the gain is negative, z where it is zero. */
-function turn(at: RuleNode, codes: Codes, s: Spread): NodeState | Refused {
+function turn(at: RuleNode, s: Spread): NodeState | Refused {
+  const codes = at.codes(X);
+  if (codes === undefined) return positiveOnly(s);
   const { dims, dtype } = codes;
   const zeros = zeroPoints(at, dims);
   if (isRefused(zeros)) return zeros;
@@ -110,6 +65,13 @@ function turn(at: RuleNode, codes: Codes, s: Spread): NodeState | Refused {
   }
   const values = () => Float64Array.from(q, (_, i) => turned(i));
   return withCodes(at.state, X, { ...codes, values });
+}
+
+/** Why scales alone do not take a gain. */
+export function positiveOnly(s: Spread): Refused {
+  const channel = s.data.findIndex((v) => !(v > 0));
+  const because = `has codes that are computed as it runs, and gain ${channel} is ${s.data[channel]}: scales have to be positive`;
+  return refuse("sign-blocks", because, { facts: { channel, gain: s.data[channel] } });
 }
 
 /** Index in the map of the gain that element `i` of a tensor of shape `dims` gets. */
@@ -154,11 +116,15 @@ function blockwise(zeros: Spread, axis: number, block: number, size: number): Sp
   return stretch({ dims: dims.with(axis, size), data }, axis, size);
 }
 
-/** Smallest and largest code of a type; the narrow floats have every number with both signs. */
-function rangeOf(dtype: DType): readonly [low: number, high: number] {
-  const { bits, holder } = dtypeInfo(dtype);
-  if (holder === "float") return [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-  return dtype.startsWith("u") ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1];
-}
+const backShift: MoveFn = (at, [by]) => {
+  const t = by as Spread;
+  return stepped(
+    at,
+    map(t, (v) => -v),
+    1,
+  );
+};
 
-export const dequantizeLinear: Rule = { type: "DequantizeLinear", backScale };
+const dequantize = { type: "DequantizeLinear", backScale, backShift };
+
+export const dequantizeLinear: readonly Rule[] = [dequantize, { ...dequantize, domain: "com.microsoft" }];

@@ -45,6 +45,8 @@ export interface Codes {
   readonly dtype: DType;
   readonly dims: readonly number[];
   readonly source: GraphValue | undefined;
+  /** What new codes are called in the file. */
+  readonly name?: string;
   /** The numbers; not to be overwritten. */
   values(): Float64Array;
 }
@@ -85,6 +87,8 @@ export interface Refused {
   /** What can be done about it, where that is not what the reason says of all its nodes. */
   readonly advice?: string;
   readonly facts?: Readonly<Record<string, string | number | boolean | readonly number[]>>;
+  /** True where it is for the rounding to a half type alone, which the user may allow. */
+  readonly rounds?: true;
 }
 
 export interface Step {
@@ -127,12 +131,16 @@ export type MoveFn = (at: RuleNode, by: readonly (Spread | undefined)[]) => Move
 
 export interface Rule {
   readonly type: string;
+  /** Default: the ONNX domain "". */
+  readonly domain?: string;
   readonly backScale?: MoveFn;
   readonly backShift?: MoveFn;
   readonly forwardScale?: MoveFn;
   readonly forwardShift?: MoveFn;
   /** What passes only where the operator becomes another, which is done when the user asks for it. */
   readonly retyped?: { readonly forwardShift: MoveFn };
+  /** What passes where numbers may come to be rounded to a half type that were not, which is done when the user allows it. */
+  readonly rounded?: Readonly<Record<"backScale" | "backShift" | "forwardScale" | "forwardShift", MoveFn>>;
   /** In this direction every map that comes to one of many inputs (or outputs) goes on to the one output (or input). */
   readonly handsOn?: "backward" | "forward";
   /** A map of this kind passes forward only when every computed operand carries it. */

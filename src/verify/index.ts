@@ -17,6 +17,8 @@ export interface VerifyOptions extends RunOptions {
   readonly gauges?: Gauges;
   /** Default true. */
   readonly run?: boolean;
+  /** The summary says how far both files are off when they compute in their own precision; the whole networks are run for that. Default false. */
+  readonly rounding?: boolean;
   /** Initializers that are also inputs are constants: nobody feeds them. Default false. */
   readonly assumeConstant?: boolean;
 }
@@ -56,9 +58,11 @@ export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): S
     proven = yield* proveSteps(x, y, { foreign: options.foreign, gauges: options.gauges, onProgress: told });
   else if (proof !== false) proven = proof(x, y);
   onProgress?.("proof", total, total);
+  const { rounding = false } = options;
+  const how = rounding ? { ...options, fullRun: true, storage: true } : options;
   const run: Witness | undefined =
-    options.run === false ? undefined : yield* runSteps(a, b, proven, proven && sharedOf(proven), options);
-  return combine([...findings, ...declaredNotes(contradictionsOf(proven))], proven, run);
+    options.run === false ? undefined : yield* runSteps(a, b, proven, proven && sharedOf(proven), how);
+  return combine([...findings, ...declaredNotes(contradictionsOf(proven))], proven, run, rounding);
 }
 
 export { type BisectOptions, bisect } from "./bisect.ts";

@@ -13,13 +13,17 @@ import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { measuresOf } from "./measures.ts";
 import { withOffsets } from "./offsets.ts";
-import { randomOf } from "./random.ts";
+import { type Random, randomOf } from "./random.ts";
 
 /** A value that holds stored numbers. */
 export interface Stored {
   readonly value: GraphValue;
   readonly record: TensorRecord;
 }
+
+/** Random numbers for a constant: by its name, not by where its bytes lie, so that a model in another storage gets the same verdict. */
+export const streamOf = ({ value }: Stored, ...path: readonly (string | number)[]): Random =>
+  randomOf(...path, value.scope.path, value.name);
 
 function storedIn(view: GraphView): Stored[] {
   return view.scopes.flatMap((scope) =>
@@ -129,9 +133,9 @@ export interface Variant {
 
 /** The second model after rounding draw number `draw`: the same for the same seed, whatever else is run. */
 export function roundingDraw(model: Model, folded: readonly Stored[], seed: number, draw: number): Variant {
-  return offset(model, folded, (record, values) => {
-    const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
-    const random = randomOf(seed, "draw", draw, record.name, record.frame.start);
+  return offset(model, folded, (stored, values) => {
+    const table = halfUlps(dtypeOf(stored.record.dataType) as StorageFloat);
+    const random = streamOf(stored, seed, "draw", draw);
     const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
     for (let i = 0; i < values.length; i++) values[i] = random.signed() * table[(high[2 * i + 1] >>> 20) & 0x7ff];
   });
@@ -139,22 +143,22 @@ export function roundingDraw(model: Model, folded: readonly Stored[], seed: numb
 
 /** The model with every stored float moved by a random part of `relative` of its size. */
 export function relativeDraw(model: Model, relative: number, seed: number): Variant {
-  const stored = coefficientsIn(viewOf(model));
-  return offset(model, stored, (record, values) => {
-    const random = randomOf(seed, "relative", record.name, record.frame.start);
+  return offset(model, coefficientsIn(viewOf(model)), (stored, values) => {
+    const random = streamOf(stored, seed, "relative");
     for (let i = 0; i < values.length; i++) values[i] *= relative * (2 * random.uniform() - 1);
   });
 }
 
 /** `turn` changes the values of a constant, in place, into what is to be added to them. */
-function offset(model: Model, stored: readonly Stored[], turn: (record: TensorRecord, values: Float64Array) => void): Variant {
+function offset(model: Model, all: readonly Stored[], turn: (stored: Stored, values: Float64Array) => void): Variant {
   const constants = new Map<string, Tensor>();
   const inner = new Map<TensorRecord, Tensor>();
-  for (const { value, record } of stored) {
+  for (const stored of all) {
+    const { value, record } = stored;
     const { dtype, dims, data } = decode(record, { keepStorage: true });
     const before = asFloat64({ dtype, dims, data });
     const added = before.slice();
-    turn(record, added);
+    turn(stored, added);
     if (value.scope.kind === "main" && value.initializer !== undefined) {
       for (let i = 0; i < added.length; i++) added[i] += before[i];
       constants.set(value.name, { dtype, dims, data: added });

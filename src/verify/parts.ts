@@ -1,12 +1,13 @@
 /** What a region is run with: graphs cut out of a model, and its folded constants, which draws move. */
+import type { Steps } from "../diag/steps.ts";
 import type { GraphNode } from "../graph/view.ts";
 import { decode } from "../onnx/codec.ts";
 import { dtypeOf, halfUlps, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { readsOf } from "./cuts.ts";
-import type { Stored } from "./noise.ts";
-import { type Random, randomOf } from "./random.ts";
+import { type Stored, streamOf } from "./noise.ts";
+import type { Random } from "./random.ts";
 import type { Feeds } from "./runs.ts";
 
 /** A model by name, to cut graphs out of. */
@@ -59,13 +60,13 @@ export class Decoded {
   }
 
   /** What `run` gives with the constants moved by a draw. */
-  drawn<T>(seed: number, draw: number, run: () => T): T {
-    const moved = this.main.map(({ value, record }) => {
-      const tensor = this.constants.get(value.name) as Tensor;
-      return new Moved(tensor, record, randomOf(seed, "region", draw, record.name, record.frame.start));
+  *drawn<T>(seed: number, draw: number, run: () => Steps<T>): Steps<T> {
+    const moved = this.main.map((one) => {
+      const tensor = this.constants.get(one.value.name) as Tensor;
+      return new Moved(tensor, one.record, streamOf(one, seed, "region", draw));
     });
     try {
-      return run();
+      return yield* run();
     } finally {
       for (const one of moved) one.undo();
     }

@@ -45,10 +45,9 @@ export function* measuredLoss(a: Model, b: Model, shared: Shared, names: Readonl
   const regions = new RegionWitness(a, b, shared, { seed: SEED, limit: () => MAX_RATIO });
   let worst: MeasuredLoss | undefined;
   for (const region of regions.holding(names).slice(0, MOST)) {
-    yield;
     const sums = new Sums();
     for (let seed = SEED; seed < SEED + SAMPLES; seed++) {
-      const found = regions.inStorage(region, (cut, dims) => near(cut, dims, seed));
+      const found = yield* regions.inStorage(region, (cut, dims) => near(cut, dims, seed));
       if (found !== undefined) sums.add(found);
     }
     const bits = sums.bits();

@@ -42,13 +42,13 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   for (const look of certified(x, y, tolerance, gauges)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return found(proof, look);
+    if (proof.outcome === "equal") return yield* found(proof, look);
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return found(proof, look);
+    if (proof.outcome === "equal") return yield* found(proof, look);
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
@@ -77,8 +77,8 @@ const contradicted = new WeakMap<Proof, readonly Contradicted[]>();
 export const contradictionsOf = (proof: Proof | undefined): readonly Contradicted[] =>
   (proof === undefined ? undefined : contradicted.get(proof)) ?? [];
 
-function found(proof: Proof, look: Prover): Proof {
-  shared.set(proof, look.shared());
+function* found(proof: Proof, look: Prover): Steps<Proof> {
+  shared.set(proof, yield* look.shared());
   contradicted.set(proof, look.contradicted());
   return proof;
 }

@@ -22,10 +22,10 @@ import { factsOf } from "../run/facts.ts";
 import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
 import { DRAWS, Judgement } from "./judge.ts";
 import { measuresOf } from "./measures.ts";
-import { roundingDraw, type Stored } from "./noise.ts";
+import { roundingDraw, type Stored, type Variant } from "./noise.ts";
 import { Decoded, Parts } from "./parts.ts";
 import { randomOf } from "./random.ts";
-import { type Feeds, runMoved, runVariant } from "./runs.ts";
+import { type Feeds, movedSteps, plain, type RunPlan, variantSteps } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
 import type { RegionRun } from "./types.ts";
@@ -111,7 +111,7 @@ export class RegionWitness {
       for (const [i, target] of targets.entries()) {
         this.options.onProgress?.("float64", i, targets.length);
         yield;
-        const { run, region } = this.settled(target);
+        const { run, region } = yield* this.settled(target);
         runs.push(run);
         if (!run.ok) open.push(region);
       }
@@ -123,12 +123,12 @@ export class RegionWitness {
   }
 
   /** A region on given values of its cuts, by the first file's names. */
-  onValues(region: Region, values: ReadonlyMap<string, Value>): RegionRun {
+  onValues(region: Region, values: ReadonlyMap<string, Value>): Steps<RegionRun> {
     return this.judged(region, [{ kind: "given", seed: this.options.seed, values: (cut) => values.get(cut.a.name) as Value }]);
   }
 
   /** The region of a cut; where it differs, a wider one that does not, if there is. */
-  private settled(target: Cut): { run: RegionRun; region: Region } {
+  private *settled(target: Cut): Steps<{ run: RegionRun; region: Region }> {
     const less = new Set<GraphValue>();
     let first: { run: RegionRun; region: Region } | undefined;
     for (let width = 0; width <= WIDER; width++) {
@@ -137,7 +137,7 @@ export class RegionWitness {
         if (first !== undefined) return first;
         throw new Unable(`what "${target.b.name}" is computed from cannot be cut out`);
       }
-      const run = this.made(region, width > 0);
+      const run = yield* this.made(region, width > 0);
       if (run.ok) return { run, region };
       first ??= { run, region };
       const before = less.size;
@@ -158,32 +158,32 @@ export class RegionWitness {
    * A region on made-up values of its cuts. A `thorough` one has to take back what a narrower one said, and is run on more: what
    * comes through a Relu is often nothing.
    */
-  private made(region: Region, thorough: boolean): RegionRun {
+  private *made(region: Region, thorough: boolean): Steps<RegionRun> {
     const { seed } = this.options;
     const lists = sizesOf(region, this.sizes);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
     const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
     for (const tries of lists) {
-      const { sizes, run } = this.firstFit(region, tries, seed);
+      const { sizes, run } = yield* this.firstFit(region, tries, seed);
       done = done === undefined ? run : joined(done, run);
       const elements = [...sizes.values()].reduce((n, dims) => n + sizeOf(dims), 0);
       const kinds = !thorough && (linear || elements > SMALL) ? KINDS.slice(0, 1) : KINDS;
       const rounds = Array.from({ length: thorough ? AGAIN : 1 }, (_, again) => kinds.map((kind) => ({ kind, again }))).flat();
       for (const { kind, again } of rounds.slice(1)) {
         if (!done.ok) return done;
-        done = joined(done, this.onMadeUp(region, sizes, kind, seed + again));
+        done = joined(done, yield* this.onMadeUp(region, sizes, kind, seed + again));
       }
     }
     return done as RegionRun;
   }
 
   /** At the first sizes that fit the region, on numbers of the first kind. */
-  private firstFit(region: Region, tries: readonly RegionSizes[], seed: number): { sizes: RegionSizes; run: RegionRun } {
+  private *firstFit(region: Region, tries: readonly RegionSizes[], seed: number): Steps<{ sizes: RegionSizes; run: RegionRun }> {
     let because = "";
     for (const sizes of tries) {
       try {
-        return { sizes, run: this.onMadeUp(region, sizes, KINDS[0], seed) };
+        return { sizes, run: yield* this.onMadeUp(region, sizes, KINDS[0], seed) };
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
         because = error.message;
@@ -192,7 +192,7 @@ export class RegionWitness {
     throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
   }
 
-  private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): RegionRun {
+  private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): Steps<RegionRun> {
     const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
     return this.judged(region, [{ kind, seed, values }]);
   }
@@ -213,32 +213,31 @@ export class RegionWitness {
     return { dtype, dims, data };
   }
 
-  private judged(region: Region, inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[]): RegionRun {
+  private *judged(
+    region: Region,
+    inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[],
+  ): Steps<RegionRun> {
     const { target } = region;
     const [{ kind, seed, values }] = inputs;
     const { a, b, feedsA, feedsB } = this.sides(region, values);
-    const runA = (): Value =>
-      mapped(runVariant({ model: a, constants: new Map() }, feedsA, { seed }).get(target.a.name) as Value, target);
     const folded = this.foldedIn(region);
     const stored = new Decoded(folded);
-    const runB = (): Value => runVariant({ model: b, constants: stored.constants }, feedsB, { seed }).get(target.b.name) as Value;
-    const before = fitting(runA);
-    const after = fitting(runB);
+    const runB = (): Steps<Value> => outputOf({ model: b, constants: stored.constants }, feedsB, target.b, { seed });
+    const before = mapped(yield* fitting(outputOf(plain(a), feedsA, target.a, { seed })), target);
+    const after = yield* fitting(runB());
     const judgement = new Judgement(target.b.name, before, after, this.options.limit(region.nodesB));
     if (judgement.difference.rms > 0 && judgement.difference.mismatches === 0 && folded.length > 0) {
       for (let draw = 1; judgement.open(draw - 1, DRAWS); draw++) {
         const inner = stored.inner.length === 0 ? undefined : roundingDraw(b, folded, seed, draw);
-        const drawn =
-          inner === undefined
-            ? stored.drawn(seed, draw, runB)
-            : (runVariant(inner, feedsB, { seed }).get(target.b.name) as Value);
-        judgement.addDraw(drawn);
+        judgement.addDraw(
+          yield* inner === undefined ? stored.drawn(seed, draw, runB) : outputOf(inner, feedsB, target.b, { seed }),
+        );
       }
     }
     if (!judgement.ok && judgement.difference.mismatches === 0) {
-      const moved = (model: Model, feeds: Feeds, name: string) =>
-        runMoved(model, { kind, seed, feeds }, { seed }).get(name) as Value;
-      judgement.addEvaluation(mapped(moved(a, feedsA, target.a.name), target), moved(b, feedsB, target.b.name));
+      const movedA = yield* movedSteps(a, { kind, seed, feeds: feedsA }, { seed });
+      const movedB = yield* movedSteps(b, { kind, seed, feeds: feedsB }, { seed });
+      judgement.addEvaluation(mapped(movedA.get(target.a.name) as Value, target), movedB.get(target.b.name) as Value);
     }
     return {
       value: target.b.name,
@@ -280,7 +279,7 @@ export class RegionWitness {
    * A region run in the files' own precision and, in float64, as the truth of both: on `values`, at the smallest sizes that fit. Undefined
    * where it cannot be.
    */
-  inStorage(region: Region, values: (cut: Cut, dims: readonly number[]) => Tensor | undefined): InStorage | undefined {
+  *inStorage(region: Region, values: (cut: Cut, dims: readonly number[]) => Tensor | undefined): Steps<InStorage | undefined> {
     const { seed } = this.options;
     const { target } = region;
     for (const sizes of sizesOf(region, this.sizes)[0] ?? []) {
@@ -288,10 +287,11 @@ export class RegionWitness {
       if ([...given.values()].includes(undefined)) return undefined;
       try {
         const { a, b, feedsA, feedsB } = this.sides(region, (cut) => given.get(cut) as Tensor);
-        const run = (model: Model, feeds: Feeds, name: string, mode: NumericMode) =>
-          fitting(() => runVariant({ model, constants: new Map() }, feeds, { seed, mode }).get(name) as Value);
-        const first = (mode: NumericMode) => mapped(run(a, feedsA, target.a.name, mode), target);
-        return { truth: first("float64"), before: first("storage"), after: run(b, feedsB, target.b.name, "storage") };
+        const run = (model: Model, feeds: Feeds, value: GraphValue, mode: NumericMode) =>
+          fitting(outputOf(plain(model), feeds, value, { seed, mode }));
+        const truth = mapped(yield* run(a, feedsA, target.a, "float64"), target);
+        const before = mapped(yield* run(a, feedsA, target.a, "storage"), target);
+        return { truth, before, after: yield* run(b, feedsB, target.b, "storage") };
       } catch (error) {
         if (!(error instanceof Unfit)) throw error;
       }
@@ -336,10 +336,15 @@ function mapped(value: Value, { map, a }: Cut): Value {
   return { ...value, data };
 }
 
+/** One value of a run. */
+function* outputOf(variant: Variant, feeds: Feeds, { name }: GraphValue, given: RunPlan): Steps<Value> {
+  return (yield* variantSteps(variant, feeds, given)).get(name) as Value;
+}
+
 /** Errors of a model that does not fit its inputs say that these sizes were the wrong ones. */
-function fitting(run: () => Value): Value {
+function* fitting(run: Steps<Value>): Steps<Value> {
   try {
-    return run();
+    return yield* run;
   } catch (error) {
     if (error instanceof BnfoldError) throw new Unfit(error.message);
     throw error;

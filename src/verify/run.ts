@@ -12,7 +12,7 @@ import type { Region, Shared } from "./cuts.ts";
 import type { Sample } from "./inputs.ts";
 import { limitOf, MAX_RATIO } from "./judge.ts";
 import { type RegionsFound, RegionWitness } from "./regions.ts";
-import { plain, runVariant } from "./runs.ts";
+import { plain, variantSteps } from "./runs.ts";
 import type { Proof, RegionRun, Witness } from "./types.ts";
 import { type WitnessOptions, witnessSteps } from "./witness.ts";
 
@@ -82,10 +82,9 @@ function* weighed(
   let first: { region: Region; run: RegionRun } | undefined;
   const [sample] = samples;
   for (const region of found.open) {
-    const run = sample === undefined ? undefined : onGiven(a, regions, region, sample, options.seed ?? 1);
+    const run = sample === undefined ? undefined : yield* onGiven(a, regions, region, sample, options.seed ?? 1);
     if (run === undefined || !run.ok) first ??= { region, run: run ?? (runs.get(region.target.b.name) as RegionRun) };
     if (run !== undefined) runs.set(region.target.b.name, run);
-    yield;
   }
   const list = [...runs.values()];
   if (first === undefined) {
@@ -111,13 +110,13 @@ function* weighed(
 }
 
 /** A region on the values the first file computes on a sample; undefined where those cannot be had. */
-function onGiven(a: Model, regions: RegionWitness, region: Region, sample: Sample, seed: number): RegionRun | undefined {
+function* onGiven(a: Model, regions: RegionWitness, region: Region, sample: Sample, seed: number): Steps<RegionRun | undefined> {
   const values = new Map<string, Value>(sample.feeds);
   const wanted = region.inputs.flatMap((cut) => (cut.a.producer === undefined ? [] : [cut.a.name]));
   try {
     if (wanted.length > 0)
-      for (const [name, value] of runVariant(plain(a), sample.feeds, { seed, only: wanted })) values.set(name, value);
-    return regions.onValues(region, values);
+      for (const [name, value] of yield* variantSteps(plain(a), sample.feeds, { seed, only: wanted })) values.set(name, value);
+    return yield* regions.onValues(region, values);
   } catch (error) {
     if (!(error instanceof BnfoldError)) throw error;
     return undefined;

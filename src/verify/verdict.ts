@@ -127,8 +127,27 @@ function runText(run: Witness): string {
   );
 }
 
-/** The verdict of what was found; each part may be missing. */
-export function combine(findings: readonly Finding[], proof: Proof | undefined, run: Witness | undefined): Verdict {
+/** How far both files are off when they compute in their own precision. */
+function roundingText(run: Witness): string[] {
+  const known = outputsOf(run).flatMap(({ storageErrorBefore: before, storageErrorAfter: after, rms, name }) =>
+    before === undefined || after === undefined ? [] : [{ before, after, rms, name }],
+  );
+  const [first, ...others] = known;
+  if (first === undefined) return [];
+  const { before, after, rms, name } = others.reduce((p, q) => (q.after / q.rms > p.after / p.rms ? q : p), first);
+  return [
+    `Rounding: in their own precision the output "${name}" (root mean square ${figure(rms)}) is off by ${figure(after)}, ` +
+      `where the original itself is off by ${figure(before)}.`,
+  ];
+}
+
+/** The verdict of what was found; each part may be missing. `rounding`: say what both files round. */
+export function combine(
+  findings: readonly Finding[],
+  proof: Proof | undefined,
+  run: Witness | undefined,
+  rounding = false,
+): Verdict {
   const parts = { ...(proof === undefined ? {} : { proof }), ...(run === undefined ? {} : { run }) };
   if (proof === undefined && run === undefined && findings.length === 0) {
     return { outcome: "not-checked", summary: "Nothing was checked." };
@@ -176,7 +195,7 @@ export function combine(findings: readonly Finding[], proof: Proof | undefined, 
     lines.push("Undecided: the proof does not cover every place where the files differ, and the models were not run.");
   }
   if (proof !== undefined) lines.push(proofText(proof));
-  if (run !== undefined) lines.push(runText(run));
+  if (run !== undefined) lines.push(runText(run), ...(rounding ? roundingText(run) : []));
   const notes = findings.filter((finding) => finding.weight === "note");
   if (notes.length > 0) lines.push(`Also: ${notes.map((finding) => finding.message).join("; ")}.`);
   return { outcome, summary: lines.join(" "), ...parts };

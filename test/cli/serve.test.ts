@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, expect, test } from "vitest";
 
@@ -55,6 +55,18 @@ test("answers in order, with progress, exit codes and errors as data, and ends w
   expect(answers[3].error?.message).toContain("did you mean --json");
   const stages = said.filter(({ id, progress }) => id === 2 && progress !== undefined).map(({ progress }) => progress?.stage);
   expect(stages).toEqual(expect.arrayContaining(["planning", "writing", "proof"]));
+});
+
+test("paths begin where the request says, and only there", async () => {
+  const said = await served([
+    { id: 1, args: ["fold", resolve(model), "-o", "beside.onnx", "--no-check", "--json"], cwd: folder },
+    { id: 2, args: ["inspect", "beside.onnx", "--json"], cwd: folder },
+    { id: 3, args: ["inspect", "beside.onnx", "--json"] },
+    { id: 4, args: ["inspect", "beside.onnx", "--json"], cwd: join(folder, "missing") },
+    { id: 5, args: ["inspect", model, "--json"] },
+  ]);
+  expect(said.filter(({ code }) => code !== undefined).map(({ code }) => code)).toEqual([0, 0, 4, 4, 0]);
+  expect(existsSync(join(folder, "beside.onnx"))).toBe(true);
 });
 
 test("a request that is none is answered, and the next one too", async () => {

@@ -1,7 +1,8 @@
 /** The command line killed at random moments of a write, and on a disk that takes no more. Needs dist/, which `npm test` builds. */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +10,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { openModel } from "../../src/node/files.ts";
 import { rawPayload } from "../../src/onnx/codec.ts";
 import { dtypeOfTensor, elementCount } from "../../src/onnx/layout.ts";
+import { formatNpy } from "../../src/run/npy.ts";
 import { f, float32, modelBytes, node, type TensorSpec } from "../helpers/build.ts";
 
 const bin = fileURLToPath(new URL("../../bin/bnfold.js", import.meta.url));
@@ -246,5 +248,65 @@ describe("an interrupt while the result is checked", { timeout: 300_000 }, () =>
     for (let i = 0; i < 100 && files(out).some((name) => /\.tmp$|\.onnx$/.test(name)); i++)
       await new Promise((resolve) => setTimeout(resolve, 100));
     expect(files(out).filter((name) => /\.(tmp|undo|onnx|data)$/.test(name))).toEqual([]);
+  });
+});
+
+describe("a signal at any moment of any command", { timeout: 300_000 }, () => {
+  const model = externalModel(join(dir, "any"), 4);
+  const [folded, inline] = [join(dir, "any", "folded.onnx"), join(dir, "inline.onnx")];
+  const whole = performance.now();
+  expect(fold(model, "-o", folded, "--external", "inline").status).toBe(0);
+  const took = performance.now() - whole;
+  expect(fold(model, "-o", inline, "--external", "inline", "--skip", "*").status).toBe(0);
+  const data = new Float64Array(64 * C * 8 * 8);
+  writeFileSync(join(dir, "x.npy"), formatNpy({ dtype: "float32", dims: [64, C, 8, 8], data }));
+  const LONG = ["--full-run", "--samples", "500"];
+
+  /** What a command is given beside its output, and whether it reads a pipe. */
+  const COMMANDS: Readonly<Record<string, (out: string) => readonly string[]>> = {
+    "fold, with a certificate": (out) => [
+      "fold",
+      model,
+      "-o",
+      join(out, "m.onnx"),
+      "--certificate",
+      join(out, "c.json"),
+      ...LONG,
+    ],
+    "fold, side files kept": (out) => ["fold", model, "-o", join(out, "m.onnx"), ...KEEP, ...LONG],
+    "fold of a pipe": () => ["fold", "-", "-o", "-", ...LONG],
+    equalize: (out) => ["equalize", model, "-o", join(out, "m.onnx"), ...LONG],
+    verify: () => ["verify", model, folded, ...LONG],
+    "diff with a verdict": () => ["diff", model, folded, "--verify"],
+    inspect: () => ["inspect", model],
+    run: (out) => ["run", model, "-o", join(out, "y.npz")],
+    recalibrate: (out) => ["recalibrate", model, "--data", join(dir, "x.npy"), "--block", "1", "-o", join(out, "m.onnx")],
+  };
+
+  it.each(Object.keys(COMMANDS))("%s", async (name) => {
+    for (const [i, signal] of (["SIGINT", "SIGTERM"] as const).entries()) {
+      // The first while it reads or plans, the second while it writes, proves or runs.
+      const [out, scratch] = ["out", "tmp"].map((folder) => join(dir, `${name}-${signal}-${folder}`));
+      for (const folder of [out, scratch]) mkdirSync(folder);
+      const args = COMMANDS[name](out);
+      const stdio = [args.includes("-") ? openSync(inline, "r") : "ignore", "ignore", "pipe"] as const;
+      const child = spawn(process.execPath, [bin, ...args], { stdio: [...stdio], env: { ...process.env, TMPDIR: scratch } });
+      let said = "";
+      child.stderr?.on("data", (text) => {
+        said += text;
+      });
+      const exit = once(child, "close");
+      await new Promise((resolve) => setTimeout(resolve, (i === 0 ? 0.4 : 1.2) * took));
+      const since = performance.now();
+      child.kill(signal);
+      const [code, by] = await exit;
+      // Half a second on a machine that does nothing else.
+      expect(performance.now() - since).toBeLessThan(5000);
+      // A short command may have been done by then.
+      if (by === null) expect(code, said).toBe(0);
+      else expect([by, files(out)]).toEqual([signal, []]);
+      expect(said).not.toMatch(/ERR_|at .*\.js|internal error/);
+      expect(files(scratch)).toEqual([]);
+    }
   });
 });

@@ -9,9 +9,60 @@ import { collect, type Piece } from "../../src/onnx/splice.ts";
 import { madeOf, splicedSource } from "../../src/onnx/spliced.ts";
 import { write } from "../../src/onnx/write.ts";
 import { convNet } from "../cli/bnfold.ts";
-import { modelBytes } from "../helpers/build.ts";
+import { float32, modelBytes, node } from "../helpers/build.ts";
 
 const bytes = fc.uint8Array({ minLength: 1, maxLength: 12 });
+
+describe("a source over pieces", () => {
+  it("holds the bytes of its pieces, whichever way they are made", () => {
+    const lazy = fc.array(fc.uint8Array({ minLength: 1, maxLength: 40 }), { minLength: 1, maxLength: 5 });
+    fc.assert(
+      fc.property(lazy, fc.nat(), fc.nat(), (parts, x, y) => {
+        const whole = Uint8Array.from(parts.flatMap((part) => [...part]));
+        const pieces: Piece[] = [
+          { bytes: Uint8Array.of(1, 2, 3) },
+          { length: whole.length, make: () => whole, parts: () => parts },
+          { bytes: Uint8Array.of(4) },
+        ];
+        const all = collect(pieces);
+        const [start, end] = [x % (all.length + 1), y % (all.length + 1)].sort((a, b) => a - b);
+        expect([...splicedSource(pieces, "m").read(start, end)]).toEqual([...all.subarray(start, end)]);
+      }),
+    );
+  });
+
+  it("makes no weight for those who read the structure, only its first part", () => {
+    const [channels, length] = [64, 64 * 64 * 9];
+    const weight = new Float32Array(length).fill(0.5);
+    const vector = (k: number) => float32([channels], new Float32Array(channels).fill(k + 1.5));
+    const model = read(
+      memorySource(
+        modelBytes({
+          nodes: [node("Conv", ["x", "w"], ["c"]), node("BatchNormalization", ["c", "s", "b", "m", "v"], ["y"])],
+          initializers: {
+            w: float32([channels, channels, 3, 3], weight),
+            ...Object.fromEntries([..."sbmv"].map((n, k) => [n, vector(k)])),
+          },
+          inputs: [{ name: "x", dims: [1, channels, 8, 8] }],
+          outputs: [{ name: "y", dims: [1, channels, 6, 6] }],
+        }),
+      ),
+    );
+    let whole = 0;
+    const pieces = write(model, plan(model).edits).main.map((piece): Piece => {
+      if (!("make" in piece) || piece.length !== 4 * length) return piece;
+      const make = () => {
+        whole++;
+        return piece.make();
+      };
+      return { ...piece, make };
+    });
+    expect(pieces.filter((piece) => "make" in piece && piece.length === 4 * length)).toHaveLength(1);
+    const folded = read(splicedSource(pieces, "folded"));
+    expect([folded.graph.nodes.length, whole]).toEqual([1, 0]);
+    expect(collect(pieces).length).toBe(folded.files.main.size);
+  });
+});
 
 describe("origins", () => {
   it("are the same bytes, through several files made of each other", () => {
@@ -20,6 +71,7 @@ describe("origins", () => {
       fc.oneof(
         bytes.map((b): Piece => ({ bytes: b })),
         bytes.map((b): Piece => ({ length: b.length, make: () => b })),
+        bytes.map((b): Piece => ({ length: b.length, make: () => b, parts: () => [...b].map((x) => Uint8Array.of(x)) })),
         fc.tuple(fc.nat(), fc.nat()).map(([x, y]): Piece => {
           const [start, end] = [x % (source.size + 1), y % (source.size + 1)].sort((a, b) => a - b);
           return { source, start, end };

@@ -147,7 +147,7 @@ describe("a gain after a layer with quantized weights goes into the scales", () 
     ];
     check(net(bias, { ...q, qb: ints([4], "int32"), ...after.initializers }, [1, 2, 5, 5]), { folds: 0, refused: "quantized" });
     const activation = [node("QuantizeLinear", ["x", "a"], ["i"]), node("DequantizeLinear", ["i", "a"], ["c"]), after.node];
-    check(net(activation, { a: float32([], [0.5]), ...after.initializers }, [1, 4, 5, 5]), { folds: 0, refused: "quantized" });
+    check(net(activation, { a: float32([], [0.375]), ...after.initializers }, [1, 4, 5, 5]), { folds: 0, refused: "quantized" });
   });
 
   it("float bias and float shift beside it", () => {

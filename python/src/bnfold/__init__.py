@@ -6,18 +6,8 @@
 NodeCounts(before=20, folded=20, kept=0)
 """
 
-from .api import (
-    Result,
-    convert_momentum,
-    fold,
-    freeze,
-    inspect,
-    momentum_report,
-    recalibrate,
-    run,
-    verify,
-    verify_report,
-)
+from .api import certify, channels, diff, equalize, fold, inspect, run, verify, verify_report
+from .calls import Result
 from .engine import Engine
 from .errors import (
     BnfoldError,
@@ -28,6 +18,7 @@ from .errors import (
     NotEquivalentError,
     UsageError,
 )
+from .training import convert_momentum, freeze, momentum_report, recalibrate
 
 __version__ = "0.1.0"
 
@@ -41,7 +32,11 @@ __all__ = [
     "NotEquivalentError",
     "Result",
     "UsageError",
+    "certify",
+    "channels",
     "convert_momentum",
+    "diff",
+    "equalize",
     "fold",
     "freeze",
     "inspect",

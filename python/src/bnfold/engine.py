@@ -88,7 +88,7 @@ class Engine:
         number = self._last
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps({"id": number, "args": list(args)}) + "\n")
+            process.stdin.write(json.dumps({"id": number, "args": list(args), **_place()}) + "\n")
             process.stdin.flush()
         except OSError as error:
             raise self._dead() from error
@@ -157,14 +157,27 @@ class Engine:
     def _kill(self) -> None:
         process, self._process = self._process, None
         if process is not None and self._owner == os.getpid():
-            process.kill()
-            process.wait()
+            # It takes away what it was writing.
+            process.terminate()
+            try:
+                process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
             for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     try:
                         stream.close()
                     except OSError:
                         pass
+
+
+def _place() -> dict[str, str]:
+    """Where paths of this call begin: Python may have moved since the process was started."""
+    try:
+        return {"cwd": os.getcwd()}
+    except FileNotFoundError:
+        return {}
 
 
 def _failure(code: int, error: dict[str, Any]) -> BnfoldError:

@@ -169,13 +169,12 @@ const same: Rule = { type: "Cast", forwardScale: through, forwardShift: through 
 
 /** The law of an operator. Numbers are real numbers here: a Cast to a narrower float, where no fold may move a map, passes it. */
 function ruleIn(draft: Draft, node: GraphNode): Rule | undefined {
-  if (node.domain !== "") return undefined;
-  const casts = node.opType === "Cast" || node.opType === "CastLike";
+  const casts = node.domain === "" && (node.opType === "Cast" || node.opType === "CastLike");
   const floats = [node.inputs[0], node.outputs[0]].every((value) => {
     const dtype = dtypeOf(draft.facts.of(value).dtype);
     return dtype !== undefined && isStorageFloat(dtype);
   });
-  return casts && floats ? same : ruleOf(node.opType);
+  return casts && floats ? same : ruleOf(node.opType, node.domain);
 }
 
 /**

@@ -244,7 +244,7 @@ export class Comparison {
     const other = atA.node;
     const [output, extra] = other.outputs;
     const known = output && this.classes.of(output);
-    const rule = other.domain === "" ? ruleOf(atA.state.opType) : undefined;
+    const rule = ruleOf(atA.state.opType, other.domain);
     if (known === undefined || extra !== undefined || rule === undefined || !isOne(known.scale) || !isZero(known.shift))
       return undefined;
     for (const m of wholeAndGains(known.core.members)) {
@@ -413,7 +413,7 @@ export class Comparison {
 
   /** A map the operator does not notice (Shape reads no numbers) is no map. */
   private unnoticed(node: GraphNode, index: number, by: InputMap | undefined): InputMap | undefined {
-    const ignores = node.domain === "" ? ruleOf(node.opType)?.ignores : undefined;
+    const ignores = ruleOf(node.opType, node.domain)?.ignores;
     if (by === undefined || by.identity || ignores === undefined) return by;
     const at = this.draft.at(node);
     if (!ignores(at, index, "scale", by.scale) || !ignores(at, index, "shift", by.shift)) return by;

@@ -80,7 +80,7 @@ function join(members: Member[], made: Member): void {
 }
 
 function back(draft: Draft, node: GraphNode, index: number, kind: Kind, by: Spread): readonly Step[] | undefined {
-  const rule = ruleOf(node.opType);
+  const rule = ruleOf(node.opType, node.domain);
   const list = new Array<Spread | undefined>(node.outputs.length).fill(undefined);
   list[index] = simplify(by);
   const move = (kind === "scale" ? rule?.backScale : rule?.backShift)?.(draft.at(node), list);

@@ -78,9 +78,28 @@ function meant(side: Side, node: GraphNode, name: string): string | undefined {
   return record.domain === "" && text?.startsWith("@") !== true ? plain(side, node, name, text) : text;
 }
 
+/** The type of the codes that a QuantizeLinear makes, or of the numbers that a DequantizeLinear does, as it is written or follows from its operands. */
+function typeOfResult({ facts }: Side, { opType, record, inputs }: GraphNode): number {
+  const given = intAttr(record, "output_dtype", 0);
+  if (opType === "DequantizeLinear") return given || facts.of(inputs[1]).dtype;
+  return facts.of(inputs[2]).dtype || given || UINT8;
+}
+
+const UINT8 = 2;
+const FLOAT8 = new Set([17, 18, 19, 20]);
+const isQuantizing = ({ opType }: GraphNode): boolean => opType === "QuantizeLinear" || opType === "DequantizeLinear";
+
+/** What attributes of quantisation say, written out or not. */
+function quantizing(side: Side, node: GraphNode, name: string, text: string | undefined): string | undefined {
+  if (name === "output_dtype") return String(typeOfResult(side, node));
+  if (name === "saturate") return FLOAT8.has(typeOfResult(side, node)) ? text : undefined;
+  return String(Number(text ?? 0) || side.facts.of(node.inputs[1]).dtype);
+}
+
 /** One text for what can be written in several ways. */
 function plain(side: Side, node: GraphNode, name: string, text: string | undefined): string | undefined {
   const { opType } = node;
+  if (isQuantizing(node) && ["output_dtype", "saturate", "precision"].includes(name)) return quantizing(side, node, name, text);
   if (name === "activations" && opType in ACTIVATIONS) {
     const base = ACTIVATIONS[opType];
     return text === undefined || text.replace(/[[\],]/g, "").replaceAll(base.replaceAll(",", ""), "") === "" ? base : text;
@@ -107,7 +126,7 @@ function isIdle({ facts }: Side, node: GraphNode, name: string): boolean {
   // As many parts as there are outputs.
   if (node.opType === "Split" && name === "num_outputs") return true;
   const perTensor = facts.shape(node.inputs[1])?.every((d) => d === 1) === true;
-  return name === "axis" && perTensor && (node.opType === "QuantizeLinear" || node.opType === "DequantizeLinear");
+  return name === "axis" && perTensor && isQuantizing(node);
 }
 
 /** True of a kernel_shape or hidden_size that is not what the weight says: no runtime takes it. */

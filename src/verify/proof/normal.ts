@@ -22,7 +22,7 @@ import { PADDED } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
 import { POOLED } from "./normal/pools.ts";
 import { FACTORED } from "./normal/products.ts";
-import { UNSIGNED } from "./normal/quantized.ts";
+import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
 import { LAYERED, RESHAPED } from "./normal/reshapes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
@@ -37,7 +37,10 @@ export const REWRITINGS: readonly Rewriting[] = [
   HARDSWISH,
   FUSED,
   ...CONTRIBUTED,
+  STANDARD,
   UNSIGNED,
+  DEQUANTIZED,
+  QUANTIZED,
   ...TRANSPOSES,
   ...PIECES,
   GELU,

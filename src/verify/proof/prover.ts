@@ -19,8 +19,8 @@ import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
-import { isCast, roundoffOf } from "./casts.ts";
-import { affineOf, Classes, type Side } from "./classes.ts";
+import { isCast, isLossless, roundoffOf } from "./casts.ts";
+import { affineOf, Classes, type Member, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
 import { madeBy } from "./effect.ts";
@@ -160,16 +160,23 @@ export class Prover {
    * What values of the main graph were found to be: the same as one of the first file's, or an exact map of it. One of its name, if
    * there is. In a normal form, where values are no longer what the files call so, only equal ones are told.
    */
-  shared(): Map<string, SharedValue> {
+  *shared(): Steps<Map<string, SharedValue>> {
     const found = new Map<string, SharedValue>();
     for (const [value, relation] of this.related) {
       if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
       const members = relation.core.members.filter((m) => m.proposed !== true && m.value.scope === this.a.view.main);
-      const same = members.filter((m) => relative(relation, m)?.identity === true);
+      yield;
+      const known = new Map<Member, boolean>();
+      const isSame = (m: Member): boolean => {
+        const same = known.get(m) ?? relative(relation, m)?.identity === true;
+        known.set(m, same);
+        return same;
+      };
+      // The likeliest first: maps of large values take their time.
       const best =
-        same.find((m) => m.value.name === value.name) ??
-        same.find((m) => m.value.producer?.opType === value.producer?.opType) ??
-        same[0];
+        members.find((m) => m.value.name === value.name && isSame(m)) ??
+        members.find((m) => m.value.producer?.opType === value.producer?.opType && isSame(m)) ??
+        members.find(isSame);
       if (best !== undefined) found.set(value.name, { name: best.value.name });
       else if (isExact(relation) && !this.rewritten) {
         const twin = members.find((m) => m.value.name === value.name && m.open === undefined);
@@ -205,7 +212,7 @@ export class Prover {
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
       const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
-      this.related.set(out, relation);
+      this.related.set(out, this.roundedThere(node, relation) ?? relation);
       if (found.worst > 0) this.findings.note(node, "equal", found);
       return true;
     }
@@ -278,6 +285,25 @@ export class Prover {
     if (relation === undefined || to === undefined) return undefined;
     const stored = roundoffOf(this.a.facts, (memberOf(relation) ?? relation.core).value);
     return stored !== undefined && stored >= to ? relation : undefined;
+  }
+
+  /**
+   * A Cast that rounds nothing because the number is of fewer digits already, where the first file has a number of more digits that it
+   * casts to that type: it is what comes out of that Cast.
+   */
+  private roundedThere(node: GraphNode, relation: Relation): Relation | undefined {
+    const dtype = this.b.facts.of(node.outputs[0]).dtype;
+    if (!isCast(node) || dtype === 0) return undefined;
+    const casts = ({ value }: Member) =>
+      [...value.readers()].flatMap(({ node: reader }) =>
+        isCast(reader) && this.a.facts.of(reader.outputs[0]).dtype === dtype && !isLossless(this.a.facts, reader)
+          ? reader.outputs
+          : [],
+      );
+    const there = relation.core.members.filter((m) => m.proposed !== true && relative(relation, m)?.identity === true);
+    const [out] = there.flatMap(casts);
+    const known = out && this.classes.of(out);
+    return known && exact(known.core, known);
   }
 
   /** Neither constant, nor related to the first file, nor determined by shapes. */

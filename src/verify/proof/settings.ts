@@ -197,7 +197,7 @@ export function sameSetting(a: Side, x: GraphNode, i: number, b: Side, y: GraphN
   if (mine === undefined || theirs === undefined) return mine === theirs && v === undefined && w === undefined;
   const given = "numbers" in mine ? mine : "numbers" in theirs ? theirs : undefined;
   if (y.opType === "QuantizeLinear" && given !== undefined && !QUANTIZED.has(given.dtype)) {
-    const asked = intAttr(y.record, "output_dtype", 0);
+    const asked = intAttr((v === undefined ? x : y).record, "output_dtype", 0);
     if (asked === 0 || dtypeOf(asked) !== given.dtype) return false;
   }
   return agree(mine, theirs, dtypeOf(b.facts.of(y.inputs[0]).dtype) ?? "float32");

@@ -186,6 +186,12 @@ const recurrent = Object.entries(gates).flatMap(([op, n]) => {
 const int8 = (dims: readonly number[]) => ({ dtype: "int8", dims, values: wholes(product(dims), 3, -9, 9) });
 const f32 = (dims: readonly number[], values: readonly number[]) => ({ dtype: "float32", dims, values });
 const zero = (dims: readonly number[], values: readonly number[]) => ({ dtype: "int8", dims, values });
+/** Codes that are made as the graph runs. */
+const running = {
+  before: [node("QuantizeLinear", ["v", "t", "n"], ["q"])],
+  computed: { v: [4, 4] },
+  constants: { t: f32([], [0.5]), n: zero([], [0]) },
+};
 const quantized = subject(
   "DequantizeLinear",
   [10, 13, 19, 21, 23, 24, 25, 28],
@@ -197,7 +203,21 @@ const quantized = subject(
   { inputs: [int8([4, 4]), f32([4], [0.5, 2, 1, 4]), zero([4], [1, -2, 0, 3])], attributes: { axis: 0 }, from: 13 },
   { inputs: [int8([4, 4, 2]), f32([4], [0.5, 2, 1, 4])], attributes: { axis: -2 }, from: 13 },
   { inputs: [int8([4, 4]), f32([4, 2], [0.5, 2, 1, 4, 8, 1, 2, 0.25])], attributes: { axis: 1, block_size: 2 }, from: 21 },
+  ...[[f32([], [0.5])], [f32([], [0.25]), zero([], [3])], [f32([4], [0.5, 1, 0.25, 0.5]), zero([4], [1, -2, 0, 3])]].map(
+    (rest): Case => ({ inputs: ["q", ...rest], ...running, from: rest[0].dims.length === 1 ? 13 : 10 }),
+  ),
 );
+const quantizing = [
+  subject(
+    "QuantizeLinear",
+    [10, 13, 19, 21, 23, 24, 25, 28],
+    { inputs: [x(4, 4), f32([], [0.5]), zero([], [3])] },
+    { inputs: [x(4, 4), f32([], [0.5])] },
+    { inputs: [x(4, 4), f32([4], [0.5, 2, 1, 0.25]), zero([4], [1, -2, 0, 3])], attributes: { axis: 0 }, from: 13 },
+    { inputs: [x(4, 4, 2), f32([4], [0.5, 2, 1, 0.25])], attributes: { axis: -2 }, from: 13 },
+  ),
+  subject("DynamicQuantizeLinear", [11], { inputs: [x(4, 4)], outputs: 3 }),
+];
 
 const norm = (n: number) => [c([n], wholes(n, 4, 1, 3)), c([n]), c([n]), c([n], [1, 4, 16, 0.25].slice(0, n))];
 const batchNorm = subject(
@@ -346,6 +366,7 @@ export const linear: readonly Subject[] = [
   det,
   ...recurrent,
   quantized,
+  ...quantizing,
   batchNorm,
   ...pools,
   ...norms,

@@ -10,6 +10,7 @@
  *   com.microsoft DynamicQuantizeMatMul(x, B, s, z, b)
  *                                            Cast(MatMulInteger(q, B, p, z)) · (t · s) + b, with q, t, p = DynamicQuantizeLinear(x)
  *   com.microsoft MatMulIntegerToFloat       the same of a q, t and p that are given
+ *   com.microsoft QGemm(a, b, c; α)          Cast(MatMulInteger(a, b)) · (sa · sb · α) + Cast(c) · (sa · sb · α), where it gives real numbers
  *
  * Exact over the reals. An activation that is not known leaves the operator as it is, and so does a batch axis that moves, or a
  * second output that is read.
@@ -17,7 +18,7 @@
 import { intAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
-import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { inner, make, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** The activation a fused operator ends with; undefined for one that is not known. */
 function activated(node: GraphNode, from: string, parameters: readonly number[]): NodeRecord[] | undefined {
@@ -139,11 +140,56 @@ const quantizedProduct: Rewrite = (node) => {
   return dequantized(node, { a: [inputs[0], inputs[2], inputs[4]], b: [inputs[1], inputs[3], inputs[5]], bias: inputs[6] });
 };
 
+/** A and B turned where told, as they are multiplied; what is added counts in the same steps. */
+const quantizedGemm: Rewrite = (node, side) => {
+  const { record } = node;
+  if (!isMicrosoft(node, "QGemm") || record.inputs[7]) return undefined;
+  const [codesA, scaleA, zeroA, codesB, scaleB, zeroB, added] = record.inputs;
+  const parts: NodeRecord[] = [];
+  const turned = (codes: string, flag: string): string => {
+    if (intAttr(record, flag, 0) === 0) return codes;
+    parts.push(make(node, "Transpose", [codes], inner(node, flag), { perm: { ints: [1, 0] } }));
+    return inner(node, flag);
+  };
+  const [a, b] = [turned(codesA, "transA"), turned(codesB, "transB")];
+  // One zero point for each column is one for all where they are alike.
+  const numbers = numbersOf(node.inputs[5], side);
+  const single = numbers !== undefined && numbers.length > 1 && numbers.every((z) => z === numbers[0]);
+  const one = single ? inner(node, "zero") : zeroB;
+  if (single) {
+    const [wide, most] = [inner(node, "zero/wide"), inner(node, "zero/most")];
+    parts.push(
+      make(node, "Cast", [zeroB], wide, { to: { i: 1 } }),
+      make(node, "ReduceMax", [wide], most, { keepdims: { i: 0 } }),
+      make(node, "Cast", [most], one, { to: { i: side.facts.of(node.inputs[5]).dtype } }),
+    );
+  }
+  const [sums, real, both, alpha, scale, scaled, bias, shift] = [
+    ...["sums", "real", "scales", "alpha", "scale", "scaled", "bias", "shift"],
+  ].map((part) => inner(node, part));
+  const behind = [
+    make(node, "Cast", [added], bias, { to: { i: 1 } }),
+    make(node, "Mul", [bias, scale], shift),
+    make(node, "Add", [scaled, shift], outputOf(node)),
+  ];
+  return [
+    ...parts,
+    make(node, "MatMulInteger", [a, b, zeroA, one], sums),
+    make(node, "Cast", [sums], real, { to: { i: 1 } }),
+    make(node, "Mul", [scaleA, scaleB], both),
+    make(node, "Constant", [], alpha, { value_float: { f: record.attributes.get("alpha")?.f ?? 1 } }),
+    make(node, "Mul", [both, alpha], scale),
+    make(node, "Mul", [real, scale], added ? scaled : outputOf(node)),
+    ...(added ? behind : []),
+  ];
+};
+
 export const CONTRIBUTED: readonly Rewriting[] = [
   { equation: ["FusedMatMul(a, b; α)", "α · MatMul(a, b)"], rewrite: matmul },
   { equation: ["BiasGelu(x, b)", "Gelu(x + b)"], rewrite: biasGelu },
   { equation: ["SkipLayerNormalization(x, z, γ, β, b)", "LayerNormalization(x + z + b, γ, β)"], rewrite: skipped },
   { equation: ["DynamicQuantizeMatMul, MatMulIntegerToFloat", "Cast(MatMulInteger) · scale + b"], rewrite: quantizedProduct },
+  { equation: ["QGemm(a, b, c; α)", "(Cast(MatMulInteger(a, b)) + Cast(c)) · scale"], rewrite: quantizedGemm },
 ];
 
 export const FUSED: Rewriting = { equation: ["FusedConv, FusedGemm", "activation(Conv + z), activation(Gemm)"], rewrite: fused };

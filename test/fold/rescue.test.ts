@@ -1,0 +1,140 @@
+/** Folds that leave the range of a half type, made possible by powers of two that neighbours take back; and near misses. */
+import { describe, expect, it } from "vitest";
+import { plan } from "../../src/fold/index.ts";
+import { decode } from "../../src/onnx/codec.ts";
+import { asFloat64 } from "../../src/onnx/tensor.ts";
+import { prove } from "../../src/verify/index.ts";
+import { type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { batchNorm, check, operators } from "../rules/check.ts";
+
+const half = (dims: number[], values: number[], dtype = "float16"): TensorSpec => ({ dtype, dims, values });
+const w = [1, 0.5, -0.25, 2, 1.5, 3, -1, 0.75];
+const v = [1, -2, 0.5, 1, 2, 1, -1, 0.5];
+const norm = (gain: number[], shift = [1, -2, 0.5, 3]) => {
+  const { node: bn, initializers } = batchNorm("c", "n", 4, { gain, shift });
+  // Deviations of 1, so that parameters themselves stay in range.
+  return {
+    bn,
+    initializers: {
+      ...initializers,
+      n_scale: half([4], gain),
+      n_B: half([4], shift),
+      n_mean: half([4], [0, 0, 0, 0]),
+      n_var: half([4], [1, 1, 1, 1]),
+    },
+  };
+};
+const net = (between: NodeSpec[], gain: number[], more: Partial<ModelSpec> = {}, scale = 1, last = "r"): ModelSpec => {
+  const { bn, initializers } = norm(gain);
+  return {
+    nodes: [node("Conv", ["x", "w"], ["c"]), bn, ...between, node("Conv", [last, "v"], ["y"])],
+    initializers: {
+      w: half(
+        [4, 2, 1, 1],
+        w.map((e) => e * scale),
+      ),
+      v: half(
+        [2, 4, 1, 1],
+        v.map((e) => e * 32),
+      ),
+      ...initializers,
+      ...more.initializers,
+    },
+    inputs: [{ name: "x", dtype: "float16", dims: [1, 2, 4, 4] }],
+    outputs: [{ name: "y", dtype: "float16" }],
+  };
+};
+const relu = [node("Relu", ["n"], ["r"])];
+const feeds = {
+  x: { dtype: "float16" as const, dims: [1, 2, 4, 4], data: Float64Array.from({ length: 32 }, (_, i) => ((i * 7) % 11) - 5) },
+};
+const weights = (done: ReturnType<typeof check>, index: number): number[] => {
+  const name = done.after.graph.nodes.filter((n) => n.opType === "Conv")[index].inputs[1];
+  return [...asFloat64(decode(done.after.graph.initializers.find((t) => t.name === name) ?? done.after.graph.initializers[0]))];
+};
+
+describe("weights that would be beyond the largest float16", () => {
+  it("are divided by a power of two a row, which the next layer takes through a Relu", () => {
+    const done = check(net(relu, [2, 512, 1, 4096], {}, 256), { folds: 1, feeds });
+    expect(operators(done)).toEqual(["Conv", "Relu", "Conv"]);
+    expect(weights(done, 0).every(Number.isFinite)).toBe(true);
+    // Rows that fit are left alone.
+    expect(weights(done, 0).slice(0, 2)).toEqual([512, 256]);
+    expect(done.data.folds[0].notes.join()).toMatch(/powers of two/);
+  });
+
+  it("through a pool; through a Clip whose bounds move, as one number for all", () => {
+    const pool = [...relu, node("MaxPool", ["r"], ["p"], { kernel_shape: [2, 2] })];
+    check(net(pool, [2, 512, 1, 4096], {}, 256, "p"), { folds: 1, feeds });
+    const clip = [node("Clip", ["n", "low", "high"], ["r"])];
+    const bounds = { initializers: { low: half([], [0]), high: half([], [6]) } };
+    const done = check(net(clip, [2, 512, 1, 4096], bounds, 256), { folds: 1, feeds });
+    expect(operators(done)).toEqual(["Conv", "Clip", "Conv"]);
+  });
+
+  it("stay where nothing takes the power of two: an output, a Sigmoid, a reader that is none", () => {
+    const sigmoid = net([node("Sigmoid", ["n"], ["r"])], [2, 512, 1, 4096], {}, 256);
+    expect(plan(model(sigmoid)).data.kept[0]).toMatchObject({ code: "storage-overflow" });
+    const spec = net(relu, [2, 512, 1, 4096], {}, 256);
+    const seen = { ...spec, outputs: [...spec.outputs, { name: "n", dtype: "float16" }] };
+    expect(plan(model(seen)).data.folds).toEqual([]);
+  });
+});
+
+describe("weights that would vanish", () => {
+  it("are multiplied by a power of two a row", () => {
+    const tiny = 2 ** -16;
+    const odd = (values: number[], by: number) =>
+      half(
+        [values.length / 4, 4, 1, 1],
+        values.map((e) => e * by * 1.37),
+      );
+    const spec = net(relu, [tiny, tiny, tiny, tiny]);
+    // Without shifts nothing hides what is lost.
+    const initializers = {
+      ...spec.initializers,
+      n_B: half([4], [0, 0, 0, 0]),
+      v: odd(v.map(Math.abs), 2 ** -6),
+      w: { ...odd(w, 2 ** -8), dims: [4, 2, 1, 1] },
+    };
+    const done = check({ ...spec, initializers }, { folds: 1, feeds, tolerance: 2 ** -7 });
+    expect(done.data.folds[0].notes.join()).toMatch(/powers of two/);
+    expect(Math.min(...weights(done, 0).map(Math.abs))).toBeGreaterThan(2 ** -14);
+  });
+});
+
+it("a wrong power of two, or one that is not taken back, is different", () => {
+  const spec = net(relu, [2, 512, 1, 4096], {}, 256);
+  const gains = [2, 512, 1, 4096].map((g) => g * 256);
+  const folded = (by: number[], back: number[]): ModelSpec => ({
+    nodes: [node("Conv", ["x", "w", "b"], ["c"]), node("Relu", ["c"], ["r"]), node("Conv", ["r", "v"], ["y"])],
+    initializers: {
+      w: half(
+        [4, 2, 1, 1],
+        w.map((e, i) => e * gains[i >> 1] * by[i >> 1]),
+      ),
+      b: half(
+        [4],
+        [1, -2, 0.5, 3].map((t, o) => t * by[o]),
+      ),
+      v: half(
+        [2, 4, 1, 1],
+        v.map((e, i) => e * 32 * back[i % 4]),
+      ),
+    },
+    inputs: spec.inputs,
+    outputs: spec.outputs,
+  });
+  const outcome = (other: ModelSpec) => prove(model(spec), model(other), { foreign: false }).outcome;
+  const by = [1, 2 ** -4, 1, 2 ** -6];
+  expect(
+    outcome(
+      folded(
+        by,
+        by.map((p) => 1 / p),
+      ),
+    ),
+  ).toBe("equal");
+  expect(outcome(folded(by, [1, 16, 1, 32]))).toBe("different");
+  expect(outcome(folded(by, [1, 1, 1, 1]))).toBe("different");
+});

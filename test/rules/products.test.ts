@@ -1,0 +1,104 @@
+/** ONNX Runtime's products of whole numbers: what their scales and biases take, and near misses. */
+import { describe, expect, it } from "vitest";
+import { prove } from "../../src/verify/index.ts";
+import { float32, int8, type ModelSpec, model, type NodeSpec, node, type TensorSpec, uint8 } from "../helpers/build.ts";
+import { batchNorm, check, floats, operators, whole } from "./check.ts";
+
+const microsoft = { domain: "com.microsoft" };
+const int32 = (values: number[]): TensorSpec => ({ dtype: "int32", dims: [values.length], values });
+const b = int8([3, 4], [1, -2, 3, 4, -5, 6, 7, -8, 9, 10, -11, 12]);
+const codes = { as: float32([], [0.5]), az: uint8([], [128]), b, bs: float32([], [0.25]), bz: int8([], [0]) };
+const spec = (nodes: NodeSpec[], initializers: Record<string, TensorSpec>, inputs: ModelSpec["inputs"]): ModelSpec => ({
+  opsets: { "": 21, "com.microsoft": 1 },
+  irVersion: 10,
+  nodes,
+  initializers,
+  inputs,
+  outputs: [floats("y", [2, 4])],
+});
+const quantize = node("QuantizeLinear", ["x", "as", "az"], ["a"]);
+const gemm = (rest: string[] = [], attributes = {}) =>
+  node("QGemm", ["a", "as", "az", "b", "bs", "bz", ...rest], ["c"], attributes, microsoft);
+const x = [floats("x", [2, 3])];
+const mul = node("Mul", ["c", "k"], ["y"]);
+const outcome = (p: ModelSpec, q: ModelSpec) => prove(model(p), model(q), { foreign: false }).outcome;
+
+describe("QGemm that gives real numbers", () => {
+  it("takes a gain of any sign into the scale of its weight, with a zero point for each column", () => {
+    const done = check(spec([quantize, gemm(), mul], { ...codes, k: float32([4], [2, -1, 0.5, 4]) }, x), { folds: 1 });
+    expect(operators(done)).toEqual(["QuantizeLinear", "QGemm"]);
+    const record = done.after.graph.initializers.find((t) => t.name === done.after.graph.nodes[1].inputs[5]);
+    expect(record?.dims).toEqual([4]);
+    check(
+      spec(
+        [quantize, gemm([], { transB: 1 }), mul],
+        { ...codes, b: { ...b, dims: [4, 3] }, k: float32([4], [2, -1, 0.5, 4]) },
+        x,
+      ),
+      { folds: 1 },
+    );
+  });
+
+  it("takes a shift that is a whole number of its steps, which go along with the gain", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [2, 1, 0.5, 4], shift: [1, -0.25, 0.5, 3] });
+    check(spec([quantize, gemm(["i"]), bn.node], { ...codes, i: int32([1, 2, 3, -4]), ...bn.initializers }, x), { folds: 1 });
+    check(spec([quantize, gemm(), bn.node], { ...codes, ...bn.initializers }, x), { folds: 1 });
+  });
+
+  it("keeps another one, and says how far off rounding it would be", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [2, 1, 0.5, 4], shift: [1, -0.1875, 0.5, 3] });
+    check(spec([quantize, gemm(), bn.node], { ...codes, ...bn.initializers }, x), {
+      folds: 0,
+      refused: "quantized",
+      because: /-1\.5 steps on channel 1 are none: rounded, it would be off by 0\.0625/,
+    });
+  });
+
+  it("keeps what would have to come before the rounding of a result", () => {
+    const nodes = [
+      quantize,
+      gemm(["", "as", "az"]),
+      node("DequantizeLinear", ["c", "as", "az"], ["d"]),
+      node("Mul", ["d", "k"], ["y"]),
+    ];
+    const done = check(spec(nodes, { ...codes, k: float32([4], [2, 1, 0.5, 4]) }, x), { folds: 1 });
+    expect(operators(done)).toEqual(["QuantizeLinear", "QGemm", "DequantizeLinear"]);
+    check(spec(nodes, { ...codes, k: float32([4], [2, -1, 0.5, 4]) }, x), { folds: 0, refused: "sign-blocks" });
+  });
+
+  it("wrong scales and whole numbers are different", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [2, 1, 0.5, 4], shift: [1, -0.25, 0.5, 3] });
+    const before = spec([quantize, gemm(), bn.node], { ...codes, ...bn.initializers }, x);
+    const made = node("QGemm", ["a", "as", "az", "b", "bs", "bz", "i"], ["y"], {}, microsoft);
+    const folded = (scales: number[], bias: number[]) =>
+      spec([quantize, made], { ...codes, bs: float32([4], scales), bz: int8([4], [0, 0, 0, 0]), i: int32(bias) }, x);
+    expect(outcome(before, folded([0.5, 0.25, 0.125, 1], [4, -2, 8, 6]))).toBe("equal");
+    expect(outcome(before, folded([0.5, 0.25, 0.125, 2], [4, -2, 8, 6]))).not.toBe("equal");
+    expect(outcome(before, folded([0.5, 0.25, 0.125, 1], [4, -2, 8, 7]))).not.toBe("equal");
+  });
+});
+
+describe.each([
+  ["MatMulIntegerToFloat", ["a", "b", "as", "bs", "az", "bz"], [quantize]],
+  ["DynamicQuantizeMatMul", ["x", "b", "bs", "bz"], []],
+] as const)("%s", (op, inputs, before) => {
+  const made = (rest: string[] = [], y = "c") => node(op, [...inputs, ...rest], [y], {}, microsoft);
+  // What DynamicQuantizeLinear divides by 255 is not exact in float64.
+  const rounding = { folds: 1, tolerance: 1e-13 };
+  it("takes a gain of any sign and a shift, with a bias and without", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [2, -1, 0.5, -4] });
+    const plain = check(spec([...before, made(), bn.node], { ...codes, ...bn.initializers }, x), rounding);
+    expect(operators(plain)).toEqual([...before.map((n) => n.op), op]);
+    check(spec([...before, made(["bias"]), bn.node], { ...codes, bias: whole([4]), ...bn.initializers }, x), rounding);
+  });
+
+  it("a wrong scale or bias is different", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [2, 1, 0.5, 4], shift: [1, -2, 0.5, 3] });
+    const first = spec([...before, made(), bn.node], { ...codes, ...bn.initializers }, x);
+    const folded = (scales: number[], bias: number[]) =>
+      spec([...before, made(["t"], "y")], { ...codes, bs: float32([4], scales), t: float32([4], bias) }, x);
+    expect(outcome(first, folded([0.5, 0.25, 0.125, 1], [1, -2, 0.5, 3]))).toBe("equal");
+    expect(outcome(first, folded([0.5, 0.25, 0.125, 0.5], [1, -2, 0.5, 3]))).not.toBe("equal");
+    expect(outcome(first, folded([0.5, 0.25, 0.125, 1], [1, -2, 0.5, 2]))).not.toBe("equal");
+  });
+});
