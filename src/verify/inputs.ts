@@ -172,11 +172,16 @@ function tensorFor(type: TypeInfo, places: Places, random: Random, kind: Kind): 
   return tensor(dtype, dims, data);
 }
 
-/** Along the last axis: ones up to a random length of at least 1, as padding masks are; all ones in every other kind. */
+/**
+ * Along the last axis: ones up to a random length of at least 1, as padding masks are; all ones in every other kind. What is no row is
+ * no mask: a single flag is set in every other kind, so that both branches of an If are run, and flags along other axes are drawn.
+ */
 function flagValues(dims: readonly number[], random: Random, kind: Kind): Uint8Array {
   const n = sizeOf(dims);
   const last = dims.length === 0 ? 1 : dims[dims.length - 1];
   const out = new Uint8Array(n);
+  if (n === 1) return out.fill(KINDS.indexOf(kind) % 2 === 0 ? 1 : 0);
+  if (last === 1) return out.map(() => random.below(2));
   for (let row = 0; row < n; row += last) {
     const length = kind === "normal" || kind === "border" || kind === "sparse" ? 1 + random.below(last) : last;
     out.fill(1, row, row + length);

@@ -253,10 +253,15 @@ class Trials {
   }
 
   private decide(trial: Trial): void {
-    const decided = judgeDecided(this.a, this.b, this.viewA, this.changes, trial.sample, this.seed, this.options.limit);
-    if (decided === undefined || !decided.ok) return;
-    trial.judgements = decided.outputs;
-    this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
+    try {
+      const decided = judgeDecided(this.a, this.b, this.viewA, this.changes, trial.sample, this.seed, this.options.limit);
+      if (decided === undefined || !decided.ok) return;
+      trial.judgements = decided.outputs;
+      this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
+    } catch (error) {
+      // What the first file decides may not fit the second's sizes: then nothing takes the difference back.
+      if (!(error instanceof BnfoldError)) throw error;
+    }
   }
 
   private *storage({ sample, judgements }: Trial): Steps<void> {

@@ -253,11 +253,12 @@ export const EDITS: Readonly<Record<string, Edit>> = {
     return other?.put({ ...other.node, outputs: [...other.node.outputs].reverse() });
   },
   digits: (spec, random) => {
-    // Rounds one value to fewer digits on its way to one reader.
+    // Rounds one computed value to fewer digits on its way to one reader.
+    const made = new Set(spec.nodes.flatMap(({ op, outputs }) => (["Conv", "MatMul", "Tanh"].includes(op) ? outputs : [])));
     const at = place(
       spec,
       random,
-      ({ op, inputs }) => ["Relu", "Abs", "Add", "Conv", "MatMul", "Mul", "Tanh", "Softmax"].includes(op) && inputs[0] !== "",
+      ({ op, inputs }) => made.has(inputs[0]) && ["Relu", "Abs", "Add", "Conv", "MatMul", "Mul", "Tanh", "Softmax"].includes(op),
     );
     if (at === undefined) return undefined;
     const code = spec.inputs?.some(({ dtype }) => dtype === "float64") ? 11 : 1;

@@ -114,7 +114,8 @@ function transposed(at: RuleNode): Linear | undefined {
   if (!isVector(param(at, 2), perGroup * groups)) return undefined;
   const taps = w.dims.slice(2).reduce((a, b) => a * b, 1);
   const inner = inputs / groups;
-  const key = `ConvTranspose|${spatial(at)}|${w.dims}|${at.ints("output_padding")}|${at.ints("output_shape")}`;
+  const padding = at.ints("output_padding") ?? w.dims.slice(2).map(() => 0);
+  const key = `ConvTranspose|${spatial(at)}|${w.dims}|${padding}|${at.ints("output_shape")}`;
   return make(at, 1, 2, key, 1, perGroup * groups, (x) => {
     const out = new Float64Array(x.length);
     let k = 0;

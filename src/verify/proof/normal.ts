@@ -10,7 +10,7 @@ import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
-import { GELU, HARDSWISH, QUICKGELU } from "./normal/activations.ts";
+import { GELU, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
@@ -23,8 +23,9 @@ import { PIECES } from "./normal/pieces.ts";
 import { POOLED } from "./normal/pools.ts";
 import { FACTORED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
-import { LAYERED, RESHAPED } from "./normal/reshapes.ts";
+import { LAYERED, MEASURED, RESHAPED, ROWWISE } from "./normal/reshapes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
+import { UNBENT } from "./normal/signs.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
@@ -34,7 +35,9 @@ export const REWRITINGS: readonly Rewriting[] = [
   BARED,
   PLAIN,
   IDLE_OPERATORS,
+  UNBENT,
   HARDSWISH,
+  MISH,
   FUSED,
   ...CONTRIBUTED,
   STANDARD,
@@ -51,6 +54,8 @@ export const REWRITINGS: readonly Rewriting[] = [
   RECTIFIED,
   CLIPPED,
   LAYERED,
+  ROWWISE,
+  MEASURED,
   RESHAPED,
   COUNTED,
 ];

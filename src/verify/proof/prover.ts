@@ -26,6 +26,7 @@ import { composed } from "./composed.ts";
 import { madeBy } from "./effect.ts";
 import { compareOutputs, relatedInputs } from "./ends.ts";
 import { Findings } from "./findings.ts";
+import { leftOut } from "./left-out.ts";
 import { familyOf, knownElements } from "./match.ts";
 import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
@@ -271,10 +272,16 @@ export class Prover {
       misfit,
       ...(decided ? { claim } : {}),
     });
-    if (contradicts || (decided && claim === undefined)) {
-      this.findings.contradict(node, claim, uncertain);
-    }
+    if (contradicts || (decided && claim === undefined)) this.findings.contradict(node, claim, uncertain);
+    // A run in float64 has all digits: it says nothing of those that are lost.
+    else if (this.losesDigits(node)) this.findings.contradict(node, undefined, uncertain);
     return false;
+  }
+
+  /** A Cast between floats to fewer digits, which stands for nothing in the first file. */
+  private losesDigits(node: GraphNode): boolean {
+    const [from, to] = [node.inputs[0], node.outputs[0]].map((value) => roundoffOf(this.b.facts, value));
+    return isCast(node) && from !== undefined && to !== undefined && to > from;
   }
 
   /** A Cast to fewer digits of what the first file stores with no more of them: it rounds nothing that is not rounded there. */
@@ -435,7 +442,11 @@ export class Prover {
         if (best === undefined || (!best.ok && best.misfit === undefined && outcome.misfit !== undefined)) best = outcome;
       }
     }
-    return best ?? failed(`no ${node.opType} of the first file reads what ${node.label} reads`);
+    return (
+      best ??
+      leftOut(this.a, this.b, this.classes, this.related, node) ??
+      failed(`no ${node.opType} of the first file reads what ${node.label} reads`)
+    );
   }
 
   private candidates(node: GraphNode): GraphNode[] {

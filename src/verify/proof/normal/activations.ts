@@ -2,6 +2,7 @@
  * Activations as the operators they are made of.
  *
  *   HardSwish(x)                       x · HardSigmoid(x; 1/6, 1/2)             (its function body in ONNX)
+ *   Mish(x)                            x · Tanh(Softplus(x))                    (its function body in ONNX)
  *   com.microsoft Gelu(x)              x · (1 + erf(x / √2)) · ½
  *   com.microsoft QuickGelu(x; α)      x · Sigmoid(α·x)
  *
@@ -14,6 +15,12 @@ const hardSwish: Rewrite = (node) => {
   const [[x], gate] = [node.record.inputs, inner(node, "gate")];
   const settings = { alpha: { f: Math.fround(1 / 6) }, beta: { f: 0.5 } };
   return [make(node, "HardSigmoid", [x], gate, settings), make(node, "Mul", [x, gate], outputOf(node))];
+};
+
+const mish: Rewrite = (node) => {
+  if (node.domain !== "" || node.opType !== "Mish") return undefined;
+  const [[x], soft, gate] = [node.record.inputs, inner(node, "soft"), inner(node, "gate")];
+  return [make(node, "Softplus", [x], soft), make(node, "Tanh", [soft], gate), make(node, "Mul", [x, gate], outputOf(node))];
 };
 
 const gelu: Rewrite = (node) => {
@@ -47,6 +54,8 @@ const quickGelu: Rewrite = (node) => {
 };
 
 export const HARDSWISH: Rewriting = { equation: ["HardSwish(x)", "x · HardSigmoid(x)"], rewrite: hardSwish };
+
+export const MISH: Rewriting = { equation: ["Mish(x)", "x · Tanh(Softplus(x))"], rewrite: mish };
 
 export const GELU: Rewriting = { equation: ["Gelu(x)", "x · (1 + erf(x / √2)) · ½"], rewrite: gelu };
 

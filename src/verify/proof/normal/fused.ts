@@ -25,7 +25,7 @@ function activated(node: GraphNode, from: string, parameters: readonly number[])
   const name = stringAttr(node.record, "activation", "");
   const out = outputOf(node);
   const [first, second] = parameters;
-  if (["Relu", "Sigmoid", "Tanh"].includes(name)) return [make(node, name, [from], out)];
+  if (["Relu", "Sigmoid", "Tanh", "Softplus", "Softsign"].includes(name)) return [make(node, name, [from], out)];
   if (name === "LeakyRelu") return [make(node, name, [from], out, { alpha: { f: first ?? Math.fround(0.01) } })];
   if (name === "HardSigmoid")
     return [make(node, name, [from], out, { alpha: { f: first ?? Math.fround(0.2) }, beta: { f: second ?? 0.5 } })];
