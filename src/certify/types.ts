@@ -9,7 +9,7 @@
 /** Version of the format. */
 export const FORMAT = 1;
 /** Version of the table of laws: a certificate holds for the table it was made with. */
-export const LAWS = 1;
+export const LAWS = 2;
 
 /** An operator of the file. */
 export interface Place {

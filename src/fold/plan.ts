@@ -9,12 +9,11 @@ import type { Steps } from "../diag/steps.ts";
 import { checkGraph } from "../graph/check.ts";
 import type { Facts } from "../graph/facts.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
-import { isConstantNorm } from "../laws/affines.ts";
+import { isConstantNorm, measuredIn } from "../laws/affines.ts";
+import { isLayerBias } from "../laws/biases.ts";
 import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import type { Model } from "../onnx/records.ts";
-import { isLayer } from "../rules/arithmetic.ts";
-import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { factsOf } from "../run/facts.ts";
 import { type AttemptOptions, Attempts, type Success } from "./attempt.ts";
@@ -87,6 +86,8 @@ export interface PlanDraft {
   readonly absorbers: readonly (readonly GraphNode[])[];
   /** What values of the file were, in terms of what they are in the file that is written: for its check. */
   readonly gauges: Gauges;
+  /** Nodes (by `nodeKey`) that stay and for which another plan may be worth its time: not those that compute with shapes alone. */
+  readonly open: ReadonlySet<string>;
   /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
   readonly explains: boolean;
 }
@@ -120,13 +121,13 @@ export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanD
     options.reluToMax === true ? ["gauges", "against", "along"] : ["against", "gauges", "along"];
   let best = yield* planFrom(model, options, first);
   for (const start of others) {
-    if (best.data.kept.length === 0) return best;
+    if (best.open.size === 0) return best;
     if (start === "along" && best.view.nodes.length > MAX_NODES_TWICE) return best;
     const dear = best.data.kept.filter(({ code }) => code === "precision-loss").map(({ node }) => nodeKey(node));
-    const open = new Set(best.data.kept.map(({ node }) => nodeKey(node)));
-    const other = yield* planFrom(model, { ...options, costly: new Set(dear), open }, start);
+    const other = yield* planFrom(model, { ...options, costly: new Set(dear), open: best.open }, start);
     const more = gain(other) - gain(best);
-    if (more > 0 || (more === 0 && other.explains)) best = other;
+    const same = more === 0 && (normsGone(other) > normsGone(best) || (other.explains && normsGone(other) === normsGone(best)));
+    if (more > 0 || same) best = other;
     // What was solved for all at once leaves nothing to the other direction.
     if (more > 0 && start === "gauges") return best;
   }
@@ -143,6 +144,9 @@ function* planFrom(model: Model, options: PlanOptions, start: Start): Steps<Plan
 /** Nodes a plan saves. */
 const gain = ({ removed, draft }: PlanDraft): number =>
   removed.length - [...draft.changed()].filter(([node, { bias }]) => bias !== undefined && !node.removed).length;
+
+/** Of plans that save as many nodes the one is taken that leaves fewer normalizations. */
+const normsGone = ({ data }: PlanDraft): number => data.folds.filter(({ kind }) => kind === "batch-normalization").length;
 
 /** What went into a layer that has merged since is in the merged one now. */
 function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, GraphNode[]> {
@@ -207,7 +211,8 @@ class Planner {
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
     if (this.options.fold === false) return this.untouched(initial);
-    if (this.start === "gauges") this.solve([...found, ...layerBiases]);
+    const measured = measuredIn(view, this.constants);
+    if (this.start === "gauges") this.solve([...found, ...layerBiases].filter((node) => !measured.has(node)));
     let kept = yield* this.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = this.merge(kept);
     if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
@@ -234,11 +239,13 @@ class Planner {
     };
     const { draft, settled, ledger } = this;
     const { removed, orphans } = ledger;
-    const left = affines - ledger.of("affine").length;
-    const count = (inserted: readonly string[]) => countPlanned(view, draft, left, inserted);
+    const staying = affines - ledger.of("affine").length;
+    const count = (inserted: readonly string[]) => countPlanned(view, draft, staying, inserted);
     const gauges = gaugesOf(draft);
     const explains = this.conflicts.size > 0 && !this.solved;
-    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, explains };
+    const shapes = new Set([...measured].map((node) => nodeKey(refOf(node))));
+    const left = new Set(data.kept.map(({ node }) => nodeKey(node)).filter((key) => !shapes.has(key)));
+    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, open: left, explains };
   }
 
   /** The graph as it is. */
@@ -246,7 +253,7 @@ class Planner {
     const { view, draft, settled, start } = this;
     const data = { folds: [], kept: [], merges: [], unmerged: [], before };
     const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
-    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), explains: false };
+    const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), open: new Set<string>(), explains: false };
     return { from: start, view, draft, settled, data, count, ...none };
   }
 
@@ -472,15 +479,8 @@ class Planner {
     }
   }
 
-  /** The Add right after a linear layer that has no bias of its own is that layer's bias, not something to fold. */
   private isBias(found: Candidate | Rejected): boolean {
-    if ("refusal" in found || found.kind !== "affine" || !isOne(found.scale) || isZero(found.shift)) return false;
-    const { node, input } = found;
-    const producer = node.inputs[input]?.producer;
-    if (producer?.domain !== "" || this.draft.state(producer).bias !== undefined) return false;
-    if (producer.opType !== "MatMul") return isLayer(producer);
-    const weight = [0, 1].some((i) => producer.inputs[i] !== undefined && this.constants.has(producer.inputs[i]));
-    return weight && this.facts.rank(producer.outputs[0]) !== 2;
+    return !("refusal" in found) && isLayerBias(this.draft, found);
   }
 
   /** Folds a node, or says why not. */

@@ -36,6 +36,8 @@ export type Trait =
   | "carries"
   /** Of gains only positive ones pass as they are. */
   | "positive"
+  /** What carries gains, but no shifts. */
+  | "unshifted"
   /** Keeps one operand between the others. */
   | "bounds"
   /** Its inputs must all carry one gain. */

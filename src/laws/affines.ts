@@ -1,5 +1,6 @@
 /** The affine nodes of a model that laws know: every node y = s ⊙ x + t with constants that are read and finite. */
 import { BnfoldError } from "../diag/error.ts";
+import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Candidate, candidateOf } from "./candidates.ts";
@@ -22,10 +23,23 @@ export function isConstantNorm({ opType, outputs }: GraphNode, constants: Consta
   return rest.every((value) => value === undefined || (value.uses.length === 0 && !value.isOutput));
 }
 
+/** Nodes that compute with shapes alone: their numbers are no data that a map could leave. */
+export function measuredIn(view: GraphView, constants: Constants): ReadonlySet<GraphNode> {
+  const made = new Set<GraphNode>();
+  for (const node of view.nodes) {
+    const open = node.inputs.filter((value) => value !== undefined && !constants.has(value));
+    const all = open.every((value) => value?.producer !== undefined && made.has(value.producer));
+    const measures = node.domain === "" && traitsOf(node)?.sees?.[0] === "shape" && !hasTrait(node, "random");
+    if (measures || (open.length > 0 && all && node.bodies.length === 0)) made.add(node);
+  }
+  return made;
+}
+
 /** All of them. */
 export function affinesOf(view: GraphView, { facts, constants }: Reading): Candidate[] {
+  const measured = measuredIn(view, constants);
   return view.nodes.flatMap((node): Candidate[] => {
-    if (isConstantNorm(node, constants)) return [];
+    if (isConstantNorm(node, constants) || measured.has(node)) return [];
     try {
       const found = candidateOf(node, facts, constants);
       if (found === undefined || "refusal" in found) return [];

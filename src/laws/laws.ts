@@ -1,33 +1,42 @@
 /**
  * One law an operator, without direction. With v_old = a ⊙ v_new + b on every value, an operator may stay as it is (or with other
  * constants) where
- *   layers                         linear.ts
+ *   layers                         linear.ts; readers and makers that end everything: ends.ts
  *   a normalization that stays     always: its parameters take both sides
- *   x · c that stays               b_y = c·b_x                       x + c that stays         a_y = a_x
- *   Relu, LeakyRelu, PRelu         a_y = a_x > 0, b = 0              maxima of windows        a_y = a_x > 0, b_y = b_x
- *   averages, Resize               equal                             Add, Sub, Sum            a equal, b_y = Σ ±b
+ *   x · c that stays               b_y = c·b_x                       x + c, c − x that stay   a_y = a_x
+ *   −x that stays                  a_y = a_x, b_y = −b_x             x ⊙ z, x / z             a_y = a_x, b = 0 (z stays)
+ *   Relu, LeakyRelu, PRelu, Abs    a_y = a_x > 0, b = 0              maxima                   a_y = a_x > 0, b_y = b_x
+ *   averages, Resize               equal                             Add, Sub, Sum, Mean      a equal, b_y = Σ ±b, or their mean
+ *   x · z of matrices              a_y = a_x where they are not summed over; b_y = b_x where the other one's rows sum to one
  *   Concat, Split, Slice, Gather, Transpose, Reshape …: entries move
  *   everything else                a = 1, b = 0 on all sides: ground
  * and y = s ⊙ x + t goes where a_y = s·a_x and b_y − s·b_x = t.
  *
- * Only what candidates can reach is looked at: from their two sides across operators that tie one value to another, up to layers,
- * normalizations and ground. Asked for the whole graph, layers are where it begins, and these hold besides (gains only):
+ * Only what candidates can reach is looked at (reach.ts). Asked for the whole graph, layers are where it begins, and these hold
+ * besides (gains only):
  *   x · c that stays, x · gate         a_y = a_x
  *   Clip, Max, Min with constants      a_y = a_x > 0, their bounds take it
+ *
+ * A bound on what can go must not forget what rules/ can do and no law says. So for a certificate an operator with a rule and
+ * without a law leaves its results loose: no equation holds of them, whatever is asked; and bounds take gains and shifts.
  */
-import { type Spread, uniform } from "../affine/spread.ts";
+import type { Spread } from "../affine/spread.ts";
 import { sameShape } from "../graph/dims.ts";
-import type { Facts } from "../graph/facts.ts";
-import { hasTrait, readsNumbers } from "../graph/operators.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne } from "../rules/params.ts";
-import { isRefused, type MoveFn, type RuleNode } from "../rules/types.ts";
+import { isRefused } from "../rules/types.ts";
+import { isLayerBias } from "./biases.ts";
 import type { Candidate } from "./candidates.ts";
-import type { Constants } from "./constants.ts";
-import { layerOf, mayBeLayer, type Port } from "./linear.ts";
+import { makerOf, takerOf } from "./ends.ts";
+import { type Layer, layerOf, mayBeLayer } from "./linear.ts";
 import { inOrder } from "./order.ts";
-import { type Demand, each, filled, grounded, isGround, isTable, Network, over, type Wire } from "./wires.ts";
+import { addsUp, isFixed, isProduct, type Reading, reached } from "./reach.ts";
+import { ground, place, Values } from "./values.ts";
+import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, TABLE, type Wire } from "./wires.ts";
+
+export type { Reading } from "./reach.ts";
 
 /** A candidate as the search sees it. */
 export interface Mover {
@@ -35,6 +44,8 @@ export interface Mover {
   /** False for one that only takes from its neighbours: a bias, one with a gain of zero. */
   readonly may: boolean;
   readonly demand: Demand;
+  /** What holds instead when it stays: of −x and c − x, which turn signs only when they go. */
+  readonly stays?: readonly Ratio[];
 }
 
 export interface Laws {
@@ -43,13 +54,8 @@ export interface Laws {
   readonly movers: readonly Mover[];
   /** Operators whose constants can take gauges, in the order of the graph. */
   readonly absorbers: readonly GraphNode[];
-}
-
-/** A model as laws read it. */
-export interface Reading {
-  readonly facts: Facts;
-  readonly constants: Constants;
-  at(node: GraphNode): RuleNode;
+  /** Results whose shift is what becomes of that of their layer's input: constant Adds behind take it. */
+  readonly derived: ReadonlySet<GraphValue>;
 }
 
 /** The laws around candidates. `may`: which of them may go. `from`: those whose surroundings matter, and all they can reach; default all. */
@@ -60,7 +66,7 @@ export function lawsOf(
   may: (c: Candidate) => boolean,
   from: (c: Candidate) => boolean = () => true,
 ): Laws {
-  return new Builder(read, found, may, from).run(view);
+  return new Builder(read, found, { may, from }).run(view);
 }
 
 /** The laws of gains of a whole graph in which no node goes. `fixed`: operators whose constants and values stay. */
@@ -70,129 +76,97 @@ export function lawsOfGains(
   found: readonly Candidate[],
   fixed: (node: GraphNode) => boolean,
 ): Laws {
-  return new Builder(
-    read,
-    found,
-    () => false,
-    () => true,
-    fixed,
-  ).run(view);
+  return new Builder(read, found, { may: () => false, from: () => true, fixed }).run(view);
 }
 
-class Builder {
-  private readonly network = new Network();
-  private readonly wires = new Map<GraphValue, Wire>();
+/** The laws for a bound on what can go: they allow no less than rules/ do. */
+export function laxLaws(view: GraphView, read: Reading, found: readonly Candidate[]): Laws {
+  return new Builder(read, found, { may: (c) => !isLayerBias(read, c), from: () => true, lax: true }).run(view);
+}
+
+interface Mode {
+  readonly may: (c: Candidate) => boolean;
+  readonly from: (c: Candidate) => boolean;
+  /** Present where the laws are of the whole graph. */
+  readonly fixed?: (node: GraphNode) => boolean;
+  /** True for a bound. */
+  readonly lax?: boolean;
+}
+
+class Builder extends Values {
   private readonly movers: Mover[] = [];
   private readonly absorbers: GraphNode[] = [];
+  private readonly derived = new Set<GraphValue>();
   private readonly candidates: ReadonlyMap<GraphNode, Candidate>;
 
   constructor(
-    private readonly read: Reading,
+    read: Reading,
     found: readonly Candidate[],
-    private readonly may: (c: Candidate) => boolean,
-    private readonly from: (c: Candidate) => boolean,
-    /** Present where the laws are of the whole graph. */
-    private readonly fixed?: (node: GraphNode) => boolean,
+    private readonly mode: Mode,
   ) {
+    super(read, mode.lax === true);
     this.candidates = new Map(found.map((c) => [c.node, c]));
   }
 
   run(view: GraphView): Laws {
-    const near = this.fixed === undefined ? this.flood() : new Set(view.nodes);
+    const { read, candidates, mode } = this;
+    const near = mode.fixed === undefined ? reached(read, candidates, mode.from) : new Set(view.nodes);
     for (const node of inOrder(view, near)) if (!node.removed) this.visit(node);
-    const { network, wires, movers, absorbers } = this;
-    return { network, wires, movers, absorbers };
-  }
-
-  /** Operators that candidates can reach. */
-  private flood(): Set<GraphNode> {
-    const near = new Set<GraphNode>();
-    const seen = new Set<GraphValue>();
-    const open: GraphValue[] = [];
-    const reach = (value: GraphValue | undefined): void => {
-      if (value === undefined || seen.has(value) || this.read.constants.has(value)) return;
-      seen.add(value);
-      open.push(value);
-    };
-    const around = (found: Candidate): void => {
-      if (near.has(found.node)) return;
-      near.add(found.node);
-      for (const value of [found.node.inputs[found.input], found.node.outputs[0]]) reach(value);
-    };
-    for (const found of this.candidates.values()) if (this.from(found)) around(found);
-    for (let value = open.pop(); value !== undefined; value = open.pop()) {
-      const beside = value.producer === undefined ? [] : [value.producer];
-      if (!this.isFixed(value)) for (const { node } of value.readers()) beside.push(node);
-      for (const node of beside) {
-        // Whether one goes ties its two sides.
-        const found = this.candidates.get(node);
-        if (found !== undefined) around(found);
-        near.add(node);
-        if (this.isFixed(value) || !ties(node) || found !== undefined) continue;
-        for (const other of [...node.inputs, ...node.outputs]) reach(other);
-      }
-    }
-    return near;
-  }
-
-  /** What nobody may change: outputs of graphs, what comes from outside, what inner graphs read, what is no tensor of known rank. */
-  private isFixed(value: GraphValue): boolean {
-    if (value.producer === undefined || value.isOutput || value.isAnnotated || value.isBound) return true;
-    if (this.read.facts.rank(value) === undefined || this.read.constants.has(value)) return true;
-    for (const { node } of value.readers()) if (node.scope !== value.scope) return true;
-    return false;
-  }
-
-  private wire(value: GraphValue | undefined): Wire | undefined {
-    return value === undefined || this.isFixed(value) ? undefined : this.wires.get(value);
-  }
-
-  private make(value: GraphValue | undefined, wire: Wire): void {
-    if (value === undefined) return;
-    // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
-    if (this.isFixed(value) || isTable(wire.scale) || isTable(wire.shift)) this.network.ground(wire);
-    else this.wires.set(value, wire);
-  }
-
-  /** Everything an operator reads the numbers of stays as it is. */
-  private stop(node: GraphNode, except?: GraphValue): void {
-    for (const [i, value] of node.inputs.entries()) {
-      const wire = value === except || !readsNumbers(node, i) ? undefined : this.wire(value);
-      if (wire !== undefined) this.network.ground(wire);
-    }
+    const { network, wires, movers, absorbers, derived } = this;
+    return { network, wires, movers, absorbers, derived };
   }
 
   private visit(node: GraphNode): void {
     this.network.begin(node);
     // What a constant is made of was read for its type or shape.
     if (node.outputs.every((value) => value === undefined || this.read.constants.has(value))) return;
+    const { fixed } = this.mode;
     const candidate = this.candidates.get(node);
-    if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.stop(node);
-    else if (this.fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
-    else if (this.fixed !== undefined && hasTrait(node, "bounds")) this.bounded(node);
+    if (node.domain !== "" || node.bodies.length > 0 || this.stays(node)) this.unknown(node);
+    else if (fixed !== undefined && node.opType === "Mul" && candidate === undefined) this.gate(node);
+    else if (hasTrait(node, "bounds") && (fixed !== undefined || this.lax)) this.bounded(node);
     else if (candidate !== undefined) this.candidate(candidate);
     else if (mayBeLayer(node.domain, node.opType)) this.layer(node);
-    else if (hasTrait(node, "adds")) this.sum(node);
+    else if (fixed === undefined && this.ends(node)) return;
+    else if (addsUp(node)) this.sum(node);
     else if (hasTrait(node, "carries")) this.moves(node);
-    else this.stop(node);
+    else if (fixed === undefined && isProduct(node)) this.gate(node);
+    else this.unknown(node);
   }
 
   /** True, where gains of the whole graph are looked for, of what nobody may change or has become another operator. */
   private stays(node: GraphNode): boolean {
-    if (this.fixed === undefined) return false;
+    const { fixed } = this.mode;
+    if (fixed === undefined) return false;
     const { opType, bias, mirrored } = this.read.at(node).state;
-    return this.fixed(node) || opType !== node.opType || bias !== undefined || mirrored === true;
+    return fixed(node) || opType !== node.opType || bias !== undefined || mirrored === true;
   }
 
-  /** A product with a computed value that no gain reaches, as that of an excitation. */
+  /** A product with a computed value that stays, as that of an excitation. */
   private gate(node: GraphNode): void {
+    const [y] = node.outputs;
     const wires = node.inputs.map((value) => this.wire(value));
-    const [i] = [0, 1].filter((k) => wires[k] !== undefined);
-    const [wire, y] = [wires[i], node.outputs[0]];
     const { facts } = this.read;
-    const fits = node.inputs.length === 2 && wires[1 - i] === undefined && sameShape(facts.shape(node.inputs[i]), facts.shape(y));
-    if (wire === undefined || y === undefined || !fits) this.stop(node);
-    else this.make(y, { scale: wire.scale, shift: ground(wire.scale.dims.length) });
+    const open = [0, 1].filter((k) => wires[k] !== undefined && !(k === 1 && node.opType === "Div"));
+    const whole = open.filter((k) => sameShape(facts.shape(node.inputs[k]), facts.shape(y)));
+    const [i] = whole;
+    const [other] = wires.filter((wire, k) => k !== i && wire !== undefined);
+    if (wires.every((wire) => wire === undefined)) return;
+    const fits = node.inputs.length === 2 && i !== undefined && !(this.mode.fixed !== undefined && other !== undefined);
+    if (!fits || y === undefined) {
+      this.unknown(node);
+      return;
+    }
+    const { scale, shift } = wires[i] as Wire;
+    this.network.still(shift);
+    if (!this.lax) this.stop(node, node.inputs[i]);
+    else if (other !== undefined) {
+      // Their gains multiply; none of that is noted.
+      this.network.still(other.shift);
+      this.make(y, { scale: anything(scale.dims.length), shift: ground(scale.dims.length) });
+      return;
+    }
+    this.make(y, { scale, shift: ground(scale.dims.length) });
   }
 
   /** Bounds that take a gain of their own on each channel. */
@@ -203,7 +177,11 @@ class Builder {
     const { facts } = this.read;
     const fits = open.length === 1 && node.version >= 8 && sameShape(facts.shape(x), facts.shape(y));
     if (wire === undefined || y === undefined || !fits || (node.opType === "Clip" && x !== node.inputs[0])) {
-      this.stop(node);
+      this.unknown(node);
+      return;
+    }
+    if (this.lax) {
+      this.make(y, wire);
       return;
     }
     this.network.still(wire.shift);
@@ -213,24 +191,89 @@ class Builder {
 
   private layer(node: GraphNode): void {
     const layer = layerOf(this.read.at(node));
-    const [x, y] = [node.inputs[layer?.index ?? 0], node.outputs[0]];
-    this.stop(node, layer === undefined ? undefined : x);
-    if (layer === undefined || x === undefined || y === undefined) return;
-    this.absorbers.push(node);
+    if (layer === undefined) {
+      if (node.opType === "MatMul" && this.mode.fixed === undefined) this.product(node);
+      else this.unknown(node);
+      return;
+    }
+    const [x, y] = [node.inputs[layer.index], node.outputs[0]];
+    if (x === undefined || y === undefined) return;
+    this.stop(node, x);
     const wire = this.wire(x);
-    if (wire !== undefined) this.into(wire, layer.input);
-    const rank = this.read.facts.rank(y);
-    const dims = rank === undefined ? undefined : place(rank, layer.output);
-    if (dims === undefined) return;
-    const { network } = this;
-    this.make(y, { scale: network.scale(dims), shift: layer.output.shifts ? network.shift(dims) : ground(dims.length) });
+    if (wire !== undefined && this.across(layer, wire, y)) return;
+    const behind = layer.biasBehind === true && this.mode.fixed === undefined && this.isBiasedBehind(y);
+    if (behind) this.derived.add(y);
+    this.absorbers.push(node);
+    if (wire !== undefined) this.into(wire, behind ? { ...layer.input, shifts: true } : layer.input);
+    this.free(y, behind ? { ...layer.output, shifts: true } : layer.output);
   }
 
-  /** An input that may vary along one axis only. */
-  private into(wire: Wire, { axis, size, shifts }: Port): void {
-    const fits = ({ dims }: Spread) => dims.every((d, a) => d === 1 || (a === axis && d === size));
-    if (!fits(wire.scale) || !fits(wire.shift)) this.network.ground(wire);
-    else if (!shifts) this.network.still(wire.shift);
+  /** Gains that vary along an axis on which a layer works place by place come out as they are. */
+  private across({ across, input: { axis } }: Layer, { scale, shift }: Wire, y: GraphValue): boolean {
+    const other = scale.dims.some((d, a) => d !== 1 && a !== axis);
+    if (across !== true || this.mode.fixed !== undefined || !other || scale.dims[axis] !== 1) return false;
+    this.network.still(shift);
+    this.make(y, { scale, shift: ground(scale.dims.length) });
+    return true;
+  }
+
+  /** True when all that reads a value are constant Adds that stay: biases. */
+  private isBiasedBehind(y: GraphValue): boolean {
+    if (isFixed(this.read, y)) return false;
+    let count = 0;
+    for (const { node } of y.readers()) {
+      const found = this.candidates.get(node);
+      const adds = found?.kind === "affine" && found.proven && isOne(found.scale) && !isProduct(node);
+      if (!adds || node.inputs[found.input] !== y || (!this.lax && this.mode.may(found))) return false;
+      count++;
+    }
+    return count > 0;
+  }
+
+  /** What only takes, or only makes. */
+  private ends(node: GraphNode): boolean {
+    const at = this.read.at(node);
+    const [taker, maker] = [takerOf(at), makerOf(at)];
+    const [x, y] = [node.inputs[0], node.outputs[0]];
+    if (taker !== undefined && x !== undefined) {
+      for (const value of node.inputs) {
+        const wire = value === x ? undefined : this.wire(value);
+        if (wire !== undefined) this.network.ground(wire);
+      }
+      const wire = this.wire(x);
+      if (wire !== undefined) this.into(wire, taker);
+    } else if (maker !== undefined && y !== undefined) {
+      const wire = this.wire(x);
+      // Not all of a gain or a shift of what is normalized need change it.
+      if (wire !== undefined && !this.lax) this.network.ground(wire);
+      this.free(y, maker);
+    } else return false;
+    this.absorbers.push(node);
+    return true;
+  }
+
+  /** A product of two computed matrices. */
+  private product(node: GraphNode): void {
+    const [y] = node.outputs;
+    const wires = node.inputs.map((value) => this.wire(value));
+    const open = [1, 0].filter((k) => wires[k] !== undefined);
+    if (open.length === 0) return;
+    if (y === undefined || (this.lax && open.length > 1)) {
+      this.unknown(node);
+      return;
+    }
+    for (const k of open) {
+      const { scale, shift } = wires[k] as Wire;
+      const only = (names: Spread) => node.inputs.map((_, i) => (i === k ? names : undefined));
+      const [gains] = this.moved(node, ruleOf(node.opType)?.forwardScale, only(scale)) ?? [];
+      if (gains === undefined) continue;
+      this.stop(node, node.inputs[k]);
+      const [shifts] = this.moved(node, ruleOf(node.opType)?.forwardShift, only(shift)) ?? [];
+      if (shifts === undefined) this.network.still(shift);
+      this.make(y, { scale: gains, shift: shifts ?? ground(gains.dims.length) });
+      return;
+    }
+    this.unknown(node);
   }
 
   private sum(node: GraphNode): void {
@@ -252,10 +295,13 @@ class Builder {
     const dims = over(...list.map(({ shift }) => shift));
     const parts = list.map(({ shift }) => filled(shift, dims).data);
     const whole = network.shift(dims);
+    const share = node.opType === "Mean" ? 1 / node.inputs.length : 1;
     for (const [k, name] of whole.data.entries()) {
-      const terms = parts.flatMap((part, i) => (part[k] === 0 ? [] : [[part[k], node.opType === "Sub" && i === 1 ? 1 : -1]]));
+      const terms = parts.flatMap((part, i) =>
+        part[k] === 0 ? [] : [[part[k], node.opType === "Sub" && i === 1 ? share : -share]],
+      );
       if (terms.length === 0) whole.data[k] = 0;
-      else network.rows.push({ at: [name, ...terms.map(([x]) => x)], by: [1, ...terms.map(([, by]) => by)], is: 0 });
+      else network.add([name, ...terms.map(([x]) => x)], [1, ...terms.map(([, by]) => by)]);
     }
     this.make(y, { scale: filled(first.scale, gains), shift: whole });
   }
@@ -294,28 +340,19 @@ class Builder {
       this.stop(node);
       return;
     }
-    if (hasTrait(node, "positive")) for (const { scale } of known) for (const x of scale.data) this.network.positive.push(x);
-    const shifts = this.moved(
-      node,
-      forwardShift,
-      known.map(({ shift }) => shift),
-    );
+    if (hasTrait(node, "positive")) for (const { scale } of known) this.network.above(scale);
+    const shifts = hasTrait(node, "unshifted")
+      ? undefined
+      : this.moved(
+          node,
+          forwardShift,
+          known.map(({ shift }) => shift),
+        );
     if (shifts === undefined) for (const { shift } of known) this.network.still(shift);
     for (const [i, value] of node.outputs.entries()) {
       const scale = scales[i];
       if (scale !== undefined) this.make(value, { scale, shift: shifts?.[i] ?? ground(scale.dims.length) });
     }
-  }
-
-  private moved(
-    node: GraphNode,
-    move: MoveFn | undefined,
-    names: readonly Spread[],
-  ): readonly (Spread | undefined)[] | undefined {
-    if (names.every(isGround)) return node.outputs.map((value) => value && ground(this.read.facts.rank(value) ?? 0));
-    const steps = move?.(this.read.at(node), names);
-    if (steps === undefined || isRefused(steps) || steps.length !== 1 || steps[0].state !== undefined) return undefined;
-    return steps[0].pass;
   }
 
   private candidate(found: Candidate): void {
@@ -330,7 +367,7 @@ class Builder {
     const [x, y] = [node.inputs[input], node.outputs[0]];
     const rank = this.read.facts.rank(x);
     if (isRefused(gamma) || gamma.dims.length !== 1 || rank === undefined || rank < 2 || isRefused(at.param(2))) {
-      this.stop(node);
+      this.unknown(node);
       return;
     }
     const port = { axis: 1, size: gamma.dims[0], shifts: true };
@@ -344,52 +381,78 @@ class Builder {
   }
 
   private affine(found: Candidate): void {
-    const { node, input, scale, shift } = found;
+    const { node, input, scale } = found;
     const [x, y] = [node.inputs[input], node.outputs[0]];
-    const { network } = this;
     const wire = this.wire(x) ?? grounded(scale.dims.length);
     // By what it is, not by its numbers: x · 1 takes no shift.
-    const product = node.opType === "Mul" || node.opType === "Div";
-    // −x and c − x are left alone, and so is what may stretch its input.
-    if ((!product && !isOne(scale)) || !found.proven || wire.scale.dims.length !== scale.dims.length) {
-      this.stop(node);
+    const product = isProduct(node);
+    const turned = turns(node, input);
+    const old = this.mode.fixed !== undefined && turned;
+    // What may stretch its input is left alone.
+    if ((!product && !turned && !isOne(scale)) || old || !found.proven || wire.scale.dims.length !== scale.dims.length) {
+      this.unknown(node);
       return;
     }
-    this.absorbers.push(node);
-    const dims = over(wire.scale, wire.shift, scale, shift);
-    let made: Wire;
-    if (product && this.fixed !== undefined) made = wire;
-    else if (product) {
-      made = { scale: network.scale(dims), shift: network.shift(dims) };
-      const by = filled(scale, dims).data;
-      each(made.shift, wire.shift, (p, q, k) => network.rows.push({ at: [p, q], by: [1, -by[k]], is: 0 }));
-    } else made = { scale: filled(wire.scale, dims), shift: network.shift(dims) };
-    this.make(y, made);
+    if (node.opType !== "Neg") this.absorbers.push(node);
+    this.make(y, this.stayed(found, wire, product));
+    const made = this.wire(y) ?? grounded(scale.dims.length);
     this.enter(found, wire, made);
+  }
+
+  /** What an arithmetic node that stays makes of a gauge. */
+  private stayed({ node, scale, shift, input }: Candidate, from: Wire, product: boolean): Wire {
+    const { network } = this;
+    const turned = turns(node, input);
+    if (product && this.mode.fixed !== undefined) return from;
+    if (product) {
+      const gains = network.scale(over(from.scale, scale));
+      if (isGround(from.shift)) return { scale: gains, shift: ground(gains.dims.length) };
+      const made = network.shift(over(from.shift, scale));
+      const by = filled(scale, made.dims).data;
+      each(made, from.shift, (p, q, k) => network.add([p, q], [1, -by[k]]));
+      return { scale: gains, shift: made };
+    }
+    const gains = turned ? network.scale(from.scale.dims) : from.scale;
+    if (node.opType !== "Neg")
+      return { scale: gains, shift: network.shift(this.sizes(node, over(from.scale, from.shift, shift))) };
+    if (isGround(from.shift)) return { scale: gains, shift: from.shift };
+    const made = network.shift(from.shift.dims);
+    each(made, from.shift, (p, q) => network.add([p, q], [1, 1]));
+    return { scale: gains, shift: made };
+  }
+
+  /** Where the constant of a sum that stays may vary: for a bound, wherever it has room for. */
+  private sizes({ outputs }: GraphNode, least: readonly number[]): readonly number[] {
+    if (!this.lax) return least;
+    const all = least.map((d, axis) => this.read.facts.size(outputs[0], axis) ?? d);
+    const own = all.map((d, axis) => (axis === 0 || typeof d !== "number" ? least[axis] : d));
+    return own.reduce((n, d) => n * d, 1) > TABLE ? least : own;
   }
 
   /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
-    const demand: Demand = { ratios: [], rows: [] };
-    const may = this.may(found) && found.proven && found.scale.data.every((s) => s !== 0) && isLocal(found);
+    const demand = new Demand();
+    const { node, input, scale, shift } = found;
+    const may = this.mode.may(found) && found.proven && scale.data.every((s) => s !== 0) && isLocal(found);
     if (may) {
-      const dims = over(from.scale, from.shift, to.scale, to.shift, found.scale, found.shift);
-      const [s, t] = [filled(found.scale, dims).data, filled(found.shift, dims).data];
-      const full = (names: Spread) => filled(names, dims);
-      each(full(to.scale), full(from.scale), (x, y, k) => demand.ratios.push({ x, y, by: s[k] }));
-      each(full(to.shift), full(from.shift), (x, y, k) => demand.rows.push({ at: [x, y], by: [1, -s[k]], is: t[k] }));
+      const gains = over(from.scale, to.scale, scale);
+      const s = filled(scale, gains).data;
+      each(filled(to.scale, gains), filled(from.scale, gains), (x, y, k) => demand.gain(x, y, s[k]));
+      const shifts = over(from.shift, to.shift, scale, shift);
+      const [by, t] = [filled(scale, shifts).data, filled(shift, shifts).data];
+      each(filled(to.shift, shifts), filled(from.shift, shifts), (x, y, k) => demand.shift(x, y, by[k], t[k]));
     }
-    this.movers.push({ found, may, demand });
+    if (!turns(node, input) || this.lax) this.movers.push({ found, may, demand });
+    else {
+      const stays: Ratio[] = [];
+      each(to.scale, from.scale, (x, y) => stays.push({ x, y, by: 1 }));
+      this.movers.push({ found, may, demand, stays });
+    }
   }
 }
 
+/** −x and c − x. */
+const turns = ({ opType }: GraphNode, input: number): boolean => opType === "Neg" || (opType === "Sub" && input === 1);
+
 /** False for a node that reads the value of a graph around its own. */
 const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;
-
-const ground = (rank: number): Spread => uniform(rank, 0);
-
-/** True for operators that tie their values to one another. */
-const ties = (node: GraphNode): boolean => node.domain === "" && node.bodies.length === 0 && hasTrait(node, "adds", "carries");
-
-/** Dimensions that vary along a port's axis; undefined when the value has no such axis. */
-const place = (rank: number, { axis, size }: Port): number[] => Array.from({ length: rank }, (_, a) => (a === axis ? size : 1));

@@ -3,6 +3,7 @@
  * bias where every output sees all of it. The laws of rules/ do the arithmetic; here is said where they apply.
  */
 import { unpadded } from "../rules/conv.ts";
+import { isPointwise } from "../rules/convtranspose.ts";
 import { isRefused, type RuleNode } from "../rules/types.ts";
 import { biasOf, ownFilterOf } from "../rules/weights.ts";
 
@@ -18,6 +19,10 @@ export interface Layer {
   readonly index: number;
   readonly input: Port;
   readonly output: Port;
+  /** True where a shift goes into the constant Adds behind, its bias: the layer has none of its own. */
+  readonly biasBehind?: boolean;
+  /** True where what varies along other axes of the input comes out as it was, but for shifts. */
+  readonly across?: boolean;
 }
 
 /** A layer, when a node is one whose constants are its own to change. */
@@ -45,7 +50,7 @@ function convolution(at: RuleNode): Layer | undefined {
   const groups = at.int("group", 1);
   const [inputs, outputs] = turned ? [w.dims[0], w.dims[1] * groups] : [w.dims[1] * groups, w.dims[0]];
   if (at.has(2) && isRefused(biasOf(at, 2, outputs))) return undefined;
-  const shifts = !turned && unpadded(at, w.dims.slice(2));
+  const shifts = turned ? isPointwise(at, w.dims.slice(2)) : unpadded(at, w.dims.slice(2));
   return { index: 0, input: { axis: 1, size: inputs, shifts }, output: { axis: 1, size: outputs, shifts: true } };
 }
 
@@ -73,7 +78,7 @@ function gemm(at: RuleNode): Layer | undefined {
   return { index, input: { axis, size: size[0], shifts: true }, output: { axis, size: size[1], shifts: true } };
 }
 
-/** A product of matrices becomes a Gemm, which has a bias; one of more axes would need an Add for a shift. */
+/** A product of matrices becomes a Gemm, which has a bias; one of more axes needs an Add for a shift. */
 function matmul(at: RuleNode): Layer | undefined {
   const index = at.isConstant(1) ? 0 : 1;
   const size = matrix(at, 1 - index, index === 1);
@@ -81,5 +86,6 @@ function matmul(at: RuleNode): Layer | undefined {
   if (size === undefined || rank === undefined || rank < 2 || at.inShape(index)?.length !== rank) return undefined;
   const shifts = rank === 2 && at.version >= 7;
   const axis = rank - 1 - index;
-  return { index, input: { axis, size: size[0], shifts }, output: { axis, size: size[1], shifts } };
+  const [input, output] = [size[0], size[1]].map((n) => ({ axis, size: n, shifts }));
+  return { index, input, output, across: true, biasBehind: !shifts };
 }

@@ -1,9 +1,13 @@
 /**
  * What may change about a value, v_old = a ⊙ v_new + b: each entry of a and b along the axes on which they may vary is an unknown
- * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Operators that only move elements about move the names.
+ * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Number 1 is anything: what is said of it is not noted. Operators that
+ * only move elements about move the names.
  */
 import { axesOf, combine, type Spread, stretch, uniform } from "../affine/spread.ts";
 import type { GraphNode } from "../graph/view.ts";
+
+/** The name of what no equation holds of. */
+const ANY = 1;
 
 /** Names in place of numbers: they are whole, and a spread of float64 holds them exactly. */
 export interface Wire {
@@ -13,10 +17,12 @@ export interface Wire {
 
 export const grounded = (rank: number): Wire => ({ scale: uniform(rank, 0), shift: uniform(rank, 0) });
 
+export const anything = (rank: number): Spread => uniform(rank, ANY);
+
 export const isGround = (names: Spread): boolean => names.data.every((x) => x === 0);
 
 /** Numbers along several axes, beyond which they are no gains or shifts of channels but a table. */
-const TABLE = 2 ** 12;
+export const TABLE = 2 ** 12;
 
 /** Position tables, masks and what is made of them by joining at other axes than that of the channels. */
 export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s).length > 1;
@@ -48,9 +54,19 @@ export interface Row {
 }
 
 /** What a candidate asks for when it goes. */
-export interface Demand {
-  readonly ratios: Ratio[];
-  readonly rows: Row[];
+export class Demand {
+  readonly ratios: Ratio[] = [];
+  readonly rows: Row[] = [];
+
+  /** a_x = by · a_y. */
+  gain(x: number, y: number, by: number): void {
+    if (x !== ANY && y !== ANY && (x !== y || by !== 1)) this.ratios.push({ x, y, by });
+  }
+
+  /** b_x − by · b_y = is. */
+  shift(x: number, y: number, by: number, is: number): void {
+    if (x !== ANY && y !== ANY) this.rows.push({ at: [x, y], by: [1, -by], is });
+  }
 }
 
 /** Kinds of equations that hold in any case. */
@@ -64,8 +80,8 @@ export interface Address {
 
 /** All unknowns and what holds between them in any case. */
 export class Network {
-  scales = 1;
-  shifts = 1;
+  scales = 2;
+  shifts = 2;
   /** Operators in the order they were visited, each with where its equations begin. */
   private readonly sections: ({ readonly node: GraphNode } & Readonly<Record<EquationKind, number>>)[] = [];
   readonly ratios: Ratio[] = [];
@@ -115,9 +131,22 @@ export class Network {
 
   /** Says that gains are equal, entry by entry. */
   equal(x: Spread, y: Spread): void {
-    each(x, y, (p, q) => {
-      if (p !== q) this.ratios.push({ x: p, y: q, by: 1 });
-    });
+    each(x, y, (p, q) => this.alike(p, q));
+  }
+
+  /** Says that two gains are equal. */
+  alike(x: number, y: number): void {
+    if (x !== y && x !== ANY && y !== ANY) this.ratios.push({ x, y, by: 1 });
+  }
+
+  /** Says that gains are positive. */
+  above({ data }: Spread): void {
+    for (const x of data) if (x !== ANY) this.positive.push(x);
+  }
+
+  /** Says that Σ by·b_at = 0. */
+  add(at: readonly number[], by: readonly number[]): void {
+    if (!at.includes(ANY)) this.rows.push({ at, by, is: 0 });
   }
 
   ground({ scale, shift }: Wire): void {
@@ -127,7 +156,7 @@ export class Network {
 
   /** Says that nothing is shifted. */
   still(shift: Spread): void {
-    for (const x of shift.data) if (x !== 0) this.zeros.push(x);
+    for (const x of shift.data) if (x !== 0 && x !== ANY) this.zeros.push(x);
   }
 }
 

@@ -52,13 +52,18 @@ function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   return isRefused(s) ? s : absorb(withParam(at.state, 1, scaled(w, along(w.dims.length, 0, s))));
 }
 
+/** True where each output sees each tap once. */
+export function isPointwise(at: RuleNode, kernel: readonly number[]): boolean {
+  const zero = (name: string) => (at.ints(name) ?? []).every((v) => v === 0);
+  const once = kernel.every((k) => k === 1) && (at.ints("strides") ?? []).every((v) => v === 1);
+  const plain = at.ints("output_shape") === undefined && !at.string("auto_pad", "NOTSET").startsWith("SAME");
+  return once && plain && zero("pads") && zero("output_padding");
+}
+
 function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const w = ownFilterOf(at);
   if (isRefused(w)) return w;
-  const zero = (name: string) => (at.ints(name) ?? []).every((v) => v === 0);
-  const once = w.dims.slice(2).every((k) => k === 1) && (at.ints("strides") ?? []).every((v) => v === 1);
-  const plain = at.ints("output_shape") === undefined && !at.string("auto_pad", "NOTSET").startsWith("SAME");
-  if (!once || !plain || !zero("pads") || !zero("output_padding")) {
+  if (!isPointwise(at, w.dims.slice(2))) {
     return refuse("padding-blocks", "reaches some outputs with fewer taps than others, so a shift is not the same everywhere");
   }
   const groups = at.int("group", 1);

@@ -8,7 +8,7 @@ import { float64, int64, type ModelSpec, type NodeSpec, type TensorSpec } from "
 
 /** y = s·x + t on each channel. */
 export interface Affine {
-  readonly op: "BatchNormalization" | "Mul" | "Add";
+  readonly op: "BatchNormalization" | "Mul" | "Add" | "Neg" | "Sub";
   readonly s: readonly number[];
   readonly t: readonly number[];
 }
@@ -154,7 +154,10 @@ function systemsOf({ steps, channels, input, outputs }: Network, gone: ReadonlyS
           gain(y, xs[0], s);
           shift(t, [y, 1], [xs[0], -s]);
         } else if (op === "Mul") shift(0, [y, 1], [xs[0], -s]);
-        else if (op === "Add") gain(y, xs[0]);
+        else if (op !== "BatchNormalization") {
+          gain(y, xs[0]);
+          if (op === "Neg") shift(0, [y, 1], [xs[0], 1]);
+        }
         continue;
       }
       for (const x of xs) gain(y, x);
@@ -237,11 +240,13 @@ class Growing {
     sizes: readonly number[],
     more: readonly string[] = [],
     attributes: NodeSpec["attributes"] = {},
+    constantFirst = false,
   ): string {
     const outputs = sizes.map(() => `v${++this.count}`);
     for (const [i, name] of outputs.entries()) this.channels.set(name, sizes[i]);
     this.steps.push({ ...step, outputs });
-    this.nodes.push({ op: step.op, inputs: [...step.inputs, ...more], outputs, attributes });
+    const inputs = constantFirst ? [...more, ...step.inputs] : [...step.inputs, ...more];
+    this.nodes.push({ op: step.op, inputs, outputs, attributes });
     return outputs[0];
   }
 
@@ -261,14 +266,20 @@ class Growing {
 
   affine(x: string): string {
     const size = this.channels.get(x) as number;
-    const op: Affine["op"] = this.chance(0.75) ? "BatchNormalization" : this.pick(["Mul", "Add"]);
+    const op: Affine["op"] = this.chance(0.75) ? "BatchNormalization" : this.pick(["Mul", "Add", "Mul", "Add", "Neg", "Sub"]);
     const gains = this.chance(0.5) ? [1, 2, 0.5, 1] : [1, -1, 2, -2, 0.5];
-    const s = op === "Add" ? new Array<number>(size).fill(1) : this.numbers(size, gains);
-    const t = op === "Mul" || this.chance(0.25) ? new Array<number>(size).fill(0) : this.numbers(size, [0, 0.25, -0.5, 0.5]);
+    // A Sub takes its input from a constant.
+    const one = { Add: 1, Neg: -1, Sub: -1, Mul: 0, BatchNormalization: 0 }[op];
+    const s = one !== 0 ? new Array<number>(size).fill(one) : this.numbers(size, gains);
+    const t =
+      op === "Mul" || op === "Neg" || this.chance(0.25)
+        ? new Array<number>(size).fill(0)
+        : this.numbers(size, [0, 0.25, -0.5, 0.5]);
     const step = { op, inputs: [x], affine: { op, s, t } };
+    if (op === "Neg") return this.step(step, [size]);
     if (op !== "BatchNormalization") {
       const dims = this.flat ? [size] : [size, 1, 1];
-      return this.step(step, [size], [this.constant(dims, op === "Mul" ? s : t)]);
+      return this.step(step, [size], [this.constant(dims, op === "Mul" ? s : t)], {}, op === "Sub");
     }
     const [zeros, ones] = [new Array<number>(size).fill(0), new Array<number>(size).fill(1)];
     const operands = [s, t, zeros, ones].map((values) => this.constant([size], values));

@@ -6,7 +6,7 @@
  * it comes to its numbers (range, type), and what the guard forbids, stays, and the rest is solved for again.
  */
 import { type Gauge, plainGauge } from "../../affine/gauge.ts";
-import { type Spread, simplify } from "../../affine/spread.ts";
+import { type Spread, simplify, uniform } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
 import { type Laws, lawsOf, type Mover } from "../../laws/laws.ts";
@@ -19,7 +19,7 @@ import type { Draft } from "../draft.ts";
 import type { Fold } from "../types.ts";
 import { contradiction } from "./conflict.ts";
 import { type Found, Search } from "./search.ts";
-import { settleAffine, settleLayer } from "./settle.ts";
+import { derivedShift, settleAffine, settleLayer } from "./settle.ts";
 
 /** Times that a refusal makes everything be solved for again. */
 const ROUNDS = 16;
@@ -140,7 +140,7 @@ class Solver {
   }
 
   /** Changes what stays; candidates next to an operator that refuses. */
-  private settle({ gone }: Found, gauges: ReadonlyMap<GraphValue, Gauge>, mark: number): Map<number, Refused> | undefined {
+  private settle({ gone }: Found, gauges: Map<GraphValue, Gauge>, mark: number): Map<number, Refused> | undefined {
     const stopped = new Map<number, Refused>();
     const stop = (node: GraphNode, refused: Refused) => {
       for (const k of this.nearest(node, gone)) if (!stopped.has(k)) stopped.set(k, refused);
@@ -148,7 +148,7 @@ class Solver {
     for (const node of this.laws.absorbers) {
       const k = this.byNode.get(node);
       if (k !== undefined && gone.has(k)) continue;
-      const refused = this.absorb(node, k === undefined ? undefined : this.laws.movers[k], gauges);
+      const refused = this.derive(node, gauges) ?? this.absorb(node, k === undefined ? undefined : this.laws.movers[k], gauges);
       if (refused !== undefined) stop(node, refused);
     }
     if (stopped.size === 0) {
@@ -156,6 +156,21 @@ class Solver {
       if (refused?.node !== undefined) stop(refused.node, refused);
     }
     return stopped.size === 0 ? undefined : stopped;
+  }
+
+  /** Says what shift a layer makes of that of its input, where constant Adds behind it take it. */
+  private derive(node: GraphNode, gauges: Map<GraphValue, Gauge>): Refused | undefined {
+    const [y] = node.outputs;
+    if (y === undefined || !this.laws.derived.has(y)) return undefined;
+    const index = layerOf(this.draft.at(node))?.index ?? 0;
+    const x = node.inputs[index];
+    const rank = this.draft.facts.rank(y) ?? 0;
+    const shift = derivedShift(this.draft, node, index, (x && gauges.get(x)) ?? plainGauge(rank));
+    if (isRefused(shift)) return shift;
+    const gauge = { scale: gauges.get(y)?.scale ?? plainGauge(rank).scale, shift };
+    if (isOne(gauge.scale) && isZero(shift)) gauges.delete(y);
+    else gauges.set(y, gauge);
+    return undefined;
   }
 
   private absorb(node: GraphNode, mover: Mover | undefined, gauges: ReadonlyMap<GraphValue, Gauge>): Refused | undefined {
@@ -166,6 +181,9 @@ class Solver {
     const rank = (from ?? to)?.scale.dims.length as number;
     const plain = (value: GraphValue | undefined) => plainGauge(this.draft.facts.rank(value) ?? rank);
     const [input, output] = [from ?? plain(x), to ?? plain(y)];
+    // Its shifts are those of the Adds behind.
+    if (y !== undefined && this.laws.derived.has(y))
+      return settleLayer(this.draft, node, index, unshifted(input), unshifted(output));
     if (mover !== undefined && mover.found.kind !== "batch-normalization")
       return settleAffine(this.draft, mover.found, input, output);
     return settleLayer(this.draft, node, index, input, output);
@@ -235,6 +253,8 @@ class Solver {
     return { direction, visited, touched: new Set(visited.filter((other) => changed.has(other))) };
   }
 }
+
+const unshifted = ({ scale }: Gauge): Gauge => ({ scale, shift: uniform(scale.dims.length, 0) });
 
 const directionOf = (before: boolean, after: boolean): Fold["direction"] =>
   before && after ? "both" : after ? "forward" : "backward";

@@ -11,7 +11,7 @@ import { ASSUMPTIONS, type Certificate, type Conflict, FORMAT, type KeptSet, LAW
 import type { GraphNode } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import { affinesOf, readingOf } from "../../laws/affines.ts";
-import { type Laws, lawsOf } from "../../laws/laws.ts";
+import { type Laws, laxLaws } from "../../laws/laws.ts";
 import type { Model } from "../../onnx/records.ts";
 import { nodeKey, refOf } from "../describe.ts";
 import type { PlanData } from "../types.ts";
@@ -36,7 +36,7 @@ export interface MinimalityOptions {
 export function minimality(model: Model, { kept }: Pick<PlanData, "kept">, options: MinimalityOptions = {}): Certificate {
   const view = viewOf(model);
   const read = readingOf(view, options.assumeConstant);
-  const laws = lawsOf(view, read, affinesOf(view, read), () => true);
+  const laws = laxLaws(view, read, affinesOf(view, read));
   const writer = new Writer(laws);
   const movers = new Map(laws.movers.map((mover, k) => [nodeKey(refOf(mover.found.node)), k]));
   const nodes = new Map(view.nodes.map((node) => [nodeKey(refOf(node)), node]));

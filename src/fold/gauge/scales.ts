@@ -30,14 +30,11 @@ export class Scales {
   private readonly label: Int32Array;
   private readonly index: Int32Array;
   private readonly turned: Int8Array;
-  /** Roots that were joined to another, with what the other knew of its sign and the ends of the equation; or roots that learned their sign. */
-  private readonly log: {
-    readonly root: number;
-    readonly witness: number;
-    readonly sign: number;
-    readonly x: number;
-    readonly y: number;
-  }[] = [];
+  /**
+   * Five numbers a step: a root that was joined to another, the other's witness and sign before, and the ends of the equation; or, with ends
+   * of −1, a root that learned its sign.
+   */
+  private readonly log: number[] = [];
 
   constructor(count: number) {
     this.parent = Int32Array.from({ length: count }, (_, i) => i);
@@ -53,14 +50,18 @@ export class Scales {
     this.sign[0] = 1;
   }
 
-  /** The class of an unknown, and its ratio to what stands for the class. */
-  find(x: number): { root: number; ratio: number } {
-    let [root, ratio] = [x, 1];
-    while (this.parent[root] !== root) {
-      ratio *= this.ratio[root];
-      root = this.parent[root];
-    }
-    return { root, ratio };
+  /** What stands for the class of an unknown. */
+  find(x: number): number {
+    let root = x;
+    while (this.parent[root] !== root) root = this.parent[root];
+    return root;
+  }
+
+  /** The ratio of an unknown to what stands for its class. */
+  private ratioOf(x: number): number {
+    let ratio = 1;
+    for (let at = x; this.parent[at] !== at; at = this.parent[at]) ratio *= this.ratio[at];
+    return ratio;
   }
 
   mark(): number {
@@ -68,8 +69,11 @@ export class Scales {
   }
 
   undo(mark: number): void {
-    while (this.log.length > mark) {
-      const { root, witness, sign, x, y } = this.log.pop() as (typeof this.log)[number];
+    const { log } = this;
+    for (let i = log.length - 5; i >= mark; i -= 5) {
+      const root = log[i];
+      const x = log[i + 3];
+      const y = log[i + 4];
       const top = this.parent[root];
       if (top !== root) {
         this.parent[root] = root;
@@ -78,18 +82,19 @@ export class Scales {
         // What came later may have turned the edge round.
         this.next[this.next[x] === y ? x : y] = -1;
       }
-      this.witness[top] = witness;
-      this.sign[top] = sign;
+      this.witness[top] = log[i + 1];
+      this.sign[top] = log[i + 2];
     }
+    log.length = mark;
   }
 
   /** a_x > 0, the law at `index` of those. True unless it contradicts others. */
   positive(x: number, index: number): boolean {
-    const { root, ratio } = this.find(x);
-    const sign = Math.sign(ratio);
+    const root = this.find(x);
+    const sign = Math.sign(this.ratioOf(x));
     if (this.sign[root] !== 0) return this.sign[root] === sign;
     if (!this.positives.has(x)) this.positives.set(x, index);
-    this.log.push({ root, witness: -1, sign: 0, x: -1, y: -1 });
+    this.log.push(root, -1, 0, -1, -1);
     this.witness[root] = x;
     this.sign[root] = sign;
     return true;
@@ -97,23 +102,24 @@ export class Scales {
 
   /** a_x = by · a_y. Undefined, or the sum of equations that is a contradiction: of logarithms, or of signs. */
   join({ x, y, by }: Ratio, source: Source): Term[] | undefined {
-    const [p, q] = [this.find(x), this.find(y)];
-    // ratio_p · a_p = by · ratio_q · a_q
-    const ratio = (by * q.ratio) / p.ratio;
-    const own: Term = { ...source, kind: "ratios", by: 1 };
-    if (p.root === q.root) return Math.abs(ratio - 1) <= CLOSE ? undefined : [own, ...this.between(y, x)];
-    const wanted = this.sign[q.root] * Math.sign(ratio);
-    if (wanted !== 0 && this.sign[p.root] !== 0 && wanted !== this.sign[p.root]) {
-      const ends = [this.witness[p.root], this.witness[q.root]].flatMap((z): Term[] => {
+    const p = this.find(x);
+    const q = this.find(y);
+    // ratio_x · a_p = by · ratio_y · a_q
+    const ratio = (by * this.ratioOf(y)) / this.ratioOf(x);
+    if (p === q) return Math.abs(ratio - 1) <= CLOSE ? undefined : [own(source), ...this.between(y, x)];
+    const wanted = this.sign[q] * Math.sign(ratio);
+    if (wanted !== 0 && this.sign[p] !== 0 && wanted !== this.sign[p]) {
+      const ends = [this.witness[p], this.witness[q]].flatMap((z): Term[] => {
         const index = this.positives.get(z);
         return index === undefined ? [] : [{ label: -1, index, kind: "positive", by: 1 }];
       });
-      return [own, ...this.between(this.witness[p.root], x), ...this.between(y, this.witness[q.root]), ...ends];
+      return [own(source), ...this.between(this.witness[p], x), ...this.between(y, this.witness[q]), ...ends];
     }
     // Ground stands for its class.
-    const flip = p.root === 0 || (q.root !== 0 && this.size[p.root] > this.size[q.root]);
-    const [low, high] = flip ? [q.root, p.root] : [p.root, q.root];
-    this.log.push({ root: low, witness: this.witness[high], sign: this.sign[high], x, y });
+    const flip = p === 0 || (q !== 0 && this.size[p] > this.size[q]);
+    const low = flip ? q : p;
+    const high = flip ? p : q;
+    this.log.push(low, this.witness[high], this.sign[high], x, y);
     this.parent[low] = high;
     this.ratio[low] = flip ? 1 / ratio : ratio;
     this.size[high] += this.size[low];
@@ -162,8 +168,10 @@ export class Scales {
     const [roots, ratios] = [new Int32Array(length), new Float64Array(length)];
     const votes = new Map<number, Map<number, number>>();
     for (let x = 0; x < length; x++) {
-      const { root, ratio } = this.find(x);
-      [roots[x], ratios[x]] = [root, ratio];
+      const root = this.find(x);
+      const ratio = this.ratioOf(x);
+      roots[x] = root;
+      ratios[x] = ratio;
       if (root === 0) continue;
       const list = votes.get(root) ?? new Map<number, number>();
       votes.set(root, list.set(ratio, (list.get(ratio) ?? 0) + prefer(x)));
@@ -180,3 +188,5 @@ export class Scales {
     return ratios.map((ratio, x) => ratio * (values.get(roots[x]) as number));
   }
 }
+
+const own = ({ label, index }: Source): Term => ({ label, index, kind: "ratios", by: 1 });

@@ -39,6 +39,12 @@ export interface Contradiction {
   readonly entry: number;
 }
 
+/** One of the things that a candidate asks for. */
+interface Asked {
+  readonly kind: Kind;
+  readonly entry: number;
+}
+
 export interface Costs {
   /** What a shift on an unknown costs. */
   readonly shift: (x: number) => number;
@@ -74,10 +80,10 @@ export class Search {
   /** @param forbidden Candidates that may not go. */
   solve(forbidden: ReadonlySet<number>): Found {
     const marks = this.mark();
-    const gone = new Set<number>();
+    const gone = this.turned(forbidden);
     const conflicts = new Map<number, Contradiction>();
     for (const part of this.components) {
-      const open = part.filter((k) => !forbidden.has(k));
+      const open = part.filter((k) => !forbidden.has(k) && this.movers[k].stays === undefined);
       const kept = this.largest(open);
       for (const k of open) if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
       for (const k of kept) {
@@ -91,6 +97,26 @@ export class Search {
     return found;
   }
 
+  /**
+   * What turns signs asks for as much when it stays as when it goes: so it goes where it can, before all others. Where these do not fit
+   * each other, all stay.
+   */
+  private turned(forbidden: ReadonlySet<number>): Set<number> {
+    const list = [...this.movers.entries()].filter(([, { stays }]) => stays !== undefined);
+    const marks = this.mark();
+    for (const all of [true, false]) {
+      const gone = new Set<number>();
+      const fits = list.every(([k, { may, stays }]) => {
+        if (all && may && !forbidden.has(k) && this.add(k, -1) === undefined) gone.add(k);
+        else return (stays ?? []).every((ratio, index) => this.scales.join(ratio, { label: -1, index }) === undefined);
+        return true;
+      });
+      if (fits) return gone;
+      this.undo(marks);
+    }
+    return new Set();
+  }
+
   private mark(): Marks {
     return [this.scales.mark(), this.shifts.mark(), this.names.mark()];
   }
@@ -102,25 +128,44 @@ export class Search {
   }
 
   /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
-  private add(k: number): Contradiction | undefined {
-    const { ratios, rows } = this.movers[k].demand;
+  private add(k: number, label = k): Contradiction | undefined {
     const marks = this.mark();
-    for (const [entry, ratio] of ratios.entries()) {
-      const terms = this.scales.join(ratio, { label: k, index: entry });
-      if (terms === undefined) continue;
+    // What it failed at before it most likely fails at again.
+    const last = this.failed.get(k);
+    const found = (last === undefined ? undefined : this.ask(k, label, last.kind, last.entry)) ?? this.askAll(k, label);
+    if (found !== undefined) {
       this.undo(marks);
-      return { core: coreOf(terms), kind: "scale", entry };
-    }
-    for (const [entry, row] of rows.entries()) {
-      const terms = this.shifts.add(row, { label: k, index: entry });
-      if (terms === undefined) continue;
-      this.undo(marks);
-      return { core: coreOf(terms), kind: "shift", entry };
+      this.failed.set(k, found);
+      return found;
     }
     const core = this.names.join(k);
     if (core === undefined) return undefined;
     this.undo(marks);
     return { core, kind: "name", entry: 0 };
+  }
+
+  /** What candidates failed at. */
+  private readonly failed = new Map<number, Asked>();
+
+  private askAll(k: number, label: number): (Contradiction & Asked) | undefined {
+    const { ratios, rows } = this.movers[k].demand;
+    for (let entry = 0; entry < ratios.length; entry++) {
+      const found = this.ask(k, label, "scale", entry);
+      if (found !== undefined) return found;
+    }
+    for (let entry = 0; entry < rows.length; entry++) {
+      const found = this.ask(k, label, "shift", entry);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Says one of the things that hold when a candidate goes. */
+  private ask(k: number, label: number, kind: Kind, entry: number): (Contradiction & Asked) | undefined {
+    const { ratios, rows } = this.movers[k].demand;
+    const source = { label, index: entry };
+    const terms = kind === "scale" ? this.scales.join(ratios[entry], source) : this.shifts.add(rows[entry], source);
+    return terms === undefined ? undefined : { core: coreOf(terms), kind, entry };
   }
 
   /** Lets candidates go together and takes that back; why they cannot, where they cannot. */
@@ -218,20 +263,26 @@ export class Search {
       parent[find(x)] = find(y);
     };
     const gain = (x: number) => {
-      const { root } = this.scales.find(x);
+      const root = this.scales.find(x);
       return root === 0 ? undefined : movers.length + root;
     };
     const grounded = new Uint8Array(network.shifts);
     for (const x of network.zeros) grounded[x] = 1;
     const shift = (x: number) => (x === 0 || grounded[x] === 1 ? undefined : movers.length + network.scales + x);
-    const all = (list: readonly (number | undefined)[]) => {
-      const first = list.find((x) => x !== undefined);
-      for (const x of list) if (x !== undefined) join(first as number, x);
+    const beside = (x: number | undefined, y: number | undefined): number | undefined => {
+      if (x !== undefined && y !== undefined) join(x, y);
+      return x ?? y;
     };
-    for (const { at } of network.rows) all(at.map(shift));
-    for (const [k, { demand }] of movers.entries()) {
-      for (const { x, y } of demand.ratios) all([k, gain(x), gain(y)]);
-      for (const { at } of demand.rows) all([k, ...at.map(shift)]);
+    for (const { at } of network.rows) {
+      let first: number | undefined;
+      for (const x of at) first = beside(first, shift(x));
+    }
+    for (const [k, { demand, stays }] of movers.entries()) {
+      for (const { x, y } of stays ?? demand.ratios) {
+        beside(k, gain(x));
+        beside(k, gain(y));
+      }
+      for (const { at } of demand.rows) for (const x of at) beside(k, shift(x));
     }
     const parts = new Map<number, number[]>();
     for (const [k, { may }] of movers.entries()) {

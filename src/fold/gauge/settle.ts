@@ -3,9 +3,10 @@
  *   y_new = (op(a_x ⊙ x_new + b_x) − b_y) / a_y
  * For layers and normalizations that is a shift and a gain forward, then a shift and a gain back, as the laws of rules/ have them.
  *   x · c   c' = c·a_x/a_y     x / c   c' = c·a_y/a_x     x + c   c' = (c + b_x − b_y)/a     x − c   c' = (c − b_x + b_y)/a
+ *   c − x   c' = (c − b_x − b_y)/a                        −x      nothing
  */
 import type { Gauge } from "../../affine/gauge.ts";
-import { combine, map, negate, type Spread, simplify } from "../../affine/spread.ts";
+import { combine, map, negate, type Spread, simplify, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
 import { ruleOf } from "../../rules/index.ts";
@@ -25,6 +26,17 @@ export function settleLayer(draft: Draft, node: GraphNode, index: number, input:
     take(draft, node, "backShift", [negate(output.shift)], isZero) ??
     take(draft, node, "backScale", [inverse(output.scale)], isOne)
   );
+}
+
+/** What becomes of a shift of a layer's input when the layer itself keeps it not: W·b, for the constant Adds behind. */
+export function derivedShift(draft: Draft, node: GraphNode, index: number, { shift }: Gauge): Spread | Refused {
+  if (isZero(shift)) return shift;
+  const by = [...new Array<undefined>(index).fill(undefined), shift];
+  const steps = ruleOf(node.opType)?.forwardShift?.(draft.at(node), by) ?? refuse("operator-blocks", "does not pass it");
+  if (isRefused(steps)) return { node, ...steps };
+  const out = steps.find(({ pass, state }) => state === undefined && pass[0] !== undefined)?.pass[0];
+  // Nothing comes out of columns that add up to nothing.
+  return out ?? uniform(shift.dims.length, 0);
 }
 
 function take(
@@ -51,11 +63,13 @@ function take(
 
 /** Changes the constant of an arithmetic node that stays. */
 export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gauge, to: Gauge): Refused | undefined {
+  if (node.opType === "Neg") return undefined;
   const at = draft.at(node);
   const index = 1 - input;
   const c = laidOut(at, index, from.scale.dims.length);
   if (isRefused(c)) return { node, ...c };
-  const moved = simplify(combine(from.shift, to.shift, (x, y) => x - y));
+  const turned = node.opType === "Sub" && input === 1 ? -1 : 1;
+  const moved = simplify(combine(from.shift, to.shift, (x, y) => turned * x - y));
   const gain = simplify(combine(from.scale, to.scale, (x, y) => x / y));
   const write = (next: Param): Refused | undefined => {
     const state = putBack(at, at.state, index, next);
@@ -69,7 +83,7 @@ export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gau
     case "Div":
       return isOne(gain) ? undefined : write(scaled(c, inverse(gain)));
     default: {
-      const added = isZero(moved) ? c : shifted(c, node.opType === "Sub" ? negate(moved) : moved);
+      const added = isZero(moved) ? c : shifted(c, node.opType === "Sub" && input === 0 ? negate(moved) : moved);
       const made = isOne(to.scale) ? added : scaled(added, inverse(to.scale));
       return made === c ? undefined : write(made);
     }

@@ -29,6 +29,8 @@ interface Held extends Row {
   readonly size: number;
 }
 
+const NONE: readonly never[] = [];
+
 export class Shifts {
   private readonly rows: Held[] = [];
   /** The row an unknown is the pivot of; −1 none. */
@@ -60,6 +62,37 @@ export class Shifts {
 
   /** Adds a row; the sum of rows that is a contradiction, if there is one. */
   add(row: Row, source: Source): Term[] | undefined {
+    return this.isApart(row) ? this.take(row, source) : this.reduce(row, source);
+  }
+
+  /** True of a row of different unknowns of which none is a pivot: most are, and nothing is to be done to them. */
+  private isApart({ at }: Row): boolean {
+    if (at.length > 3 || at[0] === at[1] || (at.length === 3 && (at[0] === at[2] || at[1] === at[2]))) return false;
+    for (const x of at) if (this.row[x] >= 0) return false;
+    return true;
+  }
+
+  private take({ at: all, by: factors, is }: Row, source: Source): Term[] | undefined {
+    const at: number[] = [];
+    const by: number[] = [];
+    for (let i = 0; i < all.length; i++) {
+      if (this.zero[all[i]] === 1 || factors[i] === 0) continue;
+      at.push(all[i]);
+      by.push(factors[i]);
+    }
+    if (at.length === 0) return is === 0 ? undefined : [{ ...source, kind: "rows", by: 1 }];
+    this.hold({ at, by, is, source, size: Math.abs(is), from: NONE, factors: NONE });
+    return undefined;
+  }
+
+  private hold(row: Omit<Held, "place" | "pivot" | "lead">): void {
+    const { at, by } = row;
+    const i = this.cheapest(at, by);
+    this.row[at[i]] = this.rows.length;
+    this.rows.push({ ...row, place: this.rows.length, pivot: at[i], lead: by[i] });
+  }
+
+  private reduce(row: Row, source: Source): Term[] | undefined {
     const work = new Map<number, { by: number; size: number }>();
     const put = (x: number, by: number, size: number): void => {
       // A coefficient of zero ties nothing.
@@ -89,12 +122,9 @@ export class Shifts {
       factors.push(factor);
     }
     if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : sumOf(source, from, factors);
-    const pivot = this.cheapest(work);
     const at = [...work.keys()];
     const by = at.map((x) => (work.get(x) as { by: number }).by);
-    const lead = (work.get(pivot) as { by: number }).by;
-    this.row[pivot] = this.rows.length;
-    this.rows.push({ at, by, is, size, source, place: this.rows.length, from, factors, pivot, lead });
+    this.hold({ at, by, is, size, source, from, factors });
     return undefined;
   }
 
@@ -104,14 +134,15 @@ export class Shifts {
     return this.rows[least];
   }
 
-  private cheapest(work: ReadonlyMap<number, { readonly by: number }>): number {
+  /** The place of the unknown that takes a row. */
+  private cheapest(at: readonly number[], by: readonly number[]): number {
     let most = 0;
-    for (const { by } of work.values()) most = Math.max(most, Math.abs(by));
-    let [best, least] = [work.keys().next().value as number, Number.POSITIVE_INFINITY];
-    for (const [x, { by }] of work) {
-      if (Math.abs(by) < SMALLEST * most) continue;
-      const cost = this.cost(x) / Math.abs(by);
-      if (cost < least) [best, least] = [x, cost];
+    for (const factor of by) most = Math.max(most, Math.abs(factor));
+    let [best, least] = [0, Number.POSITIVE_INFINITY];
+    for (let i = 0; i < at.length; i++) {
+      if (Math.abs(by[i]) < SMALLEST * most) continue;
+      const cost = this.cost(at[i]) / Math.abs(by[i]);
+      if (cost < least) [best, least] = [i, cost];
     }
     return best;
   }
