@@ -153,11 +153,9 @@ class Folding {
     if (most === 0 || proof?.outcome !== "equal" || this.options.run === false) return;
     const costly = folds.filter(({ bitsLost }) => bitsLost >= most / 2);
     const names = new Set(costly.flatMap(({ into }) => into.map(({ node }) => node.output)));
-    const [{ measuredLoss }, { sharedOf }] = await Promise.all([import("../verify/precision.ts"), import("../verify/proof.ts")]);
-    const shared = sharedOf(proof);
-    if (shared === undefined) return;
+    const { precisionSteps } = await import("../verify/index.ts");
     this.stage("precision");
-    this.measured = await paced(measuredLoss(this.model, result, shared, names), this.options);
+    this.measured = await paced(precisionSteps(this.model, result, proof, names), this.options);
   }
 
   private async judge(result: Model, edits: ModelEdits, data: PlanData): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Pace, paced, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import { compareFaces, declaredNotes } from "./faces.ts";
+import { type MeasuredLoss, measuredLoss } from "./precision.ts";
 import { contradictionsOf, proveSteps, sharedOf } from "./proof.ts";
 import { type RunOptions, runSteps } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
@@ -70,3 +71,9 @@ export { generateInputs, type InputOptions, KINDS, type Kind, type Sample } from
 export { type ProveOptions, prove } from "./proof.ts";
 export type { RunOptions } from "./run.ts";
 export { type Observe, type OnProgress, type WitnessOptions, witness } from "./witness.ts";
+
+/** Bits that the second file loses where `names` are computed, by a run near the statistics; undefined where the proof shares too little. */
+export function* precisionSteps(a: Model, b: Model, proof: Proof, names: ReadonlySet<string>): Steps<MeasuredLoss | undefined> {
+  const shared = sharedOf(proof);
+  return shared && (yield* measuredLoss(a, b, shared, names));
+}
