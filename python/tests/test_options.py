@@ -76,7 +76,7 @@ def test_paths_begin_where_python_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert path == tmp_path / "folded.onnx"
     assert {"report.json", "certificate.json"} <= {name.name for name in tmp_path.iterdir()}
     assert bnfold.certify("model.onnx", "certificate.json").holds
-    assert bnfold.recalibrate("model.onnx", "x=x.npy", "fresh.onnx").report.data is not None
+    assert bnfold.recalibrate("model.onnx", "x.npy", "fresh.onnx").report.data is not None
 
 
 def test_a_folder_as_output_and_the_file_itself(tmp_path: Path, model: onnx.ModelProto) -> None:

@@ -76,6 +76,7 @@ def fold(
     activations: Optional[Data] = None,
     assume_constant: bool = False,
     max_bits_lost: Optional[float] = None,
+    allow_rounding: Optional[str] = None,
     max_growth: Union[int, str, None] = None,
     certificate: Optional[PathLike] = None,
     check: bool = True,
@@ -121,6 +122,7 @@ def fold(
         "equalize": equalize,
         "assume_constant": assume_constant,
         "max_bits_lost": max_bits_lost,
+        "allow_rounding": allow_rounding,
         "max_growth": max_growth,
         "certificate": certificate,
         "no_check": not check,
@@ -214,7 +216,8 @@ def verify(
     """
     given: dict[str, Any] = {"inputs": inputs, "shapes": shapes, "base_dir": base_dir, "progress": progress, "engine": engine}
     given.update(assume_constant=assume_constant, full_run=full_run, samples=samples, seed=seed, bisect=bisect)
-    return verify_report(a, b, runtime=runtime, report=report, **given, **options).verdict
+    given.update(runtime=runtime, report=report, **options)
+    return verify_report(a, b, **given).verdict
 
 
 def verify_report(
@@ -265,6 +268,7 @@ def inspect(
     merge: bool = True,
     assume_constant: bool = False,
     max_bits_lost: Optional[float] = None,
+    allow_rounding: Optional[str] = None,
     max_growth: Union[int, str, None] = None,
     report: Optional[PathLike] = None,
     base_dir: Optional[PathLike] = None,
@@ -283,6 +287,7 @@ def inspect(
         "no_merge": not merge,
         "assume_constant": assume_constant,
         "max_bits_lost": max_bits_lost,
+        "allow_rounding": allow_rounding,
         "max_growth": max_growth,
         "report": report,
     }
