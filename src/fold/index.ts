@@ -39,14 +39,15 @@ export const plan = (model: Model, options: PlanOptions = {}): FoldResult => fin
 
 /** The same in steps. */
 export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
-  let held = options.held ?? new Map<string, Refused>();
+  let { held = new Map<string, Refused>(), from } = options;
   for (let round = 1; ; round++) {
-    const { result, removed } = yield* planOnce(model, { ...options, held });
+    const { result, removed } = yield* planOnce(model, { ...options, held, from });
     const { data, edits } = result;
     const more = round < MAX_PLANS ? growing(model, data.folds, edits, removed, options.maxGrowth) : [];
     const news = [...more].filter(([key]) => !held.has(key));
     if (news.length === 0) return result;
     held = new Map([...held, ...news]);
+    from = result.from;
   }
 }
 

@@ -92,7 +92,7 @@ class Writer {
     const cores: Set<number>[] = [];
     const kept = this.search.rest(others, new Set(), cores);
     if (kept.size === 0) return made;
-    if (others.length <= PAIRED) this.search.pairs(others, cores);
+    if (others.length <= PAIRED) this.search.pairs(others, kept, cores);
     const apart = this.disjoint(others, cores);
     const least = apart.reduce((n, set) => n + set.least, 0);
     if (least < kept.size && others.length <= SMALL) {

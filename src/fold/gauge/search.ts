@@ -45,6 +45,9 @@ interface Asked {
   readonly entry: number;
 }
 
+/** So many of what turns signs are tried as what stays. */
+const TURNED = 8;
+
 export interface Costs {
   /** What a shift on an unknown costs. */
   readonly shift: (x: number) => number;
@@ -77,8 +80,23 @@ export class Search {
 
   readonly components: readonly (readonly number[])[];
 
-  /** @param forbidden Candidates that may not go. */
+  /**
+   * What turns signs goes where it can; where more of the others could go if it stayed, it stays.
+   * @param forbidden Candidates that may not go.
+   */
   solve(forbidden: ReadonlySet<number>): Found {
+    let best = this.solveWith(forbidden);
+    const turning = [...best.gone].filter((k) => this.movers[k].stays !== undefined).slice(0, TURNED);
+    let held = new Set(forbidden);
+    for (const k of turning) {
+      const less = new Set(held).add(k);
+      const found = this.solveWith(less);
+      if (found.gone.size > best.gone.size) [best, held] = [found, less];
+    }
+    return best;
+  }
+
+  private solveWith(forbidden: ReadonlySet<number>): Found {
     const marks = this.mark();
     const gone = this.turned(forbidden);
     const conflicts = new Map<number, Contradiction>();
@@ -206,7 +224,7 @@ export class Search {
     const cores: Set<number>[] = [];
     let best = this.rest(part, new Set(), cores);
     if (packing(cores) >= best.size || part.length > MOST) return best;
-    this.pairs(part, cores);
+    this.pairs(part, best, cores);
     for (let round = 0; round < ROUNDS; round++) {
       const { set } = hittingSet(cores);
       if (set.size >= best.size) break;
@@ -232,14 +250,15 @@ export class Search {
     return stay;
   }
 
-  /** All conflicts of two. */
-  pairs(part: readonly number[], cores: Set<number>[]): void {
+  /** All conflicts of two. Those that are not in `stay` are known to go together. */
+  pairs(part: readonly number[], stay: ReadonlySet<number>, cores: Set<number>[]): void {
     const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
     const list = part.filter((k) => !alone.has(k));
     for (const [i, p] of list.entries()) {
       const marks = this.mark();
       this.add(p);
       for (const q of list.slice(i + 1)) {
+        if (!stay.has(p) && !stay.has(q)) continue;
         const inner = this.mark();
         const found = this.add(q);
         if (found === undefined) this.undo(inner);

@@ -174,16 +174,36 @@ export class Prover {
         return same;
       };
       // The likeliest first: maps of large values take their time.
+      const named = members.find((m) => m.value.name === value.name);
       const best =
-        members.find((m) => m.value.name === value.name && isSame(m)) ??
+        (named && isSame(named) ? named : undefined) ??
         members.find((m) => m.value.producer?.opType === value.producer?.opType && isSame(m)) ??
         members.find(isSame);
-      if (best !== undefined) found.set(value.name, { name: best.value.name });
-      else if (isExact(relation) && !this.rewritten) {
-        const twin = members.find((m) => m.value.name === value.name && m.open === undefined);
-        const map = twin && relative(relation, twin);
-        if (map !== undefined) found.set(value.name, { name: value.name, map: { scale: map.scale, shift: map.shift } });
-      }
+      const exact = isExact(relation) && !this.rewritten;
+      const cut = (exact ? this.trunkOf(best ?? named, members) : undefined) ?? best ?? (exact ? named : undefined);
+      const map = cut === best || cut?.open !== undefined ? undefined : cut && relative(relation, cut);
+      const at = map === undefined ? best : cut;
+      if (at !== undefined)
+        found.set(value.name, {
+          name: at.value.name,
+          ...(map && !map.identity ? { map: { scale: map.scale, shift: map.shift } } : {}),
+        });
+    }
+    return found;
+  }
+
+  /**
+   * What a member comes out of, where others read that, too: a cut at one of its readers would leave the way to the others open.
+   * Undefined where the second file has that value itself.
+   */
+  private trunkOf(member: Member | undefined, members: readonly Member[]): Member | undefined {
+    const inside = new Map(members.map((m) => [m.value, m]));
+    let found: Member | undefined;
+    for (let value = member?.value; value !== undefined; ) {
+      value = value.producer?.inputs.find((read) => read !== undefined && inside.has(read));
+      const own = value && this.b.view.main.values.get(value.name);
+      if (value === undefined || value.readerCount < 2 || (own !== undefined && this.related.has(own))) continue;
+      found = inside.get(value);
     }
     return found;
   }
