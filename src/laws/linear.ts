@@ -87,5 +87,6 @@ function matmul(at: RuleNode): Layer | undefined {
   const shifts = rank === 2 && at.version >= 7;
   const axis = rank - 1 - index;
   const [input, output] = [size[0], size[1]].map((n) => ({ axis, size: n, shifts }));
-  return { index, input, output, across: true, biasBehind: !shifts };
+  // The Add behind is a bias of features, which stand last.
+  return { index, input, output, across: true, biasBehind: !shifts && index === 0 };
 }
