@@ -2,8 +2,8 @@
  * What a model needs of memory, told before it is tried. Bytes:
  *
  *   fold    80 MB + 5 kB · nodes + 32 · v             v numbers of one-dimensional constants, which are held; weights pass in pieces
- *   proof   fold + loose(32 · w) + 24 · n             n elements of the largest constant: both files' numbers, and what is made of
- *                                                     them; w elements of all constants
+ *   proof   fold + ¾ loose(32 · w) + 24 · n           n elements of the largest constant: both files' numbers, and what is made of
+ *                                                     them; w elements of all constants. Stored float32 is compared as it is read
  *   run     fold + 20 MB + 2 · kept(4 · w) + 8 · n    constants are kept decoded, in both models
  *           + loose(64 · s + 8 · w) + idle(8 · s)     s elements of all computed values
  *           + 8 · (2 · a + 6 · o + 2 · l)             a elements alive at once between nodes, o of the outputs, l of the largest value,
@@ -47,7 +47,7 @@ export function memoryNeeds(model: Model, dryRun = false): MemoryNeeds {
   const { alive, outputs, most, all } = valuesOf(model);
   const arrays = 8 * (2 * alive + 6 * outputs + 2 * most) + Math.min(IDLE, 8 * all) + Math.min(LOOSE, 64 * all + 8 * weights);
   const unwritten = dryRun ? 32 * largest : 0;
-  const proof = fold + Math.min(LOOSE, 32 * weights) + 24 * largest + unwritten;
+  const proof = fold + 0.75 * Math.min(LOOSE, 32 * weights) + 24 * largest + unwritten;
   const run = fold + EXECUTOR + 2 * Math.min(KEPT, 4 * weights) + 8 * largest + arrays + unwritten;
   // One comes after the other in one process, which gives little back.
   return { fold, proof, run: Math.max(proof, run) };

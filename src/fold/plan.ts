@@ -98,6 +98,9 @@ const MANY = 32;
 /** Where something stays, graphs up to this size are planned from the other end too, and the plan that saves more is taken. */
 const MAX_NODES_TWICE = 4096;
 
+/** What stays is asked so often whether its gain alone has a way out, which takes its time: it is advice. */
+const PARTLY = 64;
+
 /** Rounds over the open candidates; each further round only follows progress. */
 const MAX_ROUNDS = 32;
 
@@ -298,11 +301,15 @@ class Planner {
   /** Why nodes stay that cannot go along with others, or whose gauges do not fit. */
   private conflicts: ReadonlyMap<GraphNode, Refused> = new Map();
 
+  /** Nodes of which it was asked whether their gain alone could go. */
+  private partly = 0;
+
   private explained(node: GraphNode, kept: Kept): Kept {
     if (this.isExcluded(node)) return kept;
     const refused = this.conflicts.get(node);
     const told = refused === undefined ? kept : this.stays({ ...kept, node, refusal: refused }, refused);
-    const found = this.options.partial === true || told.code === "needs-new-node" ? undefined : this.movable(node);
+    const isAsked = this.options.partial !== true && told.code !== "needs-new-node" && this.partly++ < PARTLY;
+    const found = isAsked ? this.movable(node) : undefined;
     return found !== undefined && this.attempts.canSplit(found) ? orPartly(told) : told;
   }
 
