@@ -36,6 +36,12 @@ export type Trait =
   | "carries"
   /** Of gains only positive ones pass as they are. */
   | "positive"
+  /** What it gives is never below 0. */
+  | "nonNegative"
+  /** Its data stay so at other places, or chosen, averaged or added up: not below 0 where the first input is not. */
+  | "keepsNonNegative"
+  /** Not below 0 where none of its operands is. */
+  | "joinsNonNegative"
   /** What carries gains, but no shifts. */
   | "unshifted"
   /** Keeps one operand between the others. */

@@ -4,6 +4,7 @@
  * Exact over the reals. Never negative are what Relu, Sigmoid, Exp and their like give, and what only moves, chooses, averages, adds up or
  * multiplies such values.
  */
+import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphValue } from "../../../graph/view.ts";
 import { asFloat64 } from "../../../onnx/tensor.ts";
 import type { Side } from "../classes.ts";
@@ -11,34 +12,6 @@ import { make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** Identity where their input is not negative. */
 const BENT = new Set(["Relu", "Abs", "LeakyRelu", "PRelu", "Elu", "Celu"]);
-
-const POSITIVE = new Set([
-  ...["Relu", "Abs", "Sigmoid", "HardSigmoid", "Exp", "Sqrt", "Softmax", "Hardmax", "Softplus"],
-  ...["ReduceL1", "ReduceL2", "ReduceSumSquare"],
-]);
-
-/** Not negative where what they read first is not. */
-const FIRST = new Set([
-  ...[
-    "Identity",
-    "Dropout",
-    "Cast",
-    "Reshape",
-    "Flatten",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Slice",
-    "Gather",
-    "Expand",
-    "Tile",
-  ],
-  ...["MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool", "DepthToSpace", "SpaceToDepth", "Split", "TopK"],
-  ...["ReduceMax", "ReduceMin", "ReduceMean", "ReduceSum", "ReduceProd"],
-]);
-
-/** Where all they read is not. */
-const ALL = new Set(["Add", "Sum", "Mean", "Mul", "Div", "Concat", "Min"]);
 
 const FAR = 16;
 
@@ -49,9 +22,9 @@ function isNonNegative(value: GraphValue | undefined, side: Side, far = FAR): bo
   if (node === undefined || node.domain !== "") return false;
   const { opType } = node;
   const read = (input: GraphValue | undefined) => isNonNegative(input, side, far - 1);
-  if (POSITIVE.has(opType)) return true;
-  if (FIRST.has(opType)) return value.outputIndex === 0 || opType === "Split" ? read(node.inputs[0]) : false;
-  if (ALL.has(opType)) return node.inputs.length > 0 && node.inputs.every(read);
+  if (hasTrait(node, "nonNegative")) return true;
+  if (hasTrait(node, "keepsNonNegative")) return (value.outputIndex === 0 || opType === "Split") && read(node.inputs[0]);
+  if (hasTrait(node, "joinsNonNegative")) return node.inputs.length > 0 && node.inputs.every(read);
   return opType === "Max" && node.inputs.some(read);
 }
 
