@@ -30,9 +30,10 @@ import { leftOut } from "./left-out.ts";
 import { familyOf, knownElements } from "./match.ts";
 import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, isExact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
+import { exact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
 import type { Tolerance } from "./rows.ts";
 import { alignScopes } from "./scopes.ts";
+import { sharedValues } from "./shared.ts";
 
 export interface Contradicted extends Contradiction {
   readonly file: "first" | "second";
@@ -157,55 +158,15 @@ export class Prover {
     return [...of(this.a, "first"), ...of(this.b, "second")];
   }
 
-  /**
-   * What values of the main graph were found to be: the same as one of the first file's, or an exact map of it. One of its name, if
-   * there is. In a normal form, where values are no longer what the files call so, only equal ones are told.
-   */
-  *shared(): Steps<Map<string, SharedValue>> {
-    const found = new Map<string, SharedValue>();
-    for (const [value, relation] of this.related) {
-      if (value.scope !== this.b.view.main || this.doubtful.has(value)) continue;
-      const members = relation.core.members.filter((m) => m.proposed !== true && m.value.scope === this.a.view.main);
-      yield;
-      const known = new Map<Member, boolean>();
-      const isSame = (m: Member): boolean => {
-        const same = known.get(m) ?? relative(relation, m)?.identity === true;
-        known.set(m, same);
-        return same;
-      };
-      // The likeliest first: maps of large values take their time.
-      const named = members.find((m) => m.value.name === value.name);
-      const best =
-        (named && isSame(named) ? named : undefined) ??
-        members.find((m) => m.value.producer?.opType === value.producer?.opType && isSame(m)) ??
-        members.find(isSame);
-      const exact = isExact(relation) && !this.rewritten;
-      const cut = (exact ? this.trunkOf(best ?? named, members) : undefined) ?? best ?? (exact ? named : undefined);
-      const map = cut === best || cut?.open !== undefined ? undefined : cut && relative(relation, cut);
-      const at = map === undefined ? best : cut;
-      if (at !== undefined)
-        found.set(value.name, {
-          name: at.value.name,
-          ...(map && !map.identity ? { map: { scale: map.scale, shift: map.shift } } : {}),
-        });
-    }
-    return found;
-  }
-
-  /**
-   * What a member comes out of, where others read that, too: a cut at one of its readers would leave the way to the others open.
-   * Undefined where the second file has that value itself.
-   */
-  private trunkOf(member: Member | undefined, members: readonly Member[]): Member | undefined {
-    const inside = new Map(members.map((m) => [m.value, m]));
-    let found: Member | undefined;
-    for (let value = member?.value; value !== undefined; ) {
-      value = value.producer?.inputs.find((read) => read !== undefined && inside.has(read));
-      const own = value && this.b.view.main.values.get(value.name);
-      if (value === undefined || value.readerCount < 2 || (own !== undefined && this.related.has(own))) continue;
-      found = inside.get(value);
-    }
-    return found;
+  /** What values of the main graph were found to be (shared.ts). */
+  shared(): Steps<Map<string, SharedValue>> {
+    return sharedValues({
+      a: this.a.view.main,
+      b: this.b.view.main,
+      related: this.related,
+      isDoubtful: (value) => this.doubtful.has(value),
+      rewritten: this.rewritten,
+    });
   }
 
   private isDoubtful(node: GraphNode): boolean {
