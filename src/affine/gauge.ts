@@ -14,10 +14,13 @@ export type Gauges = ReadonlyMap<string, ReadonlyMap<string, Gauge>>;
 
 export const plainGauge = (rank: number): Gauge => ({ scale: uniform(rank, 1), shift: uniform(rank, 0) });
 
+/** scale ⊙ x + shift. */
+export const applied = (x: Spread, { scale, shift }: Gauge): Spread => plus(times(x, scale), shift);
+
 /** First `inner` (old in terms of now), then `outer` (now in terms of what comes). */
 export const composeGauges = (inner: Gauge, outer: Gauge): Gauge => ({
   scale: simplify(times(inner.scale, outer.scale)),
-  shift: simplify(plus(times(inner.scale, outer.shift), inner.shift)),
+  shift: simplify(applied(outer.shift, inner)),
 });
 
 /** What is now, in terms of what was; undefined where a channel is lost. */

@@ -27,6 +27,10 @@ export const axesOf = (s: Spread): number[] => s.dims.flatMap((d, i) => (d === 1
 /** The single number of a uniform spread, else undefined. */
 export const numberOf = (s: Spread): number | undefined => (s.data.length === 1 ? s.data[0] : undefined);
 
+/** True where a spread can be broadcast to a tensor of these dimensions. */
+export const fitsInto = ({ dims: own }: Spread, dims: readonly number[]): boolean =>
+  own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
+
 export const every = (s: Spread, test: (v: number) => boolean): boolean => s.data.every(test);
 
 export const map = (s: Spread, f: (v: number) => number): Spread => ({ dims: s.dims, data: s.data.map(f) });

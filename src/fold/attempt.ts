@@ -130,6 +130,11 @@ export class Attempts {
     return { backward: refusals[0], forward: refusals[1] };
   }
 
+  /** True where maps that run in float32 may go into constants of a half type. */
+  private get rounds(): boolean {
+    return this.options.allowRounding === "half";
+  }
+
   /** The same way with rows of a half type brought back into its range by powers of two. */
   private rescued(found: Candidate, way: Way, mark: number): Refused | Success {
     const { node, input } = found;
@@ -218,12 +223,7 @@ export class Attempts {
     return refuse("operator-blocks", "has no neighbour that takes its gain either");
   }
 
-  private way(
-    members: readonly Candidate[],
-    { direction, moves }: Way,
-    mark: number,
-    rounds = this.options.allowRounding === "half",
-  ): Refused | Success {
+  private way(members: readonly Candidate[], { direction, moves }: Way, mark: number, rounds = this.rounds): Refused | Success {
     const moved = this.moved(members, { direction, moves }, rounds);
     if (isRefused(moved)) return moved;
     const { visited, crossed } = moved;
@@ -243,7 +243,7 @@ export class Attempts {
   private moved(
     members: readonly Candidate[],
     { moves }: Way,
-    rounds = this.options.allowRounding === "half",
+    rounds = this.rounds,
   ): { readonly visited: Set<GraphNode>; readonly crossed: Set<GraphValue> } | Refused {
     const visited = new Set<GraphNode>();
     const crossed = new Set<GraphValue>();
@@ -271,13 +271,7 @@ export class Attempts {
       : untouchable(x);
   }
 
-  private move(
-    members: readonly Candidate[],
-    kind: Kind,
-    to: Direction,
-    moves: Moves,
-    rounds = this.options.allowRounding === "half",
-  ): Pushed | Refused {
+  private move(members: readonly Candidate[], kind: Kind, to: Direction, moves: Moves, rounds = this.rounds): Pushed | Refused {
     const requests: MapRequest[] = [];
     for (const found of members) {
       const request = to === "backward" ? this.back(found, kind, moves) : this.onward(found, kind);

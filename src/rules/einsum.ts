@@ -6,7 +6,7 @@
  *            shift of the only computed operand (two operands): Σ over the summed labels of t·w comes out
  * A label that stands twice in one operand (a diagonal) blocks. ONNX Einsum 12, 28.
  */
-import { axesOf, blocks, combine, permute, type Spread, simplify, stretch, take } from "../affine/spread.ts";
+import { axesOf, blocks, permute, type Spread, simplify, stretch, take, times } from "../affine/spread.ts";
 import { einsumLabels, type Labels } from "../graph/labels.ts";
 import { scaled } from "./params.ts";
 import {
@@ -114,7 +114,7 @@ function contracted(t: Terms, index: number, by: Spread, w: Param, sizes: readon
     // A summed axis counts each of its positions, even where neither factor varies.
     if (!t.output.includes(label)) filled = stretch(filled, all.indexOf(label), sizes[axis]);
   }
-  let product = combine(filled, spreadOver({ dims: w.dims, data: w.values() }, own), (a, b) => a * b);
+  let product = times(filled, spreadOver({ dims: w.dims, data: w.values() }, own));
   for (let axis = all.length - 1; axis >= t.output.length; axis--) product = summed(product, axis);
   return simplify({ dims: product.dims.slice(0, t.output.length), data: product.data });
 }

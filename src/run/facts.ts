@@ -1,6 +1,7 @@
 /**
  * Facts of a graph, with small constants computed by the executor: the pads, axes and repeats that exporters write as Concat,
- * Transpose, Slice, Where and the like of constants, sizes that go through floats (Div, Ceil, Clip) among them. What hangs on a symbol is left to the rules of graph/elements.ts.
+ * Transpose, Slice, Where and the like of constants, sizes that go through floats (Div, Ceil, Clip) among them. What hangs on a symbol
+ * is left to the rules of graph/elements.ts.
  */
 import { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";

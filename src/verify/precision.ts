@@ -7,7 +7,8 @@
  *
  * It checks the estimate of fold/precision.ts, which is made from constants alone, and decides nothing.
  */
-import { combine, type Spread, uniform } from "../affine/spread.ts";
+import { applied } from "../affine/gauge.ts";
+import { fitsInto, type Spread, uniform } from "../affine/spread.ts";
 import type { Steps } from "../diag/steps.ts";
 import { Magnitudes } from "../fold/magnitudes.ts";
 import { viewOf } from "../graph/view.ts";
@@ -71,20 +72,13 @@ function nearStatistics(model: Model): (cut: Cut, dims: readonly number[], seed:
     if (a === undefined || dtype === undefined || !isFloat(dtype)) return undefined;
     const plain: Magnitude = { mean: uniform(dims.length, 0), deviation: uniform(dims.length, 1) };
     const { mean, deviation } = magnitudes.of(a) ?? plain;
-    if (![mean, deviation].every((s) => fits(s, dims))) return undefined;
+    if (![mean, deviation].every((s) => fitsInto(s, dims))) return undefined;
     const random = randomOf(seed, "near", a.name);
     const noise: Spread = { dims, data: Float64Array.from({ length: sizeOf(dims) }, () => random.normal()) };
-    const { data } = combine(
-      combine(noise, deviation, (x, d) => x * d),
-      mean,
-      (x, m) => x + m,
-    );
+    const { data } = applied(noise, { scale: deviation, shift: mean });
     return { dtype, dims, data: roundArray(dtype, data) };
   };
 }
-
-const fits = ({ dims: own }: Spread, dims: readonly number[]): boolean =>
-  own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
 
 /** Squared distances from the truth, for each channel: axis 1, where there is one. */
 class Sums {

@@ -1,12 +1,13 @@
 /**
  * The witness by regions (cuts.ts): each part of the network that differs is run on its own in float64, both files on the same random
- * numbers, or their claimed maps, in the place of what they share, at small sizes (sizes.ts). What a region makes is judged by the law of judge.ts, p being
- * drawn from the constants of that region alone: nothing dilutes a fault on its way to the outputs.
+ * numbers, or their claimed maps, in the place of what they share, at small sizes (sizes.ts). What a region makes is judged by the law
+ * of judge.ts, p being drawn from the constants of that region alone: nothing dilutes a fault on its way to the outputs.
  *
  * A region that differs is cut wider, in case its cuts can only be what made-up numbers are not (never negative after a Relu), and
  * then run on numbers the first file gives. Only what differs there as well is called different.
  */
-import { plus, type Spread, times } from "../affine/spread.ts";
+import { applied } from "../affine/gauge.ts";
+import { fitsInto } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
@@ -124,7 +125,7 @@ export class RegionWitness {
 
   /** A region on given values of its cuts, by the first file's names. */
   onValues(region: Region, values: ReadonlyMap<string, Value>): Steps<RegionRun> {
-    return this.judged(region, [{ kind: "given", seed: this.options.seed, values: (cut) => values.get(cut.a.name) as Value }]);
+    return this.judged(region, { kind: "given", seed: this.options.seed, values: (cut) => values.get(cut.a.name) as Value });
   }
 
   /** The region of a cut; where it differs, a wider one that does not, if there is. */
@@ -194,7 +195,7 @@ export class RegionWitness {
 
   private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): Steps<RegionRun> {
     const values = (cut: Cut) => this.madeUp(cut, sizes.get(cut.a.name) as readonly number[], kind, seed);
-    return this.judged(region, [{ kind, seed, values }]);
+    return this.judged(region, { kind, seed, values });
   }
 
   private madeUp({ a }: Cut, dims: readonly number[], kind: Kind, seed: number): Tensor {
@@ -215,10 +216,9 @@ export class RegionWitness {
 
   private *judged(
     region: Region,
-    inputs: readonly { kind: string; seed: number; values: (cut: Cut) => Value }[],
+    { kind, seed, values }: { kind: string; seed: number; values: (cut: Cut) => Value },
   ): Steps<RegionRun> {
     const { target } = region;
-    const [{ kind, seed, values }] = inputs;
     const { a, b, feedsA, feedsB } = this.sides(region, values);
     const folded = this.foldedIn(region);
     const stored = new Decoded(folded);
@@ -330,10 +330,8 @@ function mapped(value: Value, { map, a }: Cut): Value {
   if (map === undefined) return value;
   if (!isTensor(value)) throw new Unfit(`"${a.name}" is no tensor`);
   const { dims } = value;
-  const fits = ({ dims: own }: Spread) => own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
-  if (!fits(map.scale) || !fits(map.shift)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
-  const { data } = plus(times({ dims, data: asFloat64(value) }, map.scale), map.shift);
-  return { ...value, data };
+  if (!fitsInto(map.scale, dims) || !fitsInto(map.shift, dims)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
+  return { ...value, data: applied({ dims, data: asFloat64(value) }, map).data };
 }
 
 /** One value of a run. */

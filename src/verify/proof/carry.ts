@@ -134,7 +134,7 @@ function agree(
     // What was computed in two ways differs by the rounding of float64.
     const close = combineSpread(
       combineSpread(by, lead, (x, y) => Math.abs(x - y) - NOISE * Math.max(Math.abs(x), Math.abs(y))),
-      combineSpread(p, q, (x, y) => x + y),
+      plus(p, q),
       (e, s) => (e <= s ? 1 : 0),
     );
     return close.data.every((v) => v === 1) ? lead : by;

@@ -4,8 +4,8 @@
  * checked beside its counterpart with those numbers, rows recomputed from the bytes of both files: one pass, no map to be read off
  * coefficients, and no slack that grows from one to the next. A proposal that is wrong fits no row.
  */
-import { type Gauges, invertGauge } from "../../affine/gauge.ts";
-import { combine, map, simplify, times } from "../../affine/spread.ts";
+import { applied, type Gauges, invertGauge } from "../../affine/gauge.ts";
+import { map, simplify, times } from "../../affine/spread.ts";
 import type { Classes } from "./classes.ts";
 
 /** Adds to the classes of the first file what the gauges propose. */
@@ -18,15 +18,10 @@ export function certify(classes: Classes, gauges: Gauges): void {
       if (value === undefined || known === undefined || back === undefined) continue;
       if (back.scale.dims.length !== known.scale.dims.length) continue;
       // (k·core + d − b) / a
-      const shifted = times(known.shift, back.scale);
       known.core.members.push({
         scale: simplify(times(known.scale, back.scale)),
-        shift: simplify(combine(shifted, back.shift, (x, y) => x + y)),
-        magnitude: combine(
-          combine(known.magnitude, back.scale, (m, k) => m * Math.abs(k)),
-          map(back.shift, Math.abs),
-          (x, y) => x + y,
-        ),
+        shift: simplify(applied(known.shift, back)),
+        magnitude: applied(known.magnitude, { scale: map(back.scale, Math.abs), shift: map(back.shift, Math.abs) }),
         value,
         proposed: true,
       });

@@ -108,9 +108,9 @@ function partError(
   if (isRefused(p) || isRefused(q) || p.dims.length !== k.dims.length || p.dims.some((n, i) => n !== q.dims[i])) return undefined;
   const full = (s: Spread) => p.dims.reduce((out, n, i) => stretch(out, i, n), s);
   const [c, got] = [{ dims: p.dims, data: p.values() }, q.values()];
-  const scaled = combine(c, full(k), (u, v) => u * v);
-  const expected = combine(scaled, full(d), (u, v) => u + v).data;
-  const terms = combine(map(scaled, Math.abs), map(full(d), Math.abs), (u, v) => u + v).data;
+  const scaled = times(c, full(k));
+  const expected = plus(scaled, full(d)).data;
+  const terms = plus(map(scaled, Math.abs), map(full(d), Math.abs)).data;
   let worst = 0;
   const [openA, openB] = [a.budgets?.of(x), b.budgets?.of(y)];
   const gains = openA && full(k).data;

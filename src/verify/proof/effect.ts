@@ -9,7 +9,7 @@
  * and the place is shown to matter when e > 2⁻⁴⁰ |output| and d ≥ e/4. α and β come from the first file's own values, by the
  * relations of the proof, so that nothing before v is held against it.
  */
-import { combine, times } from "../../affine/spread.ts";
+import { applied } from "../../affine/gauge.ts";
 import { BnfoldError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue, GraphView, Scope } from "../../graph/view.ts";
 import { isFloat } from "../../onnx/dtype.ts";
@@ -184,8 +184,7 @@ class Ground {
     if (isOne(scale) && isZero(shift)) return value;
     if (!isFloat(value.dtype) || value.dims.length !== scale.dims.length)
       throw new BnfoldError("model", `"${name}" has another rank than was taken for granted`, { tensor: name });
-    const scaled = times({ dims: value.dims, data: asFloat64(value) }, scale);
-    const { dims, data } = combine(scaled, shift, (x, y) => x + y);
+    const { dims, data } = applied({ dims: value.dims, data: asFloat64(value) }, { scale, shift });
     return { dtype: value.dtype, dims, data };
   }
 

@@ -54,49 +54,38 @@ interface Placed {
   readonly step: number;
 }
 
-class Reader {
-  private whole = false;
-  private held = new Float32Array(0);
+/** What x and y are read into, over and over. */
+const scratch = [new Float32Array(0), new Float32Array(0)];
 
-  /** What a tile of a whole line each covers is read; with `all`, everything is, once. */
-  tile({ layout, read }: Stored32, { count, width }: Size, tile: Tile, all: boolean): Placed {
-    const [row, step] = layout === "rows" ? [width, 1] : [1, count];
-    const first = tile.from * row + tile.low * step;
-    if (all) {
-      if (!this.whole) read(0, this.part(count * width));
-      this.whole = true;
-      return { data: this.held, at: first, row, step };
-    }
-    const data = this.part((tile.to - tile.from) * (tile.high - tile.low));
-    read(first, data);
-    return { data, at: 0, row, step };
-  }
-
-  /** Read anew, the next time. */
-  again(): this {
-    this.whole = false;
-    return this;
-  }
-
-  private part(length: number): Float32Array {
-    if (this.held.length < length) this.held = new Float32Array(length);
-    return this.held.subarray(0, length);
-  }
+function scratchOf(i: number, length: number): Float32Array {
+  if (scratch[i].length < length) scratch[i] = new Float32Array(length);
+  return scratch[i].subarray(0, length);
 }
 
-const readers = [new Reader(), new Reader()];
+/** Where the tiles of x (0) or y (1) are found: each is read when it is asked for, or all is read at once. */
+function reader(i: number, { layout, read }: Stored32, { count, width }: Size, whole: boolean): (tile: Tile) => Placed {
+  const [row, step] = layout === "rows" ? [width, 1] : [1, count];
+  const firstOf = (tile: Tile) => tile.from * row + tile.low * step;
+  if (whole) {
+    const data = scratchOf(i, count * width);
+    read(0, data);
+    return (tile) => ({ data, at: firstOf(tile), row, step });
+  }
+  return (tile) => {
+    const data = scratchOf(i, (tile.to - tile.from) * (tile.high - tile.low));
+    read(firstOf(tile), data);
+    return { data, at: 0, row, step };
+  };
+}
 
 /** The largest error of y = gains ⊙ x in half-ulps, at most `weight`; undefined where one is larger, or a row of x all zeros. */
 export function singlesFit(x: Stored32, y: Stored32, rows: Size, gains: Float64Array, weight: number): number | undefined {
-  const [p, q] = readers.map((reader) => reader.again());
   const apart = x.layout !== y.layout;
+  const [tileOfX, tileOfY] = [x, y].map((one, i) => reader(i, one, rows, apart && one.layout === "rows"));
   const live = new Uint8Array(rows.count);
   let worst: number | undefined = 0;
   for (const tile of tilesOf(rows, apart ? "columns" : x.layout)) {
-    const [theirs, mine] = [
-      p.tile(x, rows, tile, apart && x.layout === "rows"),
-      q.tile(y, rows, tile, apart && y.layout === "rows"),
-    ];
+    const [theirs, mine] = [tileOfX(tile), tileOfY(tile)];
     for (let o = tile.from; o < tile.to && worst !== undefined; o++) {
       const n = tile.high - tile.low;
       worst = rowFit(theirs, mine, o - tile.from, n, gains[o], weight, worst);
