@@ -97,7 +97,6 @@ class Builder extends Values {
   private readonly movers: Mover[] = [];
   private readonly absorbers: GraphNode[] = [];
   private readonly derived = new Set<GraphValue>();
-  private near: ReadonlySet<GraphNode> = new Set();
   private readonly candidates: ReadonlyMap<GraphNode, Candidate>;
 
   constructor(
@@ -214,17 +213,7 @@ class Builder extends Values {
     const other = scale.dims.some((d, a) => d !== 1 && a !== axis);
     if (across !== true || this.mode.fixed !== undefined || !other || scale.dims[axis] !== 1) return false;
     this.network.still(shift);
-    if (!this.isReached(y)) {
-      this.network.equal(scale, ground(scale.dims.length));
-      return true;
-    }
     this.make(y, { scale, shift: ground(scale.dims.length) });
-    return true;
-  }
-
-  /** False where what reads a value is out of reach (reach.ts): nothing says then what becomes of a gain that is handed on. */
-  private isReached(y: GraphValue): boolean {
-    for (const { node } of y.readers()) if (!this.near.has(node)) return false;
     return true;
   }
 
@@ -269,7 +258,7 @@ class Builder extends Values {
     const wires = node.inputs.map((value) => this.wire(value));
     const open = [1, 0].filter((k) => wires[k] !== undefined);
     if (open.length === 0) return;
-    if (y === undefined || !this.isReached(y) || (this.lax && open.length > 1)) {
+    if (y === undefined || (this.lax && open.length > 1)) {
       this.unknown(node);
       return;
     }

@@ -11,6 +11,8 @@ import { anything, isGround, isTable, Network, type Wire } from "./wires.ts";
 export class Values {
   protected readonly network = new Network();
   protected readonly wires = new Map<GraphValue, Wire>();
+  /** Operators that are looked at (reach.ts). */
+  protected near: ReadonlySet<GraphNode> = new Set();
 
   constructor(
     protected readonly read: Reading,
@@ -26,8 +28,14 @@ export class Values {
     if (value === undefined) return;
     // Where positions vary as well as channels, nearly every element would be an unknown: such values stay as they are.
     const table = isTable(wire.scale) || isTable(wire.shift);
-    if (isFixed(this.read, value) || (table && !this.lax)) this.network.ground(wire);
+    if (isFixed(this.read, value) || !this.isReached(value) || (table && !this.lax)) this.network.ground(wire);
     else this.wires.set(value, table ? this.loosened(wire.scale.dims.length) : wire);
+  }
+
+  /** False where what reads a value is out of reach: nothing would say what becomes of a gain that is handed on. */
+  private isReached(value: GraphValue): boolean {
+    for (const { node } of value.readers()) if (!this.near.has(node)) return false;
+    return true;
   }
 
   protected readonly loosened = (rank: number): Wire => ({ scale: anything(rank), shift: anything(rank) });
@@ -61,7 +69,7 @@ export class Values {
   /** A value whose gains and shifts are unknowns of their own along one axis. */
   protected free(y: GraphValue, port: Port): void {
     const rank = this.read.facts.rank(y);
-    if (rank === undefined) return;
+    if (rank === undefined || !this.isReached(y)) return;
     const dims = place(rank, port);
     const { network } = this;
     this.make(y, { scale: network.scale(dims), shift: port.shifts ? network.shift(dims) : ground(rank) });
