@@ -10,12 +10,12 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
-import { isLayer } from "../../fold/region.ts";
 import type { Contradiction } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { shapeClash } from "../../graph/shape-clash.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { isLayer } from "../../laws/region.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
