@@ -22,6 +22,7 @@ import { prove } from "../verify/proof.ts";
 import type { Bisection, GuiltyNodes, Verdict } from "../verify/types.ts";
 import { type WitnessOptions, witness } from "../verify/witness.ts";
 
+/** Options of `bisect`. */
 export interface BisectOptions extends WitnessOptions {
   /** True (default) when the second file was made by another tool. */
   readonly foreign?: boolean;
