@@ -19,10 +19,11 @@ import { isLayer } from "../../laws/region.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
-import { isCast, isLossless, losesDigits, roundoffOf } from "./casts.ts";
-import { affineOf, Classes, type Member, type Side } from "./classes.ts";
+import { losesDigits } from "./casts.ts";
+import { affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
+import { lostByTheFirst, narrowed, roundedThere } from "./digits.ts";
 import { madeBy } from "./effect.ts";
 import { compareOutputs, relatedInputs } from "./ends.ts";
 import { Findings } from "./findings.ts";
@@ -30,7 +31,7 @@ import { leftOut } from "./left-out.ts";
 import { familyOf, knownElements } from "./match.ts";
 import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
-import { exact, memberOf, type Relation, relative, type Suspicion } from "./relation.ts";
+import { exact, memberOf, type Relation, type Suspicion } from "./relation.ts";
 import type { Tolerance } from "./rows.ts";
 import { alignScopes } from "./scopes.ts";
 import { sharedValues } from "./shared.ts";
@@ -88,8 +89,9 @@ export class Prover {
     this.clashes();
     this.resume([...this.postponed]);
     const { a, b, classes, related } = this;
-    compareOutputs({ a, b, classes, related, isDoubtful: (value) => this.doubtful.has(value) }, this.findings);
-    if (this.findings.proof().outcome !== "equal") this.keptDigits();
+    const walked = { a, b, classes, related, isDoubtful: (value: GraphValue) => this.doubtful.has(value) };
+    compareOutputs(walked, this.findings);
+    if (this.findings.proof().outcome !== "equal") lostByTheFirst(walked, this.findings);
     return this.findings.proof();
   }
 
@@ -195,7 +197,7 @@ export class Prover {
     if (this.isDoubtful(node)) for (const value of node.outputs) if (value !== undefined) this.doubtful.add(value);
     if (affine !== undefined && from !== undefined && out !== undefined) {
       const { relation, ...found } = composed(this.b, node, from, affine.map, this.tolerance);
-      this.related.set(out, this.roundedThere(node, relation) ?? relation);
+      this.related.set(out, roundedThere(this.a, this.b, this.classes, node, relation) ?? relation);
       if (found.worst > 0) this.findings.note(node, "equal", found);
       return true;
     }
@@ -223,7 +225,7 @@ export class Prover {
       this.postponed.add(node);
       return true;
     }
-    const narrow = this.narrowed(node);
+    const narrow = narrowed(this.a, this.b, node, node.inputs[0] && this.related.get(node.inputs[0]));
     if (narrow !== undefined && out !== undefined) {
       this.related.set(out, narrow);
       this.findings.identical(node);
@@ -258,64 +260,6 @@ export class Prover {
     // A run in float64 has all digits: it says nothing of those that are lost.
     else if (losesDigits(this.b.facts, node)) this.findings.contradict(node, undefined, uncertain);
     return false;
-  }
-
-  /** Casts to fewer digits that only the first file has, as far as the second was not found to do the same. */
-  private keptDigits(): void {
-    const known = new Set([...this.related.values()].map(({ core }) => core));
-    const types = new Set(this.a.view.nodes.map(({ opType }) => opType));
-    // An operator that the first file has not may stand for many of its own, and round among them.
-    const open = this.b.view.nodes.filter(
-      (node) => this.isOpen(node) && (losesDigits(this.b.facts, node) || !types.has(node.opType)),
-    );
-    for (const node of this.a.view.nodes) {
-      const out = node.outputs[0] && this.classes.of(node.outputs[0]);
-      if (out === undefined || known.has(out.core) || !losesDigits(this.a.facts, node)) continue;
-      const digits = roundoffOf(this.a.facts, node.outputs[0]) as number;
-      const twin = open.findIndex(({ outputs }) => (roundoffOf(this.b.facts, outputs[0]) ?? 0) >= digits);
-      if (twin >= 0) {
-        open.splice(twin, 1);
-        continue;
-      }
-      const value = node.outputs[0]?.name ?? "";
-      const reason = `${node.label} of the first file rounds to fewer digits, and nothing of the second does`;
-      const nodes = [node.record.name || value];
-      this.findings.lost({ outcome: "not-decided", nodes, value, worstHalfUlps: 0, coefficients: 0, reason });
-    }
-  }
-
-  /** True of an operator whose outputs were not shown to be the first file's. */
-  private isOpen(node: GraphNode): boolean {
-    return node.outputs.some((value) => value !== undefined && (this.doubtful.has(value) || !this.related.has(value)));
-  }
-
-  /** A Cast to fewer digits of what the first file stores with no more of them: it rounds nothing that is not rounded there. */
-  private narrowed(node: GraphNode): Relation | undefined {
-    const [value] = node.inputs;
-    const relation = isCast(node) && value !== undefined ? this.related.get(value) : undefined;
-    const to = roundoffOf(this.b.facts, node.outputs[0]);
-    if (relation === undefined || to === undefined) return undefined;
-    const stored = roundoffOf(this.a.facts, (memberOf(relation) ?? relation.core).value);
-    return stored !== undefined && stored >= to ? relation : undefined;
-  }
-
-  /**
-   * A Cast that rounds nothing because the number is of fewer digits already, where the first file has a number of more digits that it
-   * casts to that type: it is what comes out of that Cast.
-   */
-  private roundedThere(node: GraphNode, relation: Relation): Relation | undefined {
-    const dtype = this.b.facts.of(node.outputs[0]).dtype;
-    if (!isCast(node) || dtype === 0) return undefined;
-    const casts = ({ value }: Member) =>
-      [...value.readers()].flatMap(({ node: reader }) =>
-        isCast(reader) && this.a.facts.of(reader.outputs[0]).dtype === dtype && !isLossless(this.a.facts, reader)
-          ? reader.outputs
-          : [],
-      );
-    const there = relation.core.members.filter((m) => m.proposed !== true && relative(relation, m)?.identity === true);
-    const [out] = there.flatMap(casts);
-    const known = out && this.classes.of(out);
-    return known && exact(known.core, known);
   }
 
   /** Neither constant, nor related to the first file, nor determined by shapes. */
