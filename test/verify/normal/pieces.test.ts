@@ -75,6 +75,40 @@ const sequence = (at: number) =>
     { k: int64([2], [3, 3]), i: int64([], [0]), j: int64([], [at]) },
   );
 
+/** Every second row and column of an image, to its end: by one Slice, or by several, each along its axes. */
+const END = 2 ** 31 - 1;
+const image = [{ name: "x", dims: [1, 5, 6, 3] }];
+const cut = (...axes: number[][]) => {
+  const list = (label: string, i: number, values: number[]) => [`${label}${i}`, int64([values.length], values)];
+  return net(
+    image,
+    [
+      ...axes.map((_, i) => node("Slice", [i === 0 ? "x" : `c${i - 1}`, `s${i}`, `e${i}`, `a${i}`, `t${i}`], [`c${i}`])),
+      node("Relu", [`c${axes.length - 1}`], ["y"]),
+    ],
+    Object.fromEntries(
+      axes.flatMap((some, i) => [
+        list(
+          "s",
+          i,
+          some.map(() => 0),
+        ),
+        list(
+          "e",
+          i,
+          some.map(() => END),
+        ),
+        list("a", i, some),
+        list(
+          "t",
+          i,
+          some.map(() => 2),
+        ),
+      ]),
+    ),
+  );
+};
+
 judge(
   "parts",
   {
@@ -83,6 +117,9 @@ judge(
     "a part counted from the end": [sequence(-1), split([3, 3])],
     "one of an axis, and the part squeezed": [gather(5), squeezed],
     "layers side by side and one layer that is split": [layers([3, 3]), whole],
+    "a Slice of two axes and one after the other": [cut([1, 2]), cut([1], [2])],
+    "in another order, and from the end": [cut([1, -2]), cut([2], [1])],
+    "three axes in two ways": [cut([1, 2], [3]), cut([3], [1], [2])],
   },
   {
     "another size": [split([2, 4]), halves],
@@ -107,5 +144,7 @@ judge(
     "the same part twice": [sequence(0), halves],
     "another of an axis": [gather(4), squeezed],
     "other columns": [layers([3, 2]), whole],
+    "Slices of other axes": [cut([1, 2]), cut([1], [3])],
+    "one axis cut twice": [cut([1, 2]), cut([1], [2], [1])],
   },
 );

@@ -3,6 +3,7 @@
  *
  *   Split(x; axis, n₁…nₖ), SplitToSequence and SequenceAt      Slice(x; axis, Σ_{j<i} nⱼ, Σ_{j≤i} nⱼ) for each i
  *   Gather(x; axis, i), i one number                           Squeeze(Slice(x; axis, i, i + 1))
+ *   Slice(x; axes a₁ < a₂ …)                                   …Slice(Slice(x; a₁); a₂), and so a chain of them in another order
  *   Slice(MatMul(x, W); last axis, a, b)                       MatMul(x, Slice(W; last axis, a, b))
  *   Slice(MatMul(x, W) + c; last axis, a, b)                   Slice(MatMul(x, W); last axis, a, b) + Slice(c; last axis, a, b)
  *
@@ -114,6 +115,63 @@ function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
   return { axis, start: at(starts[0]), end: at(ends[0]) };
 }
 
+/** One axis of a Slice, with the numbers as they are given. */
+interface Cut {
+  readonly axis: number;
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+}
+
+/** What a Slice does along each of its axes; undefined where that is computed, or an axis is not known. */
+function cutsOf(node: GraphNode | undefined, side: Side): readonly Cut[] | undefined {
+  if (node?.domain !== "" || node.opType !== "Slice" || node.version < SINCE) return undefined;
+  const [starts, ends] = [1, 2].map((i) => numbersOf(node.inputs[i], side));
+  const rank = side.facts.rank(node.inputs[0]);
+  if (starts === undefined || starts.length !== ends?.length || rank === undefined) return undefined;
+  const given = (i: number, plain: readonly number[]) => (node.inputs[i] === undefined ? plain : numbersOf(node.inputs[i], side));
+  const axes = given(
+    3,
+    starts.map((_, i) => i),
+  );
+  const steps = given(4, new Array<number>(starts.length).fill(1));
+  if (axes?.length !== starts.length || steps?.length !== starts.length) return undefined;
+  const cuts = starts.map((start, i) => ({
+    axis: axes[i] < 0 ? axes[i] + rank : axes[i],
+    start,
+    end: ends[i],
+    step: steps[i],
+  }));
+  return new Set(cuts.map(({ axis }) => axis)).size === cuts.length ? cuts : undefined;
+}
+
+/** Slices along one axis each, from the first axis to the last. */
+function cutOneByOne(node: GraphNode, x: string, cuts: readonly Cut[]): NodeRecord[] {
+  let from = x;
+  return cuts
+    .toSorted((p, q) => p.axis - q.axis)
+    .flatMap(({ axis, start, end, step }, i) => {
+      const part = (label: string) => inner(node, `${label}${i}`);
+      const numbers = Object.entries({ start, end, axis, step }).map(([label, v]) => integers(node, `${label}${i}`, [v]));
+      const to = i === cuts.length - 1 ? outputOf(node) : part("cut");
+      const made = make(node, "Slice", [from, part("start"), part("end"), part("axis"), part("step")], to);
+      from = to;
+      return [...numbers, made];
+    });
+}
+
+const axisByAxis: Rewrite = (node, side) => {
+  const cuts = cutsOf(node, side);
+  if (cuts === undefined || cuts.length === 0) return undefined;
+  const [x] = node.record.inputs;
+  if (cuts.length > 1) return cutOneByOne(node, x, cuts);
+  // What cuts another axis may as well come first.
+  const maker = makerOf(node.inputs[0], node);
+  const before = cutsOf(maker, side);
+  if (maker === undefined || before?.length !== 1 || before[0].axis <= cuts[0].axis) return undefined;
+  return cutOneByOne(node, maker.record.inputs[0], [...before, ...cuts]);
+};
+
 const columns: Rewrite = (node, side) => {
   const maker = makerOf(node.inputs[0], node);
   const bounds = maker && boundsOf(node, side);
@@ -147,6 +205,7 @@ const columns: Rewrite = (node, side) => {
 export const PIECES: readonly Rewriting[] = [
   { equation: ["Split(x)", "Slice(x) for each part"], rewrite: split, where: ["Split", "Slice"] },
   { equation: ["SequenceAt(SplitToSequence(x), i)", "Slice(x)"], rewrite: sequence },
+  { equation: ["Slice(x; a, b)", "Slice(Slice(x; a); b), a < b"], rewrite: axisByAxis, where: ["Slice"] },
   { equation: ["Gather(x, i)", "Squeeze(Slice(x))"], rewrite: gathered, where: ["Gather"] },
   { equation: ["Slice(MatMul(x, W) + c)", "MatMul(x, Slice(W)) + Slice(c)"], rewrite: columns, where: ["MatMul", "Split"] },
 ];

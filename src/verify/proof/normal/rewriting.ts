@@ -36,7 +36,8 @@ export function attribute(node: GraphNode, name: string, setting: Setting): Attr
     sparseTensor: undefined,
     typeProto: undefined,
     floats: [],
-    ints: "ints" in setting ? setting.ints.map(BigInt) : [],
+    // An end that says "to the last" is the largest number there is, which no double is.
+    ints: "ints" in setting ? setting.ints.map((v) => (v >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(v))) : [],
     strings: [],
     tensors: [],
     graphs: [],
