@@ -48,3 +48,9 @@ export function orPartly(kept: Kept): Kept {
   const partly = "--partial moves its gain and leaves its shift as an Add.";
   return { ...kept, advice: advice.startsWith("Nothing to do") ? partly : `${advice} Or: ${partly}` };
 }
+
+/** A node whose shift could pass the padding as a channel of constant 1. */
+export const orCarried = (kept: Kept): Kept => ({
+  ...kept,
+  advice: "--constant-channel folds it: one more channel, of constant 1, carries its shift through the padding.",
+});

@@ -25,7 +25,7 @@ import type { Equalization } from "./equalize/told.ts";
 import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
-import { type Attempt, keptBecause, orPartly } from "./kept.ts";
+import { type Attempt, keptBecause, orCarried, orPartly } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { depthwise } from "./lone.ts";
 import { Magnitudes } from "./magnitudes.ts";
@@ -114,9 +114,9 @@ export type Start = "along" | "against" | "gauges";
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
   if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
-  if (options.bnToConv === true) {
-    // Only what the best plan keeps becomes a convolution.
-    const best = yield* planDraft(model, { ...options, bnToConv: false });
+  if (options.bnToConv === true || options.constantChannel === true) {
+    // Only what the best plan keeps becomes a convolution, or is carried through padding.
+    const best = yield* planDraft(model, { ...options, bnToConv: false, constantChannel: false });
     return yield* planFrom(model, options, best.from);
   }
   // Operators become others last: readers that make up for each other come before that.
@@ -226,6 +226,10 @@ class Planner {
       this.attempts.retypes = true;
       kept = yield* this.settle([...kept.keys()]);
     }
+    if (this.options.constantChannel === true) {
+      this.attempts.ones = true;
+      kept = yield* this.settle([...kept.keys()]);
+    }
     if (this.options.bnToConv === true) this.convolve(kept);
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
@@ -308,9 +312,10 @@ class Planner {
     if (this.isExcluded(node)) return kept;
     const refused = this.conflicts.get(node);
     const told = refused === undefined ? kept : this.stays({ ...kept, node, refusal: refused }, refused);
-    const isAsked = this.options.partial !== true && told.code !== "needs-new-node" && this.partly++ < PARTLY;
-    const found = isAsked ? this.movable(node) : undefined;
-    return found !== undefined && this.attempts.canSplit(found) ? orPartly(told) : told;
+    const asked = told.code !== "needs-new-node" && this.partly++ < PARTLY ? this.movable(node) : undefined;
+    if (asked === undefined) return told;
+    const known = this.attempts.canCarry(asked) ? orCarried(told) : told;
+    return this.options.partial !== true && this.attempts.canSplit(asked) ? orPartly(known) : known;
   }
 
   private stays(found: Candidate | Rejected, because: Attempt | Refused): Kept {
