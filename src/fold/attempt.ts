@@ -256,7 +256,8 @@ export class Attempts {
 
   /** Whether a channel of constant 1 would let a node go: nothing is changed. */
   canCarry(found: Candidate): boolean {
-    if (this.ones) return false;
+    // What other nodes cost in bytes is not known here.
+    if (this.options.constantChannel === true || this.ones || found.kind !== "batch-normalization") return false;
     const mark = this.draft.mark();
     this.ones = true;
     const fits = (isMixed(found) ? WAYS : WAYS.slice(0, 2)).some((way) => {

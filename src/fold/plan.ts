@@ -88,6 +88,8 @@ export interface PlanDraft {
   readonly gauges: Gauges;
   /** Nodes (by `nodeKey`) that stay and for which another plan may be worth its time: not those that compute with shapes alone. */
   readonly open: ReadonlySet<string>;
+  /** The plan with what an option could do for the nodes it keeps: asked only of the best plan, because it reads weights. */
+  readonly advised: () => PlanDraft;
   /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
   readonly explains: boolean;
 }
@@ -112,11 +114,15 @@ export type Start = "along" | "against" | "gauges";
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  return (yield* bestDraft(model, options)).advised();
+}
+
+function* bestDraft(model: Model, options: PlanOptions): Steps<PlanDraft> {
   if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
   if (options.bnToConv === true || options.constantChannel === true) {
     // Only what the best plan keeps becomes a convolution, or is carried through padding.
-    const best = yield* planDraft(model, { ...options, bnToConv: false, constantChannel: false });
+    const best = yield* bestDraft(model, { ...options, bnToConv: false, constantChannel: false });
     return yield* planFrom(model, options, best.from);
   }
   // Operators become others last: readers that make up for each other come before that.
@@ -252,7 +258,19 @@ class Planner {
     const explains = this.conflicts.size > 0 && !this.solved;
     const shapes = new Set([...measured].map((node) => nodeKey(refOf(node))));
     const left = new Set(data.kept.map(({ node }) => nodeKey(node)).filter((key) => !shapes.has(key)));
-    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, open: left, explains };
+    const made = { from: this.start, view, draft, removed, orphans, settled, absorbers, count, gauges, open: left, explains };
+    const plain: PlanDraft = { ...made, data, advised: () => plain };
+    return { ...plain, advised: () => ({ ...plain, data: { ...data, kept: this.advised(data.kept, kept) } }) };
+  }
+
+  /** Reasons with the option that carries a shift through padding, where it would. */
+  private advised(told: readonly Kept[], nodes: ReadonlyMap<GraphNode, Kept>): readonly Kept[] {
+    const open = new Map([...nodes.keys()].slice(0, PARTLY).map((node) => [nodeKey(refOf(node)), node]));
+    return told.map((one) => {
+      const node = one.code === "needs-new-node" ? undefined : open.get(nodeKey(one.node));
+      const found = node && this.movable(node);
+      return found !== undefined && this.attempts.canCarry(found) ? orCarried(one) : one;
+    });
   }
 
   /** The graph as it is. */
@@ -261,7 +279,8 @@ class Planner {
     const data = { folds: [], kept: [], merges: [], unmerged: [], before };
     const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
     const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), open: new Set<string>(), explains: false };
-    return { from: start, view, draft, settled, data, count, ...none };
+    const made: PlanDraft = { from: start, view, draft, settled, data, count, ...none, advised: () => made };
+    return made;
   }
 
   /** What nothing takes becomes a Conv of its own. */
@@ -312,10 +331,9 @@ class Planner {
     if (this.isExcluded(node)) return kept;
     const refused = this.conflicts.get(node);
     const told = refused === undefined ? kept : this.stays({ ...kept, node, refusal: refused }, refused);
-    const asked = told.code !== "needs-new-node" && this.partly++ < PARTLY ? this.movable(node) : undefined;
-    if (asked === undefined) return told;
-    const known = this.attempts.canCarry(asked) ? orCarried(told) : told;
-    return this.options.partial !== true && this.attempts.canSplit(asked) ? orPartly(known) : known;
+    const isAsked = this.options.partial !== true && told.code !== "needs-new-node" && this.partly++ < PARTLY;
+    const found = isAsked ? this.movable(node) : undefined;
+    return found !== undefined && this.attempts.canSplit(found) ? orPartly(told) : told;
   }
 
   private stays(found: Candidate | Rejected, because: Attempt | Refused): Kept {

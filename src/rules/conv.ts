@@ -179,17 +179,21 @@ function shiftByOnes(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   const [out, inner] = w.dims;
   const t = channels(by[0] as Spread, inner, "input channels");
   if (isRefused(t)) return t;
-  const [values, data] = [w.values(), ones.values()];
-  const terms = ones.terms?.slice() ?? data.map(Math.abs);
-  const taps = data.length / out;
-  for (let o = 0, k = 0; o < out; o++)
-    for (let i = 0; i < inner; i++)
-      for (let tap = o * taps; tap < (o + 1) * taps; tap++) {
-        const term = values[k++] * t[i];
-        data[tap] += term;
-        terms[tap] += Math.abs(term);
-      }
-  return absorb(withParam(state, ONES, { ...fresh(w.dtype, ones.dims, () => data.slice()), terms }));
+  const taps = sizeOf(ones.dims) / out;
+  // Read when they are asked for: whether the shift passes is known without them.
+  const values = () => addUp(ones.values(), w.values(), t, taps);
+  const terms = () => addUp(termsOf(ones), w.values().map(Math.abs), t.map(Math.abs), taps);
+  return absorb(withParam(state, ONES, { ...fresh(w.dtype, ones.dims, values), terms }));
+}
+
+/** Σ|terms| of each number of a constant. */
+export const termsOf = ({ terms, values }: Param): Float64Array => terms?.() ?? values().map(Math.abs);
+
+/** sums[o, k] + Σ_i w[o, i, k]·t[i], in place. */
+function addUp(sums: Float64Array, w: Float64Array, t: Float64Array, taps: number): Float64Array {
+  for (let at = 0, k = 0; at < sums.length; at += taps)
+    for (const by of t) for (let tap = at; tap < at + taps; tap++) sums[tap] += w[k++] * by;
+  return sums;
 }
 
 export const conv: Rule = { type: "Conv", backScale, backShift, forwardScale, forwardShift, ones: { forwardShift: shiftByOnes } };

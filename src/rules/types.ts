@@ -33,7 +33,7 @@ export interface Param {
   /** True when a shift or another tensor went into it, so that its range says nothing before it is computed. */
   readonly mixed: boolean;
   /** Σ|terms| of each number, of one that is added up: what float64 rounding is measured against. */
-  readonly terms?: Float64Array;
+  readonly terms?: () => Float64Array;
 }
 
 /** The smallest and the largest magnitude of numbers that are not zero; NaN as the largest when one is. Infinity and 0 of zeros alone. */

@@ -3,7 +3,7 @@
  * Einsum and batches of matrices: producers.ts). Rows of two operators are compared by fit.ts.
  */
 import { sideBySide } from "../../onnx/tensor.ts";
-import { ONES, readsOnes } from "../../rules/conv.ts";
+import { ONES, readsOnes, termsOf } from "../../rules/conv.ts";
 import { expand } from "../../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
@@ -115,7 +115,7 @@ function besideOnes(at: RuleNode, w: Param, key: string): Linear | undefined {
   if (ones === undefined) return undefined;
   const joined = () => sideBySide(w.values(), ones.values(), count);
   const made = make(at, 1, 2, `${key}|ones`, 1, count, (x) => x);
-  const sized = () => sideBySide(w.values().map(Math.abs), ones.terms ?? ones.values().map(Math.abs), count);
+  const sized = () => sideBySide(w.values().map(Math.abs), termsOf(ones), count);
   const dims = w.dims.with(1, w.dims[1] + 1);
   // The chain of what it was changed by belongs to the weight alone.
   const weight = { ...w, dims, values: joined };
