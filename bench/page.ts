@@ -4,8 +4,8 @@
  *
  *   npm run build && npm run site && npm run bench -- page [model.onnx ...] [--sizes 3000] [--runs 3] [--folder /tmp] [--no-check]
  *
- * Models that are named are measured as they are. `--sizes` adds generated ones, of megabytes, nine tenths of them holes that stay.
- * BNFOLD_BROWSER names the browser.
+ * Models that are named are measured as they are; a line under each says what the page answered, and its stages. `--sizes` adds
+ * generated ones, of megabytes, nine tenths of them holes that stay. BNFOLD_BROWSER names the browser.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -84,7 +84,9 @@ interface Timed {
 }
 
 /** From the moment the file is given to the answer. */
-async function inPage(model: string): Promise<Timed & { readonly memory: number; readonly answer: string }> {
+async function inPage(
+  model: string,
+): Promise<Timed & { readonly memory: number; readonly answer: string; readonly stages: string }> {
   const page = await openPage();
   if (values["no-check"]) {
     await page.getByRole("button", { name: "Try an example" }).click();
@@ -101,6 +103,8 @@ async function inPage(model: string): Promise<Timed & { readonly memory: number;
     const answer = (await page.locator(".answer, .problem h2").first().textContent({ timeout: 3_600_000 })) ?? "";
     return { seconds: (performance.now() - began) / 1000, answer };
   });
+  // What the page says of its stages.
+  const stages = (await page.locator(".facts dt:text-is('took') + dd").first().textContent()) ?? "";
   const [download] = await Promise.all([
     page.waitForEvent("download", { timeout: 600_000 }),
     page
@@ -110,7 +114,7 @@ async function inPage(model: string): Promise<Timed & { readonly memory: number;
   ]);
   const hash = await sha256(await download.path());
   await page.context().close();
-  return { ...result, hash, memory: peak - before };
+  return { ...result, hash, memory: peak - before, stages };
 }
 
 async function byCommand(model: string): Promise<Timed> {
@@ -140,7 +144,7 @@ async function compare(model: string): Promise<void> {
     times.page.push(page.seconds);
     times.command.push(command.seconds);
     times.memory.push(page.memory / 1e6);
-    said = page.answer;
+    said = `${page.answer} ${page.stages}`;
     same &&= page.hash === command.hash;
   }
   const [p, c] = [median(times.page), median(times.command)];

@@ -6,10 +6,11 @@
  *   node scripts/build.mjs --no-types   without declarations, for a quick look
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { licenses } from "./licenses.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
@@ -80,7 +81,10 @@ const cli = await build({
 await build({ ...common, entryPoints: ["src/node/few-files.ts"], outdir: "dist", splitting: false, sourcemap: false });
 writeFileSync(
   join(dist, "third-party-licenses.txt"),
-  licenses([library, cli].flatMap(({ metafile }) => Object.keys(metafile.inputs))),
+  `The bundles in dist/ hold code of these packages.\n\n${licenses(
+    root,
+    [library, cli].map(({ metafile }) => metafile),
+  )}`,
 );
 
 copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
@@ -108,21 +112,4 @@ if (!process.argv.includes("--no-types")) {
 function rewriteSpecifiers(file) {
   const text = readFileSync(file, "utf8");
   writeFileSync(file, text.replace(/(\bfrom "|\bimport\(")(\.[^"]*)\.ts"/g, '$1$2.js"'));
-}
-
-/** The licence text of every package the bundle holds, once each. */
-function licenses(inputs) {
-  const packages = new Set();
-  for (const input of inputs) {
-    const match = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input);
-    if (match) packages.add(match[1]);
-  }
-  const texts = [...packages].sort().map((path) => {
-    const folder = join(root, path);
-    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    const text = file !== undefined && existsSync(join(folder, file)) ? readFileSync(join(folder, file), "utf8").trim() : "";
-    return `${name} ${version} (${license})\n\n${text}\n`;
-  });
-  return `The bundles in dist/ hold code of these packages.\n\n${texts.join(`\n${"-".repeat(72)}\n\n`)}`;
 }

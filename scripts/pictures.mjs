@@ -1,6 +1,6 @@
 /**
  * The pictures of docs/ that show the page: node scripts/pictures.mjs [name ...], after `npm run build` and `npm run site`. Each is under 60 kB, which is
- * checked here; look at them before they are committed.
+ * checked here; look at them before they are committed, and at the same in dark colours: --dark <folder> writes those there.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -8,14 +8,17 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { deflateSync } from "node:zlib";
 import { chromium } from "playwright-core";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "site/dist");
 const MOST = 60_000;
-/** Rows of a picture; the rest is cut off. */
-const TALL = 860;
+/** Around what is shown. */
+const MARGIN = 16;
+/** Part of a picture's pixels from which on a colour is kept as it is. */
+const FREQUENT = 1e-3;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
 const server = createServer((request, response) => {
@@ -41,19 +44,25 @@ async function folded(page, ...parts) {
   for (const name of parts) await page.locator("summary", { hasText: name }).click();
 }
 
-/** Name of the file, width, and what is done until it is on the screen; the element that is taken, or the window. */
+/** Name of the file, width, and what is done until it is on the screen: gives what the picture shows, from its first to its last part. */
 const PICTURES = {
-  "page-fold": [900, (page) => folded(page)],
+  "page-fold": [
+    900,
+    async (page) => {
+      await folded(page);
+      return [page.locator("header.bar"), page.locator(".summary")];
+    },
+  ],
   "page-graph": [
     1000,
     async (page) => {
       await folded(page, /^Graph/);
       await page.locator(".picture svg").first().waitFor();
-      return page.locator(".graphs");
+      return [page.locator(".graphs")];
     },
   ],
   "page-verify": [
-    900,
+    640,
     async (page) => {
       await page.goto(`${url}/#verify`);
       await page.locator("#verify-0").setInputFiles(model);
@@ -61,7 +70,7 @@ const PICTURES = {
       await answered(page);
       await page.locator("summary", { hasText: /^Graph/ }).click();
       await page.locator(".picture svg").first().waitFor();
-      return page.locator(".graphs");
+      return [page.locator(".graphs")];
     },
   ],
   "page-statistics": [
@@ -69,7 +78,7 @@ const PICTURES = {
     async (page) => {
       await folded(page, /^Statistics/);
       await page.locator(".statistics .chart svg").first().waitFor();
-      return page.locator(".statistics");
+      return [page.locator(".statistics h3"), page.locator(".statistics .columns")];
     },
   ],
   "page-explorer": [
@@ -77,9 +86,31 @@ const PICTURES = {
     async (page) => {
       await page.goto(`${url}/#explorer?n=8`);
       await page.locator("#view-explorer .answer").waitFor();
+      return [page.locator("#view-explorer .controls").last(), page.locator("#view-explorer .figure").first()];
     },
   ],
 };
+
+/** Around all of these, with a margin, in which nothing is seen of what stands beside them. */
+async function frame(page, parts, width) {
+  const boxes = await Promise.all(parts.map((part) => part.boundingBox()));
+  const [top, left] = [Math.min(...boxes.map(({ y }) => y)), Math.min(...boxes.map(({ x }) => x))];
+  const [bottom, right] = [
+    Math.max(...boxes.map((box) => box.y + box.height)),
+    Math.max(...boxes.map((box) => box.x + box.width)),
+  ];
+  await page.evaluate(
+    ([from, to]) => {
+      for (const element of document.body.querySelectorAll("*")) {
+        const box = element.getBoundingClientRect();
+        if (box.bottom <= from || box.top >= to) element.style.visibility = "hidden";
+      }
+    },
+    [top, bottom],
+  );
+  const [x0, y0] = [Math.max(0, left - MARGIN), Math.max(0, top - MARGIN)].map(Math.round);
+  return { x: x0, y: y0, width: Math.round(Math.min(width, right + MARGIN)) - x0, height: Math.round(bottom + MARGIN) - y0 };
+}
 
 /** The screenshot's pixels, read by the browser. */
 async function pixels(png) {
@@ -122,17 +153,23 @@ function crc32(bytes) {
   return ~c >>> 0;
 }
 
-/** A PNG with a palette: colours to four bits a channel, the 256 that are most frequent, others as the nearest of those. */
-function indexed({ width, height: whole, data }) {
-  const height = Math.min(whole, TALL);
-  const key = (at) => (((data[at] + 8) / 17) << 8) | (((data[at + 1] + 8) / 17) << 4) | ((data[at + 2] + 8) / 17);
-  const counts = new Map();
-  for (let at = 0; at < 4 * width * height; at += 4) counts.set(key(at), (counts.get(key(at)) ?? 0) + 1);
+/** A PNG with a palette: frequent colours as they are, others to four bits a channel, the 256 most frequent of these. */
+function indexed({ width, height, data }) {
+  const exact = (at) => (data[at] << 16) | (data[at + 1] << 8) | data[at + 2];
+  const coarse = (at) => [0, 1, 2].reduce((n, k) => (n << 8) | (17 * Math.round(data[at + k] / 17)), 0);
+  const count = (key) => {
+    const counts = new Map();
+    for (let at = 0; at < 4 * width * height; at += 4) counts.set(key(at), (counts.get(key(at)) ?? 0) + 1);
+    return counts;
+  };
+  const seen = count(exact);
+  const key = (at) => (seen.get(exact(at)) > FREQUENT * width * height ? exact(at) : coarse(at));
+  const counts = count(key);
   const palette = [...counts]
     .sort((p, q) => q[1] - p[1])
     .slice(0, 256)
     .map(([colour]) => colour);
-  const parts = (colour) => [colour >> 8, (colour >> 4) & 15, colour & 15];
+  const parts = (colour) => [colour >> 16, (colour >> 8) & 255, colour & 255];
   const distance = (p, q) => parts(p).reduce((n, v, i) => n + (v - parts(q)[i]) ** 2, 0);
   const place = new Map(
     [...counts.keys()].map((colour) => [
@@ -147,7 +184,7 @@ function indexed({ width, height: whole, data }) {
   head.writeUInt32BE(width, 0);
   head.writeUInt32BE(height, 4);
   head.set([8, 3, 0, 0, 0], 8);
-  const colours = Buffer.from(palette.flatMap((colour) => parts(colour).map((v) => 17 * v)));
+  const colours = Buffer.from(palette.flatMap(parts));
   return Buffer.concat([
     Buffer.from("89504e470d0a1a0a", "hex"),
     chunk("IHDR", head),
@@ -157,18 +194,20 @@ function indexed({ width, height: whole, data }) {
   ]);
 }
 
-const wanted = process.argv.slice(2);
+const { values, positionals: wanted } = parseArgs({ allowPositionals: true, options: { dark: { type: "string" } } });
+const target = values.dark ?? join(root, "docs");
+const colorScheme = values.dark === undefined ? "light" : "dark";
 for (const [name, [width, show]] of Object.entries(PICTURES)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const page = await browser.newPage({ viewport: { width, height: 620 }, colorScheme: "light", reducedMotion: "reduce" });
-  const part = await show(page);
+  const page = await browser.newPage({ viewport: { width, height: 2400 }, colorScheme, reducedMotion: "reduce" });
+  const parts = await show(page);
   await page.waitForTimeout(200);
-  const shot = await (part ?? page).screenshot();
+  const shot = await page.screenshot({ clip: await frame(page, parts, width) });
   await page.close();
   const bytes = indexed(await pixels(shot));
   if (bytes.length >= MOST) throw new Error(`${name}.png has ${bytes.length} bytes, more than ${MOST}: show less of it`);
-  writeFileSync(join(root, "docs", `${name}.png`), bytes);
-  console.log(`docs/${name}.png ${bytes.length}`);
+  writeFileSync(join(target, `${name}.png`), bytes);
+  console.log(`${join(target, name)}.png ${bytes.length}`);
 }
 await browser.close();
 server.close();

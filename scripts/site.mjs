@@ -11,6 +11,9 @@ import { dirname, extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Marked } from "marked";
+import { licenses } from "./licenses.mjs";
+import { apiPages } from "./site/api.mjs";
+import { escaped } from "./site/printed.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const site = join(root, "site");
@@ -28,6 +31,7 @@ const common = {
   platform: "browser",
   loader: { ".wasm": "binary", ".onnx": "binary" },
   legalComments: "none",
+  metafile: true,
   logLevel: "warning",
 };
 
@@ -70,7 +74,8 @@ const markdown = new Marked({
     },
     html: ({ text }) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"),
     link({ href, tokens }) {
-      // The explorer at stated settings: in the repository such a link leads to the page that tells of it.
+      // What is not in the repository: there such a link leads to the page that tells of it.
+      if (href.endsWith("page.md#api-reference")) href = href.replace("page.md#api-reference", "api/bnfold.html");
       const explorer = /^((?:\.\.\/)*)page\.md(#explorer(?:\?[\w=&.-]*)?)$/.exec(href);
       if (explorer !== null)
         return `<a href="${explorer[1]}../index.html${explorer[2].replaceAll("&", "&amp;")}">${this.parser.parseInline(tokens)}</a>`;
@@ -80,6 +85,7 @@ const markdown = new Marked({
   },
 });
 
+const api = await apiPages(root, markdown);
 const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
   .map((file) => file.replaceAll("\\", "/"))
   .filter((file) => file.endsWith(".md"))
@@ -90,7 +96,7 @@ const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8"
   });
 
 /** Links out of docs/ lead to files that are not part of the site: only their text stays. */
-const pages = new Set(docs.map(({ file }) => file));
+const pages = new Set([...docs, ...api.pages].map(({ file }) => file));
 const isThere = (from, href) => {
   if (/^(https?:|#|mailto:)/.test(href) || /^(\.\.\/)+index\.html#explorer/.test(href)) return true;
   const target = join(dirname(from), href.split("#")[0]).replaceAll("\\", "/");
@@ -98,6 +104,13 @@ const isThere = (from, href) => {
 };
 const onlyThere = (from, html) =>
   html.replace(/<a href="([^"]*)">([\s\S]*?)<\/a>/g, (whole, href, inner) => (isThere(from, href) ? whole : inner));
+
+/** The page that tells of the library: what it names leads to the reference; a plain word may be a member of the same name. */
+const withReference = (html) =>
+  html.replace(/(<a [^>]*>)?<code>(\w+)(\([^<]*\))?<\/code>/g, (whole, inLink, name, called) => {
+    const href = inLink === undefined && (called ?? /[A-Z]/.exec(name)) ? api.exported.get(name) : undefined;
+    return href === undefined ? whole : `<a href="${href}">${whole}</a>`;
+  });
 
 const group = (file) => file.split("/").slice(0, -1).join("/");
 const GROUPS = [
@@ -127,6 +140,7 @@ function page(file, title, body) {
 <main id="main" class="doc" tabindex="-1">
 ${body}
 </main>
+<footer class="bar"><p>bnfold ${version}. Apache-2.0. <a href="${up}licenses.txt">Licences</a></p></footer>
 </body>
 </html>
 `;
@@ -138,13 +152,19 @@ const put = (file, content) => {
   writeFileSync(path, content);
 };
 
-const rendered = docs.map((doc) => ({ ...doc, html: onlyThere(doc.file, markdown.parse(doc.text)) }));
+const rendered = docs.map((doc) => {
+  const html = onlyThere(doc.file, markdown.parse(doc.text));
+  return { ...doc, html: doc.file === "library.html" ? withReference(html) : html };
+});
 const scrolling = (html) => html.replaceAll("<pre>", '<pre tabindex="0">').replaceAll("<table>", '<table tabindex="0">');
 for (const { file, title, html } of rendered) put(`docs/${file}`, page(file, title, scrolling(html)));
+for (const { file, title, body } of api.pages) put(`docs/${file}`, page(file, title, body));
 const lists = GROUPS.map(([folder, name]) => {
   const items = rendered.filter(({ file }) => group(file) === folder);
   return `<h2>${name}</h2><ul>${items.map(({ file, title }) => `<li><a href="${file}">${markdown.parseInline(title)}</a></li>`).join("")}</ul>`;
 });
+const reference = `<h2>API reference</h2><ul>${api.pages.map(({ file, title }) => `<li><a href="${file}">${title}</a></li>`).join("")}</ul>`;
+lists.splice(1, 0, reference);
 const searchBox =
   '<p><label for="search">Search</label> <input id="search" type="text" autocomplete="off" spellcheck="false"></p><div id="found" role="status" aria-live="polite"></div>';
 put(
@@ -164,11 +184,11 @@ const plainText = (text) =>
     .replace(/[#*`|[\]()>:-]+/g, " ")
     .replace(/\s+/g, " ");
 const words = rendered.map(({ file, title, text }) => ({ file, title: title.replaceAll("`", ""), text: plainText(text) }));
-put("docs/words.js", `export default ${JSON.stringify(words).replaceAll("</", "<\\/")};\n`);
+put("docs/words.js", `export default ${JSON.stringify([...words, ...api.words]).replaceAll("</", "<\\/")};\n`);
 
 // --- The page -----------------------------------------------------------------------------------------------------------------
 
-await build({
+const hosted = await build({
   ...common,
   splitting: true,
   format: "esm",
@@ -186,21 +206,34 @@ put(
     STYLE: '<link rel="stylesheet" href="style.css" />',
     SCRIPT: '<script type="module" src="main.js"></script>',
     DOCS: '<a href="docs/index.html">Docs</a>',
+    LICENSES: "licenses.txt",
     EDITION: 'The same in one file, for work without a network: <a href="bnfold.html" download>bnfold.html</a>.',
   }),
 );
 
 // --- One file -----------------------------------------------------------------------------------------------------------------
 
-const inOne = async (entry) =>
-  (await build({ ...common, format: "iife", entryPoints: [entry], write: false })).outputFiles[0].text;
+const inOne = (entry) => build({ ...common, format: "iife", entryPoints: [entry], write: false });
 const hash = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 /** A script that may stand between its tags. */
 const inline = (text) => text.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
-const workerText = JSON.stringify(await inOne("site/src/worker/main.ts"));
-const program = inline(
-  `globalThis.BNFOLD_ONE_FILE=true;globalThis.BNFOLD_WORKER=${workerText};${await inOne("site/src/main.ts")}`,
-);
+const [oneMain, oneWorker] = await Promise.all([inOne("site/src/main.ts"), inOne("site/src/worker/main.ts")]);
+const workerText = JSON.stringify(oneWorker.outputFiles[0].text);
+const program = inline(`globalThis.BNFOLD_ONE_FILE=true;globalThis.BNFOLD_WORKER=${workerText};${oneMain.outputFiles[0].text}`);
+const notices = `bnfold ${version} (Apache-2.0)
+
+${readFileSync(join(root, "LICENSE"), "utf8").trim()}
+
+${"-".repeat(72)}
+
+Code of these packages is part of the page.
+
+${licenses(
+  root,
+  [hosted, oneMain, oneWorker].map(({ metafile }) => metafile),
+)}`;
+put("licenses.txt", notices);
+
 /** Reasons are what the page links to; their links to each other stay inside the file, others lose theirs. */
 const inside = (html) =>
   html.replace(/<a href="([^"]*)">([\s\S]*?)<\/a>/g, (whole, href, inner) => {
@@ -210,12 +243,11 @@ const inside = (html) =>
     if (/^https?:/.test(href)) return whole;
     return reason !== undefined && pages.has(`reasons/${reason}.html`) ? `<a href="#docs/reasons/${reason}">${inner}</a>` : inner;
   });
+const templateOf = (name, html) => `<template data-page="${name}"><div class="doc">${html}</div></template>`;
 const templates = rendered
   .filter(({ file }) => group(file) === "reasons")
-  .map(
-    ({ file, html }) =>
-      `<template data-page="${file.replace(/\.html$/, "")}"><div class="doc">${inside(scrolling(html))}</div></template>`,
-  );
+  .map(({ file, html }) => templateOf(file.replace(/\.html$/, ""), inside(scrolling(html))))
+  .concat(templateOf("licenses", `<h1>Licences</h1><pre tabindex="0">${escaped(notices)}</pre>`));
 put(
   "bnfold.html",
   filled(template, {
@@ -224,6 +256,7 @@ put(
     ICON: icon,
     STYLE: `<style>${style}</style>`,
     DOCS: "",
+    LICENSES: "#docs/licenses",
     EDITION: "One file: it works without a network.",
     SCRIPT: `${templates.join("\n")}\n<script>%PROGRAM%</script>`,
   }).replace("%PROGRAM%", () => program),

@@ -1,4 +1,7 @@
-/** bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node. */
+/**
+ * bnfold as a library: no file access, no side effects, runs in a browser. Files: see ./node.
+ * @module
+ */
 export {
   type Certificate,
   type CertificateCheck,

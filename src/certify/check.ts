@@ -14,6 +14,7 @@ import type { Model } from "../onnx/records.ts";
 import { sumOfGains, sumOfShifts, sumOfSigns } from "./sums.ts";
 import type { Certificate, Conflict, KeptSet, Place, Taken } from "./types.ts";
 
+/** What checking a certificate found. */
 export interface CertificateCheck {
   /** True when all of it is right. */
   readonly holds: boolean;
@@ -23,6 +24,7 @@ export interface CertificateCheck {
   readonly problems: readonly string[];
 }
 
+/** Options of `checkCertificate`. */
 export interface CertificateCheckOptions {
   /** Treats initializers that are also graph inputs as constants (IR ≥ 4), as the fold did. */
   readonly assumeConstant?: boolean;

@@ -51,6 +51,7 @@ export interface KeptSet {
   readonly conflicts: readonly Conflict[];
 }
 
+/** Why no fewer nodes of a model can stay, in terms anybody can check: docs/certificates.md. */
 export interface Certificate {
   readonly format: typeof FORMAT;
   readonly laws: number;

@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { type FoldJob, nameOf } from "../jobs/job.ts";
 import { baseOf, folderOf, joinKeys } from "../jobs/keys.ts";
-import { writeRun } from "../jobs/runs.ts";
+import type { Run } from "../jobs/runs.ts";
 import { type Many, summary } from "../report/many.ts";
 import { toJson, tool } from "../report/report.ts";
 import { counts, exitOf, TEMPORARY, writeLines } from "./batch.ts";
@@ -46,21 +46,9 @@ async function run(values: Values): Promise<number> {
   const session = await openSession(values);
   const options = jobOptions(values, foldNames);
   const { run, jobs } = await jobsOf(session, model, options);
-  const { tag, store } = session;
-  await writeRun(store, {
-    version: 1,
-    run,
-    kind: "fold",
-    title: titleOf("fold", [model], options),
-    tag,
-    created: Date.now(),
-    options,
-    jobs,
-  });
-  const wanted = new Map(jobs.map((job) => [job.id, job]));
-  const { ended, lines } = await followed<Line>(session, values, ALLOWED, "folding", {
-    run,
-    wanted: new Set(wanted.keys()),
+  const title = titleOf("fold", [model], options);
+  const made: Run = { version: 1, run, kind: "fold", title, tag: session.tag, created: Date.now(), options, jobs };
+  const { ended, lines } = await followed<Line>(session, values, ALLOWED, "folding", made, {
     next: (done) => jobs.filter(({ id }) => !done.has(id)),
     parse: lineOf,
   });

@@ -1,6 +1,8 @@
 /** bnfold jobs status, retry, cancel: what a store and a queue say of runs. */
 
 import { BnfoldError } from "../diag/error.ts";
+import { isPassing, persist } from "../jobs/absence.ts";
+import type { Counts, Engine } from "../jobs/engine.ts";
 import type { Job } from "../jobs/job.ts";
 import { cancelKey, doneKey } from "../jobs/layout.ts";
 import { doneIds, doneLine, isCancelled, listRuns, type Run, readRun } from "../jobs/runs.ts";
@@ -11,7 +13,7 @@ import { plural } from "../report/words.ts";
 import { type Line, lineOf } from "./batch-lines.ts";
 import { type Command, flag, type Values } from "./command.ts";
 import { ALLOWED } from "./jobs-options.ts";
-import { openEngine, openSession, placeOptions } from "./jobs-session.ts";
+import { openEngine, openSession, placeOptions, type Session } from "./jobs-session.ts";
 import { note, print, stdoutWidth } from "./terminal.ts";
 
 interface State {
@@ -63,19 +65,42 @@ async function status(values: Values): Promise<number> {
   const runs = asked === undefined ? await listRuns(store) : [await readRun(store, asked)];
   const states = [];
   for (const run of runs) states.push(await stateOf(store, run));
-  const engine =
-    session.queue === undefined
-      ? undefined
-      : await openEngine(session, values, ALLOWED, note, { holders: asked === undefined ? [] : runs[0].plan?.holders });
-  const counts = await engine?.counts();
-  await engine?.close();
+  const { counts, away } = await queueState(session, values, asked === undefined ? [] : runs[0].plan?.holders);
+  tell(values, store, states, asked, counts);
+  // What the store says is told all the same.
+  if (away !== undefined) throw away;
+  return 0;
+}
+
+/** What waits in the queue, and who works; why it is not known. */
+async function queueState(
+  session: Session,
+  values: Values,
+  holders: readonly string[] = [],
+): Promise<{ readonly counts?: Counts; readonly away?: unknown }> {
+  if (session.queue === undefined) return {};
+  try {
+    return { counts: await withEngine(session, values, { holders }, (engine) => engine.counts()) };
+  } catch (error) {
+    if (isPassing(error)) return { away: error };
+    throw error;
+  }
+}
+
+function tell(
+  values: Values,
+  store: Store,
+  states: readonly State[],
+  asked: string | undefined,
+  counts: Counts | undefined,
+): void {
   if (flag(values, "json")) {
     const rows = states.map(({ failed, ...rest }) => ({
       ...rest,
       failed: failed.map((line) => ({ file: line.file, code: line.code, message: messageOf(line) })),
     }));
     print(toJson({ version: 1, tool: tool(), store: store.label, queue: counts ?? null, runs: rows }));
-    return 0;
+    return;
   }
   const rows = states.map(({ run, jobs, done, failed, cancelled, title }) => [
     run,
@@ -98,7 +123,6 @@ async function status(values: Values): Promise<number> {
           `queue: ${counts.waiting} waiting, ${counts.active} under way${counts.workers === undefined ? "" : `, ${plural(counts.workers.length, "worker")}`}`,
         ];
   print([...table, ...(failures.length === 0 ? [] : ["", ...failures]), ...queue].join("\n"));
-  return 0;
 }
 
 /** Failed jobs as if they had never been tried, and those of a run that was cancelled. */
@@ -115,26 +139,34 @@ async function retry(values: Values): Promise<number> {
     );
   const lines = await linesOf(store, run);
   const failed = run.jobs.filter(({ id }) => lines.get(id)?.status === "failed");
-  for (const { id } of failed) await store.remove(doneKey(run.run, id));
-  await store.remove(cancelKey(run.run));
   const open = run.jobs.filter(({ id }) => !lines.has(id));
-  if (session.queue !== undefined && run.kind !== "recalibrate")
-    await withEngine(session, values, { sends: true }, (engine) => engine.add([...failed, ...open]));
-  const next =
-    session.queue === undefined || run.kind === "recalibrate" ? "; the same command as before does them" : ", in the queue again";
+  const again = async (): Promise<void> => {
+    for (const { id } of failed) await store.remove(doneKey(run.run, id));
+    await store.remove(cancelKey(run.run));
+  };
+  const queued = session.queue !== undefined && run.kind !== "recalibrate";
+  if (!queued) await again();
+  else
+    await withEngine(session, values, { sends: true }, async (engine) => {
+      // Only now: a queue that refuses leaves all as it is.
+      await again();
+      await engine.add([...failed, ...open]);
+    });
+  const next = queued ? ", in the queue again" : "; the same command as before does them";
   print(`${plural(failed.length, "failed job")} and ${open.length} open${next}`);
   return 0;
 }
 
-async function withEngine(
-  session: Awaited<ReturnType<typeof openSession>>,
+/** Something asked of a queue, as often as its server has to be waited for. */
+async function withEngine<T>(
+  session: Session,
   values: Values,
   use: Parameters<typeof openEngine>[4],
-  work: (engine: Awaited<ReturnType<typeof openEngine>>) => Promise<void>,
-): Promise<void> {
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
   const engine = await openEngine(session, values, ALLOWED, note, use);
   try {
-    await work(engine);
+    return await persist(session.patience.first, () => work(engine));
   } finally {
     await engine.close();
   }
@@ -147,8 +179,13 @@ async function cancel(values: Values): Promise<number> {
   await store.put(cancelKey(run.run), bytesOf({ cancelled: Date.now() }));
   const done = await doneIds(store, run.run);
   const open: Job[] = run.jobs.filter(({ id }) => !done.has(id));
-  if (session.queue !== undefined)
-    await withEngine(session, values, { tag: run.tag, holders: run.plan?.holders }, (engine) => engine.remove(open));
+  if (session.queue !== undefined) {
+    const use = { tag: run.tag, holders: run.plan?.holders };
+    await withEngine(session, values, use, (engine) => engine.remove(open)).catch((error: unknown) => {
+      if (isPassing(error)) note(`the run ${run.run} is cancelled, but its jobs are still in the queue: cancel it again`);
+      throw error;
+    });
+  }
   print(`cancelled: ${plural(open.length, "job")} not done; what is under way ends by itself`);
   return 0;
 }

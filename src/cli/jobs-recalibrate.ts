@@ -9,7 +9,7 @@ import { queueUrl } from "../jobs/engine.ts";
 import { nextSteps, shardsOf, stepsOf } from "../jobs/flow.ts";
 import { isHolder, type Job, nameOf, type Ref } from "../jobs/job.ts";
 import { baseOf, folderOf, joinKeys, tidyKey } from "../jobs/keys.ts";
-import { type Plan, writeRun } from "../jobs/runs.ts";
+import type { Plan, Run } from "../jobs/runs.ts";
 import type { Entry, Store } from "../jobs/store.ts";
 import { openModel } from "../node/files.ts";
 import { toJson } from "../report/report.ts";
@@ -165,17 +165,15 @@ async function run(values: Values): Promise<number> {
   const steps = stepsOf(plan, shards, { run, tag, attempts, retries });
   const jobs: Job[] = steps.flat();
   const title = titleOf("recalibrate", [plan.model.key], options);
-  await writeRun(store, { version: 1, run, kind: "recalibrate", title, tag, created: Date.now(), options, jobs, plan });
+  const made: Run = { version: 1, run, kind: "recalibrate", title, tag, created: Date.now(), options, jobs, plan };
   const amount = plan.holders === undefined ? plural(plan.samples, "sample") : `data of ${plan.holders.join(", ")}`;
   note(`${plural(plan.levels, "level")} of layers, ${amount} in blocks of ${plan.block}, ${plural(shards, "shard")} each`);
   const what = {
-    run,
-    wanted: new Set(jobs.map(({ id }) => id)),
     next: (done: ReadonlySet<string>) => nextSteps(steps, done),
     parse: (value: unknown) => lineOf(value) as Line2 | undefined,
     isEnd: ({ status }: Line2) => status === "failed",
   };
-  const { ended, lines } = await followed(session, values, ALLOWED, "recalibrating", what, plan.holders);
+  const { ended, lines } = await followed(session, values, ALLOWED, "recalibrating", made, what);
   if (ended === "failed") return failed(lines.values());
   if (ended !== "done") return leave(ended, session, run, values);
   return finish(values, store, lines, steps[steps.length - 1][0].id, output);

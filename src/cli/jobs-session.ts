@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Options } from "yargs";
 import { BnfoldError } from "../diag/error.ts";
+import { persist } from "../jobs/absence.ts";
 import { Crew } from "../jobs/crew.ts";
 import { type Engine, queueUrl } from "../jobs/engine.ts";
 import { type Ended, type FollowOptions, follow, type Look } from "../jobs/follow.ts";
@@ -11,7 +12,7 @@ import { type Answer, StoreHands, type Task } from "../jobs/hands.ts";
 import type { Options as JobOptions } from "../jobs/job.ts";
 import { LocalEngine } from "../jobs/local-engine.ts";
 import { ownTag } from "../jobs/program.ts";
-import { queueName, storeId, tagsOf } from "../jobs/runs.ts";
+import { noteTag, queueName, type Run, storeId, writeRun } from "../jobs/runs.ts";
 import { openStore, type Store } from "../jobs/store.ts";
 import { fileError } from "../node/files.ts";
 import { temporaryIn } from "../node/litter.ts";
@@ -31,6 +32,10 @@ export const placeOptions: Readonly<Record<string, Options>> = {
     requiresArg: true,
     type: "string",
     describe: "redis://, rediss://, postgres:// (or BNFOLD_QUEUE); without it this machine does all",
+  },
+  "queue-timeout": {
+    requiresArg: true,
+    describe: "Seconds the queue's server may be away before this gives up with code 75 (default: 15 to begin with, 600 later)",
   },
 };
 
@@ -53,7 +58,11 @@ export interface Session {
   readonly queue: string | undefined;
   readonly attempts: number;
   readonly retries: number;
+  /** Milliseconds a queue's server may be away: when it is asked for the first time, or once only; and later. */
+  readonly patience: { readonly first: number; readonly later: number };
 }
+
+const PATIENCE = { first: 15, later: 600 };
 
 export async function openSession(values: Values): Promise<Session> {
   const url = text(values, "store") ?? (process.env.BNFOLD_STORE || undefined);
@@ -65,7 +74,9 @@ export async function openSession(values: Values): Promise<Session> {
   const [id, tag] = [await storeId(store), ownTag()];
   const attempts = integer(values, "attempts", 1, 1000) ?? 3;
   const retries = integer(values, "retries", 0, 100_000) ?? 100;
-  return { store, storeUrl: url, id, tag, queue, attempts, retries };
+  const asked = integer(values, "queue-timeout", 1, 86_400);
+  const patience = { first: 1000 * (asked ?? PATIENCE.first), later: 1000 * (asked ?? PATIENCE.later) };
+  return { store, storeUrl: url, id, tag, queue, attempts, retries, patience };
 }
 
 /** Options of a job: those of `names` that were given. */
@@ -103,16 +114,16 @@ export async function openEngine(
   const { store, storeUrl, id, queue } = session;
   if (queue !== undefined) {
     const { bullEngine } = await import("../jobs/bullmq-engine.ts");
-    await tagsOf(store, session.tag);
-    const engine = await bullEngine(
-      queue,
-      (holder) => queueName(id, tag, holder),
-      (error) => onTrouble(error.message),
-      [undefined, ...holders],
-    );
+    const engine = await bullEngine(queue, {
+      name: (holder) => queueName(id, tag, holder),
+      onError: (error) => onTrouble(error.message),
+      holders: [undefined, ...holders],
+      patience: session.patience.first,
+    });
     if (!sends) return engine;
     try {
       await (await import("./jobs-mixing.ts")).refuseForeignWorkers(session, queue, engine);
+      await noteTag(store, tag);
       return engine;
     } catch (error) {
       await engine.close();
@@ -195,30 +206,36 @@ export interface Followed<L> {
   readonly lines: ReadonlyMap<string, L>;
 }
 
-/** Follows until the end, or until Ctrl-C. */
+/** Begins a run, or takes it up again, and follows it until the end, or until Ctrl-C. */
 export async function followed<L extends { readonly status: string }>(
   session: Session,
   values: Values,
   allowed: ReadonlySet<string>,
   what: string,
-  options: Omit<FollowOptions<L>, "store" | "engine" | "onLook" | "onTrouble" | "signal">,
-  holders: readonly string[] = [],
+  run: Run,
+  options: Omit<FollowOptions<L>, "store" | "engine" | "run" | "wanted" | "onLook" | "onTrouble" | "patience" | "signal">,
 ): Promise<Followed<L>> {
-  const display = new Display(what, options.wanted.size, ({ status }) => status === "failed");
-  const engine = await openEngine(session, values, allowed, (message) => display.tell(message), { sends: true, holders });
+  const { store, patience } = session;
+  const wanted = new Set(run.jobs.map(({ id }) => id));
+  const display = new Display(what, wanted.size, ({ status }) => status === "failed");
+  const engine = await openEngine(session, values, allowed, (message) => display.tell(message), {
+    sends: true,
+    holders: run.plan?.holders,
+  });
   const stop = new AbortController();
   const detach = (): void => stop.abort();
   process.once("SIGINT", detach);
   process.once("SIGTERM", detach);
   try {
-    const detached = values.detach === true;
-    if (detached) {
-      await engine.add(options.next(new Set()));
+    // What is refused has left nothing behind.
+    await writeRun(store, run);
+    if (values.detach === true) {
+      await persist(patience.first, () => engine.add(options.next(new Set())));
       return { ended: "detached", lines: new Map() };
     }
     return await follow({
       ...options,
-      ...{ store: session.store, engine, signal: stop.signal },
+      ...{ store, engine, run: run.run, wanted, patience: patience.later, signal: stop.signal },
       onLook: (look) => display.show(look),
       onTrouble: (message) => display.tell(message),
     });

@@ -1,7 +1,7 @@
 /** bnfold jobs verify: pairs of models of a store, compared by whoever takes the jobs. */
 import { BnfoldError } from "../diag/error.ts";
 import { nameOf, type VerifyJob } from "../jobs/job.ts";
-import { writeRun } from "../jobs/runs.ts";
+import type { Run } from "../jobs/runs.ts";
 import type { VerifyLine } from "../report/document.ts";
 import { lineOf } from "./batch-lines.ts";
 import { type Command, talkOptions, type Values } from "./command.ts";
@@ -52,19 +52,9 @@ async function run(values: Values): Promise<number> {
       options,
     };
   });
-  await writeRun(store, {
-    version: 1,
-    run,
-    kind: "verify",
-    title: titleOf("verify", places, options),
-    tag,
-    created: Date.now(),
-    options,
-    jobs,
-  });
-  const { ended, lines } = await followed<VerifyLine>(session, values, ALLOWED, "verifying", {
-    run,
-    wanted: new Set(jobs.map(({ id }) => id)),
+  const title = titleOf("verify", places, options);
+  const made: Run = { version: 1, run, kind: "verify", title, tag, created: Date.now(), options, jobs };
+  const { ended, lines } = await followed<VerifyLine>(session, values, ALLOWED, "verifying", made, {
     next: (done) => jobs.filter(({ id }) => !done.has(id)),
     parse: (value) => lineOf(value) as VerifyLine | undefined,
   });

@@ -82,15 +82,39 @@ async function inScratch<T>(folder: string, work: () => Promise<T>): Promise<T> 
   }
 }
 
-async function once(job: Job, store: Store, { scratch, data }: Task): Promise<Answer> {
+async function once(job: Job, store: Store, { scratch, data, storeId }: Task): Promise<Answer> {
   // A job may come twice: from a queue that was made anew, or because its worker was slow.
   const before = await doneLine(store, job.run, job.id);
-  const line = lineOf(before) ?? (await lineFor(job, store, scratch, data));
+  const line = lineOf(before) ?? (await sureLine(job, store, scratch, data, storeId));
   // A line that a machine takes with it is as if it were not there: the result is, and the job comes to it again at once.
   if (before === undefined) await store.put(doneKey(job.run, job.id), bytesOf(JSON.parse(JSON.stringify(line, finite))), false);
   const failed = line.status === "failed";
   const next = job.kind === "fold" || job.kind === "verify" || failed ? [] : await nextOf(job, store);
   return { kind: "done", next, failed };
+}
+
+/**
+ * What a job came to. While a mount comes and goes a file may be missing that is there: what says so is asked a second time, in a
+ * store that is what it was.
+ */
+async function sureLine(
+  job: Job,
+  store: Store,
+  scratch: string,
+  data: Task["data"],
+  storeId: string,
+): Promise<Line | VerifyLine> {
+  const line = await lineFor(job, store, scratch, data);
+  const unread = line.status === "done" && "content" in line && line.content === null;
+  if (line.error?.kind !== "file" && !unread) return line;
+  await requireSame(store, storeId);
+  return lineFor(job, store, join(scratch, "again"), data);
+}
+
+/** A mount that is gone leaves an empty folder behind: nothing of it must be believed, and nothing written to it. */
+async function requireSame(store: Store, storeId: string): Promise<void> {
+  if ((await knownId(store)) !== storeId)
+    throw new BnfoldError("temporary", `the store ${store.label} is not what it was: is it mounted?`);
 }
 
 async function lineFor(job: Job, store: Store, scratch: string, data: Task["data"]): Promise<Line | VerifyLine> {
@@ -103,9 +127,7 @@ export async function performStored(task: Task): Promise<Answer> {
   const { store: url, storeId: id, job, scratch } = task;
   try {
     const store = await openStore(url);
-    // A mount that is gone leaves an empty folder behind: nothing of it must be believed, and nothing written to it.
-    if ((await knownId(store)) !== id)
-      throw new BnfoldError("temporary", `the store ${store.label} is not what it was: is it mounted?`);
+    await requireSame(store, id);
     return await inScratch(scratch, () => once(job, store, task));
   } catch (error) {
     const { here } = passes(error) ?? { here: false };

@@ -6,7 +6,7 @@ import { bullEngine } from "../jobs/bullmq-engine.ts";
 import type { Outcome } from "../jobs/engine.ts";
 import { fileOf, StoreHands } from "../jobs/hands.ts";
 import { isHolder, type Job } from "../jobs/job.ts";
-import { queueName } from "../jobs/runs.ts";
+import { noteTag, queueName } from "../jobs/runs.ts";
 import { fileError } from "../node/files.ts";
 import { plural } from "../report/words.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
@@ -20,17 +20,20 @@ const DEFAULT_LOCK = 30;
 const DEFAULT_GRACE = 20;
 /** Time to hand back what was ended. */
 const LEAVE_MS = 5_000;
+/** Time for what was said to be heard. */
+const EXIT_MS = 500;
 /** How often the end is looked for. */
 const LOOK_MS = 200;
 
 interface Ending {
+  /** As a first signal does; the end of the grace, or a second one, hands back what is under way. */
+  readonly leave: () => void;
   /** Takes no more. */
   readonly drain: AbortController;
   /** Ends what is under way. */
   readonly stop: AbortController;
 }
 
-/** The first signal lets jobs end; the second, or the end of the grace, hands them back. */
 function onSignals(grace: number): Ending & { readonly off: () => void } {
   const [drain, stop] = [new AbortController(), new AbortController()];
   let timer: NodeJS.Timeout | undefined;
@@ -42,6 +45,7 @@ function onSignals(grace: number): Ending & { readonly off: () => void } {
   const names = ["SIGTERM", "SIGINT"] as const;
   for (const name of names) process.on(name, told);
   return {
+    leave: told,
     drain,
     stop,
     off: () => {
@@ -95,9 +99,12 @@ async function run(values: Values): Promise<number> {
   const ending = onSignals(grace);
   const talk = new Talk(flag(values, "verbose"));
   const crew = crewOf(limits);
-  const engine = await bullEngine(session.queue, nameOf, (error) => talk.trouble(error.message), [holder?.name]);
+  const onError = (error: Error): void => talk.trouble(error.message);
+  const holders = [holder?.name];
+  const engine = await bullEngine(session.queue, { name: nameOf, onError, holders, patience: session.patience.first });
   try {
     await refuseForeignJobs(session, session.queue, engine, holder?.name);
+    await noteTag(store, tag);
     const hands = new StoreHands({
       ...{
         store,
@@ -118,20 +125,26 @@ async function run(values: Values): Promise<number> {
       jobs,
       lock,
       holder: holder?.name,
-      onError: (error) => talk.trouble(error.message),
+      patience: session.patience.later,
+      onError,
     });
     note(`worker ${name} takes ${plural(jobs, "job")} at a time from ${engine.label} for ${store.label}`);
-    while (!ending.drain.signal.aborted && (idle === undefined || taker.idleMs() < 1000 * idle)) await wait(LOOK_MS);
+    const isDone = () => ending.drain.signal.aborted || (idle !== undefined && taker.idleMs() >= 1000 * idle);
+    const gone = () => taker.absence.failure("Whoever takes a job again finds in the store what is done of it.");
+    while (!isDone() && gone() === undefined) await wait(LOOK_MS);
+    const failure = gone();
+    if (failure !== undefined) ending.leave();
     await Promise.race([taker.drain(), afterStop(ending.stop.signal)]);
     await taker.close();
     note(talk.summary());
+    if (failure !== undefined) throw failure;
     return 0;
   } finally {
     ending.off();
     crew.close();
     await engine.close();
     // Drivers go on looking for a server that is away.
-    setTimeout(() => process.exit(), LEAVE_MS).unref();
+    setTimeout(() => process.exit(), EXIT_MS).unref();
   }
 }
 

@@ -12,6 +12,7 @@ export type Says =
   /** Nothing of whether a map passes. */
   | "open";
 
+/** Why a node stays as it is: an entry of `REASONS`. */
 export interface Reason {
   readonly title: string;
   /** What a person can do about it. */
@@ -19,6 +20,7 @@ export interface Reason {
   readonly says?: readonly Says[];
 }
 
+/** Every reason for keeping a node, by its code. `kept` of a plan or a report gives codes; `docs/reasons/<code>.md` tells more of each. */
 export const REASONS = {
   "training-mode": {
     title: "The node computes batch statistics",
@@ -156,6 +158,7 @@ export const REASONS = {
   },
 } as const satisfies Record<string, Reason>;
 
+/** The code of a reason: a key of `REASONS`. */
 export type RefusalCode = keyof typeof REASONS;
 
 /** What can be done about a node that stays: what was found for this one, else what its reason says of all. */

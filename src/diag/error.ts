@@ -14,8 +14,13 @@ export const ERROR_KINDS = {
   temporary: 75,
 } as const;
 
+/**
+ * What went wrong: the call or its options (usage), bytes that are no ONNX (format), a model that breaks ONNX's rules (model), an
+ * operator that cannot be computed (operator), a file that cannot be read or written (file), a service that did not answer (temporary).
+ */
 export type ErrorKind = keyof typeof ERROR_KINDS;
 
+/** Where in the input it went wrong, as far as that is known. */
 export interface ErrorPlace {
   /** File or stream the input came from. */
   readonly file?: string;
@@ -41,6 +46,7 @@ export class BnfoldError extends Error {
     super(message);
   }
 
+  /** The exit code the command line gives this kind of error. */
   get exitCode(): number {
     return ERROR_KINDS[this.kind];
   }

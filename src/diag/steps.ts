@@ -14,6 +14,7 @@ export function finish<T>(work: Steps<T>): T {
   }
 }
 
+/** How work that gives way to the event loop is called off. */
 export interface Pace {
   /** Calls the work off: it throws the signal's reason. */
   readonly signal?: AbortSignal;

@@ -17,6 +17,7 @@ import type { InterfaceChange, ModelDiff, NodeChange, TensorDifference } from ".
 
 export type * from "./types.ts";
 
+/** Options of `diffModels`. */
 export interface DiffOptions {
   /** Told after each constant that was compared. */
   readonly onProgress?: (done: number, total: number) => void;

@@ -22,6 +22,7 @@ export interface InterfaceChange {
   readonly b?: string;
 }
 
+/** A node that both models have, and what differs about it. */
 export interface NodeChange {
   readonly node: NodeRef;
   /** The same node in the second model. */
@@ -40,6 +41,7 @@ export interface NodeChange {
   readonly outputs?: readonly [a: number, b: number];
 }
 
+/** A constant of a model: where it is and what it is. */
 export interface TensorRef {
   readonly scope: string;
   readonly name: string;
@@ -60,6 +62,7 @@ export interface TensorNumbers {
   readonly scale: number;
 }
 
+/** A constant that both models have, and how its type, shape, numbers or form differ. */
 export interface TensorDifference {
   readonly tensor: TensorRef;
   readonly now: TensorRef;
@@ -69,6 +72,7 @@ export interface TensorDifference {
   readonly form?: readonly [a: string, b: string];
 }
 
+/** What `diffModels` found: `a` is the first model, `b` the second. */
 export interface ModelDiff {
   /** Everything that counts as a change, added up. Names of inner values and nodes, and their order, do not. */
   readonly changes: number;

@@ -37,6 +37,7 @@ export type Sink = (edits: ModelEdits, judge: Judge) => Promise<OutputFacts | un
 /** Stages: "planning", "writing", "proof", and those of the run. `total` is 0 where it is not known. */
 export type OnStage = (stage: string, done: number, total: number) => void;
 
+/** Options of `foldChecked`: those of `plan`, and what is checked, told and done with the output. */
 export interface FoldCheckedOptions extends Omit<PlanOptions, "onProgress" | "unproven">, Pace {
   /** Default true: nothing is kept that was not shown equivalent. */
   readonly check?: boolean;
@@ -54,6 +55,7 @@ export interface FoldCheckedOptions extends Omit<PlanOptions, "onProgress" | "un
   readonly onProgress?: OnStage;
 }
 
+/** What `foldChecked` did and found. */
 export interface FoldChecked {
   /** The output is equivalent, or nobody asked. */
   readonly accepted: boolean;

@@ -31,6 +31,7 @@ const IDLE = 64 * 2 ** 20;
 /** Numbers that are dropped are collected when about this much has gathered. */
 const LOOSE = 128e6;
 
+/** Bytes of memory, estimated: to fold, to fold and prove, and to fold, prove and run. */
 export interface MemoryNeeds {
   readonly fold: number;
   readonly proof: number;

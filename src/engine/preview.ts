@@ -6,6 +6,7 @@ import { pieceParts } from "../onnx/splice.ts";
 import { splicedSource } from "../onnx/spliced.ts";
 import type { Written } from "../onnx/write.ts";
 
+/** The model that `written` would be as a file called `name`, without writing it: payloads are made when they are read. */
 export function previewOf(original: Model, written: Written, name: string): Model {
   const fresh = new Map(written.sideFiles.map(({ location, pieces }) => [location, splicedSource(pieces, location)]));
   return read(splicedSource(written.main, name), {

@@ -20,6 +20,7 @@ export type { PlanOptions } from "./plan.ts";
 export { LateRefusal } from "./range.ts";
 export type * from "./types.ts";
 
+/** A plan: what would happen and why (`data`), and what to change (`edits`). */
 export interface FoldResult {
   readonly data: PlanData;
   readonly edits: ModelEdits;

@@ -35,6 +35,7 @@ import { MAX_BITS_LOST, Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
 
+/** Options of `plan`: what is folded, and how far. */
 export interface PlanOptions extends AttemptOptions {
   /** Node names (or first outputs) to fold; everything when absent. */
   readonly only?: (name: string) => boolean;

@@ -68,6 +68,7 @@ export interface Merge {
   readonly parameters: readonly [before: number, after: number];
 }
 
+/** What a model has, counted over all of its graphs. */
 export interface Counts {
   readonly nodes: number;
   readonly batchNormalizations: number;
@@ -90,6 +91,7 @@ export interface InlinedFunction {
   readonly dropped: boolean;
 }
 
+/** What a plan does with each node, as plain data. */
 export interface PlanData {
   readonly folds: readonly Fold[];
   readonly kept: readonly Kept[];

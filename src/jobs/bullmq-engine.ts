@@ -5,49 +5,58 @@
  * One queue for each store and program: a worker of another version, or of another store, cannot get a job that is not its own.
  * Jobs are removed when they are done; the store knows that they are.
  */
-import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
-import { type Counts, type Engine, type Hands, type Outcome, pauseMs, type Taker, type TakerOptions } from "./engine.ts";
+import { Absence, isPassing, persist, settled, within } from "./absence.ts";
+import { ATTEMPTS, type Place, takeJobs } from "./bullmq-taker.ts";
+import type { Counts, Engine, Hands, Taker, TakerOptions } from "./engine.ts";
 import { holderOf, type Job, requireSmall } from "./job.ts";
-import {
-  type BullJob,
-  type BullQueue,
-  type BullWorker,
-  connect,
-  PATIENCE_MS,
-  refused,
-  type Server,
-  within,
-} from "./queue-server.ts";
+import { type BullQueue, connect, isAway, refused, type Server } from "./queue-server.ts";
 import { redacted } from "./redact.ts";
 
 /** Jobs added with one request. */
 const BULK = 500;
-/** A job may be tried as often as its own counters say, which are compared elsewhere. */
-const ATTEMPTS = 1_000_000;
 const RETRY_MS = 1_000;
-/** How long a worker rests whose machine hinders it: its disk is full, for instance. */
-const REST_MS = 5_000;
 
-const settled = async (work: Promise<unknown>): Promise<void> => void (await work.catch(() => undefined));
-
-/** How often is looked whether jobs have ended. */
-const LOOK_MS = 100;
 /** Time a question about the state may take before it is answered with what is not known. */
 const QUESTION_MS = 5_000;
+/** Time to say goodbye to a server that does not answer. */
+const GOODBYE_MS = 250;
+/** Time for many jobs to be put in, or for tables to be made. */
+const WORK_MS = 60_000;
+
+export interface EngineOptions {
+  /** Name of the queue of what a holder of data alone can do, and of what everybody can (undefined). */
+  readonly name: (holder: string | undefined) => string;
+  readonly onError: (error: Error) => void;
+  /** Whose queues are looked into. */
+  readonly holders?: readonly (string | undefined)[];
+  /** Milliseconds in which the server must answer for the first time. */
+  readonly patience: number;
+}
 
 class BullEngine implements Engine {
   /** By whose data they are about; undefined for what everybody can do. */
   private readonly queues = new Map<string | undefined, BullQueue>();
 
+  readonly label: string;
+  private readonly name: EngineOptions["name"];
+  private readonly patience: number;
+  private readonly onError: (error: Error) => void;
+  /** It answered the last question. */
+  private isThere = true;
+
   constructor(
-    readonly label: string,
+    private readonly url: string,
     private readonly server: Server,
-    private readonly name: (holder: string | undefined) => string,
-    /** Whose queues are looked into. */
-    holders: readonly (string | undefined)[],
-    private readonly onError: (error: Error) => void,
+    { name, onError, holders = [undefined], patience }: EngineOptions,
   ) {
+    this.label = redacted(url);
+    this.name = name;
+    this.patience = patience;
+    // Who asks and gets no answer says so, once.
+    this.onError = (error) => {
+      if (!isAway(error)) onError(server.safe(error));
+    };
     for (const holder of holders) this.queue(holder);
   }
 
@@ -62,8 +71,26 @@ class BullEngine implements Engine {
   }
 
   async ready(): Promise<void> {
-    const late = () => new Error("it does not answer");
-    for (const queue of this.queues.values()) await within(PATIENCE_MS, queue.waitUntilReady(), late);
+    for (const queue of this.queues.values()) await this.ask(queue.waitUntilReady(), WORK_MS);
+  }
+
+  /** An answer of the server. @throws BnfoldError of kind "temporary" when there is none. */
+  private async ask<T>(work: Promise<T>, ms = Math.min(QUESTION_MS, this.patience)): Promise<T> {
+    const late = () => new BnfoldError("temporary", `the queue ${this.label} does not answer`);
+    try {
+      const answer = await within(ms, work, late);
+      this.isThere = true;
+      return answer;
+    } catch (error) {
+      const told = this.told(error);
+      this.isThere = !isPassing(told);
+      throw told;
+    }
+  }
+
+  /** An error of a driver as one of ours, when it passes. */
+  private told(error: unknown): unknown {
+    return !(error instanceof BnfoldError) && isAway(error as Error) ? refused(this.url, error) : error;
   }
 
   async add(jobs: readonly Job[]): Promise<void> {
@@ -78,28 +105,26 @@ class BullEngine implements Engine {
     for (let i = 0; i < jobs.length; i += BULK) {
       const bulk = jobs.slice(i, i + BULK);
       bulk.forEach(requireSmall);
-      await queue.addBulk(
-        bulk.map((job) => ({
-          name: job.kind,
-          data: job,
-          opts: {
-            jobId: job.id,
-            attempts: ATTEMPTS,
-            backoff: { type: "fixed", delay: RETRY_MS },
-            removeOnComplete: true,
-            removeOnFail: true,
-          },
-        })),
-      );
+      const rows = bulk.map((job) => ({
+        name: job.kind,
+        data: job,
+        opts: {
+          jobId: job.id,
+          attempts: ATTEMPTS,
+          backoff: { type: "fixed", delay: RETRY_MS },
+          removeOnComplete: true,
+          removeOnFail: true,
+        },
+      }));
+      await this.ask(queue.addBulk(rows), WORK_MS);
     }
   }
 
   async counts(): Promise<Counts> {
-    const late = () => new BnfoldError("temporary", `the queue ${this.label} does not answer`);
     const states = ["waiting", "active", "delayed", "paused", "prioritized"];
     let [waiting, active] = [0, 0];
     for (const queue of this.queues.values()) {
-      const counts = await within(QUESTION_MS, queue.getJobCounts(...states), late);
+      const counts = await this.ask(queue.getJobCounts(...states));
       waiting += ["waiting", "delayed", "paused", "prioritized"].reduce((sum, state) => sum + (counts[state] ?? 0), 0);
       active += counts.active ?? 0;
     }
@@ -109,9 +134,8 @@ class BullEngine implements Engine {
   /** Servers that are run for others may not say who is connected. */
   private async workers(): Promise<string[] | undefined> {
     try {
-      const late = () => new Error("late");
       const clients = [];
-      for (const queue of this.queues.values()) clients.push(...(await within(QUESTION_MS, queue.getWorkers(), late)));
+      for (const queue of this.queues.values()) clients.push(...(await this.ask(queue.getWorkers())));
       return clients.map(({ name = "", rawname = "" }) => /:w:(.*)$/.exec(rawname)?.[1] ?? name);
     } catch {
       return undefined;
@@ -119,112 +143,70 @@ class BullEngine implements Engine {
   }
 
   async remove(jobs: readonly Job[]): Promise<void> {
-    // One that is being done is locked, and stays.
-    for (const job of jobs) await settled(this.queue(holderOf(job)).remove(job.id));
+    for (const job of jobs) {
+      try {
+        await this.ask(this.queue(holderOf(job)).remove(job.id));
+      } catch (error) {
+        // One that is being done is locked, and stays.
+        if (isPassing(error)) throw error;
+      }
+    }
   }
 
   async close(): Promise<void> {
-    for (const queue of this.queues.values()) await settled(within(QUESTION_MS, queue.close(), () => new Error("late")));
-    await settled(within(QUESTION_MS, this.server.close(), () => new Error("late")));
+    const ms = this.isThere ? QUESTION_MS : GOODBYE_MS;
+    const late = () => new Error("late");
+    for (const queue of this.queues.values()) await settled(within(ms, queue.close(), late));
+    await settled(within(ms, this.server.close(), late));
   }
 
   /** Takes jobs for `hands`. */
-  async take(hands: Hands, { name, jobs, lock, holder, onError: say }: TakerOptions): Promise<Taker> {
-    const { bull, options, backend, safe } = this.server;
-    const onError = (error: Error): void => say(safe(error));
-    let busy = 0;
-    let leaving = false;
-    /** What hinders here would hinder every job: others get a chance to take them. */
-    const rest = async (ms: number): Promise<void> => {
-      await worker.pause(true);
-      await wait(ms, undefined, { ref: false });
-      if (!leaving) await worker.resume();
+  async take(hands: Hands, options: TakerOptions): Promise<Taker> {
+    const { holder } = options;
+    const place: Place = {
+      ...{ server: this.server, label: this.label, name: this.name(holder) },
+      ask: () => this.ask(this.queue(holder).isPaused()),
+      add: (jobs) => this.add(jobs),
     };
-    let endedAt = performance.now();
-    const worker: BullWorker = new bull.Worker(
-      this.name(holder),
-      async (job, token) => {
-        busy++;
-        try {
-          const outcome = await this.try(hands, job, onError);
-          if (outcome.kind === "later" && outcome.here) rest(REST_MS).catch(onError);
-          return await this.settle(job, token, outcome);
-        } finally {
-          busy--;
-          endedAt = performance.now();
-        }
-      },
-      {
-        ...options,
-        ...{ name, concurrency: jobs, lockDuration: 1000 * lock, stalledInterval: 1000 * lock },
-        // Jobs count their own tries: one that takes its worker with it is found out by `perform`.
-        maxStalledCount: ATTEMPTS,
-      },
-      backend,
-    );
-    worker.on("error", onError);
-    await worker.waitUntilReady();
-    return {
-      drain: async () => {
-        leaving = true;
-        const paused = settled(worker.pause());
-        while (busy > 0) await wait(LOOK_MS);
-        // Nothing is under way: a server that is away need not be told.
-        await settled(within(QUESTION_MS, paused, () => new Error("late")));
-      },
-      idleMs: () => (busy > 0 ? 0 : performance.now() - endedAt),
-      close: () => settled(within(QUESTION_MS, worker.close(true), () => new Error("late"))),
-    };
-  }
-
-  private async try(hands: Hands, job: BullJob, onError: TakerOptions["onError"]): Promise<Outcome> {
-    const lost = job.attemptsMade + job.stalledCounter;
-    try {
-      return await hands.perform(job.data, { lost, later: Math.max(0, job.attemptsStarted - 1 - lost) });
-    } catch (error) {
-      // No job of ours: it leaves the queue, and nobody waits for it.
-      onError(error as Error);
-      throw new this.server.bull.UnrecoverableError((error as Error).message);
-    }
-  }
-
-  private async settle(job: BullJob, token: string | undefined, outcome: Outcome): Promise<null> {
-    const { DelayedError, WaitingError } = this.server.bull;
-    if (outcome.kind === "later") {
-      const tries = Math.max(0, job.attemptsStarted - 1 - job.attemptsMade - job.stalledCounter);
-      await job.moveToDelayed(Date.now() + pauseMs(tries), token);
-      throw new DelayedError();
-    }
-    if (outcome.kind === "back") {
-      await job.moveToWait(token);
-      throw new WaitingError();
-    }
-    if (outcome.kind === "lost") throw new Error(outcome.why);
-    // Before this job is done: were it the last of its level, nobody else would add them.
-    await this.add(outcome.next);
-    return null;
+    return persist(this.patience, async () => {
+      try {
+        return await takeJobs(place, hands, options);
+      } catch (error) {
+        throw this.told(error);
+      }
+    });
   }
 }
 
 export type { BullEngine };
 
 /**
- * The queue of a store and a program on a server, by the name of it and of those of holders.
- * @throws BnfoldError of kind "usage" when a package is missing, "temporary" when the server does not answer.
+ * Queues of a store and a program on a server.
+ * @throws BnfoldError of kind "usage" when a package is missing or the server says no, "temporary" when it does not answer in time.
  */
-export async function bullEngine(
-  url: string,
-  name: (holder: string | undefined) => string,
-  onError: (error: Error) => void,
-  holders: readonly (string | undefined)[] = [undefined],
-): Promise<BullEngine> {
-  const server = await connect(url, onError);
-  const engine = new BullEngine(redacted(url), server, name, holders, (error) => onError(server.safe(error)));
-  try {
-    await engine.ready();
-    return engine;
-  } catch (error) {
-    await engine.close();
-    throw refused(url, error);
-  }
+export async function bullEngine(url: string, options: EngineOptions): Promise<BullEngine> {
+  const { patience, onError } = options;
+  const absence = new Absence(`the queue ${redacted(url)}`, patience, (message) => onError(new Error(message)));
+  // What it lost before it was ready a driver does not ask for again: all is made anew.
+  const opened = async (): Promise<BullEngine> => {
+    const server = await connect(url, patience, onError);
+    const engine = new BullEngine(url, server, options);
+    try {
+      await engine.ready();
+      return engine;
+    } catch (error) {
+      await engine.close();
+      throw error instanceof BnfoldError ? error : refused(url, error);
+    }
+  };
+  const engine = await persist(patience, async () => {
+    try {
+      return await opened();
+    } catch (error) {
+      if (isPassing(error)) absence.missed((error as Error).message);
+      throw error;
+    }
+  });
+  absence.seen();
+  return engine;
 }

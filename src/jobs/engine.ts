@@ -3,6 +3,7 @@
  * not is added again. Two are there: `local`, in this process's children, and BullMQ on a server.
  */
 import { BnfoldError } from "../diag/error.ts";
+import type { Absence } from "./absence.ts";
 import type { Job } from "./job.ts";
 import { holdsSecret, redacted } from "./redact.ts";
 
@@ -51,8 +52,10 @@ export interface Engine {
 export interface Taker {
   /** Takes no more, and waits for what is under way. */
   drain(): Promise<void>;
-  /** Milliseconds since the last job ended; 0 while one is under way. */
+  /** Milliseconds since the last job ended; 0 while one is under way, or while nobody can say whether there are any. */
   idleMs(): number;
+  /** Of the server that jobs come from. */
+  readonly absence: Absence;
   close(): Promise<void>;
 }
 
@@ -64,6 +67,8 @@ export interface TakerOptions {
   readonly lock: number;
   /** Takes what this holder of data alone can do. */
   readonly holder?: string;
+  /** Milliseconds after which a server that is away is given up. */
+  readonly patience: number;
   readonly onError: (error: Error) => void;
 }
 

@@ -4,6 +4,7 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import { BnfoldError } from "../diag/error.ts";
+import { Absence, backoffMs, isPassing } from "./absence.ts";
 import type { Counts, Engine } from "./engine.ts";
 import type { Job } from "./job.ts";
 import { doneKey } from "./layout.ts";
@@ -31,6 +32,8 @@ export interface FollowOptions<L> {
   readonly isEnd?: (line: L) => boolean;
   readonly onLook?: (look: Look<L>) => void;
   readonly onTrouble?: (message: string) => void;
+  /** Milliseconds after which an engine that does not answer is given up; default: never. */
+  readonly patience?: number;
   /** Stops looking; the work goes on where it is. */
   readonly signal?: AbortSignal;
 }
@@ -60,24 +63,31 @@ async function readNew<L>(options: FollowOptions<L>, ids: Iterable<string>, line
 }
 
 /** What a store says that does not answer, and a mount that is away. */
-const isPassing = (error: unknown): boolean =>
-  error instanceof BnfoldError && (error.kind === "temporary" || (error.kind === "file" && error.cause !== undefined));
+const passes = (error: unknown): boolean =>
+  isPassing(error) || (error instanceof BnfoldError && error.kind === "file" && error.cause !== undefined);
 
+/** @throws BnfoldError of kind "temporary" when the engine has not answered for too long. */
 export async function follow<L>(
   options: FollowOptions<L>,
 ): Promise<{ readonly ended: Ended; readonly lines: ReadonlyMap<string, L> }> {
   const { store, engine, run, next, isEnd, onLook, onTrouble, signal } = options;
   const lines = new Map<string, L>();
-  let missed = MISSED;
+  const absence = new Absence(`the queue ${engine.label}`, options.patience ?? Number.POSITIVE_INFINITY, (text) =>
+    onTrouble?.(text),
+  );
+  let [missed, unanswered] = [MISSED, 0];
   for (;;) {
     const start = performance.now();
+    const gone = absence.failure("The jobs go on when it is back; the same command attaches again.");
+    if (gone !== undefined) throw gone;
     try {
       await readNew(options, await doneIds(store, run), lines);
       if (isEnd !== undefined && [...lines.values()].some(isEnd)) return { ended: "failed", lines };
       const open = next(new Set(lines.keys()));
       if (open.length === 0) return { ended: "done", lines };
       if (await isCancelled(store, run)) return { ended: "cancelled", lines };
-      const counts = await asked(engine, onTrouble);
+      const counts = await asked(engine, absence);
+      unanswered = counts === undefined ? unanswered + 1 : 0;
       onLook?.({ lines, open: open.length, counts });
       // Another run may share the queue: then it holds more, and what it lacks shows when that one is done.
       if (counts !== undefined) missed = counts.waiting + counts.active < open.length ? missed + 1 : 0;
@@ -86,21 +96,23 @@ export async function follow<L>(
         missed = 0;
       }
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!passes(error)) throw error;
       onTrouble?.((error as Error).message);
     }
-    await wait(Math.max(LOOK_MS, Math.min(60_000, PART * (performance.now() - start))), undefined, { signal }).catch(
-      () => undefined,
-    );
+    const pause = Math.min(60_000, PART * (performance.now() - start));
+    const until = unanswered > 0 ? backoffMs(unanswered - 1) : pause;
+    await wait(Math.max(LOOK_MS, until), undefined, { signal }).catch(() => undefined);
     if (signal?.aborted === true) return { ended: "detached", lines };
   }
 }
 
-async function asked(engine: Engine, onTrouble: FollowOptions<unknown>["onTrouble"]): Promise<Counts | undefined> {
+async function asked(engine: Engine, absence: Absence): Promise<Counts | undefined> {
   try {
-    return await engine.counts();
+    const counts = await engine.counts();
+    absence.seen();
+    return counts;
   } catch (error) {
-    onTrouble?.((error as Error).message);
+    absence.missed((error as Error).message);
     return undefined;
   }
 }

@@ -5,6 +5,7 @@ import { type Crew, Lost } from "./crew.ts";
 import type { Hands, Outcome, Tries } from "./engine.ts";
 import { holderOf, type Job, requireJob } from "./job.ts";
 import { doneKey } from "./layout.ts";
+import { doneLine } from "./runs.ts";
 import { bytesOf, type Store } from "./store.ts";
 
 /** What a child is given. */
@@ -86,8 +87,11 @@ export class StoreHands implements Hands {
 
   private async once(job: Job, tries: Tries): Promise<Outcome> {
     const { crew, storeUrl, storeId, scratch, signal, holder } = this.options;
-    if (tries.lost >= job.attempts)
-      return this.fail(job, 70, "crash", `its process or its worker did not survive it, ${times(tries.lost)}`);
+    if (tries.lost >= job.attempts) {
+      const done = await this.isDone(job);
+      if (done instanceof Error) return { kind: "later", why: done.message, here: false };
+      if (!done) return this.fail(job, 70, "crash", `its process or its worker did not survive it, ${times(tries.lost)}`);
+    }
     try {
       const task: Task = { task: "stored", store: storeUrl, storeId, job, scratch: scratch(job.id), data: holder?.data };
       const answer = await crew.perform(task, signal);
@@ -101,6 +105,15 @@ export class StoreHands implements Hands {
         error.fate === "crash" ? `the process that did it ${error.message}: out of memory, or a defect of bnfold` : error.message;
       if (tries.lost + 1 < job.attempts) return { kind: "lost", why: what };
       return this.fail(job, 70, error.fate, `${what} (tried ${times(tries.lost + 1)})`);
+    }
+  }
+
+  /** Whether a worker did it whose word did not reach the queue; why the store does not say. */
+  private async isDone(job: Job): Promise<boolean | Error> {
+    try {
+      return (await doneLine(this.options.store, job.run, job.id)) !== undefined;
+    } catch (error) {
+      return error as Error;
     }
   }
 

@@ -1,5 +1,6 @@
 /** The way to a queue's server: which driver, whether it answers, and whether what it says passes. */
 import { BnfoldError } from "../diag/error.ts";
+import { within } from "./absence.ts";
 import { required } from "./peer.ts";
 import { redacted, withoutSecrets } from "./redact.ts";
 
@@ -9,6 +10,7 @@ export interface BullJob {
   readonly attemptsMade: number;
   readonly attemptsStarted: number;
   readonly stalledCounter: number;
+  extendLock(token: string, duration: number): Promise<number>;
   moveToDelayed(timestamp: number, token?: string): Promise<void>;
   moveToWait(token?: string): Promise<unknown>;
 }
@@ -20,6 +22,7 @@ interface Emitter {
 export interface BullQueue extends Emitter {
   addBulk(jobs: readonly { name: string; data: unknown; opts: object }[]): Promise<unknown>;
   getJobCounts(...types: string[]): Promise<Record<string, number>>;
+  isPaused(): Promise<boolean>;
   getWorkers(): Promise<readonly Record<string, string>[]>;
   remove(id: string): Promise<number>;
   waitUntilReady(): Promise<unknown>;
@@ -44,7 +47,7 @@ interface Bull {
   readonly DelayedError: new () => Error;
   readonly WaitingError: new () => Error;
   readonly UnrecoverableError: new (message: string) => Error;
-  readonly createPostgresBackend: unknown;
+  readonly createPostgresBackend: (...args: readonly unknown[]) => object;
 }
 
 interface Redis extends Emitter {
@@ -67,8 +70,12 @@ export interface Server {
   close(): Promise<void>;
 }
 
-/** How long a server may take to answer for the first time. */
-export const PATIENCE_MS = 15_000;
+/** How long a server may take to answer for the first time, in one try. */
+const PATIENCE_MS = 15_000;
+/** Of PostgreSQL, one query: a connection whose other end is gone without a word would be waited for much longer. */
+const QUERY_MS = 60_000;
+/** Seconds a worker with nothing to do sleeps on PostgreSQL at the most, for Redis' driver the same. */
+const SLEEP_SECONDS = 10;
 
 const KINDS = ["redis:", "rediss:", "postgres:", "postgresql:"];
 
@@ -88,24 +95,17 @@ function protocolOf(url: string): string {
   );
 }
 
-/** Loses to `work` unless that takes too long. */
-export async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const alarm = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms);
-  });
-  try {
-    return await Promise.race([work, alarm]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** What no waiting changes: a password, a right, a database that is not there, a certificate. */
 const DENIED = /^(NOAUTH|WRONGPASS|NOPERM)\b|authentication failed/;
 const DENIED_CODES = ["28000", "28P01", "3D000"];
 const isCertificate = ({ code = "", message }: NodeJS.ErrnoException): boolean =>
   /CERT|UNABLE_TO_VERIFY|SELF_SIGNED/.test(code) || /certificate/i.test(message);
+
+const AWAY_CODES = /^(E(CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND|AI_)|57P0|08|53300)/;
+const AWAY = /connection (is )?(terminated|clos)|isn't writeable|not writable|timeout|\bE(CONN|PIPE)|^LOADING\b/i;
+
+/** True for what a driver says when its server is not there, or just goes or comes. */
+export const isAway = ({ code, message }: NodeJS.ErrnoException): boolean => AWAY_CODES.test(code ?? "") || AWAY.test(message);
 
 /** What a server's no means: of kind "usage" when the same again would end the same, else "temporary". */
 export function refused(url: string, thrown: unknown): BnfoldError {
@@ -127,6 +127,7 @@ class Door {
 
   constructor(
     private readonly url: string,
+    private readonly patience: number,
     private readonly onError: (error: Error) => void,
   ) {
     this.closed = new Promise((_, reject) => {
@@ -144,7 +145,8 @@ class Door {
     const refusal = refused(this.url, error);
     // Drivers try for ever where another try cannot help.
     if (refusal.kind === "usage" && !this.isOpen) this.close(refusal);
-    else this.onError(known);
+    // Whoever waits for a server that is away says so, once.
+    else if (!this.isOpen || !isAway(error)) this.onError(known);
   };
 
   /** @throws BnfoldError of kind "usage" or "temporary". */
@@ -157,7 +159,7 @@ class Door {
         "Look at the URL, or try again when the server is there.",
       );
     try {
-      await within(PATIENCE_MS, Promise.race([answer, this.closed]), late);
+      await within(this.patience, Promise.race([answer, this.closed]), late);
       this.isOpen = true;
     } catch (error) {
       throw error instanceof BnfoldError ? error : refused(this.url, error);
@@ -181,29 +183,43 @@ async function redisWay(driver: unknown, url: string, door: Door): Promise<Way> 
   return { options, backend: undefined, close: async () => redis.disconnect() };
 }
 
-async function postgresWay(driver: unknown, url: string, door: Door, backend: unknown): Promise<Way> {
+async function postgresWay(driver: unknown, url: string, door: Door, bull: Bull): Promise<Way> {
   const { Client } = driver as { Client: new (options: object) => Client };
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: PATIENCE_MS });
+  const connection = {
+    ...{ connectionString: url, keepAlive: true, connectionTimeoutMillis: PATIENCE_MS, query_timeout: QUERY_MS },
+    // Its tables are made where they are not there yet.
+    migrate: true,
+    // Between two queries of one task nobody else listens, and an error that nobody hears ends the process.
+    Client: class extends Client {
+      constructor(options: object) {
+        super(options);
+        this.on("error", () => undefined);
+      }
+    },
+  };
+  const client = new Client(connection);
   client.on("error", door.noted);
   try {
     await door.first(client.connect());
   } finally {
     client.end().catch(() => undefined);
   }
-  // Its tables are made where they are not there yet.
-  const connection = { connectionString: url, keepAlive: true, migrate: true };
+  // After an error it would sleep for an hour unless it is woken, and what wakes it may be lost with a connection.
+  const backend = (...args: readonly unknown[]) =>
+    Object.defineProperty(bull.createPostgresBackend(...args), "maximumBlockTimeout", { value: SLEEP_SECONDS });
   return { options: { connection }, backend, close: async () => undefined };
 }
 
-/** @throws BnfoldError of kind "usage" when a package is missing or the server says no, "temporary" when it does not answer. */
-export async function connect(url: string, onError: (error: Error) => void): Promise<Server> {
+/**
+ * One try, of `patience` milliseconds at the most.
+ * @throws BnfoldError of kind "usage" when a package is missing or the server says no, "temporary" when it does not answer.
+ */
+export async function connect(url: string, patience: number, onError: (error: Error) => void): Promise<Server> {
   const protocol = protocolOf(url);
   const isRedis = protocol.startsWith("redis");
   const modules = await required(["bullmq", isRedis ? "ioredis" : "pg"], `--queue ${protocol}//`);
   const bull = modules[0] as Bull;
-  const door = new Door(url, onError);
-  const way = isRedis
-    ? await redisWay(modules[1], url, door)
-    : await postgresWay(modules[1], url, door, bull.createPostgresBackend);
+  const door = new Door(url, Math.min(patience, PATIENCE_MS), onError);
+  const way = isRedis ? await redisWay(modules[1], url, door) : await postgresWay(modules[1], url, door, bull);
   return { bull, safe: door.safe, ...way };
 }

@@ -100,11 +100,13 @@ export async function storeId(store: Store): Promise<string> {
   }
 }
 
-/** Programs that have used the store, this one among them. */
-export async function tagsOf(store: Store, own: string): Promise<string[]> {
-  await store.putNew(tagKey(own), bytesOf({ tag: own }));
-  return (await store.list(TAGS)).map(({ key }) => key.slice(TAGS.length, -".json".length));
-}
+/** Programs that have used the store. */
+export const tagsOf = async (store: Store): Promise<string[]> =>
+  (await store.list(TAGS)).map(({ key }) => key.slice(TAGS.length, -".json".length));
+
+/** Says that a program uses the store: others look into its queue before they put in or take out of their own. */
+export const noteTag = async (store: Store, tag: string): Promise<void> =>
+  void (await store.putNew(tagKey(tag), bytesOf({ tag })));
 
 /** A queue's name: of a store and a program; of what only one holder of data can do, another one. */
 export const queueName = (id: string, tag: string, holder?: string): string =>

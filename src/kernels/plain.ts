@@ -192,6 +192,7 @@ function tame(x: FloatArray): boolean {
 
 const nothing = (): void => undefined;
 
+/** The kernels in plain JavaScript: what computes where there is no WebAssembly with SIMD. */
 export const plain: Backend = {
   name: "plain",
   contract,

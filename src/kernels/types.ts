@@ -140,7 +140,9 @@ export const TAME_EXPONENT = 300;
  */
 export interface Backend {
   readonly name: string;
+  /** Sums of products, as `Contraction` states them. */
   contract(job: Contraction): void;
+  /** The same for one row of weights on each plane, as `Depthwise` states it. */
   depthwise(job: Depthwise): void;
   /** False when some weight is not tame: then part of the results may have been written. */
   tiles(job: Tiling): boolean;

@@ -19,11 +19,13 @@ import { parseValueProto } from "../run/proto-values.ts";
 import { requiredInputs } from "../verify/shapes.ts";
 import { fileError } from "./files.ts";
 
+/** Inputs for one run, by name. */
 export interface DataSet {
   readonly name: string;
   readonly feeds: ReadonlyMap<string, Value>;
 }
 
+/** What `loadInputs` took from files. */
 export interface GivenInputs {
   /** Inputs given one by one: the same in every sample. */
   readonly fixed: ReadonlyMap<string, Value>;

@@ -32,6 +32,7 @@ export interface WholeFile {
   readonly size: number;
 }
 
+/** A file to write. */
 export interface OutputFile {
   readonly path: string;
   readonly pieces: readonly Piece[];
@@ -39,6 +40,7 @@ export interface OutputFile {
   readonly copyOf?: WholeFile;
 }
 
+/** Options of `writeFiles`. */
 export interface WriteFileOptions {
   /** Replace files that exist. Default: that is an error. */
   readonly replaceExisting?: boolean;

@@ -14,6 +14,7 @@ export interface FileSource extends ByteSource {
   /** Where the file is; its name, for messages, may be another. */
   readonly path: string;
   readInto(target: Uint8Array, position: number): void;
+  /** Closes the file; it cannot be read afterwards. */
   close(): void;
 }
 
@@ -145,6 +146,7 @@ function expectChecksums({ externalTensors }: Model, path: string, external: Ret
   }
 }
 
+/** A model whose file is open. */
 export interface OpenModel {
   readonly model: Model;
   readonly path: string;

@@ -13,6 +13,7 @@ import { type OutputFile, type WriteFileOptions, writeFiles } from "./atomic.ts"
 import { fileError, fileSource, isBelow, locationParts } from "./files.ts";
 import { tidy } from "./litter.ts";
 
+/** Options of `saveModel`. */
 export interface SaveOptions extends WriteFileOptions, Omit<WriteOptions, "external" | "sideFileName"> {
   /**
    * External tensors, as for `write`. Default: "keep" beside the input, and where nothing is edited; "copy" in another folder, so
@@ -23,6 +24,7 @@ export interface SaveOptions extends WriteFileOptions, Omit<WriteOptions, "exter
   readonly modelPath?: string;
 }
 
+/** What was written, and what the output refers to. */
 export interface Saved {
   readonly path: string;
   readonly bytes: number;

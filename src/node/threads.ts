@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { assemble, createWasm, THREAD_SOURCE, useBackend } from "../kernels/index.ts";
 
+/** Threads that compute for the executor. */
 export interface Threads {
   /** Threads computing, the caller's included. */
   readonly size: number;

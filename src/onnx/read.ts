@@ -23,6 +23,7 @@ import { Cursor, type Frame, rootFrame, type Span } from "./wire.ts";
 /** Subgraphs deeper than this are refused: they are an attack or a loop, not a network. */
 const MAX_DEPTH = 64;
 
+/** Options of `read`. */
 export interface ReadOptions {
   /** Resolves external data locations; without it a model that has external data cannot be decoded where it matters. */
   readonly external?: ExternalResolver;

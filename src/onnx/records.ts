@@ -126,6 +126,7 @@ export interface ModelFiles {
   readonly external: ExternalResolver;
 }
 
+/** A model as it is in its file: the structure in memory, payloads left where they are. */
 export interface Model {
   readonly files: ModelFiles;
   readonly frame: Frame;

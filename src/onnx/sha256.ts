@@ -26,6 +26,7 @@ const INITIAL = fractions(8, 1 / 2);
 
 const turn = (x: number, n: number): number => (x >>> n) | (x << (32 - n));
 
+/** SHA-256 (FIPS 180-4) of bytes that come in parts. */
 export class Sha256 {
   private readonly state = Uint32Array.from(INITIAL);
   private readonly rest = new Uint8Array(BLOCK);

@@ -28,11 +28,13 @@ export interface Edit {
   readonly pieces: readonly Piece[];
 }
 
+/** Bytes of a piece, known before it is made. */
 export function pieceLength(piece: Piece): number {
   if ("bytes" in piece) return piece.bytes.length;
   return "make" in piece ? piece.length : piece.end - piece.start;
 }
 
+/** Bytes of all pieces together, known before they are made. */
 export const piecesLength = (pieces: readonly Piece[]): number => pieces.reduce((sum, piece) => sum + pieceLength(piece), 0);
 
 /** The bytes of a piece. A lazy piece is checked: everything around it was sized by its promise. */
@@ -58,6 +60,7 @@ export function* pieceParts(piece: Piece): Generator<Uint8Array> {
   if (done !== piece.length) throw new Error(`internal: a payload of ${piece.length} bytes came out as ${done}`);
 }
 
+/** The bytes of all pieces, one after the other, in one array. */
 export const collect = (pieces: readonly Piece[]): Uint8Array => concat(pieces.map(pieceBytes));
 
 /** Depth and position together name a frame, whoever made the object. */

@@ -56,6 +56,7 @@ export interface ModelEdits {
   readonly dropValueInfos: readonly ValueInfoRecord[];
 }
 
+/** Edits that change nothing. */
 export const NO_EDITS: ModelEdits = {
   dropNodes: [],
   rewriteNodes: [],
@@ -66,9 +67,11 @@ export const NO_EDITS: ModelEdits = {
   dropValueInfos: [],
 };
 
+/** True of edits that change nothing. */
 export const isEmpty = ({ base, ...edits }: ModelEdits): boolean =>
   base === undefined && Object.values(edits).every((list: readonly unknown[]) => list.length === 0);
 
+/** Options of `write`: where payloads of tensors go. */
 export interface WriteOptions {
   /**
    * External tensors. "keep" (default): untouched ones stay as they are, new payloads go to one fresh side file.

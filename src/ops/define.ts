@@ -21,8 +21,10 @@ export interface OptionalValue {
   readonly of?: TypeInfo;
 }
 
+/** What an input, an output or an inner value of a model can be. */
 export type Value = Tensor | SequenceValue | OptionalValue;
 
+/** True of a tensor; false of a sequence, an optional and undefined. */
 export const isTensor = (value: Value | undefined): value is Tensor => value !== undefined && !("kind" in value);
 
 /** "float64": the truth, every float in double. "storage": each result rounded to its declared type. */

@@ -30,6 +30,7 @@ export interface Neighbourhood {
   readonly edges: readonly (readonly [from: number, to: number])[];
 }
 
+/** What a report's pictures are drawn from. */
 export interface Details {
   readonly channels?: readonly LayerChannels[];
   readonly around?: readonly Neighbourhood[];
@@ -107,6 +108,7 @@ export function aroundOf(model: Model, kept: readonly Kept[]): Neighbourhood[] {
   return around;
 }
 
+/** The details of a model with what a plan of it keeps; parameters and weights are read for them. */
 export const detailsOf = (model: Model, kept: readonly Kept[]): Details => ({
   channels: channelsOf(model),
   around: aroundOf(model, kept),

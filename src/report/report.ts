@@ -7,6 +7,7 @@ import type { Details } from "./details.ts";
 import type { RuntimeOpinion } from "./runtime.ts";
 import { VERSION } from "./version.ts";
 
+/** What a report says of a file. */
 export interface FileFacts {
   /** As the caller named it. */
   readonly file: string;
@@ -36,6 +37,7 @@ export interface TrainingFacts {
   readonly dropout: number;
 }
 
+/** What a report says of a model file and those beside it. */
 export interface ModelFacts extends FileFacts, NeededFiles {
   /** Absent when no node is in training mode, or nobody looked. */
   readonly training?: TrainingFacts;
@@ -45,14 +47,17 @@ export interface ModelFacts extends FileFacts, NeededFiles {
   readonly producer: { readonly name: string; readonly version: string };
 }
 
+/** What a report says of the files that were written. */
 export interface OutputFacts extends FileFacts, NeededFiles {}
 
+/** Nodes of one kind: how many there were, and what became of them. */
 export interface NodeCounts {
   readonly before: number;
   readonly folded: number;
   readonly kept: number;
 }
 
+/** Milliseconds each stage took. */
 export interface Timings {
   readonly readMs: number;
   readonly planMs: number;
@@ -83,6 +88,7 @@ export interface FrozenFacts {
   readonly droppedOutputs: readonly string[];
 }
 
+/** The report of a fold: docs/report.md says what each entry means, `bnfold/report.schema.json` is its schema. */
 export interface Report extends Details {
   readonly version: 1;
   readonly tool: Tool;
@@ -124,6 +130,7 @@ export interface Report extends Details {
   readonly peakMemoryBytes: number;
 }
 
+/** What `report` puts together. */
 export interface ReportParts {
   readonly input: ModelFacts;
   readonly output?: OutputFacts;

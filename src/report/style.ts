@@ -13,6 +13,7 @@ export const ansi: Style = (name, text) => {
   return `\u001b[${on}m${text}\u001b[${off}m`;
 };
 
+/** Options of `renderText`. */
 export interface TextOptions {
   /** true for ANSI colours, or a function of one's own. Default: plain. */
   readonly color?: boolean | Style;

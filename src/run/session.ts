@@ -11,6 +11,7 @@ import { captures, nodeName, plan } from "./plan.ts";
 import { roundValue } from "./values.ts";
 import { bytesOf, multiplyAdds } from "./work.ts";
 
+/** What `onNode` is told after each node. */
 export interface NodeEvent {
   readonly node: NodeRecord;
   /** Nodes finished, this one included, of `total`. */
@@ -28,6 +29,7 @@ export interface NodeEvent {
   heldBytes(): number;
 }
 
+/** Options of `createSession`. */
 export interface SessionOptions {
   /** Default "float64". */
   readonly mode?: NumericMode;
@@ -41,11 +43,13 @@ export interface SessionOptions {
   readonly only?: readonly string[];
 }
 
+/** Options of one run. */
 export interface RunOptions {
   /** Called with each value a node of the main graph computes, in running order. */
   readonly watch?: (name: string, value: Value) => void;
 }
 
+/** A model ready to run, as often as wanted. */
 export interface Session {
   /** Inputs a caller must feed: the graph's inputs without those an initializer gives. */
   readonly inputs: readonly ValueInfoRecord[];

@@ -25,6 +25,7 @@ const NOTHING = 1e-4;
 /** A row this many times the median row widens the range that all rows share. */
 const WIDE = 8;
 
+/** How numbers are spread: quartiles by linear interpolation. */
 export interface Distribution {
   readonly min: number;
   readonly lowerQuartile: number;
@@ -34,6 +35,7 @@ export interface Distribution {
   readonly mean: number;
 }
 
+/** One channel of a normalization: its parameters, and gain and shift of the map y = gain·x + shift they make. */
 export interface Channel {
   readonly scale: number;
   readonly bias: number;
@@ -47,6 +49,7 @@ export interface Channel {
   readonly flags: readonly ChannelFlag[];
 }
 
+/** What `inspectChannels` says of one BatchNormalization. */
 export interface ChannelReport {
   readonly node: NodeRef;
   readonly epsilon: number;
@@ -76,6 +79,7 @@ export interface WrittenReport {
   readonly channels: readonly Omit<Channel, "scale" | "bias" | "mean" | "variance">[];
 }
 
+/** Channels that carry nothing, over all layers. */
 export interface PruningSummary {
   readonly channels: number;
   readonly dead: number;
@@ -85,6 +89,7 @@ export interface PruningSummary {
   readonly weights: number;
 }
 
+/** What `inspectChannels` found. */
 export interface ChannelInspection {
   readonly layers: readonly ChannelReport[];
   /** Normalizations written as arithmetic. */
@@ -107,6 +112,7 @@ export function distributionOf(values: ArrayLike<number>): Distribution {
   return { min: at(0), lowerQuartile: at(0.25), median: at(0.5), upperQuartile: at(0.75), max: at(1), mean };
 }
 
+/** Reads the parameters of every normalization whose name `select` accepts, and marks what is odd about their channels. */
 export function inspectChannels(model: Model, select: (name: string) => boolean = () => true): ChannelInspection {
   const layers: ChannelReport[] = [];
   const unread: NodeRef[] = [];

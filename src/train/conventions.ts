@@ -12,8 +12,10 @@
 import { BnfoldError } from "../diag/error.ts";
 import { CONVENTIONS, FRAMEWORKS, type Framework, shortestFloat32 } from "./momentum.ts";
 
+/** A variance by N (biased) or by N − 1 (unbiased). */
 export type VarianceKind = "biased" | "unbiased";
 
+/** What a framework does in the points momentum says nothing of. */
 export interface StatisticsConvention {
   /** Default epsilon. */
   readonly epsilon: number;
@@ -21,6 +23,7 @@ export interface StatisticsConvention {
   readonly variance: VarianceKind;
 }
 
+/** Epsilon and variance of each framework. */
 export const STATISTICS = {
   pytorch: { epsilon: 1e-5, variance: "unbiased" },
   keras: { epsilon: 1e-3, variance: "biased" },

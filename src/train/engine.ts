@@ -12,19 +12,23 @@ import { captures } from "../run/plan.ts";
 import { createSession } from "../run/session.ts";
 import { constantsFor, type Statistics, type Target, withOwnStatistics } from "./targets.ts";
 
+/** A model's inputs, by name. */
 export type Feeds = ReadonlyMap<string, Value>;
 
 /** One pass over the data: a block's number and its inputs → the values asked for. */
 export type Pass = (block: number, feeds: () => Feeds) => Promise<ReadonlyMap<string, Tensor>>;
 
+/** What runs a model for `Recalibration`. */
 export interface Engine {
   /** How its arithmetic is called in files: results of different engines are not mixed. */
   readonly label: string;
   /** `statistics`: final ones so far; layers without keep what the file has. */
   pass(statistics: ReadonlyMap<Target, Statistics>, wanted: readonly string[]): Promise<Pass>;
+  /** Gives back what the engine holds. */
   close(): Promise<void>;
 }
 
+/** Options of `BuiltInEngine`. */
 export interface BuiltInOptions {
   /** Bytes the values kept between passes may take. Default 1 GiB; 0 keeps nothing. */
   readonly memory?: number;
@@ -35,6 +39,7 @@ const bytesOf = (value: Value): number => {
   return "byteLength" in value.data ? value.data.byteLength : Number.POSITIVE_INFINITY;
 };
 
+/** The executor as an engine: float64, and what a pass has computed is kept for the next one, as far as there is memory. */
 export class BuiltInEngine implements Engine {
   readonly label = "float64";
   private readonly model: Model;

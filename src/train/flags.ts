@@ -8,4 +8,5 @@ export const CHANNEL_FLAGS = [
   "float16-overflow",
   "widens-range",
 ] as const;
+/** A mark of a channel: one of `CHANNEL_FLAGS`. */
 export type ChannelFlag = (typeof CHANNEL_FLAGS)[number];

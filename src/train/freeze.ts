@@ -19,11 +19,13 @@ import type { AttributeRecord, GraphRecord, Model, ValueInfoRecord } from "../on
 import { type ModelEdits, NO_EDITS, type NodeRewrite } from "../onnx/write.ts";
 import { layersOf, storedTensor } from "./layers.ts";
 
+/** Options of `freeze`. */
 export interface FreezeOptions {
   /** Graph outputs that are running statistics are dropped from the graph. */
   readonly dropOutputs?: boolean;
 }
 
+/** A node that was put into inference semantics. */
 export interface FrozenNode {
   readonly node: NodeRef;
   /** What said that it trains, and what says now that it does not. */
@@ -31,12 +33,14 @@ export interface FrozenNode {
   readonly droppedOutputs: readonly string[];
 }
 
+/** What `freeze` changes. */
 export interface FreezeData {
   readonly frozen: readonly FrozenNode[];
   /** Outputs of the main graph that are gone. */
   readonly droppedGraphOutputs: readonly string[];
 }
 
+/** What `freeze` changes, and the edits that do it. */
 export interface FreezeResult {
   readonly data: FreezeData;
   readonly edits: ModelEdits;

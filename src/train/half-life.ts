@@ -6,6 +6,7 @@
  */
 import { CONVENTIONS, complementMomentum, type Framework } from "./momentum.ts";
 
+/** How long running statistics remember. */
 export interface HalfLife {
   /** Weight of the old value at each update. */
   readonly old: number;

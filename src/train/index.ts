@@ -1,4 +1,7 @@
-/** The training side: conventions, frozen and training-mode models, fresh statistics, what the parameters say. */
+/**
+ * The training side: conventions, frozen and training-mode models, fresh statistics, what the parameters say.
+ * @module
+ */
 export {
   type Channel,
   type ChannelInspection,

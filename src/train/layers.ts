@@ -13,6 +13,7 @@ import { isInference } from "../rules/mode.ts";
 
 /** Parameters in input order, from input 1 on. */
 export const PARAMETERS = ["scale", "B", "mean", "var"] as const;
+/** A parameter of BatchNormalization, as ONNX calls it. */
 export type Parameter = (typeof PARAMETERS)[number];
 
 /** Where a parameter's numbers are. */
@@ -24,6 +25,7 @@ export interface Stored {
   readonly tensor: TensorRecord;
 }
 
+/** A BatchNormalization of a model. */
 export interface NormLayer {
   readonly node: GraphNode;
   readonly ref: NodeRef;
@@ -76,6 +78,10 @@ export function layersOf(view: GraphView): NormLayer[] {
   return layers;
 }
 
+/**
+ * Every BatchNormalization of a model, those of inner graphs and functions included.
+ * @throws BnfoldError of kind "model" when the graph is broken.
+ */
 export const normLayers = (model: Model): NormLayer[] => layersOf(viewOf(model));
 
 /** The name a person knows the layer by. */

@@ -23,6 +23,7 @@ export interface MomentsHeader {
   readonly engine: string;
 }
 
+/** A layer's moments in a file: all of them (`total`), or of some blocks (`parts`). */
 export interface LayerMoments {
   /** First output of the layer. */
   readonly output: string;

@@ -13,6 +13,7 @@
  */
 import { BnfoldError } from "../diag/error.ts";
 
+/** Count, mean and squared distances of each channel; those of two parts make those of both. */
 export interface Moments {
   /** Elements per channel. */
   readonly count: number;

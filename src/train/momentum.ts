@@ -15,6 +15,7 @@ import { BnfoldError } from "../diag/error.ts";
 /** Which of the two values the number weighs. */
 export type MomentumSense = "new" | "old";
 
+/** What a framework means by momentum. */
 export interface MomentumConvention {
   readonly label: string;
   readonly sense: MomentumSense;
@@ -29,6 +30,7 @@ const variance = {
   unbiased: "The batch variance that enters the running variance divides by N - 1.",
 };
 
+/** Momentum in each framework. */
 export const CONVENTIONS = {
   pytorch: { label: "PyTorch", sense: "new", initial: 0.1, note: variance.unbiased },
   keras: { label: "Keras", sense: "old", initial: 0.99, note: variance.n },
@@ -66,8 +68,10 @@ export const CONVENTIONS = {
   },
 } as const satisfies Record<string, MomentumConvention>;
 
+/** A framework whose conventions are known: a key of `CONVENTIONS`. */
 export type Framework = keyof typeof CONVENTIONS;
 
+/** The frameworks, in the order of `CONVENTIONS`. */
 export const FRAMEWORKS = Object.keys(CONVENTIONS) as Framework[];
 
 /** Other names people know a framework by. */

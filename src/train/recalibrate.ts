@@ -42,9 +42,11 @@ import {
 /** Samples in blocks of a fixed size, cut by their position alone. */
 export interface BlockSource {
   readonly blocks: number;
+  /** The inputs of a block, from 0; asked for again in each pass. */
   load(block: number): Feeds;
 }
 
+/** Options of `Recalibration`. */
 export interface RecalibrateOptions {
   /** "layers": later layers see corrected inputs (default). "at-once": one pass in the model as it is. */
   readonly order?: "layers" | "at-once";
@@ -56,6 +58,7 @@ export interface RecalibrateOptions {
   readonly select?: (name: string) => boolean;
 }
 
+/** Told after each block of a pass. */
 export type OnBlock = (done: number, total: number) => void;
 
 /** Smallest, root mean square and largest over the channels of a layer. */
@@ -81,6 +84,7 @@ export interface OutputChange {
   readonly scale: number;
 }
 
+/** New running statistics for a model: mean and variance over all elements of blocks of data. */
 export class Recalibration {
   readonly targets: readonly Target[];
   readonly skipped: readonly SkippedLayer[];
@@ -111,6 +115,7 @@ export class Recalibration {
     return open.filter(({ level }) => level === open[0].level);
   }
 
+  /** True when every layer has its new statistics. */
   get done(): boolean {
     return this.moments.size === this.targets.length;
   }
@@ -129,6 +134,7 @@ export class Recalibration {
     this.moments.set(target, moments);
   }
 
+  /** What was measured of a layer; undefined before. */
   momentsOf(target: Target): Moments | undefined {
     return this.moments.get(target);
   }
@@ -191,10 +197,12 @@ export class Recalibration {
     return new Map([...this.exact()].map(([target, statistics]) => [target, roundToStored(target, statistics)]));
   }
 
+  /** Edits that put the new statistics into the model. */
   edits(): ModelEdits {
     return { ...NO_EDITS, ...statisticsEdits(this.model, this.found.view, this.statistics()) };
   }
 
+  /** How far the new statistics are from the old ones, for each layer that has them. */
   drift(): LayerDrift[] {
     const [now, moments] = [this.exact(), this.pooled()];
     const uses = (pool: number) => this.targets.filter((target) => target.pool === pool).length;

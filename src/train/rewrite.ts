@@ -12,6 +12,7 @@ import { factsOf } from "../run/facts.ts";
 import { convertVariance, type VarianceKind } from "./conventions.ts";
 import { layerName, layersOf, type NormLayer } from "./layers.ts";
 
+/** An attribute that `rewriteAttributes` changes. */
 export interface AttributeChange {
   readonly node: NodeRef;
   readonly attribute: "momentum" | "epsilon";
@@ -65,6 +66,7 @@ function requireLiteral({ node }: NormLayer, name: string): void {
 /** Elements of one channel in a batch: given, or the batch size, to be multiplied by the spatial size of each layer's input. */
 export type CountRule = { readonly count: number } | { readonly batch: number };
 
+/** A running variance that `rewriteVariance` converts, with the elements per channel of its batches. */
 export interface VarianceChange {
   readonly node: NodeRef;
   readonly tensor: string;

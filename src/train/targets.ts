@@ -27,6 +27,7 @@ export interface Place {
   readonly index: number;
 }
 
+/** A layer to recalibrate. */
 export interface Target {
   readonly layer: Pick<NormLayer, "node" | "ref" | "epsilon">;
   readonly name: string;
@@ -52,6 +53,7 @@ export interface Target {
   readonly ownVariance: string;
 }
 
+/** A layer that keeps its statistics, and why. */
 export interface SkippedLayer {
   readonly node: NodeRef;
   readonly reason: string;

@@ -27,6 +27,7 @@ export interface Parted {
   readonly at: { readonly node: GraphNode; readonly index: number };
 }
 
+/** A batch normalization that a file has as arithmetic (Mul, Add, Sub, Div): gain·x + shift in each channel. */
 export interface WrittenNorm {
   /** In the order of the data. */
   readonly nodes: readonly GraphNode[];

@@ -22,6 +22,7 @@ import { prove } from "./proof.ts";
 import type { Bisection, GuiltyNodes, Verdict } from "./types.ts";
 import { type WitnessOptions, witness } from "./witness.ts";
 
+/** Options of `bisect`. */
 export interface BisectOptions extends WitnessOptions {
   /** True (default) when the second file was made by another tool. */
   readonly foreign?: boolean;

@@ -9,6 +9,7 @@ import { type RunOptions, runSteps } from "./run.ts";
 import type { Proof, Verdict, Witness } from "./types.ts";
 import { combine } from "./verdict.ts";
 
+/** Options of `verifyModels`. */
 export interface VerifyOptions extends RunOptions {
   /** Default: the proof of proof.ts. With false only the run speaks. */
   readonly prove?: ((a: Model, b: Model) => Proof) | false;

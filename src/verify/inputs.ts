@@ -17,6 +17,7 @@ import { requiredInputs, resolveShapes, type UserShapes } from "./shapes.ts";
 export const KINDS = ["normal", "large", "negative", "border", "image", "small", "sparse", "inside", "zero"] as const;
 export type Kind = (typeof KINDS)[number];
 
+/** Inputs for one run of a model. */
 export interface Sample {
   /** One of `KINDS`, "given" when the user gave every input, or the name of a data set. */
   readonly kind: string;
@@ -24,6 +25,7 @@ export interface Sample {
   readonly feeds: ReadonlyMap<string, Value>;
 }
 
+/** Options of `generateInputs`. */
 export interface InputOptions {
   /** Default 4. */
   readonly samples?: number;

@@ -18,6 +18,7 @@ import { type Contradicted, Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
 import type { Proof } from "./types.ts";
 
+/** Options of `prove`. */
 export interface ProveOptions {
   /** Told of each operator of the second file that was looked at; where a first look does not suffice, the count begins anew. */
   readonly onProgress?: (done: number, total: number) => void;

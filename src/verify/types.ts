@@ -25,6 +25,7 @@ export interface RegionProof {
   readonly at?: { readonly tensor: string; readonly index: readonly number[]; readonly expected: number; readonly got: number };
 }
 
+/** What comparing the constants of both files shows, for all inputs. */
 export interface Proof {
   readonly outcome: "equal" | "different" | "not-decided";
   readonly regions: readonly RegionProof[];
@@ -32,6 +33,7 @@ export interface Proof {
   readonly identicalNodes: number;
 }
 
+/** An output of a run in both files. */
 export interface OutputComparison {
   readonly name: string;
   readonly dtype: string;
@@ -52,6 +54,7 @@ export interface OutputComparison {
   readonly ok: boolean;
 }
 
+/** One run of both files on the same inputs. */
 export interface SampleRun {
   /** How the input was made: "normal", "large", "negative", "border", or a file name. */
   readonly kind: string;
@@ -82,6 +85,7 @@ export interface RegionRun {
   readonly problem?: string;
 }
 
+/** What running both files shows. */
 export interface Witness {
   readonly outcome: "equal" | "different" | "not-run";
   /** Runs of the whole network; none where regions were run instead. */
@@ -132,6 +136,7 @@ export interface Bisection {
   readonly reason?: string;
 }
 
+/** Whether the second file may take the place of the first, and what says so. */
 export interface Verdict {
   readonly outcome: "equivalent" | "different" | "undecided" | "not-checked";
   /** What was shown and what was not, in words. */

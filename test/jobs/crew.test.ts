@@ -6,8 +6,9 @@ import { Crew, type Limits, Lost } from "../../src/jobs/crew.ts";
 import type { Outcome } from "../../src/jobs/engine.ts";
 import { type Answer, StoreHands, type Task } from "../../src/jobs/hands.ts";
 import { type FoldJob, MAX_JOB_BYTES, requireJob, requireSmall } from "../../src/jobs/job.ts";
+import { doneKey } from "../../src/jobs/layout.ts";
 import { doneLine } from "../../src/jobs/runs.ts";
-import { openStore } from "../../src/jobs/store.ts";
+import { bytesOf, openStore } from "../../src/jobs/store.ts";
 import { folder } from "../cli/bnfold.ts";
 
 const dir = folder();
@@ -87,6 +88,15 @@ describe("what becomes of a job", () => {
     // Its workers did not survive it: it is not begun again.
     expect(await hands.perform(job("spin"), { lost: 2, later: 0 })).toEqual({ kind: "done", next: [] });
     expect(await doneLine(store, "run-0", "fold-spin")).toMatchObject({ status: "failed", error: { kind: "crash" } });
+    crew.close();
+  });
+
+  it("is not listed as failed when it was done, and only the queue was not told", async () => {
+    const { store, crew, hands } = await make();
+    const line = { status: "done", file: "told" };
+    await store.put(doneKey("run-0", "fold-told"), bytesOf(line));
+    expect(await hands.perform(job("told"), { lost: 2, later: 0 })).toEqual({ kind: "done", next: [] });
+    expect(await doneLine(store, "run-0", "fold-told")).toEqual(line);
     crew.close();
   });
 

@@ -111,6 +111,7 @@ describe.each(KINDS)("$name behind TLS", ({ name, there, make, trusted, untruste
     expect(denied.stderr).toMatch(/WRONGPASS|password authentication failed/);
     expect(denied.stderr).not.toContain("another-password");
     expect([stranger.code, denied.code]).toEqual([2, 2]);
+    expect(readdirSync(join(store, ".bnfold"))).not.toContain("runs");
   });
 });
 
@@ -148,8 +149,12 @@ describe("programs", () => {
 
     // Jobs of this one wait: a worker of the other is not for them.
     expect((await run(["jobs", "fold", "zoo", ...places, "--detach"])).code).toBe(0);
+    const left = () => ["runs", "tags"].map((what) => readdirSync(join(store, ".bnfold", what)));
+    const before = left();
+    expect(before.map((names) => names.length)).toEqual([1, 1]);
     const worker = theirs("worker", "--idle", "1");
     expect(worker.code).toBe(2);
+    expect(left()).toEqual(before);
     expect(worker.stderr).toMatch(/the jobs in this queue are for bnfold (\S+), this is (?!\1)\S+: their bytes may differ/);
 
     const [made] = readdirSync(join(store, ".bnfold/runs"));
@@ -163,6 +168,8 @@ describe("programs", () => {
     const retried = theirs("jobs", "retry", made);
     expect(retried.code).toBe(2);
     expect(retried.stderr).toContain("the run is of bnfold");
+    // Who is refused leaves nothing behind.
+    expect(left()).toEqual(before);
 
     // With a worker of its own, each does what is its own.
     const second = begin(["worker", ...places], {}, join(linked, "bin/bnfold.js"));

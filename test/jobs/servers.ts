@@ -152,7 +152,8 @@ class RedisServer extends Base {
 
   protected spawned(): ChildProcess {
     const options = ["--bind", "127.0.0.1", ...this.lockOptions, "--dir", this.home, "--save", "", "--appendonly", "yes"];
-    return spawn(redisPath() as string, [...options, "--appendfsync", "always", "--maxmemory-policy", "noeviction"], {
+    // It is the server that is killed, not the machine: what was written stays, be it on the disk or on its way there.
+    return spawn(redisPath() as string, [...options, "--appendfsync", "no", "--maxmemory-policy", "noeviction"], {
       stdio: "ignore",
     });
   }
@@ -228,8 +229,9 @@ class PostgresServer extends Base {
       "127.0.0.1",
       "-k",
       this.home,
-      "-c",
-      "max_connections=200",
+      ...["-c", "max_connections=200"],
+      // As above.
+      ...["-c", "fsync=off"],
       ...this.tlsOptions,
     ];
     return spawn(join(postgresFolder() as string, "postgres"), options, { stdio: "ignore", ...this.as, cwd: this.home });

@@ -178,6 +178,7 @@ describe.each(SERVERS)("$name", ({ name, there, make }) => {
     rmSync(store, { recursive: true });
     renameSync(`${store}-away`, store);
     const { code, stderr } = await command.ended;
+    expect(linesOf(out).filter(({ status }) => status !== "done")).toEqual([]);
     expect(code, stderr).toBe(0);
     expect(contents(out, isModel).size).toBe(12);
     for (const [file, hash] of contents(out, isModel)) expect(contents(reference, isModel).get(file)).toBe(hash);

@@ -70,6 +70,26 @@ describe.skipIf(!hasBrowser)("the graph in the page", () => {
     await context.close();
   });
 
+  it("writes nothing over what a box says: its lines and how many neighbours are left out stand beside each other", async () => {
+    const { page, context } = await openPage(site.browser, site.url);
+    await page.setViewportSize({ width: 1000, height: 800 });
+    await page.goto(site.url);
+    await give(page, [{ name: "net.onnx", bytes: fixture("repvgg-ts17") }]);
+    await answer(page);
+    await openGraph(page);
+    const seen = await page.locator(".box", { has: page.locator(".more") }).evaluateAll((list) =>
+      list.map((one) => {
+        const [box, op, more] = ["rect", ".op", ".more"].map(
+          (what) => one.querySelector(what)?.getBoundingClientRect() as DOMRect,
+        );
+        return op.right <= more.left && more.right <= box.right;
+      }),
+    );
+    expect(seen.length).toBeGreaterThan(1);
+    expect(seen).not.toContain(false);
+    await context.close();
+  });
+
   it("is walked by keyboard: up and down along edges, Enter to go there", async () => {
     const { page, errors, context } = await openPage(site.browser, site.url);
     await page.goto(site.url);

@@ -43,13 +43,18 @@ const nameIn = (name: string, opType: string): string => {
 
 const fitted = (text: string): string => shorten(printable(text), LETTERS);
 
+/** The width of its box: both lines fit, and behind the first one how many neighbours are left out. */
+function widthOf(net: Net, { hidden }: Nearby, node: number): number {
+  const [head, name] = linesIn(net.nodes[node].node).map(({ length }) => length);
+  const more = hidden.get(node);
+  const beside = more === undefined ? 0 : LETTER * (1 + `+${more}`.length);
+  return Math.max(LEAST, Math.min(MOST, 16 + BOLD * head) + beside, Math.min(MOST, 16 + LETTER * name));
+}
+
 /** What a layout needs to know of these nodes. */
-export function layoutAsk(net: Net, nodes: readonly number[]): LayoutAsk {
-  const place = new Map(nodes.map((node, i) => [node, i]));
-  const boxes = nodes.map((i) => {
-    const [head, name] = linesIn(net.nodes[i].node).map(({ length }) => length);
-    return { width: Math.min(MOST, Math.max(LEAST, 16 + BOLD * head, 16 + LETTER * name)), height: TALL };
-  });
+export function layoutAsk(net: Net, near: Nearby): LayoutAsk {
+  const place = new Map(near.nodes.map((node, i) => [node, i]));
+  const boxes = near.nodes.map((node) => ({ width: widthOf(net, near, node), height: TALL }));
   const lines = linesOf(net, place).map(({ from, to }) => [from, to] as const);
   return { boxes, lines };
 }
@@ -147,7 +152,7 @@ function box({ net, near, layout, side, middle, way, onNode }: Shown, node: numb
   const { node: first, now, mark, side: of } = net.nodes[node];
   const shown = side === "after" && now !== undefined ? now : first;
   const { x, y } = layout.boxes[place];
-  const { width } = layoutAsk(net, [node]).boxes[0];
+  const width = widthOf(net, near, node);
   const [head, name] = linesIn(shown);
   const more = near.hidden.get(node);
   // What is gone or new is so in one of the graphs only: in that one it is marked.

@@ -178,7 +178,7 @@ export class GraphView {
   private async draw(): Promise<void> {
     const turn = ++this.drawing;
     const near = nearby(this.net, [this.middle, ...this.way].slice(0, DRAWN), this.depth, DRAWN);
-    const layout = await engine.ask("layout", layoutAsk(this.net, near.nodes));
+    const layout = await engine.ask("layout", layoutAsk(this.net, near));
     // Another node was chosen while this one was laid out.
     if (turn !== this.drawing) return;
     const sides = this.pair.after === undefined || this.over ? (["both"] as const) : (["before", "after"] as const);

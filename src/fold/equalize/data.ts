@@ -31,6 +31,7 @@ export interface EqualizedValue {
   readonly clips: number;
 }
 
+/** What equalisation did to a model. */
 export interface EqualizedData {
   /** Decibels of signal over noise, what is felt of the noise of all weights (and measured values) added up. */
   readonly snr: Change;

@@ -44,6 +44,7 @@ export type { EqualizedData, EqualizedValue, EqualizedWeight } from "./data.ts";
 export type { ChannelRanges } from "./noise.ts";
 export type { Equalization } from "./told.ts";
 
+/** Options of `equalization`. */
 export interface EqualizeOptions {
   /** Measured numbers of values of the main graph, by name: channels along the axis that layers read them by (`activationRanges`). */
   readonly ranges?: ReadonlyMap<string, ChannelRanges>;

@@ -26,6 +26,7 @@ const SMALL = 24;
 /** Rounds of conflicts in one component. */
 const ROUNDS = 64;
 
+/** Options of `minimality`. */
 export interface MinimalityOptions {
   readonly assumeConstant?: boolean;
   /** SHA-256 of the model's file. */
