@@ -9,13 +9,13 @@
  */
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { type Cone, coneOf, extended, makerOf, slopeAxis } from "../laws/ones.ts";
 import { sideBySide } from "../onnx/tensor.ts";
 import { ONES, readsOnes, withOnes } from "../rules/conv.ts";
 import { fresh } from "../rules/params.ts";
 import { isRefused, type NodeState, type Param, type Refused, refuse, withParam } from "../rules/types.ts";
 import { nameOf } from "./describe.ts";
-import type { Draft } from "./draft.ts";
 
 /** What carries a shift: the layers that make a channel of ones, and the Convs that read it. */
 export interface Carried {

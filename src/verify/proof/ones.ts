@@ -8,8 +8,9 @@
  * weight of a channel of ones that is padded with zeros as the others are (rules/conv.ts); no file can have it. A Pad of zeros in
  * front of it becomes its own, because v sees no zeros but those. Values keep their names; what files declare of them goes.
  */
-import { Draft } from "../../fold/draft.ts";
+
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { Draft } from "../../laws/draft.ts";
 import { type Cone, coneOf, outputAxis, slopeAxis } from "../../laws/ones.ts";
 import { decode } from "../../onnx/codec.ts";
 import type { Model, NodeRecord, TensorRecord } from "../../onnx/records.ts";
