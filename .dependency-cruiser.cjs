@@ -38,6 +38,13 @@ module.exports = {
       to: { path: src(ROOMS.slice(i + 1)) },
     })),
     {
+      name: "judge-apart",
+      comment: "what proves and runs knows nothing of what plans",
+      severity: "error",
+      from: { path: src(["verify"]) },
+      to: { path: src(["fold"]) },
+    },
+    {
       name: "room-unknown",
       comment: "every file under src/ belongs to a room of the table",
       severity: "error",

@@ -14,6 +14,7 @@ export { BnfoldError, type ErrorKind, type ErrorPlace } from "./diag/error.ts";
 export { finish, type Pace, paced, type Steps } from "./diag/steps.ts";
 export { type DiffOptions, diffModels, diffSteps } from "./diff/index.ts";
 export type * from "./diff/types.ts";
+export { type BisectOptions, bisect } from "./engine/bisect.ts";
 export { type FoldChecked, type FoldCheckedOptions, foldChecked, type Judge, type OnStage, type Sink } from "./engine/fold.ts";
 export { type MemoryNeeds, memoryNeeds } from "./engine/needs.ts";
 export { previewOf } from "./engine/preview.ts";
@@ -76,8 +77,6 @@ export { parseTensorProto, parseValueProto } from "./run/proto-values.ts";
 export { createSession, type NodeEvent, type RunOptions, type Session, type SessionOptions } from "./run/session.ts";
 export * from "./train/index.ts";
 export {
-  type BisectOptions,
-  bisect,
   generateInputs,
   type InputOptions,
   type Sample,

@@ -1,5 +1,6 @@
 /** Two files: opened, compared, judged. */
 
+import { bisect } from "../engine/bisect.ts";
 import type { VerifyReport } from "../report/document.ts";
 import { wrap } from "../report/layout.ts";
 import { tool } from "../report/report.ts";
@@ -7,7 +8,6 @@ import { runtimeLines } from "../report/runtime.ts";
 import { trainingLines } from "../report/text.ts";
 import { bisectionLines, verdictLines } from "../report/verdict-text.ts";
 import { milliseconds, printable } from "../report/words.ts";
-import { bisect } from "../verify/index.ts";
 import type { Verdict } from "../verify/types.ts";
 import { flag, texts, type Values } from "./command.ts";
 import { hashed, type OpenedModel, openInput } from "./files.ts";

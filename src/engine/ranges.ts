@@ -1,9 +1,9 @@
 /** What the values that layers read come to on given inputs, channel by channel: for equalisation that knows the activations. */
 
-import { Draft } from "../fold/draft.ts";
 import { type ChannelRanges, layerInputs } from "../fold/equalize/index.ts";
 import { viewOf } from "../graph/view.ts";
 import { Constants } from "../laws/constants.ts";
+import { Draft } from "../laws/draft.ts";
 import type { Model } from "../onnx/records.ts";
 import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { isTensor } from "../ops/define.ts";

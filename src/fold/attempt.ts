@@ -6,10 +6,10 @@
 import { every, map, times } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 import type { Attempt } from "./kept.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
 import { type Direction, type MapRequest, Push, type Pushed, untouchable } from "./push.ts";

@@ -4,9 +4,9 @@
  */
 import type { Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { Draft } from "../laws/draft.ts";
 import { isRefused } from "../rules/types.ts";
 import type { Attempts } from "./attempt.ts";
-import type { Draft } from "./draft.ts";
 import { Push } from "./push.ts";
 
 /** A bias that is with others now. */

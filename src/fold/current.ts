@@ -2,9 +2,9 @@
 import { normalMap } from "../affine/normal.ts";
 import { map, simplify } from "../affine/spread.ts";
 import type { Candidate } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { laidOver } from "../rules/legacy.ts";
 import { isRefused, type Refused, refuse } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 
 /** The candidate with what earlier folds moved into it. */
 export function currentMap(found: Candidate, draft: Draft): Candidate | Refused {

@@ -1,6 +1,6 @@
 /** Nodes, counts and reasons as plain data and plain words. */
 import type { GraphNode, GraphView } from "../graph/view.ts";
-import type { Draft } from "./draft.ts";
+import type { Draft } from "../laws/draft.ts";
 import type { Counts, NodeRef } from "./types.ts";
 
 export const refOf = (node: GraphNode): NodeRef => ({

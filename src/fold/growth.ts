@@ -55,7 +55,7 @@ export function growing(
 ): ReadonlyMap<string, Refused> {
   let left = typeof maxGrowth === "number" ? maxGrowth : (Number.parseFloat(maxGrowth) / 100) * sizeOf(edits.base ?? model);
   const held = new Map<string, Refused>();
-  const parties = partiesOf(folds, edits, removed).filter(({ bytes }) => bytes > 0);
+  const parties = partiesOf(edits.base ?? model, folds, edits, removed).filter(({ bytes }) => bytes > 0);
   for (const { folds: members, bytes } of parties.sort((a, b) => a.bytes - b.bytes)) {
     if (bytes <= left) {
       left -= bytes;
@@ -70,17 +70,38 @@ export function growing(
   return held;
 }
 
-function partiesOf(folds: readonly Fold[], edits: ModelEdits, removed: (fold: Fold) => NodeRecord | undefined): Party[] {
+/** What is read of tensors that stand in Constant nodes, which have no names of their own. */
+function namesOf({ graph, functions }: Model): ReadonlyMap<TensorRecord, string> {
+  const names = new Map<TensorRecord, string>();
+  const walk = (nodes: readonly NodeRecord[]) => {
+    for (const { opType, attributes, outputs } of nodes) {
+      for (const { t, g, graphs } of attributes.values()) {
+        if (t !== undefined && opType === "Constant") names.set(t, outputs[0]);
+        for (const inner of [...(g === undefined ? [] : [g]), ...graphs]) walk(inner.nodes);
+      }
+    }
+  };
+  for (const { nodes } of [graph, ...functions]) walk(nodes);
+  return names;
+}
+
+function partiesOf(
+  model: Model,
+  folds: readonly Fold[],
+  edits: ModelEdits,
+  removed: (fold: Fold) => NodeRecord | undefined,
+): Party[] {
   const added = new Map(edits.addTensors.map(({ tensor }) => [tensor.name, bytesOf(tensor.name, tensor.dtype, tensor.dims)]));
   for (const { node } of edits.insertNodes) {
     const value = node.attributes?.value;
     if (value === undefined || !("tensor" in value)) continue;
     added.set(node.outputs[0], bytesOf(node.outputs[0], value.tensor.dtype, value.tensor.dims) + 24);
   }
-  for (const { tensor, dims } of edits.replaceTensors) {
-    if (dims === undefined) continue;
+  const resized = edits.replaceTensors.filter(({ dims }) => dims !== undefined);
+  const names = resized.length === 0 ? undefined : namesOf(model);
+  for (const { tensor, dims = [] } of resized) {
     const [before, after] = [tensor.dims, dims].map((d) => d.reduce((n, k) => n * k, 1));
-    added.set(tensor.name, ((after - before) * framed(tensor)) / Math.max(before, 1));
+    added.set(names?.get(tensor) ?? tensor.name, ((after - before) * framed(tensor)) / Math.max(before, 1));
   }
   // What a fold of a normalization needs is paid for; what is left is for others.
   const affine = folds.filter(({ kind, direction }) => kind === "affine" && direction !== "merged");

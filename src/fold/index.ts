@@ -41,19 +41,17 @@ export const plan = (model: Model, options: PlanOptions = {}): FoldResult => fin
 /** The same in steps. */
 export function* planSteps(model: Model, options: PlanOptions = {}): Steps<FoldResult> {
   let { held = new Map<string, Refused>(), from } = options;
-  for (let round = 1; ; round++) {
+  // Each round holds back one fold at least, so that the last one finds nothing that grows.
+  for (;;) {
     const { result, removed } = yield* planOnce(model, { ...options, held, from });
     const { data, edits } = result;
-    const more = round < MAX_PLANS ? growing(model, data.folds, edits, removed, options.maxGrowth) : [];
+    const more = growing(model, data.folds, edits, removed, options.maxGrowth);
     const news = [...more].filter(([key]) => !held.has(key));
     if (news.length === 0) return result;
     held = new Map([...held, ...news]);
     from = result.from;
   }
 }
-
-/** Plans made at the most: each leaves out what made the file larger. */
-const MAX_PLANS = 4;
 
 interface Planned {
   readonly result: FoldResult;

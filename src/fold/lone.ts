@@ -4,10 +4,10 @@
  * on tensors of rank 3 to 5 whose channels are known to be C; each of the two numbers is rounded once, as any folded constant.
  */
 import type { Candidate } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
 import { fresh } from "../rules/params.ts";
 import { isRefused, type NodeState } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 import { checkRange } from "./range.ts";
 
 /** Ranks that runtimes have a Conv for: one to three spatial axes. */

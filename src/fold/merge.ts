@@ -7,11 +7,7 @@
 import { affine, isIdentity, type Kernel, kernelCost, kernelOf } from "../affine/linear-map.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";
-import { isRefused } from "../rules/types.ts";
-import { refOf } from "./describe.ts";
-import type { Draft } from "./draft.ts";
-import type { Found, Part } from "./parts.ts";
-import { rebuild, takesBias } from "./rebuild.ts";
+import type { Draft } from "../laws/draft.ts";
 import {
   type AffineStep,
   type Axes,
@@ -22,7 +18,11 @@ import {
   Reader,
   type Surroundings,
   type Term,
-} from "./region.ts";
+} from "../laws/region.ts";
+import { isRefused } from "../rules/types.ts";
+import { refOf } from "./describe.ts";
+import type { Found, Part } from "./parts.ts";
+import { rebuild, takesBias } from "./rebuild.ts";
 import type { Merge, NodeRef } from "./types.ts";
 
 export interface MergeResult {

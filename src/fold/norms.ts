@@ -12,6 +12,7 @@
 import { combine, every, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate, Rejected } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { type OwnMap, ownMap } from "../rules/norms.ts";
 import { fresh, isOne, isZero } from "../rules/params.ts";
@@ -26,7 +27,6 @@ import {
   withParam,
 } from "../rules/types.ts";
 import type { Success } from "./attempt.ts";
-import type { Draft } from "./draft.ts";
 import { Push } from "./push.ts";
 
 /** What is left of γ and β, and what a report says of it. */

@@ -1,7 +1,7 @@
 /** A linear region as it will be rewritten: its summands, and what adds them up. */
 import type { Kernel, LinearMap } from "../affine/linear-map.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import type { Axes } from "./region.ts";
+import type { Axes } from "../laws/region.ts";
 
 /** One summand of a rewritten region. */
 export interface Part {

@@ -9,10 +9,10 @@
 import { type Gauge, plainGauge } from "../affine/gauge.ts";
 import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
+import type { Draft } from "../laws/draft.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isOne, isZero } from "../rules/params.ts";
 import { isRefused, type Kind, type Move, type MoveFn, type Refused, type Rule, refuse, type Step } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 
 export type Direction = "backward" | "forward";
 

@@ -4,11 +4,11 @@ import { type Kernel, type LinearMap, weightsOf } from "../affine/linear-map.ts"
 import { sameShape } from "../graph/dims.ts";
 import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";
+import type { Draft } from "../laws/draft.ts";
+import { isTurned, turned } from "../laws/region.ts";
 import type { AttributeChange, NodeState, Param } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 import type { Found, Part } from "./parts.ts";
 import { checkRange } from "./range.ts";
-import { isTurned, turned } from "./region.ts";
 
 const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
 const FIXED = { gain: 1, smallest: 1, mixed: true } as const;

@@ -9,11 +9,11 @@
  */
 import { along, map, type Spread, simplify, uniform } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { Draft } from "../laws/draft.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 import { Push, type Pushed } from "./push.ts";
 import { biasAt, weightAxis } from "./roles.ts";
 

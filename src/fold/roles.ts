@@ -2,8 +2,8 @@
 
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode } from "../graph/view.ts";
+import type { Draft } from "../laws/draft.ts";
 import { isRefused, type Param, type Refused, type RuleNode } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 
 /** The axis of input `index` along which each number belongs to one output feature; undefined where it is no layer's weight. */
 export function weightAxis(at: RuleNode, index: number): number | undefined {

@@ -7,8 +7,8 @@
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import type { Rejected } from "../laws/candidates.ts";
+import type { Draft } from "../laws/draft.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
-import type { Draft } from "./draft.ts";
 import { checkRange } from "./range.ts";
 
 /** Operators that only move, copy or cast numbers, or have some of their own. */

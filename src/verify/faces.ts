@@ -126,6 +126,10 @@ function indexOf(flat: number, dims: readonly number[]): number[] {
   });
 }
 
+/** True of files that use a domain in two versions. */
+const otherSets = (a: Model, b: Model): boolean =>
+  usedDomains(a, b).some((domain) => a.opsets.get(domain) !== b.opsets.get(domain));
+
 /** What ONNX's checker would refuse in one of the files and not in the other. */
 function compareValidity(a: Model, b: Model): Finding[] {
   const [mine, theirs] = [violations(a), violations(b)];
@@ -144,7 +148,13 @@ function compareValidity(a: Model, b: Model): Finding[] {
       .map(({ message }): Finding => ({ weight: "note", message: `neither file is valid: ${message}` })),
     ...mine
       .filter(({ rule }) => !after.has(rule))
-      .map(({ message }): Finding => ({ weight: "note", message: `the first file is not valid: ${message}` })),
+      .map(
+        // Of what no runtime can load, another operator set says something that the first file does not.
+        ({ weight, message }): Finding => ({
+          weight: weight === "broken" && otherSets(a, b) ? "doubt" : "note",
+          message: `the first file is not valid: ${message}`,
+        }),
+      ),
   ];
 }
 
@@ -153,6 +163,12 @@ const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
     domain,
     ...[...attributes.values()].flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(domainsOf)),
   ]);
+
+/** Domains that one of the files imports and one of them uses: tools import domains that nothing uses. */
+function usedDomains(a: Model, b: Model): string[] {
+  const used = new Set([a, b].flatMap(({ graph, functions }) => [graph, ...functions].flatMap(domainsOf)));
+  return [...new Set([...a.opsets.keys(), ...b.opsets.keys()])].filter((domain) => used.has(domain));
+}
 
 /** What callers may feed. Before IR 4 every initializer is listed among the inputs, and is none. */
 const inputsOf = (model: Model): readonly ValueInfoRecord[] => (model.irVersion < 4 ? requiredInputs(model) : model.graph.inputs);
@@ -168,10 +184,7 @@ export function compareFaces(a: Model, b: Model): Finding[] {
     ...compareDefaults(a, b),
     ...compareValidity(a, b),
   ];
-  // Tools import domains that nothing uses.
-  const used = new Set([a, b].flatMap(({ graph, functions }) => [graph, ...functions].flatMap(domainsOf)));
-  for (const domain of new Set([...a.opsets.keys(), ...b.opsets.keys()])) {
-    if (!used.has(domain)) continue;
+  for (const domain of usedDomains(a, b)) {
     const [x, y] = [a.opsets.get(domain), b.opsets.get(domain)];
     const name = domain === "" ? "ai.onnx" : domain;
     if (x !== y)

@@ -67,7 +67,6 @@ export function* verifySteps(a: Model, b: Model, options: VerifyOptions = {}): S
   return combine([...findings, ...declaredNotes(contradictionsOf(proven))], proven, run, rounding);
 }
 
-export { type BisectOptions, bisect } from "./bisect.ts";
 export { generateInputs, type InputOptions, KINDS, type Kind, type Sample } from "./inputs.ts";
 export { type ProveOptions, prove } from "./proof.ts";
 export type { RunOptions } from "./run.ts";

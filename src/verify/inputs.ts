@@ -29,6 +29,8 @@ export interface Sample {
 export interface InputOptions {
   /** Default 4. */
   readonly samples?: number;
+  /** Where the number of samples is not given: up to 32 of a small model, whose runs cost next to nothing. */
+  readonly thorough?: boolean;
   /** Default 1. */
   readonly seed?: number;
   /** Sizes per input; -1 leaves an axis open. */
@@ -64,13 +66,24 @@ export function generateInputs(model: Model, options: InputOptions = {}): Sample
   if (plan === undefined || (attempt > 0 && !plan.guessed)) return undefined;
   if (open.length === 0) return [{ kind: "given", seed, feeds: fixed }];
   const makers = open.map((input) => ({ input, make: makerOf(input, plan.shapes.get(input.name) ?? [], view) }));
-  return Array.from({ length: options.samples ?? 4 }, (_, i) => {
-    // After one sample of each kind, more of the plainest one.
-    const kind = KINDS[i] ?? "normal";
+  const numbers = open.reduce((sum, { name }) => sum + sizeOf(plan.shapes.get(name) ?? []), 0);
+  const { samples = options.thorough ? samplesOf(model, numbers) : LEAST } = options;
+  return Array.from({ length: samples }, (_, i) => {
+    // After one sample of each kind, more of the plainest ones.
+    const kind = KINDS[i] ?? KINDS[i % 2];
     const feeds = new Map<string, Value>(fixed);
     for (const { input, make } of makers) feeds.set(input.name, make(randomOf(seed, i, input.name), kind));
     return { kind, seed, feeds };
   });
+}
+
+/** Few numbers, and outputs that are decisions, show little in each sample. */
+const [LEAST, MOST, CHEAP] = [4, 32, 2 ** 24];
+
+/** An upper bound on what a run costs: no number of the model meets more than all numbers of the inputs. */
+function samplesOf({ graph }: Model, numbers: number): number {
+  const stored = graph.initializers.reduce((sum, { dims }) => sum + sizeOf(dims), graph.nodes.length);
+  return Math.max(LEAST, Math.min(MOST, Math.floor(CHEAP / (stored * Math.max(1, numbers)))));
 }
 
 /** Shapes of the tensors in a sample, for messages: `x [2, 3, 32, 32]`. */
@@ -157,7 +170,7 @@ function tensorFor(type: TypeInfo, places: Places, random: Random, kind: Kind): 
   const data = allocate(dtype, n);
   if (holder === "bool" || FLAG.test(name)) {
     const one = data instanceof BigInt64Array || data instanceof BigUint64Array ? 1n : 1;
-    const flags = flagValues(dims, random, kind);
+    const flags = flagValues(dims, random, kind, FLAG.test(name));
     for (let i = 0; i < n; i++) if (flags[i]) data[i] = one;
     return tensor(dtype, dims, data);
   }
@@ -176,16 +189,18 @@ function tensorFor(type: TypeInfo, places: Places, random: Random, kind: Kind): 
 
 /**
  * Along the last axis: ones up to a random length of at least 1, as padding masks are; all ones in every other kind. What is no row is
- * no mask: a single flag is set in every other kind, so that both branches of an If are run, and flags along other axes are drawn.
+ * no mask: a single flag is set in every other kind, so that both branches of an If are run, and flags along other axes are drawn; so are
+ * those of inputs that are not called masks, where a kind has all ones else: an operator may choose by any of them.
  */
-function flagValues(dims: readonly number[], random: Random, kind: Kind): Uint8Array {
+function flagValues(dims: readonly number[], random: Random, kind: Kind, isMask: boolean): Uint8Array {
   const n = sizeOf(dims);
   const last = dims.length === 0 ? 1 : dims[dims.length - 1];
   const out = new Uint8Array(n);
   if (n === 1) return out.fill(KINDS.indexOf(kind) % 2 === 0 ? 1 : 0);
-  if (last === 1) return out.map(() => random.below(2));
+  const drawn = kind === "normal" || kind === "border" || kind === "sparse";
+  if (last === 1 || (!isMask && !drawn && kind !== "zero")) return out.map(() => random.below(2));
   for (let row = 0; row < n; row += last) {
-    const length = kind === "normal" || kind === "border" || kind === "sparse" ? 1 + random.below(last) : last;
+    const length = drawn ? 1 + random.below(last) : last;
     out.fill(1, row, row + length);
   }
   return out;

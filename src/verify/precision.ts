@@ -10,10 +10,10 @@
 import { applied } from "../affine/gauge.ts";
 import { fitsInto, type Spread, uniform } from "../affine/spread.ts";
 import type { Steps } from "../diag/steps.ts";
-import { Magnitudes } from "../fold/magnitudes.ts";
 import { viewOf } from "../graph/view.ts";
 import { candidateOf, type Magnitude } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
+import { Magnitudes } from "../laws/magnitudes.ts";
 import { roundArray } from "../onnx/codec.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import type { Model } from "../onnx/records.ts";

@@ -35,7 +35,9 @@ export function* runSteps(
   const limit = limitOf(proof);
   const { fullRun = false, samples, fixed, given, observe } = options;
   const asked = fullRun || samples !== undefined || observe !== undefined || (fixed?.size ?? 0) + (given?.length ?? 0) > 0;
-  if (asked || proof?.outcome !== "equal" || shared === undefined) return yield* witnessSteps(a, b, { limit, ...options });
+  // Where nothing is proven, what is run is all there is.
+  const thorough = proof?.outcome !== "equal";
+  if (asked || thorough || shared === undefined) return yield* witnessSteps(a, b, { limit, thorough, ...options });
   const regions = new RegionWitness(a, b, shared, {
     seed: options.seed ?? 1,
     shapes: options.shapes,

@@ -3,7 +3,8 @@
  *   different     proof different, or run different, or the files promise different things
  *   equivalent    proof equal and run equal or not run; or proof not decided, with nothing hidden, and run equal
  *   undecided     proof not decided (or not made) and run not run, or run equal where the proof found other numbers that no input
- *                 tried reaches; or ONNX's checker would refuse the second file and not the first
+ *                 tried reaches or digits that only one of the files loses, or where rounding alone moves the outputs visibly; or
+ *                 ONNX's checker would refuse the second file and not the first, or the first, of another operator set
  */
 import type { Finding } from "./faces.ts";
 import { MAX_RATIO } from "./judge.ts";
@@ -85,6 +86,13 @@ function regionsText(regions: readonly RegionRun[], limit = MAX_RATIO): string {
 
 const outputsOf = (run: Witness): OutputComparison[] => run.samples.flatMap((sample) => sample.outputs);
 
+/** A part of an output that nobody takes for rounding. */
+const VISIBLE = 1 / 16;
+
+/** True where every sample ends in other numbers, which pass because rounding makes them just as far off: that says nothing of two files. */
+const isBlind = ({ samples }: Witness): boolean =>
+  samples.length > 0 && samples.every(({ outputs }) => outputs.some(({ rms, rmsDifference }) => rmsDifference > VISIBLE * rms));
+
 /** The sizes that were run, which the model may leave open; those of the first sample, where they are as many as can be read. */
 function sizesText({ samples }: Witness): string {
   const sizes = Object.entries(samples[0]?.shapes ?? {}).filter(([, dims]) => dims.length > 0);
@@ -141,6 +149,28 @@ function roundingText(run: Witness): string[] {
   ];
 }
 
+/** What a run that saw no difference says where nothing is proven. */
+function byRun(proof: Proof | undefined, run: Witness): { outcome: Verdict["outcome"]; line: string } {
+  if (isBlind(run)) {
+    const line = "Undecided: on the inputs that were run the outputs are other ones, but rounding alone moves them as far.";
+    return { outcome: "undecided", line };
+  }
+  if (proof === undefined)
+    return { outcome: "equivalent", line: "Equivalent on the inputs that were run. Nothing was proven for others." };
+  const hidden = proof.regions.filter((region) => region.hidden === true).length;
+  if (hidden > 0) {
+    const line =
+      `Undecided: in ${count(hidden, "place")} an operator has other numbers than its counterpart, or rounds to fewer digits, ` +
+      "and the inputs that were run do not show what comes of it.";
+    return { outcome: "undecided", line };
+  }
+  const open = proof.regions.filter((region) => region.outcome === "not-decided").length;
+  const line =
+    `Equivalent on the inputs that were run: for ${count(open, "place")} only the run decided, ` +
+    `which cannot see a fault whose effect is below ${figure(run.limit ?? MAX_RATIO)} times that of rounding.`;
+  return { outcome: "equivalent", line };
+}
+
 /** The verdict of what was found; each part may be missing. `rounding`: say what both files round. */
 export function combine(
   findings: readonly Finding[],
@@ -169,7 +199,7 @@ export function combine(
   } else if (findings.some((finding) => finding.weight === "doubt")) {
     outcome = "undecided";
     const doubts = findings.filter((finding) => finding.weight === "doubt").map((finding) => finding.message);
-    lines.push(`Undecided: ${doubts.join("; ")}. ONNX's checker refuses it; a runtime may take it or not.`);
+    lines.push(`Undecided: ${doubts.join("; ")}. ONNX's checker refuses such a file; a runtime may take it or not.`);
   } else if (proof?.outcome === "equal") {
     outcome = "equivalent";
     lines.push(
@@ -179,17 +209,9 @@ export function combine(
             `${run === undefined ? "" : ", which could not be made"}.`,
     );
   } else if (run?.outcome === "equal") {
-    const open = proof?.regions.filter((region) => region.outcome === "not-decided").length ?? 0;
-    const hidden = proof?.regions.filter((region) => region.hidden === true).length ?? 0;
-    outcome = hidden > 0 ? "undecided" : "equivalent";
-    lines.push(
-      proof === undefined
-        ? "Equivalent on the inputs that were run. Nothing was proven for others."
-        : hidden > 0
-          ? `Undecided: in ${count(hidden, "place")} an operator has other numbers than its counterpart, and the inputs that were run do not show what comes of it.`
-          : `Equivalent on the inputs that were run: for ${count(open, "place")} only the run decided, ` +
-            `which cannot see a fault whose effect is below ${figure(run.limit ?? MAX_RATIO)} times that of rounding.`,
-    );
+    const found = byRun(proof, run);
+    outcome = found.outcome;
+    lines.push(found.line);
   } else {
     outcome = "undecided";
     lines.push("Undecided: the proof does not cover every place where the files differ, and the models were not run.");

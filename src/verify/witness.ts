@@ -24,6 +24,8 @@ export type OnProgress = (stage: string, done: number, total: number) => void;
 export interface WitnessOptions {
   /** Generated samples. Default 4. */
   readonly samples?: number;
+  /** Where the number of samples is not given: more than 4 of a small model. */
+  readonly thorough?: boolean;
   /** Default 1. */
   readonly seed?: number;
   /** Sizes of inputs with open axes; -1 leaves one open. */
@@ -189,11 +191,11 @@ class Trials {
 
   /** Samples the first model can be run on: default sizes of open axes are tried in turn. */
   private *reference(): Steps<{ samples: Sample[]; before: Map<Sample, Map<string, Value>> }> {
-    const { samples, seed, shapes, fixed, given = [] } = this.options;
+    const { samples, thorough, seed, shapes, fixed, given = [] } = this.options;
     const whole = given.map(({ name, feeds }): Sample => ({ kind: name, seed: this.seed, feeds }));
     const tried: string[] = [];
     for (let attempt = 0; ; attempt++) {
-      const made = this.generate({ samples, seed, shapes, fixed, attempt }, tried);
+      const made = this.generate({ samples, thorough, seed, shapes, fixed, attempt }, tried);
       if (made === undefined) break;
       const all = [...whole, ...made];
       const [first] = made.length > 0 ? made : whole;

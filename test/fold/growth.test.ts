@@ -109,4 +109,27 @@ describe("nodes other than normalizations", () => {
     expect(after.bytes.length).toBeLessThanOrEqual(modelBytes(spec).length);
     expect(plan(model(bank(neg, 1, 6))).data.kept.map(({ code }) => code)).toEqual(["would-grow"]);
   });
+
+  it.each([
+    ["an initializer", false],
+    ["a Constant node", true],
+  ] as const)("a constant of %s is not spread out for another that is added to it", (_name, isNode) => {
+    const value = float32([64, 1, 7, 7], numbers(64 * 49));
+    // A mask of windows and a bias of heads, as attention in windows adds them to one another.
+    const spec: ModelSpec = {
+      nodes: [
+        ...(isNode ? [node("Constant", [], ["mask"], { value })] : []),
+        node("Add", ["x", "bias"], ["b"]),
+        node("Add", ["b", "mask"], ["y"]),
+      ],
+      initializers: { bias: float32([3, 7, 7], numbers(147)), ...(isNode ? {} : { mask: value }) },
+      inputs: [{ name: "x", dims: [64, 3, 7, 7] }],
+      outputs: [{ name: "y" }],
+    };
+    const { data } = plan(model(spec));
+    expect([data.folds, new Set(data.kept.map(({ code }) => code))]).toEqual([[], new Set(["would-grow"])]);
+    const after = folded(model(spec), { maxGrowth: "300%" });
+    expect(after.data.folds).toHaveLength(1);
+    expect(after.bytes.length - modelBytes(spec).length).toBeGreaterThan(20_000);
+  });
 });

@@ -4,7 +4,7 @@ import { foldChecked } from "../../src/engine/fold.ts";
 import { plan } from "../../src/fold/index.ts";
 import { prove } from "../../src/verify/index.ts";
 import { float32, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
-import { batchNorm, check, operators } from "./../rules/check.ts";
+import { batchNorm, check, operators } from "../rules/check.ts";
 
 const TYPES = { float16: 10, bfloat16: 16 } as const;
 type Half = keyof typeof TYPES;

@@ -184,14 +184,30 @@ describe("values", () => {
     expect(Math.min(...ids)).toBeGreaterThanOrEqual(0);
   });
 
-  it("make masks of zeros and ones that begin with one", () => {
+  it("make masks of zeros and ones that begin with one, and choices by flags of every kind", () => {
     const m = simple({ name: "attention_mask", dtype: "int64", dims: [4, 16] }, { name: "keep", dtype: "bool", dims: [4, 16] });
-    for (const sample of generateInputs(m, { samples: 6 })) {
-      for (const name of ["attention_mask", "keep"]) {
-        const flags = asNumbers(tensorOf(sample, name));
-        flags.forEach((flag, i) => expect(i % 16 === 0 ? flag === 1 : flag <= flags[i - 1]).toBe(true));
-      }
-    }
+    const isMask = (flags: readonly number[]) => flags.every((flag, i) => (i % 16 === 0 ? flag === 1 : flag <= flags[i - 1]));
+    const samples = generateInputs(m, { samples: 6 });
+    const of = (name: string) => samples.map((sample) => isMask(asNumbers(tensorOf(sample, name))));
+    expect(of("attention_mask")).toEqual([true, true, true, true, true, true]);
+    // An operator may choose by a flag that no mask begins with.
+    expect(of("keep")).toEqual([true, false, false, true, false, false]);
+  });
+
+  it("are more of a small model where nothing else is known, and as many as ever of a large one", () => {
+    const small = simple({ name: "x", dims: [1, 4] });
+    const large = model({
+      nodes: [node("Mul", ["x", "w"], ["y"])],
+      initializers: { w: float32([4096], new Array(4096).fill(1)) },
+      inputs: [{ name: "x", dims: [1, 4096] }],
+      outputs: [{ name: "y" }],
+    });
+    const counts = (m: typeof small) => [generateInputs(m).length, generateInputs(m, { thorough: true }).length];
+    expect([counts(small), counts(large)]).toEqual([
+      [4, 32],
+      [4, 4],
+    ]);
+    expect(generateInputs(small, { thorough: true, samples: 2 })).toHaveLength(2);
   });
 
   it("fill sequences and optionals, and refuse what cannot be made up", () => {

@@ -26,7 +26,7 @@ export async function verified(pair: Pair, options: FoldOptions, wantsBisection:
     onProgress: told,
   });
   told("bisection", 0, 0);
-  const { bisect } = await import("../../../src/verify/bisect.ts");
+  const { bisect } = await import("../../../src/engine/bisect.ts");
   const bisection = wantsBisection && verdict.outcome === "different" ? bisect(a, b, verdict, given) : undefined;
   told("comparing files", 0, 0);
   return {

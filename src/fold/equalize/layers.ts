@@ -6,11 +6,11 @@
  */
 import type { Spread } from "../../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Draft } from "../../laws/draft.ts";
 import type { Laws } from "../../laws/laws.ts";
 import { layerOf, type Port } from "../../laws/linear.ts";
 import { filled } from "../../laws/wires.ts";
 import { isRefused, type Param } from "../../rules/types.ts";
-import type { Draft } from "../draft.ts";
 
 /** A layer's weight as blocks [rows, columns] of `taps` numbers, each from one channel to one channel. */
 export interface LayerWeight {

@@ -1,8 +1,8 @@
 /** Tells what equalisation did (data.ts). */
 import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphView } from "../../graph/view.ts";
+import type { Draft } from "../../laws/draft.ts";
 import { refOf } from "../describe.ts";
-import type { Draft } from "../draft.ts";
 import type { Change, EqualizedData } from "./data.ts";
 import type { Group, LayerWeight } from "./layers.ts";
 import type { Noise } from "./noise.ts";

@@ -45,6 +45,8 @@ interface Asked {
   readonly entry: number;
 }
 
+/** Channels of a candidate that are looked at for conflicts of two. */
+const SHOWN = 16;
 /** So many of what turns signs are tried as what stays. */
 const TURNED = 8;
 
@@ -250,7 +252,25 @@ export class Search {
     return stay;
   }
 
-  /** All conflicts of two. Those that are not in `stay` are known to go together. */
+  /** Why a candidate cannot go as well, as far as a few of the channels show it; nothing changes. */
+  private clash(k: number): Contradiction | undefined {
+    const marks = this.mark();
+    const { ratios, rows } = this.movers[k].demand;
+    const last = this.failed.get(k);
+    let found = last && this.ask(k, k, last.kind, last.entry);
+    for (const [kind, { length }] of [
+      ["scale", ratios],
+      ["shift", rows],
+    ] as const) {
+      const step = Math.ceil(length / SHOWN);
+      for (let entry = 0; entry < length && found === undefined; entry += step) found = this.ask(k, k, kind, entry);
+    }
+    const core = found === undefined ? this.names.join(k) : undefined;
+    this.undo(marks);
+    return core === undefined ? found : { core, kind: "name", entry: 0 };
+  }
+
+  /** Conflicts of two; one that shows in few channels is met when all is put together. Those not in `stay` are known to go together. */
   pairs(part: readonly number[], stay: ReadonlySet<number>, cores: Set<number>[]): void {
     const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
     const list = part.filter((k) => !alone.has(k));
@@ -259,10 +279,8 @@ export class Search {
       this.add(p);
       for (const q of list.slice(i + 1)) {
         if (!stay.has(p) && !stay.has(q)) continue;
-        const inner = this.mark();
-        const found = this.add(q);
-        if (found === undefined) this.undo(inner);
-        else if (found.core.size === 2) cores.push(found.core);
+        const found = this.clash(q);
+        if (found?.core.size === 2) cores.push(found.core);
       }
       this.undo(marks);
     }

@@ -9,11 +9,11 @@ import type { Gauge } from "../../affine/gauge.ts";
 import { combine, map, negate, type Spread, simplify, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
+import type { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { laidOut, putBack } from "../../rules/legacy.ts";
 import { isOne, isZero, scaled, shifted } from "../../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse } from "../../rules/types.ts";
-import type { Draft } from "../draft.ts";
 
 const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
 

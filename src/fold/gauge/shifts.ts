@@ -85,11 +85,11 @@ export class Shifts {
     return undefined;
   }
 
-  private hold(row: Omit<Held, "place" | "pivot" | "lead">): void {
-    const { at, by } = row;
+  private hold({ at, by, is, source, size, from, factors }: Omit<Held, "place" | "pivot" | "lead">): void {
     const i = this.cheapest(at, by);
-    this.row[at[i]] = this.rows.length;
-    this.rows.push({ ...row, place: this.rows.length, pivot: at[i], lead: by[i] });
+    const place = this.rows.length;
+    this.row[at[i]] = place;
+    this.rows.push({ at, by, is, source, size, from, factors, place, pivot: at[i], lead: by[i] });
   }
 
   private reduce(row: Row, source: Source): Term[] | undefined {
@@ -136,13 +136,17 @@ export class Shifts {
 
   /** The place of the unknown that takes a row. */
   private cheapest(at: readonly number[], by: readonly number[]): number {
+    if (at.length === 1) return 0;
     let most = 0;
     for (const factor of by) most = Math.max(most, Math.abs(factor));
-    let [best, least] = [0, Number.POSITIVE_INFINITY];
+    let best = 0;
+    let least = Number.POSITIVE_INFINITY;
     for (let i = 0; i < at.length; i++) {
       if (Math.abs(by[i]) < SMALLEST * most) continue;
       const cost = this.cost(at[i]) / Math.abs(by[i]);
-      if (cost < least) [best, least] = [i, cost];
+      if (cost >= least) continue;
+      best = i;
+      least = cost;
     }
     return best;
   }

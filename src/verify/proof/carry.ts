@@ -3,9 +3,9 @@
  * (s, t) comes out: f(x') = s ⊙ f'(x) + t. What rounding leaves open of k and d is pushed through in the same way.
  */
 import { combine as combineSpread, factors, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
-import type { Draft } from "../../fold/draft.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import type { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";

@@ -34,6 +34,12 @@ export function isLossless(facts: Facts, node: GraphNode): boolean {
   return false;
 }
 
+/** A Cast between floats that rounds to fewer digits what may have more. */
+export function losesDigits(facts: Facts, node: GraphNode): boolean {
+  const [from, to] = [node.inputs[0], node.outputs[0]].map((value) => roundoffOf(facts, value));
+  return isCast(node) && from !== undefined && to !== undefined && to > from && !isLossless(facts, node);
+}
+
 const passes = (node: GraphNode): boolean => isCast(node) || (node.domain === "" && node.opType === "Identity");
 
 /** The type a constant is rounded to where it stands in the file, or is computed, whatever it is cast to before it is read. */

@@ -8,12 +8,12 @@
  * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
-import { Draft } from "../../fold/draft.ts";
 import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import { candidateOf } from "../../laws/candidates.ts";
 import { Constants } from "../../laws/constants.ts";
+import { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";

@@ -4,8 +4,8 @@
  */
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import { BnfoldError } from "../../diag/error.ts";
-import { Draft } from "../../fold/draft.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";

@@ -38,20 +38,30 @@ export function composed(side: Side, node: GraphNode, from: Relation, own: Affin
   };
   const { relation, member } = snap(made, node.outputs[0]?.name);
   const coefficients = scale.data.length + shift.data.length;
-  if (member) return { relation, worst: distance(made, relation, own, storageOf(side, node)), coefficients };
+  if (member) {
+    const open = { scale: times(abs(scale), from.slackScale), shift: times(abs(scale), from.slackShift) };
+    return { relation, worst: distance(made, relation, own, open, storageOf(side, node)), coefficients };
+  }
   const blame = from.blame ?? { node, suspicions: suspicionsOf(made, node.label) };
   return { relation: { ...relation, blame }, worst: 0, coefficients };
 }
 
-/** What is no more than float64 leaves open is nothing. */
-function distance(made: Relation, taken: Relation, { magnitude }: AffineMap, type: StorageFloat): number {
-  const off = (x: Spread, y: Spread, size: Spread) => {
+/** What is no more than float64 leaves open is nothing, nor what was open before this operator: where that was made it has been counted. */
+function distance(
+  made: Relation,
+  taken: Relation,
+  { magnitude }: AffineMap,
+  open: { readonly scale: Spread; readonly shift: Spread },
+  type: StorageFloat,
+): number {
+  const off = (x: Spread, y: Spread, known: Spread, size: Spread) => {
     const error = combine(x, y, (p, q) => (Math.abs(p - q) <= NOISE * Math.abs(q) ? 0 : Math.abs(p - q)));
-    return combine(error, size, (e, s) => (e === 0 || s === 0 ? 0 : e / s)).data.reduce((m, v) => Math.max(m, v), 0);
+    const own = combine(error, known, (e, before) => Math.max(0, e - before));
+    return combine(own, size, (e, s) => (e === 0 || s === 0 ? 0 : e / s)).data.reduce((m, v) => Math.max(m, v), 0);
   };
   const terms = combine(abs(made.shift), magnitude, Math.max);
   return (
-    Math.max(off(made.scale, taken.scale, abs(made.scale)), off(made.shift, taken.shift, terms)) /
+    Math.max(off(made.scale, taken.scale, open.scale, abs(made.scale)), off(made.shift, taken.shift, open.shift, terms)) /
     STORAGE_FLOATS[type].unitRoundoff
   );
 }

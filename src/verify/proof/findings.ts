@@ -59,6 +59,12 @@ export class Findings {
     if (claim !== undefined) this.claims.set(region, claim);
   }
 
+  /** Digits that the first file loses at a place of its own: a run in float64 has them all. */
+  lost(region: RegionProof): void {
+    this.faces.push(region);
+    this.contradictions.set(region, undefined);
+  }
+
   /** Says of a node that was noted that one thing about it is certain. */
   contradict(node: GraphNode, claim: Claim | undefined, uncertain: boolean): void {
     const region = this.found.get(node) as RegionProof;

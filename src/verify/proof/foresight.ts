@@ -6,8 +6,8 @@
  * agree with it like with any other member.
  */
 import { map, type Spread, sameSpread, simplify, uniform } from "../../affine/spread.ts";
-import { Draft } from "../../fold/draft.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type Kind, type Step } from "../../rules/types.ts";

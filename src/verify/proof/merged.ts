@@ -17,9 +17,9 @@ import {
   unbiased,
 } from "../../affine/linear-map.ts";
 import { combine, type Spread, simplify } from "../../affine/spread.ts";
-import { Draft } from "../../fold/draft.ts";
-import { type Axes, type Expression, mayBeLinear, Reader, type Surroundings } from "../../fold/region.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { Draft } from "../../laws/draft.ts";
+import { type Axes, type Expression, mayBeLinear, Reader, type Surroundings } from "../../laws/region.ts";
 import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { vectorOn } from "../../rules/params.ts";
 import { isRefused, type Param } from "../../rules/types.ts";

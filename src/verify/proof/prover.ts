@@ -10,16 +10,16 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
-import { isLayer } from "../../fold/region.ts";
 import type { Contradiction } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { shapeClash } from "../../graph/shape-clash.ts";
 import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import { isLayer } from "../../laws/region.ts";
 import type { SharedValue } from "../cuts.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
-import { isCast, isLossless, roundoffOf } from "./casts.ts";
+import { isCast, isLossless, losesDigits, roundoffOf } from "./casts.ts";
 import { affineOf, Classes, type Member, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
@@ -89,6 +89,7 @@ export class Prover {
     this.resume([...this.postponed]);
     const { a, b, classes, related } = this;
     compareOutputs({ a, b, classes, related, isDoubtful: (value) => this.doubtful.has(value) }, this.findings);
+    if (this.findings.proof().outcome !== "equal") this.keptDigits();
     return this.findings.proof();
   }
 
@@ -255,14 +256,37 @@ export class Prover {
     });
     if (contradicts || (decided && claim === undefined)) this.findings.contradict(node, claim, uncertain);
     // A run in float64 has all digits: it says nothing of those that are lost.
-    else if (this.losesDigits(node)) this.findings.contradict(node, undefined, uncertain);
+    else if (losesDigits(this.b.facts, node)) this.findings.contradict(node, undefined, uncertain);
     return false;
   }
 
-  /** A Cast between floats to fewer digits, which stands for nothing in the first file. */
-  private losesDigits(node: GraphNode): boolean {
-    const [from, to] = [node.inputs[0], node.outputs[0]].map((value) => roundoffOf(this.b.facts, value));
-    return isCast(node) && from !== undefined && to !== undefined && to > from;
+  /** Casts to fewer digits that only the first file has, as far as the second was not found to do the same. */
+  private keptDigits(): void {
+    const known = new Set([...this.related.values()].map(({ core }) => core));
+    const types = new Set(this.a.view.nodes.map(({ opType }) => opType));
+    // An operator that the first file has not may stand for many of its own, and round among them.
+    const open = this.b.view.nodes.filter(
+      (node) => this.isOpen(node) && (losesDigits(this.b.facts, node) || !types.has(node.opType)),
+    );
+    for (const node of this.a.view.nodes) {
+      const out = node.outputs[0] && this.classes.of(node.outputs[0]);
+      if (out === undefined || known.has(out.core) || !losesDigits(this.a.facts, node)) continue;
+      const digits = roundoffOf(this.a.facts, node.outputs[0]) as number;
+      const twin = open.findIndex(({ outputs }) => (roundoffOf(this.b.facts, outputs[0]) ?? 0) >= digits);
+      if (twin >= 0) {
+        open.splice(twin, 1);
+        continue;
+      }
+      const value = node.outputs[0]?.name ?? "";
+      const reason = `${node.label} of the first file rounds to fewer digits, and nothing of the second does`;
+      const nodes = [node.record.name || value];
+      this.findings.lost({ outcome: "not-decided", nodes, value, worstHalfUlps: 0, coefficients: 0, reason });
+    }
+  }
+
+  /** True of an operator whose outputs were not shown to be the first file's. */
+  private isOpen(node: GraphNode): boolean {
+    return node.outputs.some((value) => value !== undefined && (this.doubtful.has(value) || !this.related.has(value)));
   }
 
   /** A Cast to fewer digits of what the first file stores with no more of them: it rounds nothing that is not rounded there. */

@@ -7,10 +7,10 @@
  * Nothing of the planner, the patch or the proof takes part: maps are multiplied out here, and the new operator is put together here.
  */
 import type { Spread } from "../../../src/affine/spread.ts";
-import { Draft } from "../../../src/fold/draft.ts";
 import { Facts } from "../../../src/graph/facts.ts";
 import { type GraphNode, viewOf } from "../../../src/graph/view.ts";
 import { Constants } from "../../../src/laws/constants.ts";
+import { Draft } from "../../../src/laws/draft.ts";
 import { decode } from "../../../src/onnx/codec.ts";
 import type { DType } from "../../../src/onnx/dtype.ts";
 import { allocate, asFloat64, type Tensor } from "../../../src/onnx/tensor.ts";

@@ -5,7 +5,7 @@
  * multiplies such values.
  */
 import { hasTrait } from "../../../graph/operators.ts";
-import type { GraphValue } from "../../../graph/view.ts";
+import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import { asFloat64 } from "../../../onnx/tensor.ts";
 import type { Side } from "../classes.ts";
 import { make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
@@ -28,8 +28,15 @@ function isNonNegative(value: GraphValue | undefined, side: Side, far = FAR): bo
   return opType === "Max" && node.inputs.some(read);
 }
 
+/** A slope of more axes than what it bends would spread it out; no valid file has one, and a run takes it all the same. */
+function keepsShape({ inputs: [x, slope] }: GraphNode, { facts }: Side): boolean {
+  if (slope === undefined) return true;
+  const [rank, most] = [facts.of(slope).shape?.length, facts.of(x).shape?.length];
+  return rank !== undefined && most !== undefined && rank <= most;
+}
+
 const bent: Rewrite = (node, side) =>
-  node.domain === "" && BENT.has(node.opType) && isNonNegative(node.inputs[0], side)
+  node.domain === "" && BENT.has(node.opType) && keepsShape(node, side) && isNonNegative(node.inputs[0], side)
     ? [make(node, "Identity", [node.record.inputs[0]], outputOf(node))]
     : undefined;
 

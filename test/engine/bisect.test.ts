@@ -1,8 +1,9 @@
 /** Whose numbers make two files different: faults put in by hand are named, and nothing else is. */
 import { describe, expect, it } from "vitest";
-import { bisect, verifyModels } from "../../src/verify/index.ts";
+import { bisect } from "../../src/engine/bisect.ts";
+import { verifyModels } from "../../src/verify/index.ts";
 import { float32, type ModelSpec, model, node } from "../helpers/build.ts";
-import { blocks, chain, type Fault } from "./nets.ts";
+import { blocks, chain, type Fault } from "../verify/nets.ts";
 
 const list = blocks("float32", 3, [3, 8, 8, 8, 8, 6]);
 const original = chain(list, "float32", false);

@@ -12,8 +12,8 @@ import { combine, every, map, plus, type Spread, times, uniform } from "../affin
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
-import type { Candidate, Magnitude } from "../laws/candidates.ts";
 import { type DType, dtypeOf, isFloat } from "../onnx/dtype.ts";
+import type { Candidate, Magnitude } from "./candidates.ts";
 
 /** E[v²] = mean² + deviation². */
 export const power = ({ mean, deviation }: Magnitude): Spread => combine(mean, deviation, (m, d) => m * m + d * d);

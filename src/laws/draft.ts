@@ -5,9 +5,9 @@
 import { composeGauges, type Gauge, invertGauge } from "../affine/gauge.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
-import type { Constants } from "../laws/constants.ts";
-import { ReadNode, unchanged } from "../laws/node.ts";
 import type { NodeState, RuleNode } from "../rules/types.ts";
+import type { Constants } from "./constants.ts";
+import { ReadNode, unchanged } from "./node.ts";
 
 /** A change, with what was there before it. */
 type Change =

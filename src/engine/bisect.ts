@@ -18,9 +18,9 @@ import { memorySource } from "../onnx/source.ts";
 import { collect } from "../onnx/splice.ts";
 import type { Tensor } from "../onnx/tensor.ts";
 import { type ModelEdits, NO_EDITS, write } from "../onnx/write.ts";
-import { prove } from "./proof.ts";
-import type { Bisection, GuiltyNodes, Verdict } from "./types.ts";
-import { type WitnessOptions, witness } from "./witness.ts";
+import { prove } from "../verify/proof.ts";
+import type { Bisection, GuiltyNodes, Verdict } from "../verify/types.ts";
+import { type WitnessOptions, witness } from "../verify/witness.ts";
 
 /** Options of `bisect`. */
 export interface BisectOptions extends WitnessOptions {

@@ -1,0 +1,40 @@
+/** What an operator on top of a value that is known up to rounding is off by: its own numbers count, what was open before does not. */
+import { describe, expect, it } from "vitest";
+import { prove } from "../../src/verify/proof.ts";
+import { randomOf } from "../../src/verify/random.ts";
+import { float32, type ModelSpec, model, node } from "../helpers/build.ts";
+
+const CHANNELS = 8;
+const random = randomOf(7, "composed");
+const numbers = (n: number) => Array.from({ length: n }, () => Math.fround(random.normal()));
+const [w, b] = [numbers(CHANNELS * CHANNELS), numbers(CHANNELS)];
+const ROOT = Math.fround(Math.SQRT2);
+
+/** A layer with a gain in its own numbers that an operator behind takes back. */
+function net(gain: number, back: "Div" | "Mul"): ModelSpec {
+  const by = (values: readonly number[]) => values.map((v) => Math.fround(v * gain));
+  return {
+    nodes: [
+      node("Conv", ["x", "w", "b"], ["c"]),
+      ...(gain === 1 ? [] : [node(back, ["c", "k"], ["d"])]),
+      node("Relu", [gain === 1 ? "c" : "d"], ["y"]),
+    ],
+    initializers: {
+      w: float32([CHANNELS, CHANNELS, 1, 1], by(w)),
+      b: float32([CHANNELS], by(b)),
+      ...(gain === 1 ? {} : { k: float32([1], [Math.fround(back === "Div" ? gain : 1 / gain)]) }),
+    },
+    inputs: [{ name: "x", dims: ["N", CHANNELS, 4, 4] }],
+    outputs: [{ name: "y" }],
+  };
+}
+
+describe("an operator on top of what is known up to rounding", () => {
+  it.each(["Div", "Mul"] as const)("is off by a few half-ulps of its own, whatever was open before: %s", (back) => {
+    for (const foreign of [true, false]) {
+      const proof = prove(model(net(1, back)), model(net(ROOT, back)), { foreign });
+      expect(proof.outcome).toBe("equal");
+      expect(Math.max(...proof.regions.map(({ worstHalfUlps }) => worstHalfUlps))).toBeLessThan(8);
+    }
+  });
+});
