@@ -280,6 +280,7 @@ if (process.argv.includes("--serve")) {
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
   };
   createServer((request, response) => {
     const path = join(dist, decodeURIComponent(new URL(request.url, "http://localhost").pathname));

@@ -93,6 +93,9 @@ export async function publicTypes(root) {
     readme: "none",
     logLevel: "Error",
     sort: ["source-order"],
+    // A module for each entry point, in the order they were given.
+    sortEntryPoints: false,
+    alwaysCreateEntryPointModule: true,
   });
   const hidden = new Set();
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, (context) => takeInUnknown(context, root, hidden));
@@ -105,6 +108,6 @@ export async function publicTypes(root) {
   }));
   const silent = made.flatMap(({ exports }) => undocumented(exports));
   if (silent.length > 0)
-    throw new Error(`${silent.length} exports have no comment that says what they are:\n  ${silent.join("\n  ")}`);
+    throw new Error(`${silent.length} exports without a comment that says what they are:\n  ${silent.join("\n  ")}`);
   return { entries: made, hidden: [...hidden] };
 }

@@ -12,6 +12,7 @@ const FLAGS = {
   partial: "--partial",
   reluToMax: "--relu-to-max",
   bnToConv: "--bn-to-conv",
+  constantChannel: "--constant-channel",
   norms: "--norms",
   equalize: "--equalize",
   freeze: "--freeze",

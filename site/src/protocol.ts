@@ -24,6 +24,7 @@ export interface FoldOptions {
   readonly reluToMax: boolean;
   readonly norms: boolean;
   readonly bnToConv: boolean;
+  readonly constantChannel: boolean;
   readonly equalize: boolean;
   readonly freeze: boolean;
   readonly dropOutputs: boolean;
@@ -50,6 +51,7 @@ export const DEFAULTS: FoldOptions = {
   reluToMax: false,
   norms: false,
   bnToConv: false,
+  constantChannel: false,
   equalize: false,
   freeze: false,
   dropOutputs: false,

@@ -23,6 +23,11 @@ export const planOptions: Readonly<Record<string, Options>> = {
     describe:
       "Write a BatchNormalization that nothing takes as a depthwise 1x1 Conv, for targets that know no BatchNormalization",
   },
+  "constant-channel": {
+    type: "boolean",
+    describe:
+      "Let a shift pass zero padding as one more channel, of constant 1, which the layer before makes: 1/C more work in the next Conv",
+  },
   norms: {
     type: "boolean",
     describe:
@@ -105,6 +110,7 @@ export function planOptionsOf(values: Values): PlanOptions {
     norms: flag(values, "norms"),
     reluToMax: flag(values, "relu-to-max"),
     bnToConv: flag(values, "bn-to-conv"),
+    constantChannel: flag(values, "constant-channel"),
     merge: !flag(values, "no-merge"),
     assumeConstant: flag(values, "assume-constant"),
     maxBitsLost: bitsOf(values),

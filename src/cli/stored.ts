@@ -105,10 +105,10 @@ async function sureLine(
   storeId: string,
 ): Promise<Line | VerifyLine> {
   const line = await lineFor(job, store, scratch, data);
-  const unread = line.status === "done" && "content" in line && line.content === null;
+  const unread = job.kind === "fold" && line.status === "done" && (line as Line).content === null;
   if (line.error?.kind !== "file" && !unread) return line;
   await requireSame(store, storeId);
-  return lineFor(job, store, join(scratch, "again"), data);
+  return inScratch(join(scratch, "again"), () => lineFor(job, store, join(scratch, "again"), data));
 }
 
 /** A mount that is gone leaves an empty folder behind: nothing of it must be believed, and nothing written to it. */

@@ -10,6 +10,7 @@ import type { Draft } from "../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
 import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
+import { type Carried, carryOnes } from "./constant-channel.ts";
 import type { Attempt } from "./kept.ts";
 import { type Loss, MAX_BITS_LOST, type Precision } from "./precision.ts";
 import { type Direction, type MapRequest, Push, type Pushed, untouchable } from "./push.ts";
@@ -59,6 +60,8 @@ const WAYS: readonly Way[] = [
 export interface AttemptOptions {
   /** Allows a batch normalization to be replaced by one Add when only its gain can be absorbed. */
   readonly partial?: boolean;
+  /** Lets a shift pass zero padding as one more channel, of constant 1, which the layer before makes (constant-channel.ts; default false). */
+  readonly constantChannel?: boolean;
   /** Reads every changed constant to check its range; otherwise large float32 weights under ordinary gains are checked when written. */
   readonly exactRanges?: boolean;
   /** Bits of the files' own precision that one fold may cost (precision.ts; default 4). */
@@ -84,6 +87,8 @@ const isMixed = ({ scale, shift }: Candidate): boolean => !isOne(scale) && !isZe
 export class Attempts {
   /** Operators may become others to let a map pass: the last resort. */
   retypes = false;
+  /** Layers may make one more channel, of constant 1, to let a shift pass zero padding (constant-channel.ts). */
+  ones = false;
 
   constructor(
     private readonly draft: Draft,
@@ -122,7 +127,9 @@ export class Attempts {
       this.draft.undo(mark);
     }
     for (const [i, refused] of refusals.slice(0, 2).entries()) refusals[i] = this.priced(found, ways[i], refused, mark);
-    if (this.options.partial === true && mixed && found.kind === "batch-normalization") {
+    // What a channel of ones may carry whole is not parted before.
+    const parts = this.options.partial === true && (this.options.constantChannel !== true || this.ones);
+    if (parts && mixed && found.kind === "batch-normalization") {
       const result = this.partly(found, mark);
       if (!isRefused(result)) return result;
       this.draft.undo(mark);
@@ -227,6 +234,8 @@ export class Attempts {
     const moved = this.moved(members, { direction, moves }, rounds);
     if (isRefused(moved)) return moved;
     const { visited, crossed } = moved;
+    const carried = this.carried(members, mark);
+    if (isRefused(carried)) return carried;
     const touched = this.draft.since(mark);
     const refused = this.checkTouched(members, touched);
     if (refused !== undefined) return refused;
@@ -236,7 +245,33 @@ export class Attempts {
       return tooMuch(loss, this.limit);
     }
     this.precision.moved(crossed);
-    return { direction, visited: [...visited], touched: new Set(touched.keys()), bits: loss.bits };
+    const { notes } = carried;
+    const all = [...new Set([...visited, ...carried.visited])];
+    return { direction, visited: all, touched: new Set(touched.keys()), bits: loss.bits, notes };
+  }
+
+  private carried(members: readonly Candidate[], mark: number): Carried | Refused {
+    return this.ones ? carryOnes(this.draft, members, this.draft.since(mark)) : { visited: [], notes: [] };
+  }
+
+  /** Whether a channel of constant 1 would let a node go: nothing is changed. */
+  canCarry(found: Candidate): boolean {
+    // What other nodes cost in bytes is not known here.
+    if (this.options.constantChannel === true || this.ones || found.kind !== "batch-normalization") return false;
+    const mark = this.draft.mark();
+    this.ones = true;
+    const fits = (isMixed(found) ? WAYS : WAYS.slice(0, 2)).some((way) => {
+      const moved = this.moved([found], way);
+      const done =
+        !isRefused(moved) &&
+        !isRefused(this.carried([found], mark)) &&
+        this.checkTouched([found], this.draft.since(mark)) === undefined &&
+        this.precision.lossOf([found], way.moves, this.draft.since(mark)).bits <= this.limit;
+      this.draft.undo(mark);
+      return done;
+    });
+    this.ones = false;
+    return fits;
   }
 
   /** The moves of a way, whatever they cost. */
@@ -279,7 +314,7 @@ export class Attempts {
       if (isRefused(request)) return request;
       requests.push(request);
     }
-    return new Push(this.draft, kind, to, { retypes: this.retypes, rounds }).all(requests);
+    return new Push(this.draft, kind, to, { retypes: this.retypes, rounds, ones: this.ones }).all(requests);
   }
 
   private onward({ node, scale, shift }: Candidate, kind: Kind): MapRequest | undefined {

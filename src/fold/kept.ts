@@ -42,9 +42,17 @@ export function keptBecause(found: Candidate | Rejected, attempt: Attempt | Refu
   };
 }
 
+const PARTLY = "--partial moves its gain and leaves its shift as an Add.";
+const CARRIED = "--constant-channel folds it: one more channel, of constant 1, carries its shift through the padding.";
+
 /** A node whose gain could go without its shift: there is something to do about it. */
 export function orPartly(kept: Kept): Kept {
   const advice = adviceFor(kept);
-  const partly = "--partial moves its gain and leaves its shift as an Add.";
-  return { ...kept, advice: advice.startsWith("Nothing to do") ? partly : `${advice} Or: ${partly}` };
+  return { ...kept, advice: advice.startsWith("Nothing to do") ? PARTLY : `${advice} Or: ${PARTLY}` };
 }
+
+/** A node whose shift could pass the padding as a channel of constant 1. */
+export const orCarried = (kept: Kept): Kept => ({
+  ...kept,
+  advice: kept.advice?.endsWith(PARTLY) ? `${CARRIED} Or: ${PARTLY}` : CARRIED,
+});

@@ -11,6 +11,7 @@ import type { Values } from "../onnx/payload.ts";
 import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from "../onnx/records.ts";
 import type { AttributeValue, ModelEdits, NodeRewrite } from "../onnx/write.ts";
 import type { Codes, NodeState, Param } from "../rules/types.ts";
+import { widened } from "./constant-channel.ts";
 import type { PlanDraft } from "./plan.ts";
 import { guarded } from "./range.ts";
 import type { TensorChange } from "./types.ts";
@@ -98,6 +99,7 @@ class Patcher {
   }
 
   run(): Patch {
+    const wider = widened(this.plan.draft);
     const changed = [...this.plan.draft.changed()].filter(([node]) => !node.removed).sort(([a], [b]) => a.order - b.order);
     for (const [node, state] of changed) {
       for (const [index, operand] of operandsOf(state)) {
@@ -117,6 +119,7 @@ class Patcher {
       // What the file says of its shape is no longer so.
       if (state.grown === true) for (const value of node.outputs) if (value !== undefined) this.forget(value);
     }
+    for (const value of wider) this.forget(value);
     for (const node of this.plan.view.nodes) if (!node.removed) this.rewrite(node);
     for (const [node, list] of this.settledFor) this.changes.set(node, [...list, ...(this.changes.get(node) ?? [])]);
     return { edits: this.edits, changes: this.changes };

@@ -26,7 +26,7 @@ import type { Equalization } from "./equalize/told.ts";
 import { gauged } from "./gauge/index.ts";
 import { canGoTogether, groupsOf } from "./groups.ts";
 import type { MaxGrowth } from "./growth.ts";
-import { type Attempt, keptBecause, orPartly } from "./kept.ts";
+import { type Attempt, keptBecause, orCarried, orPartly } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { depthwise } from "./lone.ts";
 import { mergeRegions } from "./merge.ts";
@@ -89,6 +89,8 @@ export interface PlanDraft {
   readonly gauges: Gauges;
   /** Nodes (by `nodeKey`) that stay and for which another plan may be worth its time: not those that compute with shapes alone. */
   readonly open: ReadonlySet<string>;
+  /** The plan with what an option could do for the nodes it keeps: asked only of the best plan, because it reads weights. */
+  readonly advised: () => PlanDraft;
   /** True where nothing was folded by solving for all candidates at once, but it is known why not. */
   readonly explains: boolean;
 }
@@ -113,11 +115,15 @@ export type Start = "along" | "against" | "gauges";
  * @throws BnfoldError of kind "model" when the graph is broken: a cycle, or a value nobody makes.
  */
 export function* planDraft(model: Model, options: PlanOptions = {}): Steps<PlanDraft> {
+  return (yield* bestDraft(model, options)).advised();
+}
+
+function* bestDraft(model: Model, options: PlanOptions): Steps<PlanDraft> {
   if (options.fold === false) return yield* planFrom(model, options, "along");
   if (options.from !== undefined) return yield* planFrom(model, options, options.from);
-  if (options.bnToConv === true) {
-    // Only what the best plan keeps becomes a convolution.
-    const best = yield* planDraft(model, { ...options, bnToConv: false });
+  if (options.bnToConv === true || options.constantChannel === true) {
+    // Only what the best plan keeps becomes a convolution, or is carried through padding.
+    const best = yield* bestDraft(model, { ...options, bnToConv: false, constantChannel: false });
     return yield* planFrom(model, options, best.from);
   }
   // Operators become others last: readers that make up for each other come before that.
@@ -227,6 +233,10 @@ class Planner {
       this.attempts.retypes = true;
       kept = yield* this.settle([...kept.keys()]);
     }
+    if (this.options.constantChannel === true) {
+      this.attempts.ones = true;
+      kept = yield* this.settle([...kept.keys()]);
+    }
     if (this.options.bnToConv === true) this.convolve(kept);
     const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
@@ -249,7 +259,19 @@ class Planner {
     const explains = this.conflicts.size > 0 && !this.solved;
     const shapes = new Set([...measured].map((node) => nodeKey(refOf(node))));
     const left = new Set(data.kept.map(({ node }) => nodeKey(node)).filter((key) => !shapes.has(key)));
-    return { from: this.start, view, draft, removed, orphans, settled, absorbers, data, count, gauges, open: left, explains };
+    const made = { from: this.start, view, draft, removed, orphans, settled, absorbers, count, gauges, open: left, explains };
+    const plain: PlanDraft = { ...made, data, advised: () => plain };
+    return { ...plain, advised: () => ({ ...plain, data: { ...data, kept: this.advised(data.kept, kept) } }) };
+  }
+
+  /** Reasons with the option that carries a shift through padding, where it would. */
+  private advised(told: readonly Kept[], nodes: ReadonlyMap<GraphNode, Kept>): readonly Kept[] {
+    const open = new Map([...nodes.keys()].slice(0, PARTLY).map((node) => [nodeKey(refOf(node)), node]));
+    return told.map((one) => {
+      const node = one.code === "needs-new-node" ? undefined : open.get(nodeKey(one.node));
+      const found = node && this.movable(node);
+      return found !== undefined && this.attempts.canCarry(found) ? orCarried(one) : one;
+    });
   }
 
   /** The graph as it is. */
@@ -258,7 +280,8 @@ class Planner {
     const data = { folds: [], kept: [], merges: [], unmerged: [], before };
     const count = (inserted: readonly string[]) => countPlanned(view, draft, before.affines, inserted);
     const none = { removed: [], orphans: [], absorbers: [], gauges: new Map(), open: new Set<string>(), explains: false };
-    return { from: start, view, draft, settled, data, count, ...none };
+    const made: PlanDraft = { from: start, view, draft, settled, data, count, ...none, advised: () => made };
+    return made;
   }
 
   /** What nothing takes becomes a Conv of its own. */

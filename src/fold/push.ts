@@ -43,6 +43,8 @@ export interface Allowed {
   readonly retypes?: boolean;
   /** Numbers may come to be rounded to a half type. */
   readonly rounds?: boolean;
+  /** Values may get one more channel, of constant 1. */
+  readonly ones?: boolean;
 }
 
 interface Work {
@@ -248,11 +250,13 @@ export class Push {
   }
 
   private moves(rule: Rule | undefined, kind = this.kind): MoveFn | undefined {
-    const { retypes = false, rounds = false } = this.allowed;
+    const { retypes = false, rounds = false, ones = false } = this.allowed;
     const of = rounds ? (rule?.rounded ?? rule) : rule;
     if (this.direction === "backward") return kind === "scale" ? of?.backScale : of?.backShift;
     if (kind === "scale") return of?.forwardScale;
-    return of?.forwardShift ?? (retypes ? rule?.retyped?.forwardShift : undefined);
+    return (
+      (ones ? rule?.ones?.forwardShift : undefined) ?? of?.forwardShift ?? (retypes ? rule?.retyped?.forwardShift : undefined)
+    );
   }
 
   private lacking(rule: Rule | undefined): Refused {

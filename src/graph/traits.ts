@@ -34,6 +34,8 @@ export type Trait =
   | "affine"
   /** A gain or a shift on its data is one on what comes out, its numbers at other places: no constant has to take it. */
   | "carries"
+  /** What is 1 everywhere stays so (laws/ones.ts says when). */
+  | "keepsOne"
   /** Of gains only positive ones pass as they are. */
   | "positive"
   /** What it gives is never below 0. */

@@ -24,6 +24,7 @@ import {
 import type { Spread } from "../affine/spread.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { readsOnes } from "../rules/conv.ts";
 import { vectorOn } from "../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../rules/types.ts";
 import { misshapen } from "../rules/weights.ts";
@@ -300,7 +301,7 @@ function biasOf(at: RuleNode): { values: (() => Float64Array) | undefined; param
 export function convolutionOf(at: RuleNode): LinearMap | undefined {
   const w = at.param(1);
   const bias = biasOf(at);
-  if (isRefused(w) || misshapen(at, w.dims) !== undefined || bias === undefined || isOpen(at)) return undefined;
+  if (isRefused(w) || misshapen(at, w.dims) !== undefined || bias === undefined || isOpen(at) || readsOnes(at)) return undefined;
   if (bias.param !== undefined && String(bias.param.dims) !== String(w.dims[0])) return undefined;
   const kernel = w.dims.slice(2);
   const strides = at.ints("strides") ?? kernel.map(() => 1);

@@ -61,6 +61,17 @@ export function allocate(dtype: DType, n: number): NumericData {
   return new (holders[dtype] ?? Float64Array)(n);
 }
 
+/** [n, a] and [n, b] as [n, a + b]: each of `rows` rows of one followed by that of the other. */
+export function sideBySide<T extends FloatArray>(x: T, y: FloatArray, rows: number): T {
+  const out = new (x.constructor as new (length: number) => T)(x.length + y.length);
+  const [a, b] = [x.length / rows, y.length / rows];
+  for (let i = 0; i < rows; i++) {
+    out.set(x.subarray(i * a, (i + 1) * a), i * (a + b));
+    out.set(y.subarray(i * b, (i + 1) * b), i * (a + b) + a);
+  }
+  return out;
+}
+
 /** The elements of a numeric tensor as doubles (int64 beyond 2^53 is rounded). Shares memory when they already are. */
 export function asFloat64(tensor: Tensor): Float64Array {
   const { data } = tensor;

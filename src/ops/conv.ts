@@ -1,9 +1,9 @@
 /**
- * Conv 1, 11, 22; ConvTranspose 1, 11, 22; ConvInteger 10; QLinearConv 10. Formulas: kernels/conv.ts,
+ * Conv 1, 11, 22 (a fourth operand, which no file has, is the weight of one more channel, of ones: rules/conv.ts); ConvTranspose 1, 11, 22; ConvInteger 10; QLinearConv 10. Formulas: kernels/conv.ts,
  * kernels/convtranspose.ts.
  */
 import { backend, convolve, convolveTransposed, type Window } from "../kernels/index.ts";
-import { asFloat64, type FloatArray, sizeOf, type Tensor } from "../onnx/tensor.ts";
+import { asFloat64, type FloatArray, sideBySide, sizeOf, type Tensor } from "../onnx/tensor.ts";
 import { holding, type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
 import { centred, requantize } from "./qlinear.ts";
 import { perAxis, windowOf } from "./window.ts";
@@ -22,7 +22,15 @@ function prepare(context: OpContext, x: Tensor, w: Tensor): { group: number; win
   return { group, window: windowOf(context, x.dims.slice(2), kernel) };
 }
 
-function conv(context: OpContext, x: Tensor, w: Tensor, b?: Tensor): Tensor[] {
+/** [n, c, …] with the numbers of `more`, or ones, as one more channel. */
+function withChannel(t: Tensor, more?: Tensor): Tensor {
+  const [n, c, ...rest] = t.dims;
+  const added = (more?.data as FloatArray | undefined) ?? new Float64Array(n * sizeOf(rest)).fill(1);
+  return { dtype: t.dtype, dims: [n, c + 1, ...rest], data: sideBySide(asFloat64(t), added, n) };
+}
+
+function conv(context: OpContext, x: Tensor, w: Tensor, b?: Tensor, ones?: Tensor): Tensor[] {
+  if (ones !== undefined) return conv(context, withChannel(x), withChannel(w, ones), b);
   const { group, window } = prepare(context, x, w);
   const bias = b?.data as FloatArray | undefined;
   for (const array of [w.data, bias]) if (array !== undefined) backend().settle(array);

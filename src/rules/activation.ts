@@ -18,7 +18,7 @@ const passesAll = { backScale: through, backShift: through, forwardScale: throug
 const identity: Rule = { type: "Identity", ...passesAll };
 
 /** Dropout is the identity unless told to train. */
-function inferring(at: RuleNode): Refused | undefined {
+export function inferring(at: RuleNode): Refused | undefined {
   if (at.version < 7 && at.int("is_test", 0) === 0) return refuse("training-mode", "drops values at random (is_test is 0)");
   if (at.version >= 12 && at.has(2)) {
     const mode = at.isConstant(2) ? at.facts.numbers(at.node.inputs[2]) : undefined;

@@ -4,12 +4,33 @@
  *            shift  b' = b + t
  *   forward  scale  w'[o,i,k] = w[o,i,k]·s[q·I/g + i]    any padding
  *            shift  b'[o] = b[o] + Σ w[o,i,k]·t[q·I/g+i] only without effective padding: padded zeros are not shifted
+ *            shift  v'[o,k] = v[o,k] + Σ w[o,i,k]·t[i]   g = 1, any padding, where x has one more channel of ones, weighted v
+ * The weight v [O, 1, k…] of such a channel is operand 3 (ONES): a plan keeps it there until it is written as part of w, and the
+ * proof takes it out of w again.
  * ONNX Conv 1, 11, 22; DeformConv 19, 22 (offsets sample zeros outside, so no shift goes forward; bias is input 3).
  */
 import { along, type Spread } from "../affine/spread.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { fresh, scaled, shifted, vectorOn } from "./params.ts";
-import { absorb, isRefused, type Move, type Param, type Refused, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
+import {
+  absorb,
+  isRefused,
+  type Move,
+  type NodeState,
+  type Param,
+  type Refused,
+  type Rule,
+  type RuleNode,
+  refuse,
+  withParam,
+} from "./types.ts";
 import { biasOf, filterOf, ownFilterOf, scaleWeight } from "./weights.ts";
+
+/** Operand of the weight of a channel of ones; in a file, it is part of the weight. */
+export const ONES = 3;
+
+/** True of a Conv that reads a channel of ones beside its input. */
+export const readsOnes = (at: RuleNode): boolean => at.state.opType === "Conv" && at.node.domain === "" && at.has(ONES);
 
 const biasIndex = (at: RuleNode): number => (at.node.opType === "DeformConv" ? 3 : 2);
 
@@ -32,6 +53,11 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
     const b = biasOf(at, biasIndex(at), s.length);
     if (isRefused(b)) return b;
     state = withParam(state, biasIndex(at), scaled(b, along(1, 0, s)));
+  }
+  if (readsOnes(at)) {
+    const ones = at.param(ONES);
+    if (isRefused(ones)) return ones;
+    state = withParam(state, ONES, scaled(ones, along(ones.dims.length, 0, s)));
   }
   return [scaleWeight(state, w, along(w.dims.length, 0, s))];
 }
@@ -125,5 +151,50 @@ function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
   return addBias(at, 2, w.dtype, sums());
 }
 
-export const conv: Rule = { type: "Conv", backScale, backShift, forwardScale, forwardShift };
+/** The operator with a weight for a channel of ones: that it has, or zeros. Undefined where its own cannot be read. */
+export function withOnes(at: RuleNode): NodeState | undefined {
+  if (readsOnes(at)) return at.state;
+  const w = ownFilterOf(at);
+  if (isRefused(w) || at.int("group", 1) !== 1) return undefined;
+  const [out, , ...kernel] = w.dims;
+  const size = sizeOf([out, ...kernel]);
+  return withParam(
+    at.state,
+    ONES,
+    fresh(w.dtype, [out, 1, ...kernel], () => new Float64Array(size)),
+  );
+}
+
+function shiftByOnes(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const w = ownFilterOf(at);
+  if (isRefused(w)) return w;
+  const state = by.some((t, i) => t !== undefined && i !== 0) ? undefined : withOnes(at);
+  const ones = state?.params.get(ONES) ?? at.param(ONES);
+  if (state === undefined || isRefused(ones)) {
+    const plain = forwardShift(at, by);
+    return isRefused(plain) && plain.refused === "padding-blocks"
+      ? { ...plain, because: `${plain.because}, and has groups, each of which would need a channel that carries it` }
+      : plain;
+  }
+  const [out, inner] = w.dims;
+  const t = channels(by[0] as Spread, inner, "input channels");
+  if (isRefused(t)) return t;
+  const taps = sizeOf(ones.dims) / out;
+  // Read when they are asked for: whether the shift passes is known without them.
+  const values = () => addUp(ones.values(), w.values(), t, taps);
+  const terms = () => addUp(termsOf(ones), w.values().map(Math.abs), t.map(Math.abs), taps);
+  return absorb(withParam(state, ONES, { ...fresh(w.dtype, ones.dims, values), terms }));
+}
+
+/** Σ|terms| of each number of a constant. */
+export const termsOf = ({ terms, values }: Param): Float64Array => terms?.() ?? values().map(Math.abs);
+
+/** sums[o, k] + Σ_i w[o, i, k]·t[i], in place. */
+function addUp(sums: Float64Array, w: Float64Array, t: Float64Array, taps: number): Float64Array {
+  for (let at = 0, k = 0; at < sums.length; at += taps)
+    for (const by of t) for (let tap = at; tap < at + taps; tap++) sums[tap] += w[k++] * by;
+  return sums;
+}
+
+export const conv: Rule = { type: "Conv", backScale, backShift, forwardScale, forwardShift, ones: { forwardShift: shiftByOnes } };
 export const deformConv: Rule = { type: "DeformConv", backScale, backShift, forwardScale };

@@ -32,6 +32,8 @@ export interface Param {
   readonly smallest: number;
   /** True when a shift or another tensor went into it, so that its range says nothing before it is computed. */
   readonly mixed: boolean;
+  /** Σ|terms| of each number, of one that is added up: what float64 rounding is measured against. */
+  readonly terms?: () => Float64Array;
 }
 
 /** The smallest and the largest magnitude of numbers that are not zero; NaN as the largest when one is. Infinity and 0 of zeros alone. */
@@ -70,6 +72,8 @@ export interface NodeState {
   readonly grown?: boolean;
   /** Optional operands the operator no longer has. */
   readonly dropped?: readonly number[];
+  /** True of a layer that makes one more channel, of constant 1 (laws/ones.ts). */
+  readonly ones?: boolean;
 }
 
 export type AttributeChange =
@@ -139,6 +143,8 @@ export interface Rule {
   readonly forwardShift?: MoveFn;
   /** What passes only where the operator becomes another, which is done when the user asks for it. */
   readonly retyped?: { readonly forwardShift: MoveFn };
+  /** What passes only where the values on the way have one more channel, of constant 1, which is done when the user asks for it. */
+  readonly ones?: { readonly forwardShift: MoveFn };
   /** What passes where numbers may come to be rounded to a half type that were not, which is done when the user allows it. */
   readonly rounded?: Readonly<Record<"backScale" | "backShift" | "forwardScale" | "forwardShift", MoveFn>>;
   /** In this direction every map that comes to one of many inputs (or outputs) goes on to the one output (or input). */

@@ -8,7 +8,8 @@
  *   ReduceSumSquare   s² forward, √s back, s ≥ 0;  ReduceProd   sⁿ forward, n terms (back, √ⁿ would have its rounding come out
  *     n times); both only where the power cannot be what keeps them in range (powers.ts), and no t
  *   ReduceLogSumExp   t, no s
- *   Pad   reflect, edge, wrap: everything; constant: the value moves with the map
+ *   Pad   reflect, edge, wrap: everything; constant: the value moves with the map; zeros around: t, where a channel of ones that is
+ *     padded alike carries it to layers
  *   Resize, Upsample   everything: interpolation weights sum to 1 (except tf_crop_and_resize, which extrapolates)
  * The map may not vary along an axis these operators work on.
  */
@@ -210,6 +211,28 @@ function paddedAxes(at: RuleNode, rank: number): number[] | undefined {
   return axes.filter((_, i) => pads[i] !== 0 || pads[i + axes.length] !== 0).map((a) => (a < 0 ? a + rank : a));
 }
 
+/** True of a Pad that adds zeros around [N, C, …], and crops nothing. */
+export function padsZeros(at: RuleNode): boolean {
+  const [pads, axes] = [amounts(at), paddedAxes(at, at.inShape(0)?.length ?? 0)];
+  const given = at.version >= 11 && at.has(2) ? at.param(2) : undefined;
+  const value = given === undefined ? (at.version < 11 ? at.float("value", 0) : 0) : isRefused(given) ? 1 : given.values()[0];
+  return (
+    at.string("mode", "constant") === "constant" &&
+    value === 0 &&
+    axes?.every((axis) => axis >= 2) === true &&
+    pads?.every((n) => n >= 0) === true
+  );
+}
+
+/** Zeros in front of layers that read a channel of ones, which has them, too. */
+function shiftByOnes(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
+  const readers = at.node.outputs[0]?.uses ?? [];
+  const layers = readers.every(({ node, index }) => node.opType === "Conv" && node.domain === "" && index === 0);
+  return padsZeros(at) && layers && by[0]?.dims[0] === 1 && axesOf(by[0]).every((axis) => axis === 1)
+    ? [{ pass: [by[0]] }]
+    : pad("shift", false)(at, by);
+}
+
 function pad(kind: Kind, back: boolean): MoveFn {
   return (at, by) => {
     const s = by[0];
@@ -303,6 +326,7 @@ export const window: readonly Rule[] = [
     backShift: pad("shift", true),
     forwardScale: pad("scale", false),
     forwardShift: pad("shift", false),
+    ones: { forwardShift: shiftByOnes },
   },
   ...alike("Resize Upsample", resizes),
 ];

@@ -1,7 +1,8 @@
 /**
  * Whether two files compute the same function, for every input and every shape: the second is walked (proof/prover.ts) as it is,
  * with the maps of later operators brought back (proof/foresight.ts), and in a normal form of both (proof/normal.ts). Where the
- * maker of the second file says how its values changed (proof/certificate.ts), that is checked first.
+ * maker of the second file says how its values changed (proof/certificate.ts), that is checked first. Channels of constant 1 that only
+ * carry a shift through padding are taken out of both before (proof/ones.ts).
  */
 import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
@@ -12,6 +13,7 @@ import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { foresee } from "./proof/foresight.ts";
 import { normalForm, normalForms } from "./proof/normal.ts";
+import { type Narrowed, narrowed } from "./proof/ones.ts";
 import { type Contradicted, Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
 import type { Proof } from "./types.ts";
@@ -37,19 +39,20 @@ export const prove = (a: Model, b: Model, options: ProveOptions = {}): Proof => 
 
 /** The same in steps. */
 export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Steps<Proof> {
-  const [x, y] = alignCalls(a, b);
+  const [first, second] = alignCalls(a, b).map(narrowed);
+  const [x, y] = [first.model, second.model];
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const { gauges } = options;
   for (const look of certified(x, y, tolerance, gauges)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return yield* found(proof, look);
+    if (proof.outcome === "equal") return yield* found(proof, look, [first, second]);
   }
   const tried: Prover[] = [];
   for (const look of looks(x, y, tolerance)) {
     yield;
     const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return yield* found(proof, look);
+    if (proof.outcome === "equal") return yield* found(proof, look, [first, second]);
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
@@ -78,8 +81,10 @@ const contradicted = new WeakMap<Proof, readonly Contradicted[]>();
 export const contradictionsOf = (proof: Proof | undefined): readonly Contradicted[] =>
   (proof === undefined ? undefined : contradicted.get(proof)) ?? [];
 
-function* found(proof: Proof, look: Prover): Steps<Proof> {
-  shared.set(proof, yield* look.shared());
+function* found(proof: Proof, look: Prover, [a, b]: readonly Narrowed[]): Steps<Proof> {
+  // The file's own value has one channel more than what was compared.
+  const told = [...(yield* look.shared())].filter(([name, value]) => !b.values.has(name) && !a.values.has(value.name));
+  shared.set(proof, new Map(told));
   contradicted.set(proof, look.contradicted());
   return proof;
 }

@@ -27,6 +27,7 @@ describe("planOptionsOf", () => {
   it("leaves the planner alone when nothing is said", () => {
     expect(planOptionsOf({ _: [], $0: "" })).toEqual({
       bnToConv: false,
+      constantChannel: false,
       only: undefined,
       skip: undefined,
       partial: false,

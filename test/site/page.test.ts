@@ -100,6 +100,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
 
   const choices: readonly (readonly [string, Uint8Array, readonly string[], string])[] = [
     ["--bn-to-conv", fixture("resnet-ts9"), ["depthwise 1\u00d71 Conv"], "--bn-to-conv"],
+    ["--constant-channel", fixture("resnet-ts9"), ["Let a shift pass zero padding"], "--constant-channel"],
     ["--equalize", fixture("resnet-ts9"), ["even out channels by powers of two"], "--equalize"],
     ["--freeze", fixture("training-ts17"), ["inference semantics first"], "--freeze"],
     [

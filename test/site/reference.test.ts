@@ -1,9 +1,10 @@
 /** The API reference and the licences, as the build made them: nothing missing, no dead end, nothing the policy forbids. */
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { pathToFileURL } from "node:url";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
+import { folder } from "../cli/bnfold.ts";
 import { dist, faults, hasBrowser, hosted, openPage, root } from "./browser.ts";
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -80,6 +81,48 @@ describe("the API reference", () => {
     expect(library).toContain("api/folding.html#foldChecked");
     expect(library).toContain("api/bnfold-node.html#openModel");
     expect(hrefs(read("docs/index.html"))).toContain("api/bnfold.html");
+  });
+});
+
+describe("what the reference is made from", () => {
+  interface Read {
+    readonly entries: readonly { readonly name: string; readonly exports: readonly { readonly name: string }[] }[];
+    readonly hidden: readonly { readonly name: string }[];
+  }
+  /** A package of one entry point. */
+  async function typesOf(source: string): Promise<Read> {
+    const { publicTypes } = (await import("../../scripts/site/types.mjs" as string)) as {
+      publicTypes(root: string): Promise<Read>;
+    };
+    const at = folder();
+    const files = {
+      "package.json": { name: "one", version: "1.0.0", exports: { ".": { types: "./dist/index.d.ts" } } },
+      "tsconfig.build.json": { compilerOptions: { target: "ES2022", module: "NodeNext", types: [] }, include: ["src"] },
+    };
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(at, name), JSON.stringify(content));
+    mkdirSync(join(at, "src"));
+    writeFileSync(join(at, "src/index.ts"), source);
+    return publicTypes(at);
+  }
+
+  it("are exports, and the types they name, to the end", async () => {
+    const { entries: made, hidden } = await typesOf(
+      "interface Inner { readonly deep: Deep }\ntype Deep = 1 | 2;\ninterface Apart {}\n/** Says what it is. */\nexport const told = (x: Inner): Apart[] => [x];\n",
+    );
+    expect(made.map(({ name, exports }) => [name, exports.map((one) => one.name)])).toEqual([["one", ["told"]]]);
+    expect(hidden.map(({ name }) => name).sort()).toEqual(["Apart", "Deep", "Inner"]);
+  });
+
+  it.each([
+    ["a function", "export const quiet = (): number => 1;"],
+    ["an interface", "export interface quiet { readonly a: 1 }"],
+    ["a type", "export type quiet = 1;"],
+    ["a method", "/** A class. */ export class C { quiet(): void {} }"],
+    ["an accessor", "/** A class. */ export class C { get quiet(): number { return 1; } }"],
+  ])("make the build fail where %s does not say what it is", async (_, source) => {
+    await expect(typesOf(`/** Told. */ export const told = 1;\n${source}\n`)).rejects.toThrow(
+      /^1 exports? .*\bquiet\b.*src\/index\.ts/s,
+    );
   });
 });
 

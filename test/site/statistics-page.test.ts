@@ -132,6 +132,12 @@ describe.skipIf(!hasBrowser)("statistics of channels in the page", () => {
       const title = await page.title();
       await openStatistics(page, odd(HOSTILE));
       expect(await page.locator(".statistics").textContent()).toContain(HOSTILE);
+      // What stands under a picture keeps its size however small the picture is.
+      const said = page.locator(".statistics .chart p.why", { hasText: /of \d+ channels?/ });
+      const sizes = await said.evaluateAll((list) => list.map((one) => Number.parseFloat(getComputedStyle(one).fontSize)));
+      expect(sizes.length).toBeGreaterThan(3);
+      expect(Math.min(...sizes)).toBeGreaterThanOrEqual(12);
+      expect(await page.locator(".statistics .chart svg text").count()).toBe(0);
       expect(await page.locator(".statistics img, .statistics script, .statistics b").count()).toBe(0);
       expect(await page.title()).toBe(title);
       await page.evaluate(() => {

@@ -10,6 +10,7 @@ const FLAGS: readonly (readonly [Flag, string])[] = [
   ["reluToMax", "Let a BatchNormalization that nothing else takes pass a Relu, which becomes a Max"],
   ["norms", "Also move gain and shift of LayerNormalization and its kin into what follows"],
   ["bnToConv", "Write a BatchNormalization that nothing takes as a depthwise 1\u00d71 Conv"],
+  ["constantChannel", "Let a shift pass zero padding as one more channel, of constant 1, which the layer before makes"],
   ["equalize", "Afterwards even out channels by powers of two, for int8 weights"],
   ["freeze", "Give a model in training mode inference semantics first"],
   ["dropOutputs", "With that: drop running statistics from the model's outputs"],

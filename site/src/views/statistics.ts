@@ -38,6 +38,15 @@ const saved = (name: string, rows: () => string): HTMLElement =>
     "CSV",
   );
 
+const isText = (child: Shape | string): child is Shape => typeof child !== "string" && child.tag === "text";
+
+/** A picture, and what it says in words apart from it: inside they would shrink with the picture. */
+function apart(picture: Shape): Children[] {
+  const words = picture.children.filter(isText).flatMap(({ children }) => children);
+  const bare = { ...picture, children: picture.children.filter((child) => !isText(child)) };
+  return [drawing(bare), h("p", { class: "why" }, words.join(" "))];
+}
+
 /** A picture with its numbers, as a table and as a file. */
 function chart(
   title: string,
@@ -52,7 +61,7 @@ function chart(
     "div",
     { class: "chart" },
     h("h4", {}, title, " ", saved(file, csv)),
-    drawing(picture),
+    ...apart(picture),
     twin(
       head,
       rows.map((row) => row.map((value, i) => (i === 0 ? String(value) : brief(value)))),

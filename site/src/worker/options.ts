@@ -28,6 +28,7 @@ export async function planOptionsOf(options: FoldOptions): Promise<PlanOptions> 
   return {
     ...(equalize === undefined ? {} : { equalize }),
     bnToConv: options.bnToConv,
+    constantChannel: options.constantChannel,
     only: anyOf(words(options.only)),
     skip: anyOf(words(options.skip)),
     partial: options.partial,

@@ -212,11 +212,15 @@ function inParts(
 const product = (x: Spread | undefined, y: Spread | undefined): Spread | undefined =>
   x === undefined || y === undefined ? (x ?? y) : times(x, y);
 
-/** Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out. */
+/**
+ * Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out.
+ * @param ones Its input has a channel of ones beside it, which may take the shift.
+ */
 export function passThrough(
   draft: Draft,
   node: GraphNode,
   maps: readonly (InputMap | undefined)[],
+  ones = false,
 ): Carried | (Outcome & { ok: false }) {
   const rule = ruleIn(draft, node);
   const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
@@ -226,7 +230,7 @@ export function passThrough(
     );
     if (list.every((by) => by === undefined)) continue;
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
-    const move = kind === "scale" ? rule?.forwardScale : rule?.forwardShift;
+    const move = kind === "scale" ? rule?.forwardScale : ((ones ? rule?.ones : rule)?.forwardShift ?? rule?.forwardShift);
     const steps = move?.(draft.at(node), hasTrait(node, "unison") ? agree(full, maps, kind) : full);
     const parts =
       kind === "scale" && steps !== undefined && isRefused(steps) ? inParts(draft, node, move as MoveFn, full) : undefined;

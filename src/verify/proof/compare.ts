@@ -6,6 +6,7 @@ import { combine, map, plus, type Spread, simplify, times, uniform } from "../..
 import { BnfoldError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
+import { readsOnes, withOnes } from "../../rules/conv.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
@@ -150,10 +151,12 @@ export class Comparison {
    */
   private pushed(node: GraphNode, other: GraphNode, maps: readonly (InputMap | undefined)[], first: boolean): Outcome {
     const [draft, target] = first ? [this.draftA, other] : [this.draft, node];
-    const mark = draft.mark();
+    const marks = [this.draftA.mark(), this.draft.mark()];
+    const ones = readsOnes(this.draftA.at(other)) || readsOnes(this.draft.at(node));
     try {
-      const carried = passThrough(draft, target, maps);
+      const carried = passThrough(draft, target, maps, ones);
       if ("ok" in carried) return carried;
+      if (ones) this.weighOnes(other, node);
       const within = first && this.isLost(maps, carried, other) ? carried.shift[0] : undefined;
       const out = { scale: carried.scale[0], shift: within === undefined ? carried.shift[0] : undefined };
       const slack = {
@@ -166,7 +169,8 @@ export class Comparison {
         if (relation === undefined) return undefined;
         const [scale, shift] = i === 0 && first ? [out.scale, out.shift] : [carried.scale[i], carried.shift[i]];
         const open = i === 0 ? carried.open : undefined;
-        const slackOut = () => carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by));
+        const slackOut = () =>
+          carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by, ones));
         if (first) {
           const loose = maps.some((by) => by?.budget !== undefined) ? slackOut() : undefined;
           return uncarry(relation, scale, shift, loose) ?? this.rebased(other.outputs[i], relation, scale, shift);
@@ -181,7 +185,19 @@ export class Comparison {
       if (!(error instanceof BnfoldError)) throw error;
       return failed(error.message);
     } finally {
-      draft.undo(mark);
+      this.draftA.undo(marks[0]);
+      this.draft.undo(marks[1]);
+    }
+  }
+
+  /** Gives both operators a weight for a channel of ones, which one of them reads: zeros where there is none. */
+  private weighOnes(other: GraphNode, node: GraphNode): void {
+    for (const [draft, target] of [
+      [this.draftA, other],
+      [this.draft, node],
+    ] as const) {
+      const state = withOnes(draft.at(target));
+      if (state !== undefined) draft.set(target, state);
     }
   }
 

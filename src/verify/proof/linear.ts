@@ -2,6 +2,8 @@
  * Linear operators as rows of coefficients, one row per output channel: what Conv, ConvTranspose, Gemm and MatMul are (norms,
  * Einsum and batches of matrices: producers.ts). Rows of two operators are compared by fit.ts.
  */
+import { sideBySide } from "../../onnx/tensor.ts";
+import { ONES, readsOnes, termsOf } from "../../rules/conv.ts";
 import { expand } from "../../rules/params.ts";
 import { isRefused, type Param, type RuleNode } from "../../rules/types.ts";
 import type { Side } from "./classes.ts";
@@ -102,8 +104,22 @@ function convolution(at: RuleNode, biasIndex: number): Linear | undefined {
   if (w === undefined) return undefined;
   const key = `${at.state.opType}|${spatial(at)}|${w.dims.slice(1)}|${at.int("offset_group", 1)}`;
   if (!isVector(param(at, biasIndex), w.dims[0])) return undefined;
+  if (readsOnes(at)) return besideOnes(at, w, key);
   const made = make(at, 1, biasIndex, key, 1, w.dims[0], (x) => x);
   return made && { ...made, layout: "rows" };
+}
+
+/** A Conv that reads a channel of ones as well: each of its rows goes on with the weights of that channel. */
+function besideOnes(at: RuleNode, w: Param, key: string): Linear | undefined {
+  const [ones, [count]] = [param(at, ONES), w.dims];
+  if (ones === undefined) return undefined;
+  const joined = () => sideBySide(w.values(), ones.values(), count);
+  const made = make(at, 1, 2, `${key}|ones`, 1, count, (x) => x);
+  const sized = () => sideBySide(w.values().map(Math.abs), termsOf(ones), count);
+  const dims = w.dims.with(1, w.dims[1] + 1);
+  // The chain of what it was changed by belongs to the weight alone.
+  const weight = { ...w, dims, values: joined };
+  return made && { ...made, weight, rowsOf: (x, b) => ({ ...made.rowsOf(x, b), magnitude: sized }) };
 }
 
 function transposed(at: RuleNode): Linear | undefined {

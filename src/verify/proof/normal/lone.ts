@@ -8,9 +8,9 @@ import type { NodeRecord } from "../../../onnx/records.ts";
 import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 const single: Rewrite = (node, { facts, constants }) => {
-  const [x, weight, bias] = node.inputs;
+  const [x, weight, bias, ones] = node.inputs;
   // Before opset 7 a Mul does not broadcast along channels.
-  if (node.domain !== "" || node.opType !== "Conv" || node.version < 7 || weight === undefined) return undefined;
+  if (node.domain !== "" || node.opType !== "Conv" || node.version < 7 || weight === undefined || ones) return undefined;
   const shape = facts.shape(weight);
   if (shape === undefined || shape.length < 3 || facts.rank(x) !== shape.length || shape.slice(1).some((d) => d !== 1))
     return undefined;
