@@ -39,7 +39,7 @@ export const prove = (a: Model, b: Model, options: ProveOptions = {}): Proof => 
 
 /** The same in steps. */
 export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Steps<Proof> {
-  const [first, second] = alignCalls(a, b).map(narrowed);
+  const [first, second] = alignCalls(settled(a, b), settled(b, a)).map(narrowed);
   const [x, y] = [first.model, second.model];
   const tolerance = options.foreign === false ? OWN : FOREIGN;
   const { gauges } = options;
@@ -67,6 +67,17 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
   // What is still open is said of the files as they are.
   const said = proofs.filter(({ look }) => !look.rewritten).map(({ proof }) => proof);
   return said.reduce((least, proof) => (open(proof) < open(least) ? proof : least));
+}
+
+/** A model whose inputs with defaults are constants where the other file has no such input: nobody can give both files one. */
+function settled(model: Model, other: Model): Model {
+  const { graph } = model;
+  const stored = new Set(
+    [...graph.initializers, ...graph.sparseInitializers.map(({ values }) => values)].map(({ name }) => name),
+  );
+  const theirs = new Set(other.graph.inputs.map(({ name }) => name));
+  const inputs = graph.inputs.filter(({ name }) => theirs.has(name) || !stored.has(name));
+  return inputs.length === graph.inputs.length ? model : { ...model, graph: { ...graph, inputs } };
 }
 
 /** What a proof is not itself, but found on the way. */

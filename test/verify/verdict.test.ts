@@ -206,6 +206,22 @@ describe("what the files promise", () => {
     );
   });
 
+  it("is an input with a default that only one file has, which is said: both are compared with that default", () => {
+    const fixed = (by: readonly number[]) => {
+      const spec = { nodes: [node("Mul", ["x", "c"], ["y"])], initializers: { c: float32([2], by) } };
+      return model({ ...spec, inputs: [x], outputs: [y] });
+    };
+    for (const [a, b] of [
+      [scaled([1, 2]), fixed([1, 2])],
+      [fixed([1, 2]), scaled([1, 2])],
+    ]) {
+      const verdict = verifyModels(a, b);
+      expect(verdict).toMatchObject({ outcome: "equivalent", proof: { outcome: "equal" } });
+      expect(verdict.summary).toMatch(/input "c" is (missing from|only in) the second file/);
+    }
+    expect(verifyModels(scaled([1, 2]), fixed([1, 3])).outcome).toBe("different");
+  });
+
   it("is an order of inputs, which is said", () => {
     const sum = (...names: string[]) =>
       model({ nodes: [node("Add", ["x", "z"], ["y"])], inputs: names.map((name) => ({ name, dims: [2] })), outputs: [y] });
