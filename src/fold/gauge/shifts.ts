@@ -17,6 +17,8 @@ const SMALLEST = 2 ** -12;
 
 interface Held extends Row {
   readonly source: Source;
+  /** The row as it came in. */
+  readonly given: Row;
   /** Its place among the rows. */
   readonly place: number;
   /** Rows it was reduced by, and how many times each was taken away. */
@@ -72,7 +74,8 @@ export class Shifts {
     return true;
   }
 
-  private take({ at: all, by: factors, is }: Row, source: Source): Term[] | undefined {
+  private take(row: Row, source: Source): Term[] | undefined {
+    const { at: all, by: factors, is } = row;
     const at: number[] = [];
     const by: number[] = [];
     for (let i = 0; i < all.length; i++) {
@@ -81,15 +84,15 @@ export class Shifts {
       by.push(factors[i]);
     }
     if (at.length === 0) return is === 0 ? undefined : [{ ...source, kind: "rows", by: 1 }];
-    this.hold({ at, by, is, source, size: Math.abs(is), from: NONE, factors: NONE });
+    this.hold({ at, by, is, source, given: row, size: Math.abs(is), from: NONE, factors: NONE });
     return undefined;
   }
 
-  private hold({ at, by, is, source, size, from, factors }: Omit<Held, "place" | "pivot" | "lead">): void {
+  private hold({ at, by, is, source, given, size, from, factors }: Omit<Held, "place" | "pivot" | "lead">): void {
     const i = this.cheapest(at, by);
     const place = this.rows.length;
     this.row[at[i]] = place;
-    this.rows.push({ at, by, is, source, size, from, factors, place, pivot: at[i], lead: by[i] });
+    this.rows.push({ at, by, is, source, given, size, from, factors, place, pivot: at[i], lead: by[i] });
   }
 
   private reduce(row: Row, source: Source): Term[] | undefined {
@@ -124,7 +127,7 @@ export class Shifts {
     if (work.size === 0) return Math.abs(is) <= NOTHING * size ? undefined : sumOf(source, from, factors);
     const at = [...work.keys()];
     const by = at.map((x) => (work.get(x) as { by: number }).by);
-    this.hold({ at, by, is, size, source, from, factors });
+    this.hold({ at, by, is, size, source, given: row, from, factors });
     return undefined;
   }
 
@@ -156,9 +159,9 @@ export class Shifts {
     const values = new Float64Array(this.row.length);
     // What a row holds besides its pivot is free, or the pivot of a later row.
     for (let r = this.rows.length - 1; r >= 0; r--) {
-      const { at, by, is, pivot, lead } = this.rows[r];
+      const { at, by, is, size: terms, pivot, lead } = this.rows[r];
       let left = is;
-      let size = Math.abs(is);
+      let size = terms;
       for (const [i, x] of at.entries()) {
         if (x === pivot) continue;
         left -= by[i] * values[x];
@@ -166,7 +169,33 @@ export class Shifts {
       }
       values[pivot] = Math.abs(left) <= NOTHING * size ? 0 : left / lead;
     }
+    this.refine(values);
     return values;
+  }
+
+  /**
+   * One step of iterative refinement (Higham, Accuracy and Stability of Numerical Algorithms, ch. 12): what is left of the rows as they
+   * came in is solved for. Sums that were reduced carry the rounding of all they met; each law has to hold within that of its own terms,
+   * for nothing else is known where it is checked.
+   */
+  private refine(values: Float64Array): void {
+    const left = new Float64Array(this.rows.length);
+    for (const [r, { given, from, factors }] of this.rows.entries()) {
+      let rest = given.is;
+      for (const [i, x] of given.at.entries()) rest -= given.by[i] * values[x];
+      for (const [i, { place }] of from.entries()) rest -= factors[i] * left[place];
+      left[r] = rest;
+    }
+    const more = new Float64Array(values.length);
+    for (let r = this.rows.length - 1; r >= 0; r--) {
+      const { at, by, pivot, lead } = this.rows[r];
+      // What was nothing stays nothing.
+      if (values[pivot] === 0) continue;
+      let rest = left[r];
+      for (const [i, x] of at.entries()) if (x !== pivot) rest -= by[i] * more[x];
+      more[pivot] = rest / lead;
+    }
+    for (const [x, v] of more.entries()) values[x] += v;
   }
 }
 

@@ -45,14 +45,22 @@ export function uncarry(
   }).relation;
 }
 
+/** What float64 leaves open of sums of products. */
+const ulps = (x: Spread): Spread => map(x, (v) => 2 ** -50 * Math.abs(v));
+
+/** True of shifts that may cancel each other, and leave what float64 left open of each. */
+export const meetingShifts = (maps: readonly (InputMap | undefined)[]): boolean =>
+  maps.filter((by) => by !== undefined && !isZero(by.shift)).length > 1;
+
 /** Slack of the inputs at output i: pushed through like the maps themselves, or the largest of it everywhere. */
 export function carriedSlack(
   maps: readonly (InputMap | undefined)[],
   i: number,
   push: (maps: (InputMap | undefined)[]) => ReturnType<typeof passThrough>,
 ): { scale: Spread; shift: Spread } {
+  const meet = meetingShifts(maps);
   const along = (kind: "scale" | "shift", plain: number): Spread => {
-    const list = maps.map((by) => by && slackMap(by, kind));
+    const list = maps.map((by) => by && slackMap(meet ? { ...by, slackShift: plus(by.slackShift, ulps(by.shift)) } : by, kind));
     let most = 0;
     for (const by of list) for (const v of by?.[kind].data ?? []) most = Math.max(most, Math.abs(v - plain));
     const carried = most === 0 ? undefined : push(list);

@@ -24,6 +24,8 @@ export function certify(classes: Classes, gauges: Gauges): void {
         magnitude: applied(known.magnitude, { scale: map(back.scale, Math.abs), shift: map(back.shift, Math.abs) }),
         value,
         proposed: true,
+        // What it is of the value itself is known without the cancellation of d − b.
+        over: [{ from: known, scale: simplify(back.scale), shift: simplify(back.shift) }],
       });
     }
   }

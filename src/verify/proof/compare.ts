@@ -12,7 +12,7 @@ import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { bySimilarity } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
-import { budgetSlack, type Carried, carriedSlack, carry, passThrough, slackOf, uncarry } from "./carry.ts";
+import { budgetSlack, type Carried, carriedSlack, carry, meetingShifts, passThrough, slackOf, uncarry } from "./carry.ts";
 import { isCast, roundoffOf, storedType } from "./casts.ts";
 import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
@@ -172,7 +172,7 @@ export class Comparison {
         const slackOut = () =>
           carriedSlack(maps, i, (by) => passThrough(new Draft(draft.facts, draft.constants), target, by, ones));
         if (first) {
-          const loose = maps.some((by) => by?.budget !== undefined) ? slackOut() : undefined;
+          const loose = maps.some((by) => by?.budget !== undefined) || meetingShifts(maps) ? slackOut() : undefined;
           return uncarry(relation, scale, shift, loose) ?? this.rebased(other.outputs[i], relation, scale, shift);
         }
         const loose = slackOut();

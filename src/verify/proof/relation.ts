@@ -2,6 +2,7 @@
  * What a value of the second file is in terms of the first: β = scale ⊙ core + shift, with slack for what rounding leaves
  * open. When a member of the core's class lies within the slack, the relation is that member, exactly.
  */
+import { type Gauge, invertGauge } from "../../affine/gauge.ts";
 import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import type { AffineMap, Core, Member, Open } from "./classes.ts";
@@ -149,8 +150,7 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   ) {
     return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
   }
-  const proposed = beta.core.members.find((m) => m.scale === beta.scale && m.shift === beta.shift);
-  const by = proposed?.over?.find(({ from }) => from === alpha);
+  const by = proposedOver(beta, alpha);
   if (by !== undefined)
     return { scale: simplify(by.scale), shift: simplify(by.shift), slackScale: zero, slackShift: zero, identity: false };
   const lost = combine(alpha.scale, beta.scale, (a, b) => (a === 0 && b !== 0 ? 1 : 0));
@@ -183,6 +183,10 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
     ...budgetOf(open, ratio),
   };
 }
+
+/** What a proposed map was proposed as of one of the class: exact, where two large shifts of the core would cancel. */
+const proposedOver = ({ core, scale, shift }: Relation, alpha: AffineMap): Gauge | undefined =>
+  core.members.find((m) => m.scale === scale && m.shift === shift)?.over?.find(({ from }) => from === alpha);
 
 /**
  * What computed constants leave open of k = s/s' and t − k·t', where s and t are those of one map, s' and t' of another: by first
@@ -252,6 +256,9 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
   }
   if (!every(beta.scale, (v) => v !== 0)) return undefined;
   if (!isExact(beta)) return undefined;
+  const by = alpha.open === undefined ? proposedOver(beta, alpha) : undefined;
+  const back = by && invertGauge(by);
+  if (back !== undefined) return { ...back, slackScale: none, slackShift: none, identity: false };
   const scale = combine(alpha.scale, beta.scale, (a, b) => a / b);
   const moved = times(beta.shift, scale);
   // Where two large shifts cancel, what is left is as uniform as their rounding allows.
