@@ -74,6 +74,13 @@ describe("a channel of ones in the second file", () => {
     expect(verifyModels(model(plainNet()), wideNet()).outcome).toBe("equivalent");
   });
 
+  it("stands beside the first file's values where the two are run in parts", () => {
+    const [verdict, same] = [verifyModels(model(plainNet()), wideNet()), verifyModels(wideNet(), wideNet())];
+    expect(verdict.run?.regions?.map(({ value }) => value)).toEqual(["a", "b", "y"]);
+    expect(verdict.run?.outcome).toBe("equal");
+    expect(same.outcome).toBe("equivalent");
+  });
+
   it("is the second file's shift, where the first has it", () => {
     expect(prove(wideNet(), model(plainNet())).outcome).toBe("equal");
   });
