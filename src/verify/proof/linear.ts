@@ -119,7 +119,7 @@ function besideOnes(at: RuleNode, w: Param, key: string): Linear | undefined {
   const dims = w.dims.with(1, w.dims[1] + 1);
   // The chain of what it was changed by belongs to the weight alone.
   const weight = { ...w, dims, values: joined };
-  return made && { ...made, weight, rowsOf: (x, b) => ({ ...made.rowsOf(x, b), magnitude: sized }) };
+  return made && { ...made, weight, ones: () => termsOf(ones), rowsOf: (x, b) => ({ ...made.rowsOf(x, b), magnitude: sized }) };
 }
 
 function transposed(at: RuleNode): Linear | undefined {
