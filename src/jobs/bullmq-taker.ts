@@ -25,8 +25,9 @@ export interface Place {
 
 /** A job may be tried as often as its own counters say, which are compared elsewhere. */
 export const ATTEMPTS = 1_000_000;
-/** How long a worker rests whose machine hinders it: its disk is full, for instance. */
+/** How long a worker rests whose machine hinders it, its disk is full for instance: twice as long each time, until a job is done. */
 const REST_MS = 5_000;
+const LONGEST_REST_MS = 60_000;
 /** How often is looked whether jobs have ended. */
 const LOOK_MS = 100;
 /** How often a server that complains about nothing is asked whether it is there. */
@@ -45,6 +46,8 @@ class BullTaker implements Taker {
   /** Why no job is taken. */
   private readonly holds = new Set<"rest" | "away">();
   private readonly closing = new AbortController();
+  /** Jobs in a row that this machine could not do. */
+  private hindered = 0;
   private leaving = false;
   private endedAt = performance.now();
   private knock = (): void => undefined;
@@ -116,8 +119,9 @@ class BullTaker implements Taker {
 
   /** What hinders here would hinder every job: others get a chance to take them. */
   private async rest(): Promise<void> {
+    if (this.holds.has("rest")) return;
     await this.hold("rest");
-    await wait(REST_MS, undefined, { ref: false });
+    await wait(Math.min(LONGEST_REST_MS, REST_MS * 2 ** this.hindered++), undefined, { ref: false });
     await this.free("rest");
   }
 
@@ -161,6 +165,7 @@ class BullTaker implements Taker {
     try {
       const outcome = await this.try(job);
       if (outcome.kind === "later" && outcome.here) this.rest().catch(this.onError);
+      else if (outcome.kind === "done") this.hindered = 0;
       return await this.settle(job, token, outcome);
     } finally {
       this.jobs.delete(job);
@@ -183,7 +188,9 @@ class BullTaker implements Taker {
     const { DelayedError, WaitingError } = this.place.server.bull;
     if (outcome.kind === "later") {
       const tries = Math.max(0, job.attemptsStarted - 1 - job.attemptsMade - job.stalledCounter);
-      await this.reach(() => job.moveToDelayed(Date.now() + pauseMs(tries), token));
+      // Where this machine is what hinders, another one need not wait.
+      const pause = pauseMs(outcome.here ? 0 : tries);
+      await this.reach(() => job.moveToDelayed(Date.now() + pause, token));
       throw new DelayedError();
     }
     if (outcome.kind === "back") {

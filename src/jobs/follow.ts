@@ -43,6 +43,7 @@ export type Ended = "done" | "failed" | "cancelled" | "detached";
 /** Milliseconds between two looks at the least; a look that takes long is not made often. */
 const LOOK_MS = 250;
 const PART = 10;
+const LONGEST_MS = 60_000;
 /** Lines read at the same time. */
 const LANES = 16;
 /** Looks in a row that must find jobs missing in the queue: one that was just taken is nowhere for a moment. */
@@ -75,7 +76,7 @@ export async function follow<L>(
   const absence = new Absence(`the queue ${engine.label}`, options.patience ?? Number.POSITIVE_INFINITY, (text) =>
     onTrouble?.(text),
   );
-  let [missed, unanswered] = [MISSED, 0];
+  let [missed, unanswered, before] = [MISSED, 0, 0];
   for (;;) {
     const start = performance.now();
     const gone = absence.failure("The jobs go on when it is back; the same command attaches again.");
@@ -97,11 +98,14 @@ export async function follow<L>(
       }
     } catch (error) {
       if (!passes(error)) throw error;
+      unanswered++;
       onTrouble?.((error as Error).message);
     }
-    const pause = Math.min(60_000, PART * (performance.now() - start));
-    const until = unanswered > 0 ? backoffMs(unanswered - 1) : pause;
-    await wait(Math.max(LOOK_MS, until), undefined, { signal }).catch(() => undefined);
+    // One look that took long, because it had to wait for somebody, says nothing of the next.
+    const now = performance.now() - start;
+    const pause = unanswered > 0 ? backoffMs(unanswered - 1) : Math.min(LONGEST_MS, PART * Math.min(before, now));
+    before = unanswered > 0 ? 0 : now;
+    await wait(Math.max(LOOK_MS, pause), undefined, { signal }).catch(() => undefined);
     if (signal?.aborted === true) return { ended: "detached", lines };
   }
 }

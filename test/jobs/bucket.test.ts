@@ -111,6 +111,7 @@ describe("with a queue", () => {
       expect(ran.code, ran.stderr).toBe(0);
       expect(contents(out, isModel)).toEqual(contents(reference, isModel));
       expect(existsSync(join(tiny as string, "m0.onnx"))).toBe(false);
+      killGroup(full);
     },
     90_000,
   );
