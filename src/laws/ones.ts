@@ -15,7 +15,7 @@ import { sideBySide } from "../onnx/tensor.ts";
 import { inferring } from "../rules/activation.ts";
 import { isRefused, type Param, type Refused, type RuleNode, refuse } from "../rules/types.ts";
 import { biasOf, ownFilterOf } from "../rules/weights.ts";
-import { padsZeros } from "../rules/window.ts";
+import { padsForConvs } from "../rules/window.ts";
 
 /** The axis of a layer's weight that one more output channel lengthens; undefined of what is no layer that can make it. */
 export function outputAxis(at: RuleNode): number | undefined {
@@ -28,35 +28,30 @@ export function outputAxis(at: RuleNode): number | undefined {
   return at.has(2) && isRefused(biasOf(at, 2, w.dims[axis])) ? undefined : axis;
 }
 
-const ints = (at: RuleNode, name: string, length: number, value: number): readonly number[] =>
-  at.ints(name) ?? new Array<number>(length).fill(value);
+/** True where the pads of a window are numbers. */
+const isPlain = (at: RuleNode): boolean => ["NOTSET", "VALID", ""].includes(at.string("auto_pad", "NOTSET"));
 
 /** True where every window of a MaxPool holds an element of its input, whatever its size. */
 function holdsElements(at: RuleNode): boolean {
-  const kernel = at.ints("kernel_shape");
-  if (kernel === undefined) return false;
-  const n = kernel.length;
-  const [strides, dilations, pads] = [ints(at, "strides", n, 1), ints(at, "dilations", n, 1), ints(at, "pads", 2 * n, 0)];
-  const auto = !["NOTSET", "VALID", ""].includes(at.string("auto_pad", "NOTSET"));
-  const ceil = at.int("ceil_mode", 0) !== 0;
-  return kernel.every((k, i) => {
-    const [before, after] = [pads[i], pads[i + n]];
-    if (before < 0 || after < 0) return false;
-    if (!auto && !ceil && before === 0 && after === 0) return true;
-    return dilations[i] === 1 && (auto || (before < k && after < k && (!ceil || strides[i] + after <= k)));
+  const [kernel = [], pads = [], plain, ceil] = [at.ints("kernel_shape"), at.ints("pads"), isPlain(at), at.int("ceil_mode", 0)];
+  if (plain && ceil === 0 && pads.every((p) => p === 0)) return true;
+  const dense = (at.ints("dilations") ?? []).every((d) => d === 1);
+  const inside = kernel.every((k, i) => {
+    const [before, after, stride] = [pads[i] ?? 0, pads[i + kernel.length] ?? 0, at.ints("strides")?.[i] ?? 1];
+    return before >= 0 && after >= 0 && before < k && (ceil === 0 ? after < k : stride + after <= k);
   });
+  return dense && (!plain || inside);
 }
 
+/** True of a Clip whose lower and upper bound, operands or attributes, have 1 between them. */
 function admitsOne(at: RuleNode): boolean {
-  return [
-    ["min", Number.NEGATIVE_INFINITY],
-    ["max", Number.POSITIVE_INFINITY],
-  ].every(([name, none], i) => {
-    const given = at.version >= 11 && at.has(i + 1) ? at.param(i + 1) : undefined;
-    if (given !== undefined && isRefused(given)) return false;
-    const bound = given?.values()[0] ?? (at.version < 11 ? at.float(name as string, none as number) : (none as number));
-    return i === 0 ? bound <= 1 : bound >= 1;
+  const [low, high] = [1, 2].map((i) => {
+    const given = at.has(i) ? at.param(i) : undefined;
+    const none = i === 1 ? -Infinity : Infinity;
+    if (given === undefined) return at.version < 11 ? at.float(i === 1 ? "min" : "max", none) : none;
+    return isRefused(given) ? Number.NaN : given.values()[0];
   });
+  return low <= 1 && high >= 1;
 }
 
 /** The axis of a PRelu's slope that lies on the channels; undefined where it is one number for all of them. */
@@ -70,11 +65,9 @@ export function slopeAxis(at: RuleNode): number | undefined {
 const CONDITIONS: Readonly<Record<string, (at: RuleNode) => boolean>> = {
   Clip: admitsOne,
   MaxPool: holdsElements,
-  AveragePool: (at) => {
-    const padded =
-      !["NOTSET", "VALID", ""].includes(at.string("auto_pad", "NOTSET")) || (at.ints("pads") ?? []).some((p) => p !== 0);
-    return at.int("ceil_mode", 0) === 0 && (!padded || at.int("count_include_pad", 0) === 0);
-  },
+  AveragePool: (at) =>
+    at.int("ceil_mode", 0) === 0 &&
+    (at.int("count_include_pad", 0) === 0 || (isPlain(at) && (at.ints("pads") ?? []).every((p) => p === 0))),
   Dropout: (at) => inferring(at) === undefined,
   PRelu: (at) => at.inShape(0) !== undefined && !isRefused(at.param(1)),
 };
@@ -119,7 +112,7 @@ export function coneOf(layer: GraphNode, at: (node: GraphNode) => RuleNode, leav
       if (node.scope !== layer.scope) return stopped(node, "reads it inside a subgraph");
       if (leaves.has(node)) open.push(node.outputs[0]);
       else if (isReader(at(node), index, padded)) layers.add(node);
-      else if (!padded && index === 0 && (keepsOne(at(node)) || padsForLayers(at(node)))) {
+      else if (!padded && index === 0 && (keepsOne(at(node)) || padsForConvs(at(node)))) {
         between.add(node);
         open.push(node.outputs[0]);
       } else return stopped(node, "reads the channels as well, and cannot be given one more");
@@ -134,16 +127,8 @@ export function coneOf(layer: GraphNode, at: (node: GraphNode) => RuleNode, leav
 function isReader(at: RuleNode, index: number, padded: boolean): boolean {
   const { node, state } = at;
   if (node.domain !== "" || node.opType !== "Conv" || state.opType !== "Conv" || index !== 0) return false;
-  const auto = at.string("auto_pad", "NOTSET");
-  return at.int("group", 1) === 1 && !isRefused(ownFilterOf(at)) && (!padded || ["NOTSET", "VALID", ""].includes(auto));
+  return at.int("group", 1) === 1 && !isRefused(ownFilterOf(at)) && (!padded || isPlain(at));
 }
-
-/** A Pad of zeros that only layers read. */
-const padsForLayers = (at: RuleNode): boolean =>
-  at.node.domain === "" &&
-  at.node.opType === "Pad" &&
-  padsZeros(at) &&
-  (at.node.outputs[0]?.uses ?? []).every(({ node, index }) => node.opType === "Conv" && index === 0);
 
 /** The layer whose channels a value has, behind operators that keep a channel of ones and nodes that are to go. */
 export function makerOf(
@@ -156,7 +141,7 @@ export function makerOf(
     if (current === undefined || node === undefined)
       return stopped(undefined, current === undefined ? "has no input" : `reads the graph input "${current.name}"`, current);
     if (outputAxis(at(node)) !== undefined) return node;
-    const index = leaves.get(node) ?? (keepsOne(at(node)) || padsForLayers(at(node)) ? 0 : undefined);
+    const index = leaves.get(node) ?? (keepsOne(at(node)) || padsForConvs(at(node)) ? 0 : undefined);
     if (index === undefined) return stopped(node, "neither makes a channel of constant 1 nor keeps it");
     current = node.inputs[index];
   }

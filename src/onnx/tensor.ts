@@ -72,6 +72,13 @@ export function sideBySide<T extends FloatArray>(x: T, y: FloatArray, rows: numb
   return out;
 }
 
+/** [n, c, …] with one more channel: the numbers of `more`, [n, 1, …], or ones. */
+export function withChannel(t: Tensor, more?: Tensor): Tensor {
+  const [n, c, ...rest] = t.dims;
+  const added = more === undefined ? new Float64Array(n * sizeOf(rest)).fill(1) : asFloat64(more);
+  return { dtype: t.dtype, dims: [n, c + 1, ...rest], data: sideBySide(asFloat64(t), added, n) };
+}
+
 /** The elements of a numeric tensor as doubles (int64 beyond 2^53 is rounded). Shares memory when they already are. */
 export function asFloat64(tensor: Tensor): Float64Array {
   const { data } = tensor;

@@ -3,7 +3,7 @@
  * kernels/convtranspose.ts.
  */
 import { backend, convolve, convolveTransposed, type Window } from "../kernels/index.ts";
-import { asFloat64, type FloatArray, sideBySide, sizeOf, type Tensor } from "../onnx/tensor.ts";
+import { asFloat64, type FloatArray, sizeOf, type Tensor, withChannel } from "../onnx/tensor.ts";
 import { holding, type OpContext, type OpDef, owning, tensorOp } from "./define.ts";
 import { centred, requantize } from "./qlinear.ts";
 import { perAxis, windowOf } from "./window.ts";
@@ -20,13 +20,6 @@ function prepare(context: OpContext, x: Tensor, w: Tensor): { group: number; win
   if (given !== undefined && String(given) !== String(kernel))
     throw context.fail(`kernel_shape ${given} is not the weight's ${kernel}`);
   return { group, window: windowOf(context, x.dims.slice(2), kernel) };
-}
-
-/** [n, c, …] with the numbers of `more`, or ones, as one more channel. */
-function withChannel(t: Tensor, more?: Tensor): Tensor {
-  const [n, c, ...rest] = t.dims;
-  const added = (more?.data as FloatArray | undefined) ?? new Float64Array(n * sizeOf(rest)).fill(1);
-  return { dtype: t.dtype, dims: [n, c + 1, ...rest], data: sideBySide(asFloat64(t), added, n) };
 }
 
 function conv(context: OpContext, x: Tensor, w: Tensor, b?: Tensor, ones?: Tensor): Tensor[] {

@@ -211,27 +211,22 @@ function paddedAxes(at: RuleNode, rank: number): number[] | undefined {
   return axes.filter((_, i) => pads[i] !== 0 || pads[i + axes.length] !== 0).map((a) => (a < 0 ? a + rank : a));
 }
 
-/** True of a Pad that adds zeros around [N, C, …], and crops nothing. */
-export function padsZeros(at: RuleNode): boolean {
+/** True of a Pad that puts zeros around [N, C, …] in front of nothing but Convs, and crops nothing. */
+export function padsForConvs(at: RuleNode): boolean {
+  const { domain, opType, outputs } = at.node;
+  if (domain !== "" || opType !== "Pad" || at.string("mode", "constant") !== "constant") return false;
   const [pads, axes] = [amounts(at), paddedAxes(at, at.inShape(0)?.length ?? 0)];
-  const given = at.version >= 11 && at.has(2) ? at.param(2) : undefined;
-  const value = given === undefined ? (at.version < 11 ? at.float("value", 0) : 0) : isRefused(given) ? 1 : given.values()[0];
-  return (
-    at.string("mode", "constant") === "constant" &&
-    value === 0 &&
-    axes?.every((axis) => axis >= 2) === true &&
-    pads?.every((n) => n >= 0) === true
-  );
+  const given = at.has(2) ? at.param(2) : undefined;
+  const value = given === undefined ? at.float("value", 0) : isRefused(given) ? 1 : given.values()[0];
+  const convs = outputs[0]?.uses.every(({ node, index }) => node.domain === "" && node.opType === "Conv" && index === 0);
+  return value === 0 && convs === true && axes?.every((axis) => axis >= 2) === true && pads?.every((n) => n >= 0) === true;
 }
 
-/** Zeros in front of layers that read a channel of ones, which has them, too. */
-function shiftByOnes(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const readers = at.node.outputs[0]?.uses ?? [];
-  const layers = readers.every(({ node, index }) => node.opType === "Conv" && node.domain === "" && index === 0);
-  return padsZeros(at) && layers && by[0]?.dims[0] === 1 && axesOf(by[0]).every((axis) => axis === 1)
+/** A shift of channels passes zeros in front of Convs that read a channel of ones, which has them, too. */
+const shiftByOnes: MoveFn = (at, by) =>
+  by[0] !== undefined && axesOf(by[0]).every((axis) => axis === 1) && padsForConvs(at)
     ? [{ pass: [by[0]] }]
     : pad("shift", false)(at, by);
-}
 
 function pad(kind: Kind, back: boolean): MoveFn {
   return (at, by) => {

@@ -20,6 +20,8 @@ export interface SharedValue {
   readonly name: string;
   /** β = scale ⊙ α + shift, exactly; absent where the two are equal. */
   readonly map?: Gauge;
+  /** True where β has one more channel, of ones. */
+  readonly ones?: boolean;
 }
 
 /** By the second file's names, in the main graphs. */
@@ -30,6 +32,8 @@ export interface Cut {
   readonly b: GraphValue;
   /** β = scale ⊙ α + shift; absent where the two are equal. */
   readonly map?: Gauge;
+  /** True where β has one more channel, of ones. */
+  readonly ones?: boolean;
 }
 
 export interface Region {
@@ -93,6 +97,7 @@ export class Cuts {
   private readonly toB = new Map<GraphValue, GraphValue>();
   /** By the second file's value. */
   private readonly maps = new Map<GraphValue, Gauge>();
+  private readonly ones = new Set<GraphValue>();
   private readonly same = new Set<GraphNode>();
   /** What no input reaches, and is not stored. */
   private readonly computed = new Set<GraphValue>();
@@ -113,34 +118,37 @@ export class Cuts {
 
   /** Graph inputs by name; then each value at most once, equal ones before maps, those of one name first. */
   private pair(shared: Shared): void {
-    const pair = (a: GraphValue | undefined, b: GraphValue | undefined, map?: Gauge) => {
+    const pair = (a: GraphValue | undefined, b: GraphValue | undefined, { map, ones }: Omit<SharedValue, "name"> = {}) => {
       if (a === undefined || b === undefined || this.toA.has(b) || this.toB.has(a) || isStored(a) || isStored(b)) return;
       this.toA.set(b, a);
       this.toB.set(a, b);
       if (map !== undefined) this.maps.set(b, map);
+      if (ones === true) this.ones.add(b);
     };
     const [p, q] = [this.a.main.values, this.b.main.values];
     for (const [name, value] of q) if (value.producer === undefined) pair(p.get(name), value);
-    const ranks = [...shared].map(([mine, { name, map }]) => (map === undefined ? 0 : 2) + (mine === name ? 0 : 1));
+    const ranks = [...shared].map(
+      ([mine, { name, map, ones }]) => (map === undefined && ones !== true ? 0 : 2) + (mine === name ? 0 : 1),
+    );
     for (let rank = 0; rank < 4; rank++) {
       let i = 0;
-      for (const [mine, { name, map }] of shared) {
+      for (const [mine, known] of shared) {
         if (ranks[i++] !== rank) continue;
-        const [x, y] = [p.get(name), q.get(mine)];
+        const [x, y] = [p.get(known.name), q.get(mine)];
         const computed = x?.producer !== undefined && y?.producer !== undefined;
-        if (computed && !this.isConstant(x) && !this.isConstant(y)) pair(x, y, map);
+        if (computed && !this.isConstant(x) && !this.isConstant(y)) pair(x, y, known);
       }
     }
   }
 
   /** True of values that are cut at, and claimed to be equal. */
   private areEqual(a: GraphValue, b: GraphValue): boolean {
-    return this.toA.get(b) === a && !this.maps.has(b);
+    return this.toA.get(b) === a && !this.maps.has(b) && !this.ones.has(b);
   }
 
   private cut(a: GraphValue, b: GraphValue): Cut {
     const map = this.maps.get(b);
-    return map === undefined ? { a, b } : { a, b, map };
+    return { a, b, ...(map === undefined ? {} : { map }), ...(this.ones.has(b) ? { ones: true } : {}) };
   }
 
   private findConstants(view: GraphView): void {

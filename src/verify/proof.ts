@@ -7,7 +7,7 @@
 import type { Gauges } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
-import type { Shared } from "./cuts.ts";
+import type { Shared, SharedValue } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
@@ -93,9 +93,13 @@ export const contradictionsOf = (proof: Proof | undefined): readonly Contradicte
   (proof === undefined ? undefined : contradicted.get(proof)) ?? [];
 
 function* found(proof: Proof, look: Prover, [a, b]: readonly Narrowed[]): Steps<Proof> {
-  // The file's own value has one channel more than what was compared.
-  const told = [...(yield* look.shared())].filter(([name, value]) => !b.values.has(name) && !a.values.has(value.name));
-  shared.set(proof, new Map(told));
+  const told = new Map<string, SharedValue>();
+  for (const [name, value] of yield* look.shared()) {
+    // The file's own value has one channel more than what was compared.
+    const [inA, inB] = [a.values.has(value.name), b.values.has(name)];
+    if (inA === inB ? !inA || value.map === undefined : inB) told.set(name, inB && !inA ? { ...value, ones: true } : value);
+  }
+  shared.set(proof, told);
   contradicted.set(proof, look.contradicted());
   return proof;
 }

@@ -17,7 +17,7 @@ import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../grap
 import { roundArray } from "../onnx/codec.ts";
 import { dtypeOf, isFloat, isStorageFloat } from "../onnx/dtype.ts";
 import type { Model, TensorRecord } from "../onnx/records.ts";
-import { asFloat64, sizeOf, type Tensor } from "../onnx/tensor.ts";
+import { asFloat64, sizeOf, type Tensor, withChannel } from "../onnx/tensor.ts";
 import { isTensor, type NumericMode, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
 import { type Cut, Cuts, type Region, readsOf, type Shared } from "./cuts.ts";
@@ -323,15 +323,17 @@ export class RegionWitness {
 }
 
 /**
- * The second file's value of a cut, of the first's: β = scale ⊙ α + shift, in float64.
+ * The second file's value of a cut, of the first's: β = scale ⊙ α + shift, in float64, with a channel of ones where it has one.
  * @throws Unfit when the map varies along an axis of which only a part is run.
  */
-function mapped(value: Value, { map, a }: Cut): Value {
-  if (map === undefined) return value;
+function mapped(value: Value, { map, a, ones }: Cut): Value {
+  if (map === undefined && ones !== true) return value;
   if (!isTensor(value)) throw new Unfit(`"${a.name}" is no tensor`);
   const { dims } = value;
-  if (!fitsInto(map.scale, dims) || !fitsInto(map.shift, dims)) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
-  return { ...value, data: applied({ dims, data: asFloat64(value) }, map).data };
+  const fits = map === undefined || (fitsInto(map.scale, dims) && fitsInto(map.shift, dims));
+  if (!fits) throw new Unfit(`the map of "${a.name}" is one of other sizes`);
+  const made = map === undefined ? value : { ...value, data: applied({ dims, data: asFloat64(value) }, map).data };
+  return ones === true ? withChannel(made) : made;
 }
 
 /** One value of a run. */

@@ -1,8 +1,16 @@
 /** Channels of constant 1 in a second file that somebody else made, rightly and wrongly. */
 import { describe, expect, it } from "vitest";
+import { decode } from "../../src/onnx/codec.ts";
+import { read } from "../../src/onnx/read.ts";
+import type { TensorRecord } from "../../src/onnx/records.ts";
+import { memorySource } from "../../src/onnx/source.ts";
+import { collect } from "../../src/onnx/splice.ts";
+import { asFloat64 } from "../../src/onnx/tensor.ts";
+import { NO_EDITS, write } from "../../src/onnx/write.ts";
 import { prove, verifyModels } from "../../src/verify/index.ts";
 import { narrowed } from "../../src/verify/proof/ones.ts";
-import { float32, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { f, float32, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { folded } from "../helpers/fold.ts";
 import { integers, whole } from "../rules/check.ts";
 
 const [C, O] = [2, 3];
@@ -72,6 +80,47 @@ describe("a channel of ones in the second file", () => {
     const proof = prove(model(plainNet()), wideNet());
     expect(proof.outcome, JSON.stringify(proof.regions)).toBe("equal");
     expect(verifyModels(model(plainNet()), wideNet()).outcome).toBe("equivalent");
+  });
+
+  it("stands beside the first file's values where the two are run in parts", () => {
+    const [verdict, same] = [verifyModels(model(plainNet()), wideNet()), verifyModels(wideNet(), wideNet())];
+    expect(verdict.run?.regions?.map(({ value }) => value)).toEqual(["a", "b", "y"]);
+    expect(verdict.run?.outcome).toBe("equal");
+    expect(same.outcome).toBe("equivalent");
+  });
+
+  it("is found behind a normalization and a pool, within the rounding that a file of another tool may have", () => {
+    const some = (n: number, seed: number) => Array.from({ length: n }, (_, i) => Math.fround(Math.sin(13 * i + seed)));
+    const norm = { g: some(C, 1).map(Math.abs), h: some(C, 2), m: some(C, 3), s: [0.75, 1.5] };
+    const first = model({
+      ...plainNet(),
+      nodes: [
+        node("Conv", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["r"]),
+        node("BatchNormalization", ["r", "g", "h", "m", "s"], ["b"], { epsilon: f(1e-5) }),
+        node("MaxPool", ["b"], ["c"], { kernel_shape: [2, 2] }),
+        node("Conv", ["c", "v"], ["y"], { pads }),
+      ],
+      initializers: {
+        w: float32([C, 2, 3, 3], some(C * 18, 4)),
+        v: float32([O, C, 3, 3], some(O * C * 9, 5)),
+        ...Object.fromEntries(Object.entries(norm).map(([name, values]) => [name, float32([C], values)])),
+      },
+    });
+    const second = (factor: number) => {
+      const { model: made } = folded(first, { constantChannel: true });
+      const tensor = made.graph.initializers.find(({ name }) => name === "v");
+      const values = asFloat64(decode(tensor as TensorRecord)).slice();
+      const tap =
+        9 * C + values.slice(9 * C, 9 * (C + 1)).reduce((best, v, i, all) => (Math.abs(v) > Math.abs(all[best]) ? i : best), 0);
+      values[tap] = Math.fround(values[tap] * factor);
+      const edits = { ...NO_EDITS, replaceTensors: [{ tensor: tensor as TensorRecord, values: () => values }] };
+      return read(memorySource(collect(write(made, edits).main), "second.onnx"));
+    };
+    expect(prove(first, second(1)).outcome).toBe("equal");
+    // Four units in the last place of the largest tap.
+    expect(prove(first, second(1 + 2 ** -21)).outcome).not.toBe("different");
+    expect(prove(first, second(1 + 2 ** -10)).outcome).toBe("different");
   });
 
   it("is the second file's shift, where the first has it", () => {

@@ -6,6 +6,7 @@ import { combine, map, plus, type Spread, simplify, times, uniform } from "../..
 import { BnfoldError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
+import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { readsOnes, withOnes } from "../../rules/conv.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
@@ -23,7 +24,7 @@ import { attributeDifference, attributeDifferences, isTelling, meaningDifference
 import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
 import { type Failure, failed, type Outcome } from "./outcome.ts";
 import { type Blame, exact, type InputMap, inverse, type Relation, relative, type Suspicion, snap } from "./relation.ts";
-import { type Known, openBias, rowDims, rowMap, shiftedRows, termsOf } from "./row-maps.ts";
+import { type Known, openBias, openOnes, rowDims, rowMap, shiftedRows, termsOf } from "./row-maps.ts";
 import type { Linear, Misfit, Rows, Tolerance } from "./rows.ts";
 import { sameSetting, settingsCount } from "./settings.ts";
 
@@ -304,10 +305,15 @@ export class Comparison {
     this.pin(output, rowsA, slack);
     if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
       return failed("the counterpart has another number of channels");
+    const stored = alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0];
+    const dtype = storedType(this.b.facts, mine.weight.source, mine.weight.dtype);
+    const { weight, foreign } = this.tolerance;
+    const rounding = { unit: foreign ? STORAGE_FLOATS[dtype].unitRoundoff : 2 ** -53, weight, dtype };
+    const terms = [mine.ones?.(), theirs.ones?.()];
     const b: StoredRows = {
-      rows: rowsB,
-      stored: alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0],
-      dtype: storedType(this.b.facts, mine.weight.source, mine.weight.dtype),
+      rows: openOnes(rowsB, terms, stored, slack.shift + slack.budget.shift, rounding),
+      stored,
+      dtype,
       biasType: mine.bias && storedType(this.b.facts, mine.bias.source, mine.bias.dtype),
       node,
       dequantized: mine.dequantized,

@@ -117,9 +117,18 @@ function besideOnes(at: RuleNode, w: Param, key: string): Linear | undefined {
   const made = make(at, 1, 2, `${key}|ones`, 1, count, (x) => x);
   const sized = () => sideBySide(w.values().map(Math.abs), termsOf(ones), count);
   const dims = w.dims.with(1, w.dims[1] + 1);
+  // Its rows are those of the file's own constant, of which ones.ts took parts.
+  const whole = named(w).replace(/(\[(:, )*\d+:\d+\]'*)+$/, "");
   // The chain of what it was changed by belongs to the weight alone.
   const weight = { ...w, dims, values: joined };
-  return made && { ...made, weight, rowsOf: (x, b) => ({ ...made.rowsOf(x, b), magnitude: sized }) };
+  return (
+    made && {
+      ...made,
+      weight,
+      ones: () => termsOf(ones),
+      rowsOf: (x, b) => ({ ...made.rowsOf(x, b), magnitude: sized, weight: whole }),
+    }
+  );
 }
 
 function transposed(at: RuleNode): Linear | undefined {

@@ -1,6 +1,6 @@
 /** Maps and shifts as numbers of an operator's rows (rows.ts). */
 import { type Spread, stretch, uniform } from "../../affine/spread.ts";
-import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
+import { halfUlp, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
 import type { AffineMap, Core, Member } from "./classes.ts";
 import type { RowMap } from "./fit.ts";
 import { exact, relative } from "./relation.ts";
@@ -27,6 +27,36 @@ export function openBias({ weights, count, width }: Rows, shift: number, columns
     const row = weights.subarray(o * width, (o + 1) * width);
     return row.reduce((sum, w, i) => sum + Math.abs(w) * (shift + (columns?.[i] ?? 0)), 0);
   });
+}
+
+/**
+ * Rows that end in the weights v of a channel of ones, with what is open of these beside their own rounding: what took the shift of an
+ * input is open by Σ|w| times what is open of that, tap by tap, and by the rounding of its terms as a bias is. A shift that went into
+ * v as it is stored leaves its rounding what it was.
+ */
+export function openOnes(
+  rows: Rows,
+  terms: readonly (Float64Array | undefined)[],
+  stored: Rows,
+  shift: number,
+  by: { readonly unit: number; readonly weight: number; readonly dtype: StorageFloat },
+): Rows {
+  const [own] = terms;
+  if (own === undefined) return rows;
+  const { weights, count, width } = rows;
+  const taps = own.length / count;
+  const open = rows.open?.slice() ?? new Float64Array(weights.length);
+  for (let o = 0; o < count; o++) {
+    for (let k = 0; k < taps; k++) {
+      const i = (o + 1) * width - taps + k;
+      let sum = 0;
+      for (let j = o * width + k; shift > 0 && j < i; j += taps) sum += Math.abs(weights[j]);
+      const added = terms.reduce((n, list) => n + (list?.[o * taps + k] ?? 0), 0);
+      const rounding = weights[i] === stored.weights[i] ? 0 : by.weight * halfUlp(stored.weights[i], by.dtype);
+      open[i] += shift * sum + 4 * by.unit * added + rounding;
+    }
+  }
+  return { ...rows, open };
 }
 
 /** A member as a map of the value the rows make; undefined when it is none by rows. */

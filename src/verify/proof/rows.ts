@@ -40,6 +40,8 @@ export interface Linear {
   readonly layout?: Layout;
   /** True when its scales are what is stored: a weight is then off by a part of itself. */
   readonly dequantized?: boolean;
+  /** Where each row ends in the weights of a channel of ones: Σ|terms| of these. */
+  readonly ones?: () => Float64Array;
   /** Attributes that must agree within one rounding. */
   readonly numbers?: Readonly<Record<string, number>>;
 }
