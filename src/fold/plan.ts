@@ -33,7 +33,7 @@ import { mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
 import { MAX_BITS_LOST, Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
-import { type ComputedWeight, computedWeights, settled } from "./weights.ts";
+import { type ComputedWeight, computedWeights, laidOut, settled } from "./weights.ts";
 
 /** Options of `plan`: what is folded, and how far. */
 export interface PlanOptions extends AttemptOptions {
@@ -562,11 +562,15 @@ class Planner {
 
   /** Gives every reader of a constant batch normalization the numbers it makes. */
   private evaluate({ node, kind }: Candidate | Rejected): Kept | undefined {
-    const output = node.outputs[0] as GraphValue;
+    const output = laidOut(node.outputs[0] as GraphValue, this.constants);
     const param = this.constants.param(output);
     if (isRefused(param)) return this.stays({ node, kind, refusal: param }, param);
     const mark = this.draft.mark();
-    for (const { node: reader, index } of output.uses) this.draft.set(reader, withParam(this.draft.state(reader), index, param));
+    for (const { node: reader, index } of output.uses) {
+      const state = this.draft.state(reader);
+      // What a fold has changed was computed from it.
+      if (!state.params.has(index)) this.draft.set(reader, withParam(state, index, param));
+    }
     node.removed = true;
     this.ledger.removed.push(node);
     const rank = param.dims.length;

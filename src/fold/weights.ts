@@ -7,7 +7,9 @@
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import type { Rejected } from "../laws/candidates.ts";
+import type { Constants } from "../laws/constants.ts";
 import type { Draft } from "../laws/draft.ts";
+import { sizeOf } from "../onnx/tensor.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
 import { checkRange } from "./range.ts";
 
@@ -62,6 +64,25 @@ function operatorsBehind(value: GraphValue): GraphNode[] {
     for (const input of producer.inputs) if (input !== undefined) open.push(input);
   }
   return [...seen];
+}
+
+/**
+ * What a constant is where somebody reads it who computes: moved only, one way, by operators that leave it as large. A standardized weight
+ * is laid out again by the shape of what it was made of, which would have to stay in the file for that alone.
+ */
+export function laidOut(value: GraphValue, constants: Constants): GraphValue {
+  const elements = (one: GraphValue) => {
+    const param = constants.param(one);
+    return isRefused(param) ? undefined : sizeOf(param.dims);
+  };
+  for (let at = value; ; ) {
+    const [use] = at.uses;
+    const next: GraphValue | undefined = use?.node.outputs[0];
+    const isOnlyMoved =
+      at.uses.length === 1 && !at.isOutput && use.index === 0 && next !== undefined && hasTrait(use.node, "moves");
+    if (!isOnlyMoved || !constants.has(next) || elements(next) !== elements(value)) return at;
+    at = next;
+  }
 }
 
 /** The numbers of a computed weight, or why it stays as it is. */

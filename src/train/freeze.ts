@@ -14,9 +14,11 @@ import { nameOf, refOf } from "../fold/describe.ts";
 import type { NodeRef } from "../fold/types.ts";
 import { intAttr } from "../graph/attributes.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
+import { Constants } from "../laws/constants.ts";
 import { decode } from "../onnx/codec.ts";
 import type { AttributeRecord, GraphRecord, Model, ValueInfoRecord } from "../onnx/records.ts";
 import { type ModelEdits, NO_EDITS, type NodeRewrite } from "../onnx/write.ts";
+import { factsOf } from "../run/facts.ts";
 import { layersOf, storedTensor } from "./layers.ts";
 
 /** Options of `freeze`. */
@@ -93,10 +95,16 @@ export interface TrainingNodes {
   readonly dropout: number;
 }
 
-/** How many nodes are in training mode, inner graphs and functions included; undefined when none is. */
+/**
+ * How many nodes are in training mode, inner graphs and functions included; undefined when none is. Weights are standardized by such
+ * nodes, too: what has a constant to normalize depends on no batch.
+ */
 export function trainingNodes(model: Model): TrainingNodes | undefined {
   const view = viewOf(model);
-  const batchNormalization = layersOf(view).filter(({ mode }) => mode === "training").length;
+  const training = layersOf(view).filter(({ mode }) => mode === "training");
+  const constants = training.length === 0 ? undefined : new Constants(view, factsOf(view));
+  const isFed = (value: GraphValue | undefined) => value === undefined || constants?.has(value) !== true;
+  const batchNormalization = training.filter(({ node }) => isFed(node.inputs[0])).length;
   const nodes = view.scopes.flatMap((scope) => scope.nodes);
   const dropout = nodes.filter((node) => node.record.domain === "" && node.opType === "Dropout" && drops(node)).length;
   return batchNormalization + dropout === 0 ? undefined : { batchNormalization, dropout };
