@@ -77,8 +77,11 @@ export function generateInputs(model: Model, options: InputOptions = {}): Sample
   });
 }
 
-/** Few numbers, and outputs that are decisions, show little in each sample. */
-const [LEAST, MOST, CHEAP] = [4, 32, 2 ** 24];
+/** Samples where nothing is said of their number. */
+export const LEAST = 4;
+/** Few numbers, and outputs that are decisions, show little in each sample: so many where all of them cost next to nothing. */
+const MOST = 32;
+const CHEAP = 2 ** 24;
 
 /** An upper bound on what a run costs: no number of the model meets more than all numbers of the inputs. */
 function samplesOf({ graph }: Model, numbers: number): number {
