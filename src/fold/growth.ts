@@ -5,6 +5,7 @@
  * Bytes are those of the edits: what is added, less what goes with it. Folds that have a new constant, or a dropped one, in common
  * stand or fall together: six nodes may pay for one copy that none of them could alone.
  */
+import { allNodes } from "../graph/functions.ts";
 import { hasTrait } from "../graph/operators.ts";
 import { type DType, dtypeInfo } from "../onnx/dtype.ts";
 import type { Model, NodeRecord, SparseTensorRecord, TensorRecord } from "../onnx/records.ts";
@@ -73,15 +74,12 @@ export function growing(
 /** What is read of tensors that stand in Constant nodes, which have no names of their own. */
 function namesOf({ graph, functions }: Model): ReadonlyMap<TensorRecord, string> {
   const names = new Map<TensorRecord, string>();
-  const walk = (nodes: readonly NodeRecord[]) => {
-    for (const { opType, attributes, outputs } of nodes) {
-      for (const { t, g, graphs } of attributes.values()) {
-        if (t !== undefined && opType === "Constant") names.set(t, outputs[0]);
-        for (const inner of [...(g === undefined ? [] : [g]), ...graphs]) walk(inner.nodes);
-      }
+  for (const { nodes } of [graph, ...functions]) {
+    for (const { opType, attributes, outputs } of allNodes(nodes)) {
+      const tensor = opType === "Constant" ? attributes.get("value")?.t : undefined;
+      if (tensor !== undefined) names.set(tensor, outputs[0]);
     }
-  };
-  for (const { nodes } of [graph, ...functions]) walk(nodes);
+  }
   return names;
 }
 

@@ -75,12 +75,13 @@ export function laidOut(value: GraphValue, constants: Constants): GraphValue {
     const param = constants.param(one);
     return isRefused(param) ? undefined : sizeOf(param.dims);
   };
+  const size = elements(value);
   for (let at = value; ; ) {
     const [use] = at.uses;
     const next: GraphValue | undefined = use?.node.outputs[0];
     const isOnlyMoved =
       at.uses.length === 1 && !at.isOutput && use.index === 0 && next !== undefined && hasTrait(use.node, "moves");
-    if (!isOnlyMoved || !constants.has(next) || elements(next) !== elements(value)) return at;
+    if (!isOnlyMoved || !constants.has(next) || elements(next) !== size) return at;
     at = next;
   }
 }

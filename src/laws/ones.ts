@@ -9,6 +9,7 @@
  * and is padded with zeros by the Conv that reads it, as all other channels are: a shift t of those is W·t of this one, border and
  * all, which no bias is. Each law holds channel by channel: nothing of the other C changes.
  */
+import { blocks } from "../affine/spread.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { sideBySide } from "../onnx/tensor.ts";
@@ -150,8 +151,7 @@ export function makerOf(
 /** A constant with one more place along an axis, of one number. */
 export function extended(param: Param, axis: number, value: number): Param {
   const { dims } = param;
-  const rows = dims.slice(0, axis).reduce((n, d) => n * d, 1);
-  const added = dims.slice(axis + 1).reduce((n, d) => n * d, 1);
+  const [rows, , added] = blocks(dims, axis);
   const values = () => sideBySide(param.values(), new Float64Array(rows * added).fill(value), rows);
   return { ...param, dims: dims.with(axis, dims[axis] + 1), mixed: true, values };
 }

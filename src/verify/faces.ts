@@ -1,10 +1,11 @@
 /** What the two files promise to the outside, before anything is computed: inputs with defaults, outputs, operator sets, validity. */
 import { dimText, type Shape } from "../graph/dims.ts";
+import { allNodes } from "../graph/functions.ts";
 import { readNames, violations } from "../graph/violations.ts";
 import { decode, decodeSparse } from "../onnx/codec.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
-import type { GraphRecord, Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
+import type { Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
 import type { Tensor } from "../onnx/tensor.ts";
 import type { Contradicted } from "./proof/prover.ts";
 import { requiredInputs } from "./shapes.ts";
@@ -126,12 +127,8 @@ function indexOf(flat: number, dims: readonly number[]): number[] {
   });
 }
 
-/** True of files that use a domain in two versions. */
-const otherSets = (a: Model, b: Model): boolean =>
-  usedDomains(a, b).some((domain) => a.opsets.get(domain) !== b.opsets.get(domain));
-
-/** What ONNX's checker would refuse in one of the files and not in the other. */
-function compareValidity(a: Model, b: Model): Finding[] {
+/** What ONNX's checker would refuse in one of the files and not in the other; `otherSets`: they use a domain in two versions. */
+function compareValidity(a: Model, b: Model, otherSets: boolean): Finding[] {
   const [mine, theirs] = [violations(a), violations(b)];
   const [before, after] = [mine, theirs].map((list) => new Set(list.map(({ rule }) => rule)));
   return [
@@ -151,22 +148,17 @@ function compareValidity(a: Model, b: Model): Finding[] {
       .map(
         // Of what no runtime can load, another operator set says something that the first file does not.
         ({ weight, message }): Finding => ({
-          weight: weight === "broken" && otherSets(a, b) ? "doubt" : "note",
+          weight: weight === "broken" && otherSets ? "doubt" : "note",
           message: `the first file is not valid: ${message}`,
         }),
       ),
   ];
 }
 
-const domainsOf = ({ nodes }: Pick<GraphRecord, "nodes">): string[] =>
-  nodes.flatMap(({ domain, attributes }) => [
-    domain,
-    ...[...attributes.values()].flatMap(({ g, graphs }) => [...(g === undefined ? [] : [g]), ...graphs].flatMap(domainsOf)),
-  ]);
-
 /** Domains that one of the files imports and one of them uses: tools import domains that nothing uses. */
 function usedDomains(a: Model, b: Model): string[] {
-  const used = new Set([a, b].flatMap(({ graph, functions }) => [graph, ...functions].flatMap(domainsOf)));
+  const bodies = [a, b].flatMap(({ graph, functions }) => [graph, ...functions]);
+  const used = new Set(bodies.flatMap(({ nodes }) => [...allNodes(nodes)].map(({ domain }) => domain)));
   return [...new Set([...a.opsets.keys(), ...b.opsets.keys()])].filter((domain) => used.has(domain));
 }
 
@@ -178,20 +170,20 @@ export function compareFaces(a: Model, b: Model): Finding[] {
   const optional = new Set(
     [...a.graph.inputs, ...b.graph.inputs].map((input) => input.name).filter((name) => !required.has(name)),
   );
+  const domains = usedDomains(a, b).filter((domain) => a.opsets.get(domain) !== b.opsets.get(domain));
   const findings = [
     ...compareLists("input", inputsOf(a), inputsOf(b), optional),
     ...compareLists("output", a.graph.outputs, b.graph.outputs, optional),
     ...compareDefaults(a, b),
-    ...compareValidity(a, b),
+    ...compareValidity(a, b, domains.length > 0),
   ];
-  for (const domain of usedDomains(a, b)) {
+  for (const domain of domains) {
     const [x, y] = [a.opsets.get(domain), b.opsets.get(domain)];
     const name = domain === "" ? "ai.onnx" : domain;
-    if (x !== y)
-      findings.push({
-        weight: "note",
-        message: `operator set ${name}: version ${x ?? "none"} in the first file, ${y ?? "none"} in the second`,
-      });
+    findings.push({
+      weight: "note",
+      message: `operator set ${name}: version ${x ?? "none"} in the first file, ${y ?? "none"} in the second`,
+    });
   }
   return findings;
 }

@@ -16,6 +16,7 @@ import { normalForm, normalForms } from "./proof/normal.ts";
 import { type Narrowed, narrowed } from "./proof/ones.ts";
 import { type Contradicted, Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
+import { requiredInputs } from "./shapes.ts";
 import type { Proof } from "./types.ts";
 
 /** Options of `prove`. */
@@ -72,11 +73,9 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
 /** A model whose inputs with defaults are constants where the other file has no such input: nobody can give both files one. */
 function settled(model: Model, other: Model): Model {
   const { graph } = model;
-  const stored = new Set(
-    [...graph.initializers, ...graph.sparseInitializers.map(({ values }) => values)].map(({ name }) => name),
-  );
+  const required = new Set(requiredInputs(model));
   const theirs = new Set(other.graph.inputs.map(({ name }) => name));
-  const inputs = graph.inputs.filter(({ name }) => theirs.has(name) || !stored.has(name));
+  const inputs = graph.inputs.filter((input) => required.has(input) || theirs.has(input.name));
   return inputs.length === graph.inputs.length ? model : { ...model, graph: { ...graph, inputs } };
 }
 

@@ -147,12 +147,15 @@ export class Search {
     this.names.undo(names);
   }
 
-  /** Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned. */
-  private add(k: number, label = k): Contradiction | undefined {
+  /**
+   * Lets a candidate go; where it cannot, nothing changes, and the candidates it cannot go with are returned.
+   * @param shown how many of its demands of a kind are asked for, spread over all
+   */
+  private add(k: number, label = k, shown = Number.POSITIVE_INFINITY): Contradiction | undefined {
     const marks = this.mark();
     // What it failed at before it most likely fails at again.
     const last = this.failed.get(k);
-    const found = (last === undefined ? undefined : this.ask(k, label, last.kind, last.entry)) ?? this.askAll(k, label);
+    const found = (last === undefined ? undefined : this.ask(k, label, last.kind, last.entry)) ?? this.askAll(k, label, shown);
     if (found !== undefined) {
       this.undo(marks);
       this.failed.set(k, found);
@@ -167,15 +170,17 @@ export class Search {
   /** What candidates failed at. */
   private readonly failed = new Map<number, Asked>();
 
-  private askAll(k: number, label: number): (Contradiction & Asked) | undefined {
+  private askAll(k: number, label: number, shown: number): (Contradiction & Asked) | undefined {
     const { ratios, rows } = this.movers[k].demand;
-    for (let entry = 0; entry < ratios.length; entry++) {
-      const found = this.ask(k, label, "scale", entry);
-      if (found !== undefined) return found;
-    }
-    for (let entry = 0; entry < rows.length; entry++) {
-      const found = this.ask(k, label, "shift", entry);
-      if (found !== undefined) return found;
+    for (const [kind, { length }] of [
+      ["scale", ratios],
+      ["shift", rows],
+    ] as const) {
+      const step = Math.max(1, Math.ceil(length / shown));
+      for (let entry = 0; entry < length; entry += step) {
+        const found = this.ask(k, label, kind, entry);
+        if (found !== undefined) return found;
+      }
     }
     return undefined;
   }
@@ -255,19 +260,9 @@ export class Search {
   /** Why a candidate cannot go as well, as far as a few of the channels show it; nothing changes. */
   private clash(k: number): Contradiction | undefined {
     const marks = this.mark();
-    const { ratios, rows } = this.movers[k].demand;
-    const last = this.failed.get(k);
-    let found = last && this.ask(k, k, last.kind, last.entry);
-    for (const [kind, { length }] of [
-      ["scale", ratios],
-      ["shift", rows],
-    ] as const) {
-      const step = Math.ceil(length / SHOWN);
-      for (let entry = 0; entry < length && found === undefined; entry += step) found = this.ask(k, k, kind, entry);
-    }
-    const core = found === undefined ? this.names.join(k) : undefined;
+    const found = this.add(k, k, SHOWN);
     this.undo(marks);
-    return core === undefined ? found : { core, kind: "name", entry: 0 };
+    return found;
   }
 
   /** Conflicts of two; one that shows in few channels is met when all is put together. Those not in `stay` are known to go together. */

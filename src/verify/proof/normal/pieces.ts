@@ -100,21 +100,6 @@ const gathered: Rewrite = (node, side) => {
   ];
 };
 
-/** The bounds of a Slice of one axis, forward, within it. */
-function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
-  if (node.domain !== "" || node.opType !== "Slice" || node.version < SINCE) return undefined;
-  const [starts, ends, axes] = [1, 2, 3].map((i) => numbersOf(node.inputs[i], side));
-  const steps = node.inputs[4] === undefined ? [1] : numbersOf(node.inputs[4], side);
-  const rank = side.facts.rank(node.inputs[0]);
-  if (starts?.length !== 1 || ends?.length !== 1 || axes?.length !== 1 || steps?.[0] !== 1 || rank === undefined)
-    return undefined;
-  const axis = axes[0] < 0 ? axes[0] + rank : axes[0];
-  const size = side.facts.size(node.inputs[0], axis);
-  if (size === undefined) return undefined;
-  const at = (position: number) => Math.min(Math.max(position < 0 ? position + size : position, 0), size);
-  return { axis, start: at(starts[0]), end: at(ends[0]) };
-}
-
 /** One axis of a Slice, with the numbers as they are given. */
 interface Cut {
   readonly axis: number;
@@ -143,6 +128,17 @@ function cutsOf(node: GraphNode | undefined, side: Side): readonly Cut[] | undef
     step: steps[i],
   }));
   return new Set(cuts.map(({ axis }) => axis)).size === cuts.length ? cuts : undefined;
+}
+
+/** The bounds of a Slice of one axis, forward, within it. */
+function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
+  const cuts = cutsOf(node, side);
+  if (cuts?.length !== 1 || cuts[0].step !== 1) return undefined;
+  const [{ axis, start, end }] = cuts;
+  const size = side.facts.size(node.inputs[0], axis);
+  if (size === undefined) return undefined;
+  const at = (position: number) => Math.min(Math.max(position < 0 ? position + size : position, 0), size);
+  return { axis, start: at(start), end: at(end) };
 }
 
 /** Slices along one axis each, from the first axis to the last. */
