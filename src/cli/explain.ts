@@ -2,14 +2,14 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { REASONS, type RefusalCode } from "../diag/codes.ts";
-import { columns, wrap } from "../report/layout.ts";
+import { labelled, wrap } from "../report/layout.ts";
 import { plain, type Style } from "../report/style.ts";
 import { type Command, text, usage, type Values } from "./command.ts";
 import { nearest } from "./suggest.ts";
 import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
-/** Beside the built program, and beside the sources. */
-const PLACES = ["../docs/", "./docs/", "../../docs/"];
+/** In the package, as in a checkout: from the built program, from a chunk of it or a source. */
+const PLACES = ["../docs/", "../../docs/"];
 
 function page(name: string): string {
   const found = PLACES.map((place) => new URL(`${place}${name}`, import.meta.url)).find((url) => existsSync(url));
@@ -79,11 +79,11 @@ function pages(): string[] {
 const WIDE = 100;
 
 const listing = (): string => {
-  const rows = Object.entries(REASONS).map(([code, { title }]) => [code, title]);
+  const column = Math.max(...Object.keys(REASONS).map((code) => code.length)) + 2;
   return [
     "Reasons why a node stays; bnfold explain <reason> shows its page:",
     "",
-    ...columns(["reason", "what it says"], rows, ["l", "l"], stdoutWidth()).map((line) => `  ${line}`),
+    ...Object.entries(REASONS).flatMap(([code, { title }]) => labelled(code, title, stdoutWidth() ?? WIDE, column)),
     "",
     ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, stdoutWidth() ?? WIDE),
     "",

@@ -41,7 +41,7 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
     "What is done",
     [
       ...["only", "skip", "freeze", "drop-outputs", "partial", "relu-to-max", "constant-channel", "norms", "no-merge"],
-      ...["max-bits-lost", "allow-rounding", "max-growth", "assume-constant"],
+      ...["equalize", "activations", "bn-to-conv", "max-bits-lost", "allow-rounding", "max-growth", "assume-constant"],
     ],
   ],
   [
