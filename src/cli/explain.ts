@@ -2,9 +2,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { REASONS, type RefusalCode } from "../diag/codes.ts";
-import { labelled, wrap } from "../report/layout.ts";
+import { wrap } from "../report/layout.ts";
 import { plain, type Style } from "../report/style.ts";
 import { type Command, text, usage, type Values } from "./command.ts";
+import { rows } from "./help.ts";
 import { nearest } from "./suggest.ts";
 import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
@@ -79,15 +80,18 @@ function pages(): string[] {
 const WIDE = 100;
 
 const listing = (): string => {
-  const column = Math.max(...Object.keys(REASONS).map((code) => code.length)) + 2;
+  const width = stdoutWidth() ?? WIDE;
   return [
-    "Reasons why a node stays; bnfold explain <reason> shows its page:",
+    ...wrap("Reasons why a node stays; bnfold explain <reason> shows its page:", width),
     "",
-    ...Object.entries(REASONS).flatMap(([code, { title }]) => labelled(code, title, stdoutWidth() ?? WIDE, column)),
+    ...rows(
+      Object.entries(REASONS).map(([code, { title }]) => [code, title]),
+      width,
+    ),
     "",
-    ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, stdoutWidth() ?? WIDE),
+    ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, width),
     "",
-    ...wrap(`Pages of the documentation, shown in the same way: ${pages().join(", ")}.`, stdoutWidth() ?? WIDE),
+    ...wrap(`Pages of the documentation, shown in the same way: ${pages().join(", ")}.`, width),
   ].join("\n");
 };
 
