@@ -1,20 +1,20 @@
 /**
  * Which test runs which parts of the sources: every test file is run once with a note in each part, and its answer kept in
- * .mutants/ran-<sources>/ until a source, a helper or the file itself changes. What no test runs, no test notices.
+ * .mutants/ran/ until the file or anything it imports changes. What no test runs, no test notices.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { type Part, partAround, partsOf, traced } from "./parts.ts";
 import { runTests } from "./vitest.ts";
 
-/** A test and the parts it ran, a bit each, in base64. A test without a name is the loading of its file. */
+/** A test and the parts it ran, by source, a bit each in base64. A test without a name is the loading of its file. */
 export interface Ran {
   readonly file: string;
   readonly name: string;
   readonly ms: number;
   readonly ok: boolean;
-  readonly parts: string;
+  readonly parts: Readonly<Record<string, string>>;
 }
 
 export interface Picked {
@@ -58,69 +58,77 @@ function testFiles(root: string, room: string): string[] {
     .filter((name) => name.endsWith(".test.ts") && !SLOW.test(name));
 }
 
+interface Source {
+  readonly text: string;
+  readonly parts: readonly Part[];
+  readonly first: number;
+}
+type Read = Ran & { readonly bits: ReadonlyMap<string, Uint8Array> };
+
 export class Runs {
   readonly #root: string;
   readonly #folder: string;
-  /** By source: its parts, and the number of the first one. */
-  readonly #sources = new Map<string, { readonly parts: readonly Part[]; readonly first: number; readonly text: string }>();
-  readonly #total: number;
+  readonly #sources = new Map<string, Source>();
   /** By test file. */
-  readonly #ran = new Map<string, readonly (Ran & { readonly bits: Uint8Array })[]>();
+  readonly #ran = new Map<string, readonly Read[]>();
 
   constructor(root: string, store: string) {
     this.#root = root;
+    this.#folder = join(store, "ran");
+    mkdirSync(this.#folder, { recursive: true });
     let first = 0;
-    const hash: string[] = [];
     for (const file of sourcesIn(root, "src")) {
       const text = readFileSync(join(root, file), "utf8");
       const parts = partsOf(text);
-      this.#sources.set(file, { parts, first, text });
+      this.#sources.set(file, { text, parts, first });
       first += parts.length;
-      hash.push(file, text);
     }
-    this.#total = first;
-    for (const file of sourcesIn(root, "test").filter((name) => !name.endsWith(".test.ts")))
-      hash.push(file, readFileSync(join(root, file), "utf8"));
-    this.#folder = join(store, `ran-${hashOf(...hash)}`);
-    mkdirSync(this.#folder, { recursive: true });
   }
 
   /** Runs the test files of a room that were not yet. Tests that fail as they are can tell nothing and are left out. */
   async of(room: string, say: (line: string) => void): Promise<void> {
     const files = testFiles(this.#root, room);
-    const at = (file: string) => join(this.#folder, `${hashOf(file, readFileSync(join(this.#root, file), "utf8"))}.jsonl`);
-    const missing = files.filter((file) => !existsSync(at(file)));
-    if (missing.length > 0) say(`seeing which parts of the sources the tests of ${missing.length} files run`);
-    const replaced: Record<string, string> = {};
-    if (missing.length > 0)
-      for (const [file, { text, first }] of this.#sources) {
-        const to = join(this.#folder, `${hashOf(file)}.ts`);
-        writeFileSync(to, traced(text, first));
-        replaced[join(this.#root, file)] = to;
-      }
-    for (const group of inGroups(missing, 8)) {
-      const into = join(this.#folder, "now.jsonl");
-      writeFileSync(into, "");
-      const order = { root: this.#root, replaced, tests: group.map((file) => ({ file })), trace: { parts: this.#total, into } };
-      await runTests(order, join(this.#folder, "now"), 1_800_000, false);
-      const lines = readFileSync(into, "utf8")
-        .split("\n")
-        .filter((line) => line !== "");
-      for (const file of group)
-        writeFileSync(at(file), lines.filter((line) => (JSON.parse(line) as Ran).file === file).join("\n"));
-      say(`  ${group.join(" ")}`);
-    }
+    const places = new Map(files.map((file) => [file, join(this.#folder, `${hashOf(...closure(this.#root, file))}.jsonl`)]));
+    const at = (file: string) => places.get(file) as string;
+    await this.#trace(
+      files.filter((file) => !existsSync(at(file))),
+      at,
+      say,
+    );
     for (const file of files) {
       if (this.#ran.has(file)) continue;
-      const lines = readFileSync(at(file), "utf8")
-        .split("\n")
-        .filter((line) => line !== "");
-      const ran = lines
-        .map((line) => JSON.parse(line) as Ran)
-        .map((r) => ({ ...r, bits: new Uint8Array(Buffer.from(r.parts, "base64")) }));
+      const ran = linesOf(at(file)).map((r) => ({
+        ...r,
+        bits: new Map(Object.entries(r.parts).map(([source, bits]) => [source, new Uint8Array(Buffer.from(bits, "base64"))])),
+      }));
       for (const { ok, name } of ran) if (!ok) say(`left out, it fails without a mutant: ${file} ${name}`);
       this.#ran.set(file, ran);
     }
+  }
+
+  async #trace(files: readonly string[], at: (file: string) => string, say: (line: string) => void): Promise<void> {
+    if (files.length === 0) return;
+    say(`seeing which parts of the sources the tests of ${files.length} files run`);
+    const folder = join(this.#folder, "traced");
+    mkdirSync(folder, { recursive: true });
+    const replaced: Record<string, string> = {};
+    for (const [file, { text, first }] of this.#sources) {
+      const to = join(folder, `${hashOf(file)}.ts`);
+      writeFileSync(to, traced(text, first));
+      replaced[join(this.#root, file)] = to;
+    }
+    const sources = [...this.#sources].map(([file, { parts, first }]) => ({ file, first, parts: parts.length }));
+    for (const group of inGroups(files, 8)) {
+      const into = join(folder, "now.jsonl");
+      writeFileSync(into, "");
+      const order = { root: this.#root, replaced, tests: group.map((file) => ({ file })), trace: { sources, into } };
+      await runTests(order, join(folder, "now"), 1_800_000, false);
+      const lines = linesOf(into);
+      for (const file of group)
+        writeFileSync(at(file), lines.flatMap((line) => (line.file === file ? [`${JSON.stringify(line)}\n`] : [])).join(""));
+      say(`  ${group.join(" ")}`);
+    }
+    rmSync(folder, { recursive: true });
   }
 
   /**
@@ -131,9 +139,8 @@ export class Runs {
     const source = this.#sources.get(file);
     if (source === undefined) throw new Error(`${file} is no source`);
     const own = partAround(source.parts, stretch);
-    const hit = ({ bits }: { bits: Uint8Array }, part: number) =>
-      ((bits[(source.first + part) >> 3] >> ((source.first + part) & 7)) & 1) === 1;
-    const any = (ran: { bits: Uint8Array }) => source.parts.some((_, i) => hit(ran, i));
+    const hit = ({ bits }: Read, part: number) => (((bits.get(file)?.[part >> 3] ?? 0) >> (part & 7)) & 1) === 1;
+    const any = ({ bits }: Read) => bits.has(file);
     const tests = testFiles(this.#root, room).flatMap((name) => this.#ran.get(name) ?? []);
     const real = tests.filter(({ name, ok }) => name !== "" && ok && !CLOCKED.test(name));
     const near = real.filter((ran) => (own === undefined ? any(ran) : hit(ran, own)));
@@ -151,4 +158,22 @@ export class Runs {
 
 function inGroups<T>(list: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+}
+
+const linesOf = (file: string): Ran[] =>
+  readFileSync(file, "utf8")
+    .split("\n")
+    .flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Ran]));
+
+/** A file and all it imports, their texts. */
+function closure(root: string, file: string): string[] {
+  const seen = new Map<string, string>();
+  const visit = (path: string): void => {
+    if (seen.has(path) || !existsSync(join(root, path))) return;
+    const text = readFileSync(join(root, path), "utf8");
+    seen.set(path, text);
+    for (const [, to] of text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+\.ts)"/g)) visit(join(dirname(path), to));
+  };
+  visit(file);
+  return [...seen].sort(([a], [b]) => (a < b ? -1 : 1)).flat();
 }

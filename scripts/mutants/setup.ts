@@ -18,15 +18,24 @@ function nameOf({ task }: TestContext): string {
 const fileOf = ({ task }: TestContext) => task.file.filepath.slice(order.root.length + 1);
 
 function note(context: TestContext, name: string, ms: number, ok: boolean): void {
-  const ran = noted.__ran as Uint8Array;
-  const bits = new Uint8Array(Math.ceil(ran.length / 8));
-  for (let i = 0; i < ran.length; i++) if (ran[i] === 1) bits[i >> 3] |= 1 << (i & 7);
+  const [ran, trace] = [noted.__ran, order.trace];
+  if (ran === undefined || trace === undefined) return;
+  const parts: Record<string, string> = {};
+  for (const source of trace.sources) {
+    const own = ran.subarray(source.first, source.first + source.parts);
+    if (!own.includes(1)) continue;
+    const bits = new Uint8Array(Math.ceil(own.length / 8));
+    own.forEach((one, i) => {
+      bits[i >> 3] |= one << (i & 7);
+    });
+    parts[source.file] = Buffer.from(bits).toString("base64");
+  }
   ran.fill(0);
-  const line: Ran = { file: fileOf(context), name, ms, ok, parts: Buffer.from(bits).toString("base64") };
-  appendFileSync(order.trace?.into as string, `${JSON.stringify(line)}\n`);
+  const line: Ran = { file: fileOf(context), name, ms, ok, parts };
+  appendFileSync(trace.into, `${JSON.stringify(line)}\n`);
 }
 
-if (order.trace !== undefined) noted.__ran = new Uint8Array(order.trace.parts);
+if (order.trace !== undefined) noted.__ran = new Uint8Array(order.trace.sources.reduce((sum, { parts }) => sum + parts, 0));
 
 beforeEach((context) => {
   const names = picked.get(fileOf(context));

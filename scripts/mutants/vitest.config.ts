@@ -15,7 +15,11 @@ export interface Order {
   /** Tests to run by file, by their full names; all of a file when absent. Files run in this order. */
   readonly tests: readonly { readonly file: string; readonly names?: readonly string[] }[];
   /** Parts of the sources, when each test is to note which it runs, and the file it notes them in. */
-  readonly trace?: { readonly parts: number; readonly into: string };
+  readonly trace?: {
+    /** Of each source the number of its first part, and how many there are. */
+    readonly sources: readonly { readonly file: string; readonly first: number; readonly parts: number }[];
+    readonly into: string;
+  };
 }
 
 const order = JSON.parse(readFileSync(process.env.BNFOLD_MUTANT ?? "", "utf8")) as Order;
