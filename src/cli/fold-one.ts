@@ -3,7 +3,7 @@
 import { UNCERTIFIED } from "../engine/certificate.ts";
 import { foldChecked } from "../engine/fold.ts";
 import { FROZEN_CERTIFICATE, frozenFirst } from "../engine/frozen.ts";
-import type { PlanOptions } from "../fold/plan.ts";
+import type { PlanOptions } from "../fold/options.ts";
 import type { PlanData } from "../fold/types.ts";
 import { peakMemory } from "../node/peak.ts";
 import type { Threads } from "../node/threads.ts";

@@ -2,7 +2,7 @@
 import type { Options } from "yargs";
 import { anyOf, growthIn, nameMatcher } from "../engine/written.ts";
 import type { MaxGrowth } from "../fold/growth.ts";
-import type { PlanOptions } from "../fold/plan.ts";
+import type { PlanOptions } from "../fold/options.ts";
 import type { NodeRef } from "../fold/types.ts";
 import { viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";

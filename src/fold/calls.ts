@@ -13,7 +13,9 @@ import { type Inlined, inline, type Root, type Site } from "../graph/inline.ts";
 import { type Objection, objections } from "../graph/objections.ts";
 import type { FunctionRecord, Model } from "../onnx/records.ts";
 import { nodeKey } from "./describe.ts";
-import { type PlanDraft, type PlanOptions, planDraft } from "./plan.ts";
+import type { PlanOptions } from "./options.ts";
+import { planDraft } from "./plan.ts";
+import type { PlanDraft } from "./planner.ts";
 import type { InlinedFunction, Kept, NodeRef, PlanData } from "./types.ts";
 
 /** Models that would be larger than this with every call written out are planned as they are. */

@@ -9,13 +9,14 @@ import { planCalls } from "./calls.ts";
 import { nodeKey, refOf } from "./describe.ts";
 import type { Equalization } from "./equalize/told.ts";
 import { growing, payloadBytes } from "./growth.ts";
+import type { PlanOptions, Start } from "./options.ts";
 import { patch } from "./patch.ts";
-import { gaugesOf, type PlanDraft, type PlanOptions, type Start } from "./plan.ts";
+import { gaugesOf, type PlanDraft } from "./planner.ts";
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";
 export { type MinimalityOptions, minimality } from "./gauge/minimality.ts";
-export type { PlanOptions } from "./plan.ts";
+export type { PlanOptions } from "./options.ts";
 
 export { LateRefusal } from "./range.ts";
 export type * from "./types.ts";

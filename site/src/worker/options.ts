@@ -1,7 +1,7 @@
 /** Options as a person writes them → what the library takes. The command line reads them with the same functions. */
 import { BnfoldError } from "../../../src/diag/error.ts";
 import { anyOf, growthIn, shapeIn, sizeIn } from "../../../src/engine/written.ts";
-import type { PlanOptions } from "../../../src/fold/plan.ts";
+import type { PlanOptions } from "../../../src/fold/options.ts";
 import type { Model } from "../../../src/onnx/records.ts";
 import type { RunOptions } from "../../../src/verify/index.ts";
 import type { FoldOptions } from "../protocol.ts";
