@@ -1,15 +1,15 @@
 /**
  * The parts of two graphs that differ, cut out between values both files share. A cut is a value α of the first file and one, β, of
  * the second that are claimed to be equal, or to be β = scale ⊙ α + shift. The region of a cut is what computes it, in each file,
- * from earlier cuts: the same ones in both, or else it goes further back. A node that does in both files the same to the same cuts is
+ * from earlier cuts: the same ones in both (of which one side sees more than the shape), or else it goes further back. A node that does in both files the same to the same cuts is
  * in no region.
  *
  * If in every region both files give what is claimed for whatever the earlier cuts are, then by induction from the inputs all claims
  * hold, that of equal outputs among them: whoever made them proves nothing here.
  */
 import type { Gauge } from "../affine/gauge.ts";
-import { hasTrait } from "../graph/operators.ts";
-import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
+import { hasTrait, traitsOf } from "../graph/operators.ts";
+import type { GraphNode, GraphValue, GraphView, Use } from "../graph/view.ts";
 import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import { samePayload } from "../onnx/pieces.ts";
 import type { AttributeRecord, NodeRecord } from "../onnx/records.ts";
@@ -66,10 +66,31 @@ class Cone {
   readonly frontier = new Set<GraphValue>();
 
   constructor(
-    target: GraphValue,
+    private readonly target: GraphValue,
     private readonly stops: (value: GraphValue) => boolean,
+    private readonly isFloat: (value: GraphValue) => boolean,
   ) {
     this.take(target);
+  }
+
+  /**
+   * True where the side takes no more of a value of floats than its shape or its type, directly or of what is made of it: where floats
+   * are made of floats, and none of them is a measure or decides, shapes follow from shapes.
+   */
+  measures(value: GraphValue, known = new Map<GraphValue, boolean>()): boolean {
+    const found = known.get(value);
+    if (found !== undefined) return found;
+    const passes = ({ node, index }: Use): boolean =>
+      node.bodies.length === 0 &&
+      !hasTrait(node, "decides") &&
+      index < (traitsOf(node)?.measures ?? Number.POSITIVE_INFINITY) &&
+      node.outputs.every((output) => output === undefined || (this.isFloat(output) && this.measures(output, known)));
+    const only = (use: Use): boolean =>
+      use.node.scope === value.scope &&
+      (!this.nodes.has(use.node) || traitsOf(use.node)?.sees?.[use.index] !== undefined || passes(use));
+    const made = value !== this.target && value.uses.every(only);
+    known.set(value, made);
+    return made;
   }
 
   /** Adds what computes a value, back to the next cuts. */
@@ -108,6 +129,7 @@ export class Cuts {
     private readonly b: GraphView,
     shared: Shared,
     private readonly dtype: (value: GraphValue) => number,
+    private readonly otherDtype: (value: GraphValue) => number,
   ) {
     for (const view of [a, b]) this.findConstants(view);
     this.pair(shared);
@@ -227,11 +249,13 @@ export class Cuts {
    */
   region(target: Cut, less: ReadonlySet<GraphValue> = new Set()): Region | undefined {
     const isCut = (b: GraphValue | undefined): boolean => b !== undefined && b !== target.b && !less.has(b);
-    const a = new Cone(target.a, (value) => value !== target.a && isCut(this.toB.get(value)) && isFloatCode(this.dtype(value)));
-    const b = new Cone(target.b, (value) => {
+    const isFloat = (value: GraphValue) => isFloatCode(this.dtype(value));
+    const a = new Cone(target.a, (value) => value !== target.a && isCut(this.toB.get(value)) && isFloat(value), isFloat);
+    const stops = (value: GraphValue) => {
       const twin = this.toA.get(value);
-      return twin !== undefined && twin !== target.a && isCut(value) && isFloatCode(this.dtype(twin));
-    });
+      return twin !== undefined && twin !== target.a && isCut(value) && isFloat(twin);
+    };
+    const b = new Cone(target.b, stops, (value) => isFloatCode(this.otherDtype(value)));
     for (;;) {
       if (a.nodes.size + b.nodes.size > LIMIT) return undefined;
       const next = this.unequal(a, b);
@@ -254,12 +278,14 @@ export class Cuts {
     return { target, nodesA: sorted(a.nodes), nodesB, inputs, changed: new Set(nodesB.filter((node) => !this.same.has(node))) };
   }
 
-  /** The latest computed value at which only one of the two sides stops. */
+  /** The latest computed value at which only one of the two sides stops, and of which it sees more than the shape. */
   private unequal(a: Cone, b: Cone): { cone: Cone; value: GraphValue } | undefined {
     let [found, latest]: [{ cone: Cone; value: GraphValue } | undefined, number] = [undefined, -1];
     const consider = (cone: Cone, value: GraphValue, twin: GraphValue | undefined, order: number) => {
-      if (value.producer !== undefined && twin?.producer !== undefined && order > latest)
-        [found, latest] = [{ cone, value }, order];
+      if (value.producer === undefined || twin?.producer === undefined || order <= latest) return;
+      // One file may hold as a constant what the other computes from the shape of something long past.
+      if (!(cone === a ? b : a).nodes.has(twin.producer) && cone.measures(value)) return;
+      [found, latest] = [{ cone, value }, order];
     };
     for (const value of a.frontier) {
       const twin = this.toB.get(value);

@@ -26,6 +26,14 @@ export const DRAWS = 4;
  */
 export const MOST_DRAWS = 32;
 const HOPELESS = 100;
+/**
+ * A difference beyond this many limits after two draws is one, whatever further draws say: for a right file p of both would have to
+ * come out at a thousandth (odds below 10⁻⁶ for an output of one number, none for more); and noise of evaluation is no reason
+ * for what is this part of the values.
+ */
+const CERTAIN = 1000;
+const CERTAIN_DRAWS = 2;
+const ABOVE_EVALUATION = 2 ** -30;
 
 /** The limit for two files of which `proof` has been found: proof and run are then measured by one rounding. */
 export function limitOf(proof: Proof | undefined): number {
@@ -83,8 +91,16 @@ export class Judgement {
     return this.ratio <= CLEAR * this.limit;
   }
 
+  /** True of a difference that neither further draws nor the noise of evaluation take back. */
+  get certain(): boolean {
+    const { rms, scale, mismatches } = this.difference;
+    if (mismatches > 0) return true;
+    return this.draws >= CERTAIN_DRAWS && this.ratio > CERTAIN * this.limit && rms > ABOVE_EVALUATION * scale;
+  }
+
   /** True when further draws could change what is decided after `draws` of at least `least`. */
   open(draws: number, least: number): boolean {
+    if (this.certain) return false;
     if (draws < least) return !this.clear;
     // The failures after `least` draws all go to the end: stopping at the first pass would favour passing.
     const { ratio, limit } = this;

@@ -79,10 +79,11 @@ export function firstDifference(
       const [x, y] = [before.get(name), after.get(name)];
       return x === undefined || y === undefined ? [] : [{ judgement: new Judgement(name, x, y, limit), x, y, draws: [] }];
     });
-    for (let draw = 1; draw <= DRAWS && changes.folded.length > 0; draw++) {
+    for (let draw = 1; draw <= DRAWS && changes.folded.length > 0 && !isSettled(judged); draw++) {
       const drawn = collect(watching(roundingDraw(b, changes.folded, seed, draw)), keep, whole);
       for (const entry of judged) addDraw(entry, drawn.get(entry.judgement.name), whole);
     }
+    if (isSettled(judged)) return judged;
     const movedA = collect((watch) => runMoved(a, sample, { ...plan, watch }), keep, whole);
     const movedB = collect((watch) => runMoved(b, sample, { ...plan, watch }), keep, whole);
     for (const { judgement } of judged) {
@@ -131,6 +132,12 @@ function reaching(guilty: GraphNode, shared: ReadonlyMap<string, GraphNode>, jud
     between: names.map((node) => node.record.name || node.record.outputs[0]),
     agreeing: [...agreeing].map(([value, maxDifference]) => ({ value, maxDifference })),
   };
+}
+
+/** True when the first value that differs does so for certain, and those before it are clear: more noise changes nothing. */
+function isSettled(judged: readonly Judged[]): boolean {
+  const first = judged.findIndex(({ judgement }) => !judgement.clear);
+  return first >= 0 && judged[first].judgement.certain;
 }
 
 interface Judged {

@@ -99,7 +99,8 @@ export class RegionWitness {
     this.views = { a: viewOf(a), b: viewOf(b) };
     const [facts, others] = [factsOf(this.views.a), factsOf(this.views.b)];
     this.dtypes = (value) => facts.of(value).dtype;
-    this.cuts = new Cuts(this.views.a, this.views.b, alike(shared, this.views, facts, others), this.dtypes);
+    const cuttable = alike(shared, this.views, facts, others);
+    this.cuts = new Cuts(this.views.a, this.views.b, cuttable, this.dtypes, (value) => others.of(value).dtype);
     this.sizes = new NetworkSizes(a, options.shapes);
     this.measures = measuresOf(this.views.b);
     this.parts = { a: new Parts(a), b: new Parts(b) };

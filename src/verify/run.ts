@@ -37,7 +37,8 @@ export function* runSteps(
   const asked = fullRun || samples !== undefined || observe !== undefined || (fixed?.size ?? 0) + (given?.length ?? 0) > 0;
   // Where nothing is proven, what is run is all there is.
   const thorough = proof?.outcome !== "equal";
-  if (asked || thorough || shared === undefined) return yield* witnessSteps(a, b, { limit, thorough, ...options });
+  if (asked || thorough || shared === undefined)
+    return yield* witnessSteps(a, b, { limit, thorough, different: proof?.outcome === "different", ...options });
   const regions = new RegionWitness(a, b, shared, {
     seed: options.seed ?? 1,
     shapes: options.shapes,
@@ -78,7 +79,7 @@ function* weighed(
   options: RunOptions,
 ): Steps<Witness> {
   const samples: Sample[] = [];
-  const whole = yield* witnessSteps(a, b, { ...options, observe: (sample) => samples.push(sample) });
+  const whole = yield* witnessSteps(a, b, { different: true, ...options, observe: (sample) => samples.push(sample) });
   if (whole.outcome === "different") return { ...whole, regions: found.runs };
   const runs = new Map(found.runs.map((run) => [run.value, run]));
   let first: { region: Region; run: RegionRun } | undefined;

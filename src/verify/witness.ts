@@ -26,6 +26,8 @@ export interface WitnessOptions {
   readonly samples?: number;
   /** Where the number of samples is not given: more than 4 of a small model. */
   readonly thorough?: boolean;
+  /** The files are known to differ: the first sample that shows it is enough, where neither samples nor inputs are given. */
+  readonly different?: boolean;
   /** Default 1. */
   readonly seed?: number;
   /** Sizes of inputs with open axes; -1 leaves one open. */
@@ -124,7 +126,7 @@ class Trials {
       yield* this.addEvaluation(trial);
       if (!isOk(trial) && trial.error === undefined) this.decide(trial);
     }
-    if (this.options.storage) yield* this.storage(trials[0]);
+    if (this.options.storage && !trials[0].judgements.some((j) => j.certain)) yield* this.storage(trials[0]);
     const wrong = trials.find((trial) => !isOk(trial));
     const samples = trials.map((trial): SampleRun => {
       return {
@@ -165,8 +167,10 @@ class Trials {
       trials.push(yield* this.compare(sample, reference));
       this.progress("float64", 2 * i + 2, 2 * samples.length);
       // More than a few are for what few do not show.
-      const enough = this.options.thorough === true && this.options.samples === undefined && i + 1 >= LEAST;
-      if (enough && trials.some(isPlainlyOff)) break;
+      const { thorough, different, samples: asked } = this.options;
+      if (asked !== undefined) continue;
+      if (thorough === true && i + 1 >= LEAST && trials.some((trial) => isOff(trial, PLAIN))) break;
+      if (different === true && !this.byUser && trials.some((trial) => isOff(trial, SHOWN))) break;
     }
     if (trials.length === 0) throw new NotRun(this.notes.join("; "));
     return trials;
@@ -238,7 +242,9 @@ class Trials {
     // Without a difference there is nothing to measure, and nothing to be found out about the constants.
     if (trials.every(({ judgements }) => judgements.every((j) => j.clear)) || this.changes.folded.length === 0) return;
     for (let draw = 1; ; draw++) {
-      const open = trials.filter((trial) => trial.judgements.map((j) => j.open(draw - 1, least)).includes(true));
+      const open = trials.filter(
+        ({ judgements }) => judgements.map((j) => j.open(draw - 1, least)).includes(true) && !judgements.some((j) => j.certain),
+      );
       if (open.length === 0) return;
       const variant = roundingDraw(this.b, this.changes.folded, this.seed, draw);
       for (const [i, { sample, judgements }] of open.entries()) {
@@ -250,7 +256,7 @@ class Trials {
   }
 
   private *addEvaluation({ sample, judgements, error }: Trial): Steps<void> {
-    if (error !== undefined || judgements.every((j) => j.ok || j.difference.mismatches > 0)) return;
+    if (error !== undefined || judgements.every((j) => j.ok) || judgements.some((j) => j.certain)) return;
     const before = yield* movedSteps(this.a, sample, { seed: this.seed });
     const after = yield* movedSteps(this.b, sample, { seed: this.seed });
     for (const judgement of judgements)
@@ -299,9 +305,11 @@ class Trials {
 
 /** Part of an output that few roundings explain. */
 const PLAIN = 2 ** -10;
+/** And one that shows a difference which is known of. */
+const SHOWN = 2 ** -14;
 
-const isPlainlyOff = ({ error, judgements }: Trial): boolean =>
-  error !== undefined || judgements.some(({ difference: { mismatches, rms, scale } }) => mismatches > 0 || rms > PLAIN * scale);
+const isOff = ({ error, judgements }: Trial, part: number): boolean =>
+  error !== undefined || judgements.some(({ difference: { mismatches, rms, scale } }) => mismatches > 0 || rms > part * scale);
 
 const isOk = (trial: Trial): boolean => trial.error === undefined && trial.judgements.every((j) => j.ok);
 

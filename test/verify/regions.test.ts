@@ -85,6 +85,78 @@ describe("a right fold", () => {
   });
 });
 
+describe("what one file computes from shapes and the other holds", () => {
+  /** r, an early value; y is h laid out as what `shaped` makes of r. */
+  const net = (shaped: readonly NodeSpec[], shape: string) =>
+    made(
+      [
+        node("Relu", ["x"], ["r"]),
+        node("MatMul", ["r", "w"], ["h"]),
+        ...shaped,
+        node("Reshape", ["h", shape], ["z"]),
+        node("Neg", ["z"], ["y"]),
+      ],
+      {
+        w: weight([6, 6]),
+        twelve: tensor([2], [12, -1], "int64"),
+        first: tensor([1], [0], "int64"),
+        rest: tensor([1], [-1], "int64"),
+      },
+      [3, 4, 6],
+    );
+  const held = net([], "twelve");
+  /** A shape of two: the product of the first two axes of what `of` is, whatever is left. */
+  const shapeOf = (of: string) => [
+    node("Shape", [of], ["s"]),
+    node("Slice", ["s", "zero", "two"], ["t"]),
+    node("ReduceProd", ["t"], ["u"], { keepdims: 1 }),
+    node("Concat", ["u", "rest"], ["shape"], { axis: 0 }),
+  ];
+  const regionOf = (shaped: readonly NodeSpec[]) => {
+    const bounds = [node("Identity", ["first"], ["zero"]), node("Constant", [], ["two"], { value: tensor([1], [2], "int64") })];
+    const a = viewOf(net([...bounds, ...shaped], "shape"));
+    const floats = (value: { name: string }) => (["zero", "two", "s", "t", "u", "shape"].includes(value.name) ? 7 : 1);
+    const shared = new Map(["r", "h", "z", "y"].map((name) => [name, { name }]));
+    const cuts = new Cuts(a, viewOf(held), shared, floats, floats);
+    const target = cuts.targets().find(({ b }) => b.name === "z");
+    return target && cuts.region(target);
+  };
+
+  it.each([
+    ["at once", shapeOf("r")],
+    [
+      "through what is made of it",
+      [node("Neg", ["r"], ["n"]), node("Transpose", ["n"], ["p"], { perm: [0, 1, 2] }), ...shapeOf("p")],
+    ],
+  ])("goes back no further than to the value whose shape it is: %s", (_how, shaped) => {
+    const region = regionOf(shaped);
+    expect(region?.inputs.map(({ a }) => a.name).sort()).toEqual(["h", "r"]);
+    expect(region?.nodesA.some(({ opType }) => opType === "Relu")).toBe(false);
+  });
+
+  it("goes back where numbers decide about the shape", () => {
+    const region = regionOf([
+      node("NonZero", ["r"], ["n"]),
+      node("Shape", ["n"], ["s"]),
+      node("Slice", ["s", "first", "rest"], ["t"]),
+      node("Concat", ["t", "rest"], ["shape"], { axis: 0 }),
+    ]);
+    expect(region?.nodesA.some(({ opType }) => opType === "Relu")).toBe(true);
+  });
+
+  it("is run, and another weight is seen", () => {
+    const bounds = [node("Identity", ["first"], ["zero"]), node("Constant", [], ["two"], { value: tensor([1], [2], "int64") })];
+    const a = net([...bounds, ...shapeOf("r")], "shape");
+    expect(blindRun(a, held).outcome).toBe("equal");
+    const wrong = made(
+      [...held.graph.nodes.map(({ opType, inputs, outputs }) => node(opType, [...inputs], [...outputs]))],
+      { w: weight([6, 6], 1), twelve: tensor([2], [12, -1], "int64") },
+      [3, 4, 6],
+    );
+    expect(blindRun(a, wrong).outcome).toBe("different");
+  });
+});
+
 describe("values that are maps of one another", () => {
   const scale = [2, 4, 0.5, 1];
   const shift = [0, 1, -1, 3];
@@ -327,6 +399,7 @@ describe("sizes", () => {
       ),
       claims(a),
       () => 1,
+      () => 1,
     );
     const region = cuts.region(cuts.targets()[0]);
     return region && sizesOf(region, new NetworkSizes(a, undefined)).map((tries) => [...tries[0].values()][0]);
@@ -362,7 +435,13 @@ describe("sizes", () => {
       w,
       [1, 4, 56, 56],
     );
-    const cuts = new Cuts(viewOf(a), viewOf(b), claims(b), () => 1);
+    const cuts = new Cuts(
+      viewOf(a),
+      viewOf(b),
+      claims(b),
+      () => 1,
+      () => 1,
+    );
     const region = cuts.region(cuts.targets()[0]);
     const sizes = region && sizesOf(region, new NetworkSizes(a, undefined))[0][0];
     expect(sizes && Object.fromEntries(sizes)).toEqual({ r: [1, 4, 4, 4], s: [1, 4, 2, 2] });

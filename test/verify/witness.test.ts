@@ -311,7 +311,21 @@ describe("what is run", () => {
       folded.W[3] *= 1.01;
     });
     expect(bad.run.outcome).toBe("different");
-    expect(bad.draws).toBe(4 * 4);
+    // Beyond any doubt after two draws of each input.
+    expect(bad.draws).toBe(2 * 4);
+    expect(bad.run.samples.every(({ outputs: [y] }) => y.ratio > 3000)).toBe(true);
+  });
+
+  it("one input is enough to show a difference that is known of", () => {
+    const list = blocks("float32", 21);
+    const fault: Fault = (_, folded) => {
+      folded.W[3] *= 1.01;
+    };
+    const [a, b] = [chain(list, "float32", false), chain(list, "float32", true, { fault })];
+    expect(witness(a, b, { different: true }).samples).toHaveLength(1);
+    expect(witness(a, b, { different: true, samples: 3 }).samples).toHaveLength(3);
+    // One that the first does not show is looked for on.
+    expect(witness(a, a, { different: true }).samples.length).toBeGreaterThan(3);
   });
 
   it("the verdict is plain data, the same for the same seed", () => {

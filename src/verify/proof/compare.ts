@@ -56,7 +56,8 @@ export class Comparison {
     const inverses: (InputMap | undefined)[] = [];
     let identity = true;
     let [invertible, possible] = [true, true];
-    let constants = true;
+    let comparable = true;
+    const settings: (readonly [theirs: number, mine: number])[] = [];
     for (const [i, value] of node.inputs.entries()) {
       const twin = other.inputs[order[i] ?? i];
       const fixed = value === undefined || this.b.constants.has(value);
@@ -64,11 +65,11 @@ export class Comparison {
       if (fixed !== (twin === undefined || this.a.constants.has(twin))) {
         if (familyOf(node) !== "reshape" && !(familyOf(node) === "linear"))
           return failed("its operands are constant in only one of the files");
-        constants = false;
+        comparable = false;
         continue;
       }
       if (fixed) {
-        constants &&= sameSetting(this.a, other, order[i] ?? i, this.b, node, i);
+        settings.push([order[i] ?? i, i]);
         continue;
       }
       const [beta, alpha] = [this.related.get(value), this.classes.of(twin as GraphValue)];
@@ -88,8 +89,10 @@ export class Comparison {
       inverses[order[i] ?? i] = inverse(beta, alpha);
       invertible &&= inverses[order[i] ?? i] !== undefined;
     }
-    for (let i = node.inputs.length; i < settingsCount(other, node); i++)
-      constants &&= sameSetting(this.a, other, order[i] ?? i, this.b, node, i);
+    for (let i = node.inputs.length; i < settingsCount(other, node); i++) settings.push([order[i] ?? i, i]);
+    // Asked only where all else is the same: weights are large.
+    const constants = () =>
+      comparable && settings.every(([theirs, mine]) => sameSetting(this.a, other, theirs, this.b, node, mine));
     // That only a number differs is certain where all else is the same.
     const told = (outcome: Outcome): Outcome => (outcome.ok || identity ? outcome : { ...outcome, instead: undefined });
     const meaning = meaningDifference(this.a, other, this.b, node);
@@ -101,14 +104,14 @@ export class Comparison {
     const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
     if (
       identity &&
-      constants &&
       settled &&
       node.opType === other.opType &&
-      attributeDifference(this.a, other, this.b, node) === undefined
+      attributeDifference(this.a, other, this.b, node) === undefined &&
+      constants()
     )
       return this.same(other);
     const core =
-      node.opType === "Concat" && !constants && possible && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
+      node.opType === "Concat" && possible && !constants() && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
     const joined =
       core && joinedMember(this.a, other, this.b, node, maps, (value) => this.classes.of(value), core, this.tolerance);
     if (core && joined)

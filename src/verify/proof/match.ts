@@ -4,6 +4,7 @@ import { type Dim, type Shape, sameShape } from "../../graph/dims.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { comparePayloads } from "../../onnx/pieces.ts";
+import type { Tensor } from "../../onnx/tensor.ts";
 import { pairOf } from "../../rules/mirror.ts";
 import type { Side } from "./classes.ts";
 
@@ -66,7 +67,22 @@ export function sameConstant(a: Side, x: GraphValue, b: Side, y: GraphValue): bo
   const [p, q] = [a.constants.tensor(x, true), b.constants.tensor(y, true)];
   if (p.dtype !== q.dtype || p.data.length !== q.data.length) return false;
   if (p.dims.length !== q.dims.length || p.dims.some((d, i) => d !== q.dims[i])) return false;
-  for (let i = 0; i < p.data.length; i++) if (!Object.is(p.data[i], q.data[i])) return false;
+  return sameNumbers(p.data, q.data);
+}
+
+/** Number by number, a NaN like any other. Of one type the bytes tell first, many times as fast. */
+function sameNumbers(x: Tensor["data"], y: Tensor["data"]): boolean {
+  if (x instanceof Float64Array && y instanceof Float64Array && sameWords(wordsOf(x), wordsOf(y))) return true;
+  if (x instanceof Float32Array && y instanceof Float32Array && sameWords(wordsOf(x), wordsOf(y))) return true;
+  for (let i = 0; i < x.length; i++) if (!Object.is(x[i], y[i])) return false;
+  return true;
+}
+
+const wordsOf = ({ buffer, byteOffset, byteLength }: Float64Array | Float32Array): Int32Array =>
+  new Int32Array(buffer, byteOffset, byteLength / 4);
+
+function sameWords(x: Int32Array, y: Int32Array): boolean {
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false;
   return true;
 }
 
