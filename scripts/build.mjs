@@ -6,7 +6,7 @@
  *   node scripts/build.mjs --no-types   without declarations, for a quick look
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -88,11 +88,6 @@ writeFileSync(
 );
 
 copyFileSync(join(root, "src/report/report.schema.json"), join(dist, "report.schema.json"));
-// Pages that `bnfold explain` shows.
-mkdirSync(join(dist, "docs"));
-for (const file of readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")))
-  copyFileSync(join(root, "docs", file), join(dist, "docs", file));
-cpSync(join(root, "docs/reasons"), join(dist, "docs/reasons"), { recursive: true });
 
 // The man page is what the program says of itself.
 const man = spawnSync(process.execPath, [join(root, "bin/bnfold.js"), "--man"], { encoding: "utf8" });

@@ -10,6 +10,11 @@ import ts from "typescript";
 import { describe, expect, it } from "vitest";
 import { VERSION } from "../src/report/version.ts";
 
+const { readmeFor, relativeTargets } = (await import("../scripts/readme.mjs" as string)) as {
+  readmeFor(manifest: object, markdown: string): string;
+  relativeTargets(markdown: string): string[];
+};
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
@@ -211,7 +216,57 @@ describe("npm pack", () => {
     ]) {
       expect(paths).toContain(needed);
     }
-    const allowed = /^(bin|dist)\/|^(README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
+    for (const target of relativeTargets(read("README.md"))) {
+      if (target.startsWith("docs/")) expect(paths.some((path) => path.startsWith(target.replace(/#.*/, "")))).toBe(true);
+    }
+    const allowed = /^(bin|dist)\/|^docs\/([a-z-]+\/)?[A-Za-z-]+\.(md|svg)$|^(README\.md|CHANGELOG\.md|LICENSE|package\.json)$/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+});
+
+describe("README.md on npm's page", () => {
+  const text = read("README.md");
+  const shown = (repository?: unknown) => readmeFor({ ...manifest, repository }, text);
+
+  it("has links that lead to files of the checkout", () => {
+    const targets = relativeTargets(text).map((target) => target.replace(/#.*/, ""));
+    expect(targets.length).toBeGreaterThan(20);
+    expect(targets.filter((target) => !existsSync(join(root, target)))).toEqual([]);
+  });
+  it("names the command that shows a page where no repository is known, and has no dead link", () => {
+    for (const repository of [undefined, "https://forge.example/owner/bnfold"]) {
+      const page = shown(repository);
+      expect(relativeTargets(page)).toEqual([]);
+      expect(page).toContain("(`bnfold explain gauges`)");
+      const pages = [...page.matchAll(/`bnfold explain ([a-z-]+)`/g)].map(([, name]) => name);
+      expect(pages.length).toBeGreaterThan(15);
+      const there = (name: string) => [`docs/${name}.md`, `docs/reasons/${name}.md`].some((path) => existsSync(join(root, path)));
+      expect(pages.filter((name) => !there(name))).toEqual([]);
+    }
+  });
+  it.each([
+    ["github:owner/bnfold", "https://github.com/owner/bnfold/blob/v", "https://github.com/owner/bnfold/raw/v"],
+    ["owner/bnfold", "https://github.com/owner/bnfold/blob/v", "https://github.com/owner/bnfold/raw/v"],
+    [
+      { type: "git", url: "git+https://gitlab.com/owner/bnfold.git" },
+      "https://gitlab.com/owner/bnfold/-/blob/v",
+      "https://gitlab.com/owner/bnfold/-/raw/v",
+    ],
+    [
+      { type: "git", url: "git+ssh://git@codeberg.org/owner/zoo.git", directory: "bnfold" },
+      "https://codeberg.org/owner/zoo/src/tag/v",
+      "https://codeberg.org/owner/zoo/raw/tag/v",
+    ],
+  ])("links to the files of its version: %j", (repository, file, bytes) => {
+    const page = shown(repository);
+    const below = typeof repository === "string" ? "" : ((repository as { directory?: string }).directory ?? "");
+    const at = `${VERSION}/${below === "" ? "" : `${below}/`}docs`;
+    expect(relativeTargets(page)).toEqual([]);
+    expect(page).toContain(`](${file}${at}/gauges.md)`);
+    expect(page).toContain(`](${bytes}${at}/fold.svg)`);
+  });
+  it("keeps blocks of code as they are", () => {
+    const blocks = (markdown: string) => markdown.match(/^```[\s\S]*?^```$/gm);
+    expect(blocks(shown())).toEqual(blocks(text));
   });
 });

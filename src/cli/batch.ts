@@ -16,10 +16,10 @@ import { flag, integer, usage, type Values } from "./command.ts";
 import { performAll } from "./crew.ts";
 import { EXIT } from "./fold-one.ts";
 import { say, wantedOf, writeReports } from "./formats.ts";
+import { ManyProgress } from "./many-progress.ts";
 import { patternsMeanSomething } from "./plan-options.ts";
-import { Progress } from "./progress.ts";
 import { givenOutput } from "./target.ts";
-import { stdoutWidth } from "./terminal.ts";
+import { note, stdoutWidth } from "./terminal.ts";
 
 export const SOME_FAILED = 6;
 /** Not done, for a reason that passes: the same command again. */
@@ -95,15 +95,22 @@ export async function foldMany(values: Values): Promise<number> {
     }),
   );
   const lines: Line[] = [];
-  const progress = new Progress();
-  progress.begin("folding");
   const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
-  const take = (line: Line): void => {
+  const progress = new ManyProgress(
+    "folding",
+    jobs.map(({ name, file }) => ({ name, files: [file] })),
+  );
+  const onLine = (line: Line, { name }: Job): void => {
     lines.push(line);
-    progress.step(lines.length, jobs.length, line.file);
     if (report !== undefined) append(report, asLine(line));
+    progress.finish(name);
   };
-  await performAll(jobs, size, take, crashed);
+  const onStop = (): void => {
+    progress.end();
+    const goesOn = report === undefined ? "" : "; the same command with --resume does the others";
+    note(`stopped: ${progress.done} of ${jobs.length} models are done${goesOn}`);
+  };
+  await performAll(jobs, size, { onStart: ({ name }) => progress.start(name), onLine, crashed, onStop });
   progress.end();
   lines.sort((a, b) => (a.file < b.file ? -1 : 1));
   const nodes = lines.flatMap(({ report: of }) => [...(of?.folds ?? []), ...(of?.kept ?? [])].map(({ node }) => node));

@@ -2,14 +2,15 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { REASONS, type RefusalCode } from "../diag/codes.ts";
-import { columns, wrap } from "../report/layout.ts";
+import { wrap } from "../report/layout.ts";
 import { plain, type Style } from "../report/style.ts";
 import { type Command, text, usage, type Values } from "./command.ts";
+import { rows } from "./help.ts";
 import { nearest } from "./suggest.ts";
 import { print, stdoutStyle, stdoutWidth } from "./terminal.ts";
 
-/** Beside the built program, and beside the sources. */
-const PLACES = ["../docs/", "./docs/", "../../docs/"];
+/** In the package, as in a checkout: from the built program, from a chunk of it or a source. */
+const PLACES = ["../docs/", "../../docs/"];
 
 function page(name: string): string {
   const found = PLACES.map((place) => new URL(`${place}${name}`, import.meta.url)).find((url) => existsSync(url));
@@ -79,15 +80,18 @@ function pages(): string[] {
 const WIDE = 100;
 
 const listing = (): string => {
-  const rows = Object.entries(REASONS).map(([code, { title }]) => [code, title]);
+  const width = stdoutWidth() ?? WIDE;
   return [
-    "Reasons why a node stays; bnfold explain <reason> shows its page:",
+    ...wrap("Reasons why a node stays; bnfold explain <reason> shows its page:", width),
     "",
-    ...columns(["reason", "what it says"], rows, ["l", "l"], stdoutWidth()).map((line) => `  ${line}`),
+    ...rows(
+      Object.entries(REASONS).map(([code, { title }]) => [code, title]),
+      width,
+    ),
     "",
-    ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, stdoutWidth() ?? WIDE),
+    ...wrap(`bnfold explain ${EXITS} shows what each exit code means, bnfold explain 5 one of them.`, width),
     "",
-    ...wrap(`Pages of the documentation, shown in the same way: ${pages().join(", ")}.`, stdoutWidth() ?? WIDE),
+    ...wrap(`Pages of the documentation, shown in the same way: ${pages().join(", ")}.`, width),
   ].join("\n");
 };
 

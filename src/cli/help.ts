@@ -41,7 +41,7 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
     "What is done",
     [
       ...["only", "skip", "freeze", "drop-outputs", "partial", "relu-to-max", "constant-channel", "norms", "no-merge"],
-      ...["max-bits-lost", "allow-rounding", "max-growth", "assume-constant"],
+      ...["equalize", "activations", "bn-to-conv", "max-bits-lost", "allow-rounding", "max-growth", "assume-constant"],
     ],
   ],
   [
@@ -92,7 +92,8 @@ function row(word: string, text: string, column: number, width: number): string[
   return lines.map((line, i) => (i === 0 ? word : "").padEnd(column) + line);
 }
 
-const rows = (list: readonly (readonly [string, string])[], width: number, most = 30): string[] => {
+/** Words, each with what is said of it beside it or, where there is no room, below it. */
+export const rows = (list: readonly (readonly [string, string])[], width: number, most = 30): string[] => {
   const column = Math.min(most, Math.max(...list.map(([word]) => word.length)) + 4);
   return list.flatMap(([word, text]) => row(`  ${word}`, text, column, width));
 };

@@ -3,24 +3,33 @@
  * and a bar as it goes; elsewhere a stage that took longer than half a second leaves one plain line.
  */
 import { performance } from "node:perf_hooks";
-import { milliseconds } from "../report/words.ts";
+import { shorten } from "../report/layout.ts";
+import { milliseconds, printable } from "../report/words.ts";
 import { channel } from "./terminal.ts";
 
 const SLOW_MS = 500;
 const REDRAW_MS = 100;
 const BAR = 24;
+/** Characters of a name that still say something. */
+const LEAST_NAME = 8;
 /** An estimate is told once this much of the work, in this time, says how fast it goes. */
 const [KNOWN_MS, KNOWN_PART] = [2000, 0.1];
 
-/** What is left of a stage, as rough as it is known; nothing where that is not yet known, or next to nothing. */
-export function left(done: number, total: number, spentMs: number): string {
-  if (spentMs < KNOWN_MS || !(done >= KNOWN_PART * total) || done >= total) return "";
-  const seconds = (spentMs * (total - done)) / done / 1000;
+/** Seconds that are left of a stage; undefined where that is not yet known, or all is done. */
+export function secondsLeft(done: number, total: number, spentMs: number): number | undefined {
+  if (spentMs < KNOWN_MS || !(done >= KNOWN_PART * total) || done >= total) return undefined;
+  return (spentMs * (total - done)) / done / 1000;
+}
+
+/** Time that is left in words, as rough as it is known; nothing where it is next to nothing. */
+export function roughly(seconds: number): string {
   if (seconds < 1) return "";
   if (seconds < 90) return `about ${Math.round(seconds > 20 ? 5 * Math.round(seconds / 5) : seconds)} s left`;
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `about ${minutes} min left` : `about ${Math.round(minutes / 60)} h left`;
 }
+
+export const left = (done: number, total: number, spentMs: number): string => roughly(secondsLeft(done, total, spentMs) ?? 0);
 
 export class Progress {
   private stage = "";
@@ -48,8 +57,8 @@ export class Progress {
     this.draw(stage);
   }
 
-  /** `done` of `total` steps of the stage; `part` names what is being done. */
-  step(done: number, total: number, part = ""): void {
+  /** `done` of `total` steps of the stage; `part` names what is being done, `rest` says what is left where the steps do not. */
+  step(done: number, total: number, part = "", rest?: string): void {
     const now = performance.now();
     if (done < this.done) [this.pass, this.passAt] = [this.pass + 1, now];
     this.done = done;
@@ -60,8 +69,8 @@ export class Progress {
     }
     const filled = total > 0 ? Math.min(BAR, Math.floor((BAR * done) / total)) : 0;
     const name = this.pass === 1 ? this.stage : `${this.stage}, pass ${this.pass}`;
-    const rest = [left(done, total, now - this.passAt), part].filter((word) => word !== "").join("  ");
-    this.draw(`${name} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total} ${rest}`);
+    const bar = `${name} [${"=".repeat(filled)}${" ".repeat(BAR - filled)}] ${done}/${total}`;
+    this.draw([bar, rest ?? left(done, total, now - this.passAt)].filter((word) => word !== "").join(" "), part);
   }
 
   /** Ends the stage and returns how long it took, in milliseconds. */
@@ -75,11 +84,14 @@ export class Progress {
     return spent;
   }
 
-  private draw(line: string): void {
+  /** One line, however narrow the terminal: the name of what is being done gives way first. */
+  private draw(line: string, part = ""): void {
     if (!this.terminal) return;
     this.drawnAt = performance.now();
-    const width = Math.max(20, process.stderr.columns ?? 80);
-    process.stderr.write(`\r\u001b[K${line.slice(0, width - 1)}`);
+    const width = Math.max(20, process.stderr.columns ?? 80) - 1;
+    const room = width - line.length - 2;
+    const named = part === "" || room < LEAST_NAME ? line : `${line}  ${shorten(printable(part), room)}`;
+    process.stderr.write(`\r\u001b[K${named.slice(0, width)}`);
   }
 }
 

@@ -11,8 +11,9 @@ import { flag, integer, texts, usage, type Values } from "./command.ts";
 import { performAll } from "./crew.ts";
 import { say, wantedOf, writeReports } from "./formats.ts";
 import { failureOf } from "./line-parts.ts";
+import { ManyProgress } from "./many-progress.ts";
 import { Progress } from "./progress.ts";
-import { stdoutWidth } from "./terminal.ts";
+import { note, stdoutWidth } from "./terminal.ts";
 import { verifyOne } from "./verify-one.ts";
 
 /** Two files to compare, for a worker. */
@@ -65,14 +66,20 @@ export async function verifyMany(values: Values, a: string, b: string): Promise<
   const jobs = first
     .filter((file) => there.has(file))
     .map((name): Pair => ({ task: "verify", name, first: join(a, name), second: join(b, name), values }));
-  const progress = new Progress();
-  progress.begin("comparing");
-  let done = 0;
-  const take = (one: VerifyLine): void => {
+  const size = Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length);
+  const progress = new ManyProgress(
+    "comparing",
+    jobs.map((pair) => ({ name: pair.name, files: [pair.first, pair.second] })),
+  );
+  const onLine = (one: VerifyLine, { name }: Pair): void => {
     lines.push(one);
-    progress.step(++done, jobs.length, one.file);
+    progress.finish(name);
   };
-  await performAll(jobs, Math.min(integer(values, "jobs", 1, 1024) ?? availableParallelism(), jobs.length), take, crashed);
+  const onStop = (): void => {
+    progress.end();
+    note(`stopped: ${progress.done} of ${jobs.length} pairs are compared`);
+  };
+  await performAll(jobs, size, { onStart: ({ name }) => progress.start(name), onLine, crashed, onStop });
   progress.end();
   lines.sort((x, y) => (x.file < y.file ? -1 : 1));
   const code = exitOfPairs(lines);

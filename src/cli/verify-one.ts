@@ -100,7 +100,7 @@ export function verifyText(
   verbose = false,
 ): string {
   return [
-    ...[a, b]
+    ...(a.file === b.file ? [a] : [a, b])
       .flatMap((facts) => trainingLines(facts))
       .flatMap((line) => wrap(line, width, "  "))
       .map((line) => (line === "" ? line : stdoutStyle("yellow", line))),

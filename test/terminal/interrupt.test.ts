@@ -88,11 +88,36 @@ describe.skipIf(!hasPty)("^C", { timeout: 300_000 }, () => {
     for (let i = 0; i < 4; i++) cpSync(inside, join(models, `m${i}.onnx`));
     const session = atTerminal(["fold", "models", "-o", "folded", "--jobs", "2"], { folder: dir, until: "folding", after: 1.5 });
     expect([session.typed, session.left, session.code]).toEqual([true, false, 130]);
+    // The line of progress is gone, and the last word is how far it went.
+    expect(session.screen).toMatch(
+      /^bnfold: stopped: [0-4] of 4 models are done; the same command with --resume does the others\n$/,
+    );
     for (const name of names(join(dir, "folded"))) {
       expect(name).toMatch(/^(m\d\.onnx|bnfold-report\.jsonl)$/);
       if (name.endsWith(".onnx")) openModel(join(dir, "folded", name)).close();
     }
     expect(names(models)).toEqual(["m0.onnx", "m1.onnx", "m2.onnx", "m3.onnx"]);
+  });
+});
+
+describe.skipIf(!hasPty)("progress of many at a terminal", { timeout: 120_000 }, () => {
+  it("counts, names what has been under way longest, says what is left, and is gone in the end", () => {
+    mkdirSync(join(dir, "several"));
+    for (let i = 0; i < 6; i++) cpSync(inside, join(dir, "several", `m${i}.onnx`));
+    const session = atTerminal(["fold", "several", "-o", "several-folded", "--jobs", "1"], { folder: dir });
+    expect(session.code).toBe(0);
+    expect(session.screen).toMatch(/^6 of 6 models done/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
+    const drawn = [...session.raw.matchAll(/\r\u001b\[K(folding \[[^\r\n\u001b]*)/g)].map(([, line]) => line);
+    const counts = drawn.map((line) => / (\d)\/6/.exec(line)?.[1]);
+    expect(counts).toEqual(counts.toSorted());
+    for (const line of drawn) {
+      expect(line.length).toBeLessThan(80);
+      // Six of the same size, one at a time: the next one is being folded.
+      const [, done, name] = / (\d)\/6 .*?m(\d)\.onnx$/.exec(line) ?? [];
+      if (done !== undefined) expect(Number(name)).toBe(Number(done));
+    }
+    expect(drawn.some((line) => / [1-5]\/6 about \d+ s left {2}m\d\.onnx$/.test(line))).toBe(true);
   });
 });
 

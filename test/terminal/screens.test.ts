@@ -50,6 +50,8 @@ const SCREENS: Readonly<Record<string, readonly string[]>> = {
   "inspect-folder": ["inspect", "models"],
   verify: ["verify", "branches.onnx", "branches-folded.onnx"],
   "verify-different": ["verify", "train.onnx", "eval.onnx"],
+  "verify-itself": ["verify", "train.onnx", "train.onnx"],
+  explain: ["explain"],
   diff: ["diff", "branches.onnx", "branches-folded.onnx"],
   momentum: ["momentum", "0.1", "--from", "pytorch", "--to", "keras"],
   "momentum-model": ["momentum", "train.onnx"],
@@ -68,8 +70,12 @@ const steady = (text: string): string =>
     .replace(/^time: .*$/gm, "time: ...")
     .replace(/(tool|version)": "[\d.]+"/g, '$1": "..."');
 
-const shown = (words: readonly string[], body: string, code: number | null): string =>
-  `$ bnfold ${words.join(" ")}\n${steady(body).replace(/\n*$/, "\n")}[exit code ${code}]\n`;
+/** What each stream got. A stage that took long leaves a line on stderr, which tells of the machine: that alone is nothing. */
+function shown(words: readonly string[], code: number | null, stdout: string, stderr = ""): string {
+  const talk = steady(stderr);
+  const body = `${steady(stdout)}${talk === "" ? "" : `[stderr]\n${talk}`}`;
+  return `$ bnfold ${words.join(" ")}\n${body.replace(/\n*$/, "\n")}[exit code ${code}]\n`;
+}
 
 describe.each(Object.entries(SCREENS))("%s", (name, words) => {
   const at = join(import.meta.dirname, "screens", name);
@@ -77,16 +83,14 @@ describe.each(Object.entries(SCREENS))("%s", (name, words) => {
     const ran = spawnSync(process.execPath, [bin, ...words], { cwd: dir, encoding: "utf8" });
     // biome-ignore lint/suspicious/noControlCharactersInRegex: what must not be there
     expect(ran.stdout + ran.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f▁-█]/);
-    await expect(
-      shown(words, `${ran.stdout}${ran.stderr === "" ? "" : `[stderr]\n${ran.stderr}`}`, ran.status),
-    ).toMatchFileSnapshot(`${at}.piped.txt`);
+    await expect(shown(words, ran.status, ran.stdout, ran.stderr)).toMatchFileSnapshot(`${at}.piped.txt`);
   });
   it.skipIf(!hasPty).each([80, 40])("at %i columns: no line is wider", async (columns) => {
     const { screen, raw, code } = atTerminal(words, { columns, folder: dir });
     expect(screen.split("\n").filter((line) => line.length > columns)).toEqual([]);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: colours, and lines drawn over
     expect(raw.replace(/\u001b\[(\d+(;\d+)*m|K)/g, "")).not.toContain("\u001b");
-    await expect(shown(words, screen, code)).toMatchFileSnapshot(`${at}.${columns}.txt`);
+    await expect(shown(words, code, screen)).toMatchFileSnapshot(`${at}.${columns}.txt`);
   });
 });
 
