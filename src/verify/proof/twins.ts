@@ -1,8 +1,9 @@
 /** Operators of one file that compute the very same thing: same operator, attributes and input values, whatever copies lie between. */
+import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
+import type { Constants } from "../../laws/constants.ts";
 import { sizeOf } from "../../onnx/tensor.ts";
-import type { Side } from "./classes.ts";
 
 /** Constants up to this size are compared by their numbers, larger ones by name. */
 const SMALL = 16;
@@ -13,7 +14,7 @@ export class Twins {
   private readonly first = new Map<GraphValue, GraphValue>();
   private readonly names = new Map<GraphValue, string>();
 
-  constructor(private readonly side: Pick<Side, "constants" | "facts">) {}
+  constructor(private readonly side: { readonly constants: Constants; readonly facts: Facts }) {}
 
   /** An earlier operator than `node` that is the same; operators are asked for in running order. */
   of(node: GraphNode): GraphNode | undefined {
