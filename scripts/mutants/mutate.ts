@@ -9,6 +9,7 @@
  *   swap      the first two arguments of a call; a and b of `x ? a : b`
  *   call      every and some, min and max, floor and ceil
  */
+import { Script } from "node:vm";
 import ts from "typescript";
 
 export interface Mutant {
@@ -120,4 +121,17 @@ export function described(text: string, { start, end, replacement }: Mutant): st
   const [from, to] = [text.lastIndexOf("\n", start - 1) + 1, text.indexOf("\n", end)];
   const code = short(text.slice(from, to < 0 ? undefined : to));
   return `line ${line}: ${short(text.slice(start, end))} -> ${replacement === "" ? "nothing" : short(replacement)}    in: ${code}`;
+}
+
+/** Whether a text is a program at all: `a ?? b || c` is none. */
+export function parses(text: string): boolean {
+  const { outputText, diagnostics = [] } = ts.transpileModule(text, {
+    reportDiagnostics: true,
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
+  });
+  try {
+    return diagnostics.length === 0 && new Script(outputText) !== undefined;
+  } catch {
+    return false;
+  }
 }

@@ -259,11 +259,15 @@ export function scaleInPlace(values: Float64Array, dims: readonly number[], by: 
   // Between its first and last axis the spread is filled out, so that one run of numbers covers the block.
   let block = by;
   for (let axis = first; axis <= last; axis++) block = stretch(block, axis, dims[axis]);
-  const n = block.data.length;
+  const { data } = block;
   for (let base = 0; base < values.length; ) {
-    for (let k = 0; k < n; k++) {
-      const factor = block.data[k];
-      for (let i = 0; i < inner; i++) values[base++] *= factor;
+    if (inner === 1) {
+      for (let k = 0; k < data.length; k++) values[base++] *= data[k];
+      continue;
+    }
+    for (let k = 0; k < data.length; k++) {
+      const factor = data[k];
+      for (const end = base + inner; base < end; base++) values[base] *= factor;
     }
   }
   return values;

@@ -5,10 +5,11 @@
  *   a node in conflict alone stays; of nodes pairwise in conflict all but one; else what no smaller choice of nodes meets;
  *   sets that share no node add up
  */
-import type { GraphNode, GraphValue } from "../graph/view.ts";
+import { finish, type Steps } from "../diag/steps.ts";
+import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
 import { affinesOf, readingOf } from "../laws/affines.ts";
-import { laxLaws, type Mover } from "../laws/laws.ts";
+import { type Laws, laxLaws, type Mover } from "../laws/laws.ts";
 import type { EquationKind, Network } from "../laws/wires.ts";
 import type { Model } from "../onnx/records.ts";
 import { sumOfGains, sumOfShifts, sumOfSigns } from "./sums.ts";
@@ -37,13 +38,22 @@ const STEPS = 200_000;
  * Checks a certificate; that it speaks of this file (its SHA-256) is for the caller to see.
  * @throws BnfoldError of kind "model" when the graph is broken.
  */
-export function checkCertificate(
+export const checkCertificate = (
   model: Model,
   certificate: Certificate,
   options: CertificateCheckOptions = {},
-): CertificateCheck {
-  const checker = new Checker(model, certificate, options);
-  return checker.run();
+): CertificateCheck => finish(checkSteps(model, certificate, options));
+
+/** The same in steps. */
+export function* checkSteps(
+  model: Model,
+  certificate: Certificate,
+  { assumeConstant }: CertificateCheckOptions,
+): Steps<CertificateCheck> {
+  const view = viewOf(model);
+  const read = readingOf(view, assumeConstant);
+  const laws = yield* laxLaws(view, read, affinesOf(view, read));
+  return yield* new Checker(view, laws, certificate).run();
 }
 
 class Checker {
@@ -55,13 +65,10 @@ class Checker {
   private readonly problems: string[] = [];
 
   constructor(
-    model: Model,
+    view: GraphView,
+    { network, movers }: Laws,
     private readonly certificate: Certificate,
-    { assumeConstant }: CertificateCheckOptions,
   ) {
-    const view = viewOf(model);
-    const read = readingOf(view, assumeConstant);
-    const { network, movers } = laxLaws(view, read, affinesOf(view, read));
     this.network = network;
     this.laws = network.byNode();
     this.zeros = new Set([0, ...network.zeros]);
@@ -74,7 +81,7 @@ class Checker {
     });
   }
 
-  run(): CertificateCheck {
+  *run(): Steps<CertificateCheck> {
     const { certificate, movers, problems } = this;
     if (certificate.candidates !== movers.size)
       problems.push(`it counts ${certificate.candidates} candidates, and the model has ${movers.size}`);
@@ -87,6 +94,7 @@ class Checker {
       for (const k of set.nodes) used.add(k);
       if (wrong === undefined) least += set.least;
       else problems.push(`set ${i}: ${wrong}`);
+      yield;
     }
     if (least < certificate.least) problems.push(`it says that ${certificate.least} nodes stay, and shows it of ${least}`);
     return { holds: problems.length === 0, least, problems };

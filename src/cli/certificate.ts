@@ -1,5 +1,6 @@
 /** The certificate of a fold as a file. */
-import { certificateOf } from "../engine/certificate.ts";
+import { paced } from "../diag/steps.ts";
+import { certificateSteps } from "../engine/certificate.ts";
 import type { PlanData } from "../fold/index.ts";
 import { writePieces } from "../node/atomic.ts";
 import type { Model } from "../onnx/records.ts";
@@ -12,7 +13,7 @@ export async function writeCertificate(
   plan: PlanData,
   options: { readonly assumeConstant?: boolean; readonly sha256?: string },
 ): Promise<CertificateFacts | undefined> {
-  const made = certificateOf(model, plan, options);
+  const made = await paced(certificateSteps(model, plan, options));
   if (made === undefined) return undefined;
   await writePieces(file, [{ bytes: made.bytes }], { replaceExisting: true });
   return { file, ...made.facts };

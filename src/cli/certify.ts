@@ -1,7 +1,9 @@
 /** bnfold certify: does a certificate hold, that no rewrite of its kind keeps fewer nodes of a model? */
 import { readFileSync } from "node:fs";
-import { type Certificate, checkCertificate, parseCertificate } from "../certify/index.ts";
+import { checkSteps } from "../certify/check.ts";
+import { type Certificate, parseCertificate } from "../certify/index.ts";
 import { BnfoldError } from "../diag/error.ts";
+import { paced } from "../diag/steps.ts";
 import { labelled, wrap } from "../report/layout.ts";
 import { toJson, tool } from "../report/report.ts";
 import { listed, plural, printable } from "../report/words.ts";
@@ -51,7 +53,7 @@ async function run(values: Values): Promise<number> {
   const input = openInput(file);
   try {
     const facts = await hashed(input.facts);
-    const checked = checkCertificate(input.model, certificate, { assumeConstant: flag(values, "assume-constant") });
+    const checked = await paced(checkSteps(input.model, certificate, { assumeConstant: flag(values, "assume-constant") }));
     const foreign = certificate.sha256 !== null && certificate.sha256 !== facts.sha256;
     const problems = [
       ...(foreign ? [`it was made for a file whose SHA-256 is ${certificate.sha256}; this one's is ${facts.sha256}`] : []),

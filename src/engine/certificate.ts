@@ -1,6 +1,7 @@
 /** The certificate of a fold, checked like anybody else's before it is handed out. */
-import { checkCertificate } from "../certify/index.ts";
-import { minimality } from "../fold/gauge/minimality.ts";
+import { checkSteps } from "../certify/check.ts";
+import type { Steps } from "../diag/steps.ts";
+import { minimalitySteps } from "../fold/gauge/minimality.ts";
 import type { PlanData } from "../fold/types.ts";
 import type { Model } from "../onnx/records.ts";
 import type { CertificateFacts } from "../report/report.ts";
@@ -14,15 +15,15 @@ export interface Certified {
 export const UNCERTIFIED =
   "no certificate was written: calls of the model's functions were written out, and it speaks of nodes of the file";
 
-/** Undefined where the model's calls were written out first, so that its nodes are others. */
-export function certificateOf(
+/** In steps. Undefined where the model's calls were written out first, so that its nodes are others. */
+export function* certificateSteps(
   model: Model,
   plan: PlanData,
   options: { readonly assumeConstant?: boolean; readonly sha256?: string },
-): Certified | undefined {
+): Steps<Certified | undefined> {
   if (plan.inlined !== undefined && plan.inlined.length > 0) return undefined;
-  const certificate = minimality(model, plan, options);
-  const checked = checkCertificate(model, certificate, options);
+  const certificate = yield* minimalitySteps(model, plan, options);
+  const checked = yield* checkSteps(model, certificate, options);
   if (!checked.holds) throw new Error(`the certificate does not hold: ${checked.problems[0]}`);
   const { candidates, kept, least } = certificate;
   return {

@@ -1,13 +1,20 @@
 /**
  * Files that would grow. A constant that others still read is copied for a fold; a batch normalization may cost the copies it needs,
- * folding other affine nodes alone may not make the file larger than `maxGrowth` allows (default 0).
+ * folding other affine nodes may not make the file larger than `maxGrowth` allows (default 0).
  *
  * Bytes are those of the edits: what is added, less what goes with it. Folds that have a new constant, or a dropped one, in common
- * stand or fall together: six nodes may pay for one copy that none of them could alone.
+ * stand or fall together (a party): six nodes may pay for one copy that none of them could alone. What other folds save is there to
+ * be spent: with b_p the bytes of party p and n those of everything else (normalizations, what goes with them), parties are let in from
+ * the cheapest on while
+ *
+ *   Σ_{p let in, b_p > 0} b_p ≤ maxGrowth + Σ_{b_p < 0} −b_p + max(0, −n).
+ *
+ * Normalizations that cost more than they save (n > 0) take nothing from the others.
  */
 import { allNodes } from "../graph/functions.ts";
 import { hasTrait } from "../graph/operators.ts";
 import { type DType, dtypeInfo } from "../onnx/dtype.ts";
+import type { NodeSpec } from "../onnx/edit.ts";
 import type { Model, NodeRecord, SparseTensorRecord, TensorRecord } from "../onnx/records.ts";
 import type { ModelEdits } from "../onnx/write.ts";
 import { type Refused, refuse } from "../rules/types.ts";
@@ -24,6 +31,10 @@ export const payloadBytes = ({ dtype, dims }: Pick<TensorChange, "dtype" | "dims
 /** Name and numbers of a tensor, its shape and its tags: what an initializer takes in a file. */
 const bytesOf = (name: string, dtype: DType, dims: readonly number[]): number =>
   name.length + payloadBytes({ dtype, dims }) + 2 * dims.length + 12;
+
+/** What a node without a tensor takes: its names, and a tag and a length for each of them and for itself. */
+const spelled = ({ opType, inputs, outputs }: NodeSpec): number =>
+  [opType, ...inputs, ...outputs].reduce((n, word) => n + word.length + 2, 4);
 
 const framed = ({ frame }: { readonly frame: NodeRecord["frame"] }): number => frame.end - frame.tagAt;
 
@@ -54,10 +65,12 @@ export function growing(
   removed: (fold: Fold) => NodeRecord | undefined,
   maxGrowth: MaxGrowth = 0,
 ): ReadonlyMap<string, Refused> {
-  let left = typeof maxGrowth === "number" ? maxGrowth : (Number.parseFloat(maxGrowth) / 100) * sizeOf(edits.base ?? model);
+  const base = edits.base ?? model;
+  const parties = partiesOf(base, folds, edits, removed);
+  let left = typeof maxGrowth === "number" ? maxGrowth : (Number.parseFloat(maxGrowth) / 100) * sizeOf(base);
+  left += Math.max(0, -parties.rest);
   const held = new Map<string, Refused>();
-  const parties = partiesOf(edits.base ?? model, folds, edits, removed).filter(({ bytes }) => bytes > 0);
-  for (const { folds: members, bytes } of parties.sort((a, b) => a.bytes - b.bytes)) {
+  for (const { folds: members, bytes } of parties.list().sort((a, b) => a.bytes - b.bytes)) {
     if (bytes <= left) {
       left -= bytes;
       continue;
@@ -88,11 +101,15 @@ function partiesOf(
   folds: readonly Fold[],
   edits: ModelEdits,
   removed: (fold: Fold) => NodeRecord | undefined,
-): Party[] {
+): Parties {
   const added = new Map(edits.addTensors.map(({ tensor }) => [tensor.name, bytesOf(tensor.name, tensor.dtype, tensor.dims)]));
+  const parties = new Parties();
   for (const { node } of edits.insertNodes) {
     const value = node.attributes?.value;
-    if (value === undefined || !("tensor" in value)) continue;
+    if (value === undefined || !("tensor" in value)) {
+      parties.charge([], spelled(node));
+      continue;
+    }
     added.set(node.outputs[0], bytesOf(node.outputs[0], value.tensor.dtype, value.tensor.dims) + 24);
   }
   const resized = edits.replaceTensors.filter(({ dims }) => dims !== undefined);
@@ -102,9 +119,19 @@ function partiesOf(
     added.set(names?.get(tensor) ?? tensor.name, ((after - before) * framed(tensor)) / Math.max(before, 1));
   }
   // What a fold of a normalization needs is paid for; what is left is for others.
-  const affine = folds.filter(({ kind, direction }) => kind === "affine" && direction !== "merged");
-  for (const fold of folds) if (!affine.includes(fold)) for (const { to } of changesOf(fold)) added.delete(to);
-  const parties = new Parties();
+  const affine: Fold[] = [];
+  for (const fold of folds) {
+    if (fold.kind === "affine" && fold.direction !== "merged") {
+      affine.push(fold);
+      continue;
+    }
+    const node = removed(fold);
+    if (node !== undefined) parties.charge([], -framed(node));
+    for (const { to } of changesOf(fold)) {
+      parties.charge([], added.get(to) ?? 0);
+      added.delete(to);
+    }
+  }
   /** Who would see a constant go: by its name. */
   const interest = new Map<string, Set<Fold>>();
   const note = (name: string, fold: Fold) => interest.set(name, (interest.get(name) ?? new Set()).add(fold));
@@ -133,7 +160,7 @@ function partiesOf(
     parties.charge([...folds], -framed(node));
   }
   for (const tensor of edits.dropTensors) parties.charge([...(interest.get(nameOf(tensor)) ?? [])], -droppedBytes(tensor));
-  return parties.list();
+  return parties;
 }
 
 /** Changes of a fold; a shift alone changes no weight of a layer, only what is added behind it. */
@@ -146,6 +173,8 @@ function changesOf({ into, scaleRange }: Fold): readonly TensorChange[] {
 
 /** Sets of folds and new constants that are joined as they are met. */
 class Parties {
+  /** Bytes that concern no party. */
+  rest = 0;
   private readonly of = new Map<Fold | string, Party & { readonly keys: (Fold | string)[] }>();
 
   join(fold: Fold, names: readonly string[]): void {
@@ -170,10 +199,9 @@ class Parties {
 
   /** Bytes that come or go, shared by those who are concerned. */
   charge(keys: readonly (Fold | string)[], bytes: number): void {
-    for (const key of keys) {
-      const party = this.of.get(key);
-      if (party !== undefined) party.bytes += bytes / keys.length;
-    }
+    const concerned = keys.flatMap((key) => this.of.get(key) ?? []);
+    for (const party of concerned) party.bytes += bytes / concerned.length;
+    if (concerned.length === 0) this.rest += bytes;
   }
 
   list(): Party[] {

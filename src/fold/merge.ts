@@ -4,7 +4,9 @@
  * is rewritten with one layer per tensor and one Add between them, when multiply-adds do not grow and nodes get fewer. Layers
  * of the region become the merged ones; everything else in it goes.
  */
+
 import { affine, isIdentity, type Kernel, kernelCost, kernelOf } from "../affine/linear-map.ts";
+import type { Steps } from "../diag/steps.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";
 import type { Draft } from "../laws/draft.ts";
@@ -69,8 +71,8 @@ const LIMIT = 64;
 /** A merged layer may merge again with what is around it now. */
 const MAX_ROUNDS = 16;
 
-/** Merges every region of the graph; edits the view and the draft. */
-export function mergeRegions(view: GraphView, draft: Draft, options: MergeOptions): MergeResult {
+/** Merges every region of the graph, in steps; edits the view and the draft. */
+export function mergeRegions(view: GraphView, draft: Draft, options: MergeOptions): Steps<MergeResult> {
   return new Merger(view, draft, options).run();
 }
 
@@ -89,12 +91,16 @@ class Merger {
     private readonly options: MergeOptions,
   ) {}
 
-  run(): MergeResult {
-    let open: readonly GraphNode[] = this.view.nodes.filter((node) => this.isLinear(node));
+  *run(): Steps<MergeResult> {
+    let open: GraphNode[] = [];
+    for (const node of this.view.nodes) {
+      if (this.isLinear(node)) open.push(node);
+      yield;
+    }
     for (let round = 0; round < MAX_ROUNDS; round++) {
       this.unmerged = [];
       open = open.filter((node) => !node.removed);
-      if (!this.pass(open)) break;
+      if (!(yield* this.pass(open))) break;
     }
     const found = [...new Set(this.merges.values())].sort((a, b) => a.hosts[0].order - b.hosts[0].order);
     const merges = found.map(({ hosts: _, ...merge }, i) => ({ ...merge, id: i + 1 }));
@@ -150,7 +156,7 @@ class Merger {
   }
 
   /** One round over the graph as it is; true when something merged. */
-  private pass(nodes: readonly GraphNode[]): boolean {
+  private *pass(nodes: readonly GraphNode[]): Steps<boolean> {
     const { facts } = this.draft;
     const around: Surroundings = {
       at: (node) => this.draft.at(node),
@@ -162,7 +168,10 @@ class Merger {
     const readers = (["spatial", "features"] as const).flatMap((axes) =>
       [true, false].map((eager) => ({ axes, reader: new Reader(around, { axes, eager, limit: LIMIT }) })),
     );
-    for (const node of nodes) for (const { reader } of readers) reader.made(node.outputs[0] as GraphValue);
+    for (const node of nodes) {
+      for (const { reader } of readers) reader.made(node.outputs[0] as GraphValue);
+      yield;
+    }
     const before = this.id;
     const taken = new Set<GraphNode>();
     const reported = new Set<GraphNode>();
@@ -170,6 +179,7 @@ class Merger {
       if (root.removed || taken.has(root) || !(hasTrait(root, "adds") || isLayer(root))) continue;
       if (!this.options.allowed(root)) continue;
       const left = this.settle(root, readers, taken);
+      yield;
       // A part of what is already reported says nothing new.
       if (left === undefined || reported.has(root)) continue;
       for (const node of left.nodes) reported.add(node);

@@ -29,7 +29,7 @@ import type { MaxGrowth } from "./growth.ts";
 import { type Attempt, keptBecause, orCarried, orPartly } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { depthwise } from "./lone.ts";
-import { mergeRegions } from "./merge.ts";
+import { type MergeResult, mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
 import { MAX_BITS_LOST, Precision } from "./precision.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
@@ -222,9 +222,9 @@ class Planner {
     }
     if (this.options.fold === false) return this.untouched(initial);
     const measured = measuredIn(view, this.constants);
-    if (this.start === "gauges") this.solve([...found, ...layerBiases].filter((node) => !measured.has(node)));
+    if (this.start === "gauges") yield* this.solve([...found, ...layerBiases].filter((node) => !measured.has(node)));
     let kept = yield* this.settle(found.filter((node) => !node.removed));
-    const { merges, unmerged, merged } = this.merge(kept);
+    const { merges, unmerged, merged } = yield* this.merge(kept);
     if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
     const open = layerBiases.filter((node) => !node.removed);
     const biases = yield* this.settleBiases(open, kept);
@@ -298,12 +298,12 @@ class Planner {
   }
 
   /** Folds what can go when readers of one value make up for each other. */
-  private solve(nodes: readonly GraphNode[]): void {
+  private *solve(nodes: readonly GraphNode[]): Steps<void> {
     const found = nodes.flatMap((node): Candidate[] => {
       const candidate = isConstantNorm(node, this.constants) ? undefined : this.candidate(node);
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
-    const made = gauged(this.view, this.draft, found, {
+    const made = yield* gauged(this.view, this.draft, found, {
       may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && !this.isDear(candidate),
       from: ({ node }) => this.options.open?.has(nodeKey(refOf(node))) ?? true,
       check: (touched) => this.attempts.checkTouched([], touched),
@@ -460,7 +460,9 @@ class Planner {
   }
 
   /** Merges parallel linear branches; the affine nodes inside them are folded with them. */
-  private merge(kept: ReadonlyMap<GraphNode, Kept>) {
+  private *merge(
+    kept: ReadonlyMap<GraphNode, Kept>,
+  ): Steps<Pick<MergeResult, "merges" | "unmerged"> & { merged: ReadonlySet<GraphNode> }> {
     const merged = new Set<GraphNode>();
     if (this.options.merge === false) return { merges: [], unmerged: [], merged };
     const known = new Map<GraphNode, Candidate>();
@@ -474,7 +476,11 @@ class Planner {
       return current;
     };
     const isConstant = (value: GraphValue) => this.constants.has(value);
-    const result = mergeRegions(this.view, this.draft, { affineOf, isConstant, allowed: (node) => !this.isExcluded(node) });
+    const result = yield* mergeRegions(this.view, this.draft, {
+      affineOf,
+      isConstant,
+      allowed: (node) => !this.isExcluded(node),
+    });
     const { merges, unmerged, removed, reused } = result;
     for (const value of result.orphans) this.ledger.orphans.push(value);
     for (const { node, host } of [...removed, ...reused]) {

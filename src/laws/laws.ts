@@ -21,6 +21,7 @@
  * without a law leaves its results loose: no equation holds of them, whatever is asked; and bounds take gains and shifts.
  */
 import type { Spread } from "../affine/spread.ts";
+import type { Steps } from "../diag/steps.ts";
 import { sameShape } from "../graph/dims.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
@@ -58,14 +59,17 @@ export interface Laws {
   readonly derived: ReadonlySet<GraphValue>;
 }
 
-/** The laws around candidates. `may`: which of them may go. `from`: those whose surroundings matter, and all they can reach; default all. */
+/**
+ * The laws around candidates, in steps. `may`: which of them may go. `from`: those whose surroundings matter, and all they can
+ * reach; default all.
+ */
 export function lawsOf(
   view: GraphView,
   read: Reading,
   found: readonly Candidate[],
   may: (c: Candidate) => boolean,
   from: (c: Candidate) => boolean = () => true,
-): Laws {
+): Steps<Laws> {
   return new Builder(read, found, { may, from }).run(view);
 }
 
@@ -75,12 +79,12 @@ export function lawsOfGains(
   read: Reading,
   found: readonly Candidate[],
   fixed: (node: GraphNode) => boolean,
-): Laws {
+): Steps<Laws> {
   return new Builder(read, found, { may: () => false, from: () => true, fixed }).run(view);
 }
 
 /** The laws for a bound on what can go: they allow no less than rules/ do. */
-export function laxLaws(view: GraphView, read: Reading, found: readonly Candidate[]): Laws {
+export function laxLaws(view: GraphView, read: Reading, found: readonly Candidate[]): Steps<Laws> {
   return new Builder(read, found, { may: (c) => !isLayerBias(read, c), from: () => true, lax: true }).run(view);
 }
 
@@ -108,10 +112,13 @@ class Builder extends Values {
     this.candidates = new Map(found.map((c) => [c.node, c]));
   }
 
-  run(view: GraphView): Laws {
+  *run(view: GraphView): Steps<Laws> {
     const { read, candidates, mode } = this;
     this.near = mode.fixed === undefined ? reached(read, candidates, mode.from) : new Set(view.nodes);
-    for (const node of inOrder(view, this.near)) if (!node.removed) this.visit(node);
+    for (const node of inOrder(view, this.near)) {
+      if (!node.removed) this.visit(node);
+      yield;
+    }
     const { network, wires, movers, absorbers, derived } = this;
     return { network, wires, movers, absorbers, derived };
   }

@@ -161,7 +161,9 @@ function protobuf(source: ByteSource, head: Uint8Array): Foreign | undefined {
 /** Throws when the file is recognisably something else than an ONNX model. */
 export function explainForeign(source: ByteSource): void {
   if (source.size === 0) throw foreign(source, { what: "an empty file", hint: "The download or export failed; repeat it." });
-  const head = source.read(0, Math.min(source.size, HEAD));
+  const most = Math.min(source.size, HEAD);
+  // What we are about to write ourselves needs no look at numbers that would have to be computed for it.
+  const head = source.read(0, source.ready?.(0, most) ?? most);
   for (const [is, what, hint] of magics) if (is(head)) throw foreign(source, { what, hint });
   const found = zip(source, head) ?? safetensors(head, source.size) ?? text(head) ?? protobuf(source, head);
   if (found !== undefined) throw foreign(source, found);

@@ -10,6 +10,8 @@ export interface ByteSource {
   read(start: number, end: number): Uint8Array;
   /** Fills `target` with the bytes from `position` on, without a new buffer. */
   readInto?(target: Uint8Array, position: number): void;
+  /** Where the bytes from `start` on, up to `end`, begin to cost more than reading: those behind are computed. Absent: nowhere. */
+  ready?(start: number, end: number): number;
   /**
    * Where bytes `[start, end)` are known to be the same as those of another source from `start` on, by the way this one was made.
    * Who compares the two need not read them. Absent, or undefined: nothing is known.

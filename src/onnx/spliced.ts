@@ -5,7 +5,7 @@
 import { BnfoldError } from "../diag/error.ts";
 import { concat } from "./put.ts";
 import { type ByteSource, fillBytes } from "./source.ts";
-import { type Piece, pieceBytes, pieceLength, pieceParts } from "./splice.ts";
+import { type Piece, pieceBytes, pieceLength } from "./splice.ts";
 
 /** Position of the last entry of `starts` (ascending, from 0) that is not above `at`. */
 function holding(starts: readonly number[], at: number): number {
@@ -17,9 +17,6 @@ function holding(starts: readonly number[], at: number): number {
   }
   return low;
 }
-
-/** A reader of the structure looks so far ahead into a payload at the most (wire.ts). */
-const HEAD = 1 << 16;
 
 /** Pieces up to this size are read at once and kept. */
 const SMALL = 1 << 12;
@@ -81,24 +78,6 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
     if (made?.piece !== piece) made = { piece, bytes: pieceBytes(piece) };
     return made.bytes;
   };
-  /** From a piece that is made: of its beginning, which a reader of the structure looks at, only the parts that are asked for. */
-  const fillMade = (piece: Piece, target: Uint8Array, from: number): void => {
-    const end = from + target.length;
-    const whole = end > HEAD || !("make" in piece) || piece.parts === undefined;
-    if (whole || made?.piece === piece || end === pieceLength(piece)) {
-      target.set(bytesOf(piece).subarray(from, end));
-      return;
-    }
-    let at = 0;
-    for (const part of pieceParts(piece)) {
-      if (at + part.length > from) {
-        const skipped = Math.max(0, from - at);
-        target.set(part.subarray(skipped, end - at), at + skipped - from);
-      }
-      at += part.length;
-      if (at >= end) return;
-    }
-  };
   const readInto = (target: Uint8Array, position: number): void => {
     const end = position + target.length;
     if (position < 0 || end > size)
@@ -109,14 +88,28 @@ export function splicedSource(all: readonly Piece[], name: string): ByteSource {
       const length = Math.min(end - at, pieceLength(piece) - from);
       const part = target.subarray(at - position, at - position + length);
       if ("source" in piece) fillBytes(piece.source, part, piece.start + from);
-      else fillMade(piece, part, from);
+      else part.set(bytesOf(piece).subarray(from, from + length));
       at += length;
     }
+  };
+  const ready = (start: number, end: number): number => {
+    let at = start;
+    for (let k = holding(starts, start); at < end && k < pieces.length; k++) {
+      const piece = pieces[k];
+      if ("make" in piece) break;
+      const stop = Math.min(end, starts[k] + pieceLength(piece));
+      const from = "source" in piece ? piece.start - starts[k] : 0;
+      const until = "source" in piece ? (piece.source.ready?.(from + at, from + stop) ?? from + stop) - from : stop;
+      if (until < stop) return until;
+      at = stop;
+    }
+    return at;
   };
   return {
     name,
     size,
     readInto,
+    ready,
     origin: originsOf(pieces),
     read(start, end) {
       if (start > end) throw new BnfoldError("format", `read of bytes ${start} to ${end}`, { file: name });

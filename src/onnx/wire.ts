@@ -57,16 +57,21 @@ export class Cursor {
     if (at < 0 || at >= this.window.length) {
       const goesOn = at === this.window.length && at > 0;
       this.base = this.pos;
-      this.window = this.look(Math.min(this.source.size - this.pos, goesOn ? WINDOW : GLANCE));
+      this.window = this.look(this.pos + Math.min(this.source.size - this.pos, goesOn ? WINDOW : GLANCE));
       at = 0;
     }
     this.pos++;
     return this.window[at];
   }
 
-  /** The next `length` bytes, in the memory of the last window where the source allows: nobody keeps a window. */
-  private look(length: number): Uint8Array {
+  /**
+   * The next bytes, up to `end` or where a payload would have to be computed, in the memory of the last window where the source
+   * allows: nobody keeps a window.
+   */
+  private look(end: number): Uint8Array {
     const { source, pos } = this;
+    // The next byte is wanted, whatever it costs.
+    const length = Math.max(1, (source.ready?.(pos, end) ?? end) - pos);
     if (source.readInto === undefined) return source.read(pos, pos + length);
     if (this.buffer.length < length) this.buffer = new Uint8Array(length);
     const window = this.buffer.subarray(0, length);

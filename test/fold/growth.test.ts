@@ -110,6 +110,32 @@ describe("nodes other than normalizations", () => {
     expect(plan(model(bank(neg, 1, 6))).data.kept.map(({ code }) => code)).toEqual(["would-grow"]);
   });
 
+  it("what a normalization saves pays for a copy that its node could not", () => {
+    const alone = bank(neg, 1, 60);
+    // One that stands behind a layer of its own: its four vectors and its node go, a bias comes.
+    const channels = 40;
+    const spec: ModelSpec = {
+      ...alone,
+      nodes: [
+        ...alone.nodes,
+        node("Conv", ["x", "v"], ["p"]),
+        node("BatchNormalization", ["p", "scale", "shift", "mean", "variance"], ["q"]),
+      ],
+      initializers: {
+        ...alone.initializers,
+        v: float32([channels, 1, 1, 1], numbers(channels)),
+        ...Object.fromEntries(
+          ["scale", "shift", "mean", "variance"].map((name) => [name, float32([channels], new Array(channels).fill(1))]),
+        ),
+      },
+      outputs: [...alone.outputs, { name: "q" }],
+    };
+    expect(plan(model(alone)).data.kept.map(({ code }) => code)).toEqual(["would-grow"]);
+    const after = folded(model(spec));
+    expect(after.data.kept).toEqual([]);
+    expect(after.bytes.length).toBeLessThanOrEqual(modelBytes(spec).length);
+  });
+
   it.each([
     ["an initializer", false],
     ["a Constant node", true],

@@ -1,5 +1,6 @@
 /** Fold, proof and run of one model, into Blobs. The output is read back from its Blob: what is judged is what is downloaded. */
 import { BnfoldError } from "../../../src/diag/error.ts";
+import { paced } from "../../../src/diag/steps.ts";
 import { foldChecked, type OnStage } from "../../../src/engine/fold.ts";
 import type { Frozen } from "../../../src/engine/frozen.ts";
 import { memoryNeeds } from "../../../src/engine/needs.ts";
@@ -100,8 +101,8 @@ async function frozenBy(options: FoldOptions, model: Model): Promise<{ model: Mo
 }
 
 async function certified(model: Model, plan: PlanData, output: string, { assumeConstant }: FoldOptions) {
-  const { certificateOf, UNCERTIFIED } = await import("../../../src/engine/certificate.ts");
-  const made = certificateOf(model, plan, { assumeConstant, sha256: await sha256Of(model.files.main) });
+  const { certificateSteps, UNCERTIFIED } = await import("../../../src/engine/certificate.ts");
+  const made = await paced(certificateSteps(model, plan, { assumeConstant, sha256: await sha256Of(model.files.main) }));
   if (made === undefined) return { notes: [`${UNCERTIFIED[0].toUpperCase()}${UNCERTIFIED.slice(1)}.`] };
   const name = certificateName(output);
   return { notes: [], certificate: { name, blob: new Blob([made.bytes]) }, facts: { file: name, ...made.facts } };

@@ -76,7 +76,7 @@ function* equalized(
     return isRefused(current) ? [] : [current];
   });
   const fixed = (node: GraphNode) => node.removed || isFixed(node) || sharesWeight(draft, node);
-  const laws = lawsOfGains(view, draft, found, fixed);
+  const laws = yield* lawsOfGains(view, draft, found, fixed);
   yield;
   const work = new Equalizer(draft, laws, classesOf(draft, laws), options);
   return yield* work.run();

@@ -7,6 +7,7 @@
  */
 import { type Gauge, plainGauge } from "../../affine/gauge.ts";
 import { type Spread, simplify, uniform } from "../../affine/spread.ts";
+import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
 import type { Draft } from "../../laws/draft.ts";
@@ -18,7 +19,7 @@ import { isRefused, type NodeState, type Refused, refuse } from "../../rules/typ
 import type { Success } from "../attempt.ts";
 import type { Fold } from "../types.ts";
 import { contradiction } from "./conflict.ts";
-import { type Found, Search } from "./search.ts";
+import { type Found, searchOf } from "./search.ts";
 import { derivedShift, settleAffine, settleLayer } from "./settle.ts";
 
 /** Times that a refusal makes everything be solved for again. */
@@ -46,12 +47,17 @@ export interface Gauged {
 }
 
 /** Solves for gauges and writes them into the draft; the nodes that go are still in the graph. Undefined when nothing can go. */
-export function gauged(view: GraphView, draft: Draft, found: readonly Candidate[], options: GaugeOptions): Gauged | undefined {
+export function* gauged(
+  view: GraphView,
+  draft: Draft,
+  found: readonly Candidate[],
+  options: GaugeOptions,
+): Steps<Gauged | undefined> {
   // What varies from element to element is folded where it stands, or not at all.
   const narrow = found.filter(({ scale, shift }) => !isTable(scale) && !isTable(shift));
-  const laws = lawsOf(view, draft, narrow, options.may, options.from);
+  const laws = yield* lawsOf(view, draft, narrow, options.may, options.from);
   if (!laws.movers.some(({ may }) => may)) return undefined;
-  return new Solver(draft, laws, options).run();
+  return yield* new Solver(draft, laws, options).run();
 }
 
 class Solver {
@@ -78,16 +84,16 @@ class Solver {
     this.byNode = new Map(laws.movers.map(({ found }, k) => [found.node, k]));
   }
 
-  run(): Gauged | undefined {
-    const search = new Search(this.laws.network, this.laws.movers, {
+  *run(): Steps<Gauged | undefined> {
+    const search = yield* searchOf(this.laws.network, this.laws.movers, {
       shift: (x) => (this.shared[x] === 1 ? SHARED : 1),
       scale: (x) => this.carried[x],
     });
     for (let round = 0; round < ROUNDS; round++) {
-      const solved = search.solve(new Set(this.forbidden.keys()));
+      const solved = yield* search.solve(new Set(this.forbidden.keys()));
       const mark = this.draft.mark();
       const gauges = this.gauges(solved);
-      const stopped = this.steep(solved, gauges) ?? this.settle(solved, gauges, mark);
+      const stopped = this.steep(solved, gauges) ?? (yield* this.settle(solved, gauges, mark));
       if (stopped === undefined) return this.told(solved, gauges, mark);
       this.draft.undo(mark);
       for (const [k, refused] of stopped) this.forbidden.set(k, refused);
@@ -140,7 +146,7 @@ class Solver {
   }
 
   /** Changes what stays; candidates next to an operator that refuses. */
-  private settle({ gone }: Found, gauges: Map<GraphValue, Gauge>, mark: number): Map<number, Refused> | undefined {
+  private *settle({ gone }: Found, gauges: Map<GraphValue, Gauge>, mark: number): Steps<Map<number, Refused> | undefined> {
     const stopped = new Map<number, Refused>();
     const stop = (node: GraphNode, refused: Refused) => {
       for (const k of this.nearest(node, gone)) if (!stopped.has(k)) stopped.set(k, refused);
@@ -150,6 +156,7 @@ class Solver {
       if (k !== undefined && gone.has(k)) continue;
       const refused = this.derive(node, gauges) ?? this.absorb(node, k === undefined ? undefined : this.laws.movers[k], gauges);
       if (refused !== undefined) stop(node, refused);
+      yield;
     }
     if (stopped.size === 0) {
       const refused = this.options.check(this.draft.since(mark));

@@ -8,6 +8,7 @@
  */
 import { sumOfGains, sumOfShifts, sumOfSigns } from "../../certify/sums.ts";
 import { ASSUMPTIONS, type Certificate, type Conflict, FORMAT, type KeptSet, LAWS, type Taken } from "../../certify/types.ts";
+import { finish, type Steps } from "../../diag/steps.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import { affinesOf, readingOf } from "../../laws/affines.ts";
@@ -16,7 +17,7 @@ import type { Model } from "../../onnx/records.ts";
 import { nodeKey, refOf } from "../describe.ts";
 import type { PlanData } from "../types.ts";
 import { hittingSet } from "./cover.ts";
-import { Search } from "./search.ts";
+import { type Search, searchOf } from "./search.ts";
 import { coreOf, type Term } from "./terms.ts";
 
 /** Components up to this many candidates have every pair tried. */
@@ -34,14 +35,22 @@ export interface MinimalityOptions {
 }
 
 /** The certificate of a model, with what a plan of it keeps. */
-export function minimality(model: Model, { kept }: Pick<PlanData, "kept">, options: MinimalityOptions = {}): Certificate {
+export const minimality = (model: Model, plan: Pick<PlanData, "kept">, options: MinimalityOptions = {}): Certificate =>
+  finish(minimalitySteps(model, plan, options));
+
+/** The same in steps. */
+export function* minimalitySteps(
+  model: Model,
+  { kept }: Pick<PlanData, "kept">,
+  options: MinimalityOptions = {},
+): Steps<Certificate> {
   const view = viewOf(model);
   const read = readingOf(view, options.assumeConstant);
-  const laws = laxLaws(view, read, affinesOf(view, read));
-  const writer = new Writer(laws);
+  const laws = yield* laxLaws(view, read, affinesOf(view, read));
+  const writer = new Writer(laws, yield* searchOf(laws.network, laws.movers, { shift: () => 1, scale: () => 1 }));
   const movers = new Map(laws.movers.map((mover, k) => [nodeKey(refOf(mover.found.node)), k]));
   const nodes = new Map(view.nodes.map((node) => [nodeKey(refOf(node)), node]));
-  const sets = writer.sets();
+  const sets = yield* writer.sets();
   const own: [number, string][] = [];
   const apart: [number, string][] = [];
   for (const { node: ref, code } of kept) {
@@ -66,11 +75,12 @@ export function minimality(model: Model, { kept }: Pick<PlanData, "kept">, optio
 class Writer {
   readonly nodes: GraphNode[] = [];
   private readonly known = new Map<GraphNode, number>();
-  private readonly search: Search;
   private readonly still: ReadonlySet<number>;
 
-  constructor(private readonly laws: Laws) {
-    this.search = new Search(laws.network, laws.movers, { shift: () => 1, scale: () => 1 });
+  constructor(
+    private readonly laws: Laws,
+    private readonly search: Search,
+  ) {
     this.still = new Set([0, ...laws.network.zeros]);
   }
 
@@ -82,22 +92,24 @@ class Writer {
     return this.nodes.length - 1;
   }
 
-  sets(): KeptSet[] {
-    return this.search.components.flatMap((part) => this.component(part));
+  *sets(): Steps<KeptSet[]> {
+    const made: KeptSet[] = [];
+    for (const part of this.search.components) made.push(...(yield* this.component(part)));
+    return made;
   }
 
-  private component(part: readonly number[]): KeptSet[] {
+  private *component(part: readonly number[]): Steps<KeptSet[]> {
     const alone = part.filter((k) => this.search.tryAll([k]) !== undefined);
     const made = alone.flatMap((k) => this.set([k], 1, [[k]]));
     const others = part.filter((k) => !alone.includes(k));
     const cores: Set<number>[] = [];
-    const kept = this.search.rest(others, new Set(), cores);
+    const kept = yield* this.search.rest(others, new Set(), cores);
     if (kept.size === 0) return made;
-    if (others.length <= PAIRED) this.search.pairs(others, kept, cores);
+    if (others.length <= PAIRED) yield* this.search.pairs(others, kept, cores);
     const apart = this.disjoint(others, cores);
     const least = apart.reduce((n, set) => n + set.least, 0);
     if (least < kept.size && others.length <= SMALL) {
-      const whole = this.whole(others, cores);
+      const whole = yield* this.whole(others, cores);
       if (whole !== undefined && whole.least > least) return [...made, whole];
     }
     return [...made, ...apart];
@@ -130,12 +142,12 @@ class Writer {
   }
 
   /** All conflicts of a component, and how many have to stay for them. */
-  private whole(list: readonly number[], cores: Set<number>[]): KeptSet | undefined {
+  private *whole(list: readonly number[], cores: Set<number>[]): Steps<KeptSet | undefined> {
     for (let round = 0; round < ROUNDS; round++) {
       const { set, exact } = hittingSet(cores);
       if (!exact) return undefined;
       const before = cores.length;
-      const kept = this.search.rest(list, set, cores);
+      const kept = yield* this.search.rest(list, set, cores);
       if (kept.size > set.size && cores.length > before) continue;
       const least = smallest(cores);
       const nodes = [...new Set(least.flatMap((core) => [...core]))].sort((p, q) => p - q);

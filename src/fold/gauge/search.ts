@@ -5,6 +5,7 @@
  * contradicts it (then no fewer can stay) or it is no smaller than what is known.
  */
 
+import type { Steps } from "../../diag/steps.ts";
 import type { Mover } from "../../laws/laws.ts";
 import type { Network } from "../../laws/wires.ts";
 import type { Kind } from "../../rules/types.ts";
@@ -18,6 +19,8 @@ import { coreOf, type Term } from "./terms.ts";
 const MOST = 64;
 /** Contradictions of one candidate that are looked at. */
 const LOOKED = 32;
+/** Demands of the network made between two chances to stop. */
+const OFTEN = 1 << 10;
 /** Rounds of conflicts in one component. */
 const ROUNDS = 200;
 
@@ -59,57 +62,79 @@ export interface Costs {
 
 type Marks = readonly [scales: number, shifts: number, names: number];
 
+/** The search over a network, its own demands made. */
+export function* searchOf(network: Network, movers: readonly Mover[], costs: Costs): Steps<Search> {
+  const search = new Search(network, movers, costs);
+  yield* search.begin();
+  return search;
+}
+
 export class Search {
   private readonly scales: Scales;
   private readonly shifts: Shifts;
   private readonly names: Names;
 
   constructor(
-    network: Network,
+    private readonly network: Network,
     private readonly movers: readonly Mover[],
     private readonly costs: Costs,
   ) {
     this.scales = new Scales(network.scales);
     this.shifts = new Shifts(network.shifts, costs.shift);
     this.names = new Names(movers);
-    // With everything at ground all of this holds.
-    for (const x of network.zeros) this.shifts.ground(x);
-    for (const [index, ratio] of network.ratios.entries()) this.scales.join(ratio, { label: -1, index });
-    for (const [index, x] of network.positive.entries()) this.scales.positive(x, index);
-    for (const [index, row] of network.rows.entries()) this.shifts.add(row, { label: -1, index });
-    this.components = this.parts(network);
   }
 
-  readonly components: readonly (readonly number[])[];
+  /** Candidates in parts that share no unknown but ground. */
+  components: readonly (readonly number[])[] = [];
+
+  /** Makes the demands of the network: with everything at ground all of them hold. */
+  *begin(): Steps<void> {
+    const { network, scales, shifts } = this;
+    for (const x of network.zeros) shifts.ground(x);
+    for (const [index, ratio] of network.ratios.entries()) {
+      scales.join(ratio, { label: -1, index });
+      if (index % OFTEN === 0) yield;
+    }
+    for (const [index, x] of network.positive.entries()) scales.positive(x, index);
+    for (const [index, row] of network.rows.entries()) {
+      shifts.add(row, { label: -1, index });
+      if (index % OFTEN === 0) yield;
+    }
+    this.components = yield* this.parts();
+  }
 
   /**
    * What turns signs goes where it can; where more of the others could go if it stayed, it stays.
    * @param forbidden Candidates that may not go.
    */
-  solve(forbidden: ReadonlySet<number>): Found {
-    let best = this.solveWith(forbidden);
+  *solve(forbidden: ReadonlySet<number>): Steps<Found> {
+    let best = yield* this.solveWith(forbidden);
     const turning = [...best.gone].filter((k) => this.movers[k].stays !== undefined).slice(0, TURNED);
     let held = new Set(forbidden);
     for (const k of turning) {
       const less = new Set(held).add(k);
-      const found = this.solveWith(less);
+      const found = yield* this.solveWith(less);
       if (found.gone.size > best.gone.size) [best, held] = [found, less];
     }
     return best;
   }
 
-  private solveWith(forbidden: ReadonlySet<number>): Found {
+  private *solveWith(forbidden: ReadonlySet<number>): Steps<Found> {
     const marks = this.mark();
     const gone = this.turned(forbidden);
     const conflicts = new Map<number, Contradiction>();
     for (const part of this.components) {
       const open = part.filter((k) => !forbidden.has(k) && this.movers[k].stays === undefined);
-      const kept = this.largest(open);
-      for (const k of open) if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
+      const kept = yield* this.largest(open);
+      for (const k of open) {
+        if (!kept.has(k) && this.add(k) === undefined) gone.add(k);
+        yield;
+      }
       for (const k of kept) {
         const found = this.add(k);
         if (found === undefined) gone.add(k);
         else conflicts.set(k, found);
+        yield;
       }
     }
     const found = { gone, conflicts, scales: this.scales.solve(this.costs.scale), shifts: this.shifts.solve() };
@@ -227,15 +252,15 @@ export class Search {
   }
 
   /** Candidates of one component that have to stay. */
-  private largest(part: readonly number[]): ReadonlySet<number> {
+  private *largest(part: readonly number[]): Steps<ReadonlySet<number>> {
     const cores: Set<number>[] = [];
-    let best = this.rest(part, new Set(), cores);
+    let best = yield* this.rest(part, new Set(), cores);
     if (packing(cores) >= best.size || part.length > MOST) return best;
-    this.pairs(part, best, cores);
+    yield* this.pairs(part, best, cores);
     for (let round = 0; round < ROUNDS; round++) {
       const { set } = hittingSet(cores);
       if (set.size >= best.size) break;
-      const kept = this.rest(part, set, cores);
+      const kept = yield* this.rest(part, set, cores);
       if (kept.size < best.size) best = kept;
       if (kept.size === set.size) break;
     }
@@ -243,12 +268,13 @@ export class Search {
   }
 
   /** Takes candidates one by one, those of `kept` apart; all that stay. New conflicts join `cores`. */
-  rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Set<number> {
+  *rest(part: readonly number[], kept: ReadonlySet<number>, cores: Set<number>[]): Steps<Set<number>> {
     const marks = this.mark();
     const stay = new Set(kept);
     for (const k of part) {
       if (stay.has(k)) continue;
       const found = this.add(k);
+      yield;
       if (found === undefined) continue;
       stay.add(k);
       cores.push(found.core);
@@ -266,7 +292,7 @@ export class Search {
   }
 
   /** Conflicts of two; one that shows in few channels is met when all is put together. Those not in `stay` are known to go together. */
-  pairs(part: readonly number[], stay: ReadonlySet<number>, cores: Set<number>[]): void {
+  *pairs(part: readonly number[], stay: ReadonlySet<number>, cores: Set<number>[]): Steps<void> {
     const alone = new Set(cores.filter((core) => core.size === 1).flatMap((core) => [...core]));
     const list = part.filter((k) => !alone.has(k));
     for (const [i, p] of list.entries()) {
@@ -276,14 +302,15 @@ export class Search {
         if (!stay.has(p) && !stay.has(q)) continue;
         const found = this.clash(q);
         if (found?.core.size === 2) cores.push(found.core);
+        yield;
       }
       this.undo(marks);
     }
   }
 
   /** Candidates in parts that share no unknown but ground. */
-  private parts(network: Network): number[][] {
-    const { movers } = this;
+  private *parts(): Steps<number[][]> {
+    const { movers, network } = this;
     const parent = Int32Array.from({ length: movers.length + network.scales + network.shifts }, (_, i) => i);
     const find = (x: number): number => {
       let root = x;
@@ -305,7 +332,8 @@ export class Search {
       if (x !== undefined && y !== undefined) join(x, y);
       return x ?? y;
     };
-    for (const { at } of network.rows) {
+    for (const [index, { at }] of network.rows.entries()) {
+      if (index % OFTEN === 0) yield;
       let first: number | undefined;
       for (const x of at) first = beside(first, shift(x));
     }
@@ -315,6 +343,7 @@ export class Search {
         beside(k, gain(y));
       }
       for (const { at } of demand.rows) for (const x of at) beside(k, shift(x));
+      yield;
     }
     const parts = new Map<number, number[]>();
     for (const [k, { may }] of movers.entries()) {
