@@ -3,6 +3,8 @@ import { judge, net } from "./pairs.ts";
 
 const x = [{ name: "x", dims: [2, 4, 3, 5] }];
 const leaky = net(x, [node("LeakyRelu", ["x"], ["y"], { alpha: f(0.125) })]);
+/** Without its attribute, which is 0.01. */
+const plain = net(x, [node("LeakyRelu", ["x"], ["y"])]);
 const spelled = (alpha: number, order = ["l", "s", "x"], zero = 0) =>
   net(x, [node("Less", ["x", "z"], ["l"]), node("Mul", ["a", "x"], ["s"]), node("Where", order, ["y"])], {
     a: float32([], [alpha]),
@@ -46,9 +48,14 @@ const body = net(
 
 judge(
   "functions and their bodies",
-  { LeakyRelu: [leaky, spelled(0.125)], GroupNormalization: [group(2), body] },
+  {
+    LeakyRelu: [leaky, spelled(0.125)],
+    "LeakyRelu by default": [plain, spelled(Math.fround(0.01))],
+    GroupNormalization: [group(2), body],
+  },
   {
     "another slope": [leaky, spelled(0.13)],
+    "another slope than the default": [plain, spelled(0.02)],
     "the branches exchanged": [leaky, spelled(0.125, ["l", "x", "s"])],
     "another threshold": [leaky, spelled(0.125, undefined, 1)],
     "another number of groups": [group(4), body],
