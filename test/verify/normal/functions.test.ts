@@ -3,6 +3,8 @@ import { judge, net } from "./pairs.ts";
 
 const x = [{ name: "x", dims: [2, 4, 3, 5] }];
 const leaky = net(x, [node("LeakyRelu", ["x"], ["y"], { alpha: f(0.125) })]);
+/** Without its attribute, which is 0.01. */
+const plain = net(x, [node("LeakyRelu", ["x"], ["y"])]);
 const spelled = (alpha: number, order = ["l", "s", "x"], zero = 0) =>
   net(x, [node("Less", ["x", "z"], ["l"]), node("Mul", ["a", "x"], ["s"]), node("Where", order, ["y"])], {
     a: float32([], [alpha]),
@@ -102,6 +104,7 @@ judge(
   "functions and their bodies",
   {
     LeakyRelu: [leaky, spelled(0.125)],
+    "LeakyRelu by default": [plain, spelled(Math.fround(0.01))],
     GroupNormalization: [group(2), body],
     "LayerNormalization, across operator sets": [layer(-1), written(13)],
     "LayerNormalization of opset 18": [layer(2, 18), written(18, [2])],
@@ -140,6 +143,7 @@ judge(
     "a norm of fourth powers": [layer(-1), written(17, [-1], 1e-5, node("Pow", ["d", "g4"], ["q"]))],
     "a norm over one of two axes": [instance, planes([3])],
     "another slope": [leaky, spelled(0.13)],
+    "another slope than the default": [plain, spelled(0.02)],
     "the branches exchanged": [leaky, spelled(0.125, ["l", "x", "s"])],
     "another threshold": [leaky, spelled(0.125, undefined, 1)],
     "another number of groups": [group(4), body],
