@@ -21,17 +21,21 @@ import { BARED } from "./normal/norms.ts";
 import { PADDED } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
 import { POOLED } from "./normal/pools.ts";
-import { FACTORED } from "./normal/products.ts";
+import { POWERS } from "./normal/powers.ts";
+import { FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
-import { LAYERED, MEASURED, RESHAPED, ROWWISE } from "./normal/reshapes.ts";
+import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
+import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
 export const REWRITINGS: readonly Rewriting[] = [
   ...FUNCTIONS,
+  ...POWERS,
   FACTORED,
+  SCALED,
   BARED,
   PLAIN,
   IDLE_OPERATORS,
@@ -45,6 +49,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   DEQUANTIZED,
   QUANTIZED,
   ...TRANSPOSES,
+  ...SEQUENCES,
   ...PIECES,
   GELU,
   QUICKGELU,
@@ -55,13 +60,15 @@ export const REWRITINGS: readonly Rewriting[] = [
   CLIPPED,
   LAYERED,
   ROWWISE,
+  UNSHAPED,
   MEASURED,
   RESHAPED,
   COUNTED,
 ];
 
-/** Two models, each in its normal form; a model itself when it is that already. */
-export function normalForms(a: Model, b: Model): [Model, Model] {
+/** Two models, each in its normal form; a model itself when it is that already. `all`: by equations for what both write alike, too. */
+export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
+  if (all) return [normalForm(a, REWRITINGS), normalForm(b, REWRITINGS)];
   const [p, q] = [a, b].map(operatorsOf);
   const differing = new Set([...p.keys(), ...q.keys()].filter((type) => p.get(type) !== q.get(type)));
   const rewritings = REWRITINGS.filter(({ where }) => where === undefined || where.some((type) => differing.has(type)));
@@ -97,7 +104,7 @@ export function normalForm(
     if (next === current) break;
     current = next;
   }
-  return current === plain ? model : pruned(current);
+  return pruned(current === plain ? model : current);
 }
 
 const undeclared = (model: Model): Model =>
