@@ -1,7 +1,7 @@
 /** A bias of which the second file knows nothing: a layer that could take it is not one that did. */
 import { describe, expect, it } from "vitest";
 import { prove } from "../../src/verify/index.ts";
-import { model, node } from "../helpers/build.ts";
+import { model, type NodeSpec, node } from "../helpers/build.ts";
 import { floats, whole } from "../rules/check.ts";
 
 const LAYERS = {
@@ -17,7 +17,7 @@ describe("an Add behind a layer", () => {
     (op) => {
       const { w, x, b } = LAYERS[op];
       const biased = (adds: number) => {
-        const attributes = op === "Einsum" ? { equation: "nij,jk->nik" } : {};
+        const attributes: NodeSpec["attributes"] = op === "Einsum" ? { equation: "nij,jk->nik" } : {};
         const names = Array.from({ length: adds + 1 }, (_, i) => (i === adds ? "z" : `y${i}`));
         return model({
           nodes: [
