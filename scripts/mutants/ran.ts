@@ -149,8 +149,7 @@ export class Runs {
       own === undefined ? [] : tests.filter((ran) => ran.name === "" && hit(ran, own)).map((ran) => ran.file),
     );
     const far = real.filter((ran) => loading.has(ran.file) && !near.includes(ran) && any(ran));
-    const chosen =
-      own === undefined ? named(near.length > 0 ? near : real, lineAround(source.text, stretch)) : [near, far];
+    const chosen = own === undefined ? named(near.length > 0 ? near : real, lineAround(source.text, stretch)) : [near, far];
     return chosen
       .flatMap((list) => list.sort((a, b) => a.ms - b.ms))
       .map(({ file: from, name, ms }) => ({ file: from, name, ms }));

@@ -10,7 +10,7 @@ import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
-import { GELU, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
+import { GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
@@ -20,7 +20,7 @@ import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
 import { PADDED } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
-import { POOLED } from "./normal/pools.ts";
+import { MEANS, POOLED } from "./normal/pools.ts";
 import { POWERS } from "./normal/powers.ts";
 import { FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
@@ -28,12 +28,14 @@ import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshape
 import type { Rewriting } from "./normal/rewriting.ts";
 import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
+import { SLOPES } from "./normal/slopes.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
 export const REWRITINGS: readonly Rewriting[] = [
   ...FUNCTIONS,
   ...POWERS,
+  ...SLOPES,
   FACTORED,
   SCALED,
   BARED,
@@ -41,6 +43,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   IDLE_OPERATORS,
   UNBENT,
   HARDSWISH,
+  HARDSIGMOID,
   MISH,
   FUSED,
   ...CONTRIBUTED,
@@ -53,6 +56,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...PIECES,
   GELU,
   QUICKGELU,
+  ...MEANS,
   POOLED,
   PADDED,
   SINGLE,

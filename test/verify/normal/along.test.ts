@@ -82,6 +82,27 @@ const compared = (op: string): Pair => [
   n([node("Tanh", ["x"], ["s"]), node(op, ["x", "s"], ["c"]), node("Where", ["c", "x", "s"], ["y"])]),
 ];
 
+/** A mean for each channel, or each row, as a factor: through channels last it is a Reshape away. */
+const gated = (axis: number): Pair => {
+  const inputs = [{ name: "x", dims: [2, 3, 3, 3] }];
+  const means = (of: string, over: string) => [node("ReduceMean", [of, over], ["g"]), node("Sigmoid", ["g"], ["h"])];
+  const more = { a: ints(2, 3), b: ints(...[1, 2, 3].filter((i) => i !== axis)), s: ints(2, 1, 1, 3), r: ints(2, 3, 1, 1) };
+  return [
+    n(
+      [
+        ...means("x", "a"),
+        node("Reshape", ["h", "s"], ["k"]),
+        T("x", "t", last),
+        node("Mul", ["t", "k"], ["m"]),
+        T("m", "y", first),
+      ],
+      more,
+      inputs,
+    ),
+    n([...means("x", "b"), node("Mul", ["x", "h"], ["y"])], more, inputs),
+  ];
+};
+
 judge(
   "what works along axes that moved",
   {
@@ -101,6 +122,7 @@ judge(
     "an axis of one beside them": regrouped([0, 2, 3, 1], [1, 2, 20, 3], [1, 2, 3, 20], [0, 1, 3, 2]),
     "a quantisation along an axis": quantized(3, 1),
     "a comparison and what it chooses": compared("Less"),
+    "a gate of each channel": gated(1),
   },
   {
     "a Softmax of the axis it counts": soft("Softmax", 3, 3),
@@ -115,6 +137,7 @@ judge(
     "axes joined in another order": regrouped([0, 1, 3, 2], [2, 3, 20], [2, 3, 20], [0, 1, 2]),
     "heads split the other way": regrouped([0, 2, 3, 1], [2, 4, 5, 3, 1], [2, 3, 5, 4, 1], [0, 3, 2, 1, 4]),
     "a quantisation along another axis": quantized(3, 2),
+    "a gate of the other axis": gated(2),
     "a comparison the other way round": [compared("Less")[0], compared("Greater")[1]],
   },
 );

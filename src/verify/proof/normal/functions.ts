@@ -1,7 +1,6 @@
 /**
  * Operators of ONNX that are functions, as their bodies in the operator specification.
  *
- *   LeakyRelu(x; α) 16             Where(x < 0, α · x, x)
  *   GroupNormalization(x; γ, β) 21 with groups of channels as rows r: d = r − mean(r), γ · d / √(mean(r²) − mean(r)² + ε) + β
  *   LayerNormalization(x; γ, β; axis a)   over axes a …, d = x − mean(x): γ · d / √(mean(d²) + ε) + β, in float32
  *   InstanceNormalization(x; γ, β)        the same over the axes behind the channels, γ and β along these
@@ -33,34 +32,10 @@ class Body {
     return this.of(part);
   }
 
-  /** A number, of the type of `like`. */
-  number(part: string, f: number, like: string): string {
-    const plain = this.step(`${part}/float`, "Constant", [], { value_float: { f } });
-    return this.step(part, "CastLike", [plain, like]);
-  }
-
   last(opType: string, inputs: readonly string[]): NodeRecord[] {
     return [...this.nodes, make(this.node, opType, inputs, outputOf(this.node))];
   }
 }
-
-/** CastLike is there since then. */
-const SINCE = 15;
-
-const leaky: Rewrite = (node) => {
-  if (node.domain !== "" || node.opType !== "LeakyRelu") return undefined;
-  const [x] = node.record.inputs;
-  const body = new Body(node);
-  const [zero, alpha] = [
-    node.version < SINCE ? body.step("zero", "Constant", [], { value_float: { f: 0 } }) : body.number("zero", 0, x),
-    node.record.attributes.get("alpha")?.f ?? Math.fround(0.01),
-  ];
-  const slope =
-    node.version < SINCE ? body.step("alpha", "Constant", [], { value_float: { f: alpha } }) : body.number("alpha", alpha, x);
-  const negative = body.step("negative", "Less", [x, zero]);
-  const scaled = body.step("scaled", "Mul", [slope, x]);
-  return body.last("Where", [negative, scaled, x]);
-};
 
 const grouped: Rewrite = (node) => {
   if (node.domain !== "" || node.opType !== "GroupNormalization" || node.version < 21) return undefined;
@@ -139,7 +114,6 @@ const written: Rewrite = (node, { facts }) => {
 };
 
 export const FUNCTIONS: readonly Rewriting[] = [
-  { equation: ["LeakyRelu(x; α)", "Where(x < 0, α · x, x)"], rewrite: leaky, where: ["LeakyRelu"] },
   { equation: ["GroupNormalization(x; γ, β)", "its function body"], rewrite: grouped, where: ["GroupNormalization"] },
   {
     equation: ["LayerNormalization, InstanceNormalization", "γ · (x − mean) / √(variance + ε) + β"],

@@ -1,5 +1,6 @@
 /** Orders of axes, as Transposes give them. */
 import { intsAttr } from "../../../graph/attributes.ts";
+import type { Shape } from "../../../graph/dims.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { AttributeRecord, NodeRecord } from "../../../onnx/records.ts";
 import type { Side } from "../classes.ts";
@@ -65,3 +66,37 @@ export const withAxis = (node: GraphNode, axis: number): Map<string, AttributeRe
 
 /** Operands of more than one number lie along the axis an attribute counts, not along the last ones. */
 export const isByAxis = ({ opType }: GraphNode): boolean => opType === "DequantizeLinear" || opType === "QuantizeLinear";
+
+export interface Group {
+  /** Axes longer than 1 side by side, counted among such axes, and the sizes they become. */
+  readonly axes: number[];
+  readonly sizes: number[];
+}
+
+/** The axes a Reshape joins or splits, those it does not touch each on its own. */
+export function groupsOf(from: readonly number[], to: readonly number[]): readonly Group[] | undefined {
+  const long = from.filter((d) => d !== 1);
+  const groups: Group[] = [];
+  let [i, j] = [0, 0];
+  while (i < long.length && j < to.length) {
+    const group: Group = { axes: [i], sizes: [to[j]] };
+    for (let [p, q] = [long[i++], to[j++]]; p !== q; ) {
+      if ((p < q ? long.length - i : to.length - j) === 0) return undefined;
+      if (p < q) {
+        group.axes.push(i);
+        p *= long[i++];
+      } else {
+        group.sizes.push(to[j]);
+        q *= to[j++];
+      }
+    }
+    groups.push(group);
+  }
+  if (groups.length === 0 || i < long.length) return undefined;
+  groups[groups.length - 1].sizes.push(...to.slice(j));
+  return groups;
+}
+
+/** Sizes that are all known, and none of them 0. */
+export const sizesOf = (shape: Shape | undefined): readonly number[] | undefined =>
+  shape?.every((d) => typeof d === "number" && d > 0) ? (shape as readonly number[]) : undefined;

@@ -21,7 +21,7 @@ import { inner, integers, listAt, make, makerOf, numbersOf, outputOf, type Rewri
 const BROADCASTS = 7;
 
 /** The one number of a constant that spreads nothing out beside x. */
-function numberBeside(value: GraphValue | undefined, x: GraphValue | undefined, side: Side): number | undefined {
+export function numberBeside(value: GraphValue | undefined, x: GraphValue | undefined, side: Side): number | undefined {
   const numbers = value !== undefined && side.constants.has(value) ? numbersOf(value, side) : undefined;
   const [rank, most] = [side.facts.rank(value), side.facts.rank(x)];
   return numbers?.length === 1 && rank !== undefined && (rank === 0 || (most !== undefined && rank <= most))
@@ -30,7 +30,7 @@ function numberBeside(value: GraphValue | undefined, x: GraphValue | undefined, 
 }
 
 /** An operator of real numbers: whole ones are divided otherwise. */
-function isReal(node: GraphNode, opType: string, { facts }: Side): boolean {
+export function isReal(node: GraphNode, opType: string, { facts }: Side): boolean {
   const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
   return node.domain === "" && node.opType === opType && node.version >= BROADCASTS && dtype !== undefined && isFloat(dtype);
 }

@@ -8,7 +8,7 @@
  *   Transpose(x; p) that keeps all axes longer than 1 in their order     Reshape(x)
  *
  * Exact: numbers are moved, and what is done to each is the same. Only where the files have another number of Transposes. c' is c with p
- * undone: c has one number, or is constant and spelled out to the rank of x. Ranks are known. What works along axes: along.ts.
+ * undone: c has one number, is constant and spelled out to the rank of x, or keeps the order of its axes longer than 1. Ranks are known. What works along axes: along.ts.
  */
 import { intAttr } from "../../../graph/attributes.ts";
 import type { Shape } from "../../../graph/dims.ts";
@@ -16,7 +16,19 @@ import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { ALONG, TRANSPOSED } from "./along.ts";
-import { before, inOrder, isByAxis, left, permOf, transposed, turnedBack, withAxis } from "./orders.ts";
+import {
+  before,
+  type Group,
+  groupsOf,
+  inOrder,
+  isByAxis,
+  left,
+  permOf,
+  sizesOf,
+  transposed,
+  turnedBack,
+  withAxis,
+} from "./orders.ts";
 import { inner, integers, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 const merged: Rewrite = (node, side) => {
@@ -37,6 +49,24 @@ const merged: Rewrite = (node, side) => {
 const isElementwise = (node: GraphNode): boolean =>
   node.domain === "" && node.outputs.length === 1 && hasTrait(node, "basic", "function", "pointwise", "broadcasts");
 
+/** An operand of which all axes longer than 1 stay in their order when a Transpose is undone: a Reshape does that. */
+function laidBack(
+  node: GraphNode,
+  i: number,
+  shape: Shape | undefined,
+  perm: readonly number[],
+): readonly [nodes: NodeRecord[], name: string] | undefined {
+  if (shape?.length !== perm.length || node.version < 5) return undefined;
+  const back = perm.map((_, axis) => perm.indexOf(axis));
+  const moved = back.map((axis) => shape[axis]);
+  if (!inOrder(left(back, new Set(shape.flatMap((d, axis) => (d === 1 ? [axis] : [])))))) return undefined;
+  const dims = moved.map((d) => (typeof d === "number" ? d : -1));
+  if (dims.filter((d) => d === -1).length > 1 || dims.includes(0)) return undefined;
+  const list = integers(node, `operand${i}/dims`, dims);
+  const name = inner(node, `operand${i}`);
+  return [[list, make(node, "Reshape", [node.record.inputs[i], list.outputs[0]], name)], name];
+}
+
 const elementwise: Rewrite = (node, side) => {
   const { facts, constants } = side;
   if (!isElementwise(node) || (node.version < 7 && node.inputs.length > 1)) return undefined;
@@ -56,7 +86,12 @@ const elementwise: Rewrite = (node, side) => {
       const [nodes, moved] = turnedBack(node, i, shape as number[], perm);
       parts.push(...nodes);
       inputs.push(moved);
-    } else return undefined;
+    } else {
+      const [nodes, moved] = laidBack(node, i, shape, perm) ?? [];
+      if (nodes === undefined || moved === undefined || isByAxis(node)) return undefined;
+      parts.push(...nodes);
+      inputs.push(moved);
+    }
   }
   const core = inner(node, "still");
   const still = { ...node.record, inputs, outputs: [core] };
@@ -75,40 +110,6 @@ const unmoved: Rewrite = (node, side) => {
   if (dims.filter((d) => d === -1).length > 1 || dims.includes(0)) return undefined;
   return [integers(node, "shape", dims), make(node, "Reshape", [node.record.inputs[0], inner(node, "shape")], outputOf(node))];
 };
-
-interface Group {
-  /** Axes longer than 1 side by side, counted among such axes, and the sizes they become. */
-  readonly axes: number[];
-  readonly sizes: number[];
-}
-
-/** The axes a Reshape joins or splits, those it does not touch each on its own. */
-function groupsOf(from: readonly number[], to: readonly number[]): readonly Group[] | undefined {
-  const long = from.filter((d) => d !== 1);
-  const groups: Group[] = [];
-  let [i, j] = [0, 0];
-  while (i < long.length && j < to.length) {
-    const group: Group = { axes: [i], sizes: [to[j]] };
-    for (let [p, q] = [long[i++], to[j++]]; p !== q; ) {
-      if ((p < q ? long.length - i : to.length - j) === 0) return undefined;
-      if (p < q) {
-        group.axes.push(i);
-        p *= long[i++];
-      } else {
-        group.sizes.push(to[j]);
-        q *= to[j++];
-      }
-    }
-    groups.push(group);
-  }
-  if (groups.length === 0 || i < long.length) return undefined;
-  groups[groups.length - 1].sizes.push(...to.slice(j));
-  return groups;
-}
-
-/** Sizes that are all known, and none of them 0. */
-const sizesOf = (shape: Shape | undefined): readonly number[] | undefined =>
-  shape?.every((d) => typeof d === "number" && d > 0) ? (shape as readonly number[]) : undefined;
 
 const regrouped: Rewrite = (node, side) => {
   if (!hasTrait(node, "reshapes") || node.version < 5) return undefined;
