@@ -133,7 +133,7 @@ export class Runs {
 
   /**
    * Tests that run the part of a source around a stretch of it. Of what runs when files are loaded they are all those that run anything
-   * of the file, or, for a file of tables only, all there are.
+   * of the file, or, for a file of tables only, all there are, those first that are named after what stands there.
    */
   seeing(file: string, room: string, stretch: Part): Picked[] {
     const source = this.#sources.get(file);
@@ -149,11 +149,25 @@ export class Runs {
       own === undefined ? [] : tests.filter((ran) => ran.name === "" && hit(ran, own)).map((ran) => ran.file),
     );
     const far = real.filter((ran) => loading.has(ran.file) && !near.includes(ran) && any(ran));
-    const chosen = near.length + far.length > 0 || own !== undefined ? [near, far] : [real];
+    const chosen = own === undefined ? named(near.length > 0 ? near : real, lineAround(source.text, stretch)) : [near, far];
     return chosen
       .flatMap((list) => list.sort((a, b) => a.ms - b.ms))
       .map(({ file: from, name, ms }) => ({ file: from, name, ms }));
   }
+}
+
+/** The whole lines a stretch is in. */
+function lineAround(text: string, { start, end }: Part): string {
+  const to = text.indexOf("\n", end);
+  return text.slice(text.lastIndexOf("\n", start - 1) + 1, to < 0 ? undefined : to);
+}
+
+/** Tests of a table: first those that are named after something in the row. */
+function named(tests: readonly Read[], line: string): Read[][] {
+  const wordsOf = (text: string) => (text.match(/[A-Za-z]\w{2,}/g) ?? []).map((word) => word.toLowerCase());
+  const words = new Set(wordsOf(line));
+  const first = tests.filter(({ name }) => wordsOf(name).some((word) => words.has(word)));
+  return [first, tests.filter((test) => !first.includes(test))];
 }
 
 function inGroups<T>(list: readonly T[], size: number): T[][] {

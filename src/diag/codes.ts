@@ -135,7 +135,7 @@ export const REASONS = {
     says: ["concrete"],
   },
   "would-grow": {
-    title: "Folding it would make the file larger, and it is no normalization",
+    title: "Folding it would make the file larger than it was, and it is no normalization",
     advice: "Pass --max-growth with the bytes it names (or a part of the file, as 10%) to fold it anyway.",
   },
   quantized: {

@@ -18,6 +18,7 @@ import { checkRange, type Sight } from "./range.ts";
 import { rescue } from "./rescue.ts";
 import { biasAt, weightAxis } from "./roles.ts";
 import type { Fold } from "./types.ts";
+import { unrounded } from "./unrounded.ts";
 
 type Moves = readonly (readonly [Kind, Direction])[];
 
@@ -234,7 +235,8 @@ export class Attempts {
     const moved = this.moved(members, { direction, moves }, rounds);
     if (isRefused(moved)) return moved;
     const { visited, crossed } = moved;
-    const carried = this.carried(members, mark);
+    const bare = rounds && direction === "forward" ? members.map((member) => unrounded(this.draft, member, visited)) : [];
+    const carried = bare.find((refused) => refused !== undefined) ?? this.carried(members, mark);
     if (isRefused(carried)) return carried;
     const touched = this.draft.since(mark);
     const refused = this.checkTouched(members, touched);

@@ -70,7 +70,9 @@ function tries(exponents: Float64Array): Float64Array[] {
 }
 
 /**
- * Divides rows of the layers a fold has changed by powers of two, as the draft has them, and hands those on to what follows.
+ * Divides rows of the layers a fold has changed by powers of two, as the draft has them, and hands those on to what follows. A layer
+ * that what it is handed takes out of range is divided in turn, each once, in the order of the graph; one that cannot be is left, and the
+ * ranges of what is written decide.
  * @param gone The node that leaves, and the value it reads: what follows a layer right in front of it follows the node.
  */
 export function rescue(
@@ -79,16 +81,38 @@ export function rescue(
   gone: { readonly node: GraphNode; readonly x: GraphValue },
 ): Refused | Pushed {
   let last: Refused = refuse("storage-overflow", "has no layer of a half type whose rows could be scaled");
-  for (const layer of touched) {
+  const [layers, seen] = [new Set(touched), new Set<GraphNode>()];
+  const made: Pushed[] = [];
+  for (;;) {
+    const [layer] = [...layers].filter((one) => !seen.has(one)).sort((a, b) => a.order - b.order);
+    if (layer === undefined) break;
+    seen.add(layer);
     const exponents = exponentsOf(draft, layer);
     if (exponents === undefined) continue;
-    for (const list of tries(exponents)) {
-      const mark = draft.mark();
-      const made = divided(draft, layer, list, gone);
-      if (!isRefused(made)) return made;
-      draft.undo(mark);
-      last = made;
+    const next = firstDivided(draft, layer, exponents, gone);
+    if (isRefused(next)) last = next;
+    else {
+      made.push(next);
+      for (const node of next.visited) layers.add(node);
     }
+  }
+  if (made.length === 0) return last;
+  return { visited: made.flatMap(({ visited }) => visited), changed: made.flatMap(({ changed }) => [...changed]) };
+}
+
+function firstDivided(
+  draft: Draft,
+  layer: GraphNode,
+  exponents: Float64Array,
+  gone: { readonly node: GraphNode; readonly x: GraphValue },
+): Refused | Pushed {
+  let last = refuse("storage-overflow", "has no rows that could be scaled");
+  for (const list of tries(exponents)) {
+    const mark = draft.mark();
+    const made = divided(draft, layer, list, gone);
+    if (!isRefused(made)) return made;
+    draft.undo(mark);
+    last = made;
   }
   return last;
 }

@@ -11,7 +11,7 @@
  */
 import { along, type Spread } from "../affine/spread.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { fresh, scaled, shifted, vectorOn } from "./params.ts";
+import { fresh, scaled, vectorOn } from "./params.ts";
 import {
   absorb,
   isRefused,
@@ -24,7 +24,7 @@ import {
   refuse,
   withParam,
 } from "./types.ts";
-import { biasOf, filterOf, ownFilterOf, scaleWeight } from "./weights.ts";
+import { addBias, filterOf, ownFilterOf, scaleBias, scaleWeight } from "./weights.ts";
 
 /** Operand of the weight of a channel of ones; in a file, it is part of the weight. */
 export const ONES = 3;
@@ -49,32 +49,13 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const s = channels(by as Spread, w.dims[0], "output channels");
   if (isRefused(s)) return s;
   let { state } = at;
-  if (at.has(biasIndex(at))) {
-    const b = biasOf(at, biasIndex(at), s.length);
-    if (isRefused(b)) return b;
-    state = withParam(state, biasIndex(at), scaled(b, along(1, 0, s)));
-  }
   if (readsOnes(at)) {
     const ones = at.param(ONES);
     if (isRefused(ones)) return ones;
     state = withParam(state, ONES, scaled(ones, along(ones.dims.length, 0, s)));
   }
-  return [scaleWeight(state, w, along(w.dims.length, 0, s))];
-}
-
-/** b + t for an operator whose bias is a vector over output channels at input `index`. */
-export function addBias(at: RuleNode, index: number, dtype: Param["dtype"], t: Float64Array): Move {
-  if (!at.has(index))
-    return absorb(
-      withParam(
-        at.state,
-        index,
-        fresh(dtype, [t.length], () => t.slice()),
-      ),
-    );
-  const b = biasOf(at, index, t.length);
-  if (isRefused(b)) return b;
-  return absorb(withParam(at.state, index, shifted(b, along(1, 0, t))));
+  const step = scaleBias(scaleWeight(state, w, along(w.dims.length, 0, s)), at, biasIndex(at), s);
+  return isRefused(step) ? step : [step];
 }
 
 function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {

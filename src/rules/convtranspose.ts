@@ -7,10 +7,10 @@
  * ONNX ConvTranspose 1, 11, 22.
  */
 import { along, type Spread } from "../affine/spread.ts";
-import { addBias, channels } from "./conv.ts";
+import { channels } from "./conv.ts";
 import { scaled } from "./params.ts";
 import { absorb, isRefused, type Move, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
-import { biasOf, filterOf, ownFilterOf, scaleWeight } from "./weights.ts";
+import { addBias, filterOf, ownFilterOf, scaleBias, scaleWeight } from "./weights.ts";
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const w = filterOf(at);
@@ -29,13 +29,8 @@ function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
     }
     factors = { dims: [inputs, perGroup, ...new Array<number>(rank - 2).fill(1)], data };
   }
-  let { state } = at;
-  if (at.has(2)) {
-    const b = biasOf(at, 2, s.length);
-    if (isRefused(b)) return b;
-    state = withParam(state, 2, scaled(b, along(1, 0, s)));
-  }
-  return [scaleWeight(state, w, factors)];
+  const step = scaleBias(scaleWeight(at.state, w, factors), at, 2, s);
+  return isRefused(step) ? step : [step];
 }
 
 function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {

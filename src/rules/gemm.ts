@@ -22,7 +22,7 @@ import {
   withAttribute,
   withParam,
 } from "./types.ts";
-import { scaleWeight, type Weight, weightOf } from "./weights.ts";
+import { addBias, scaleBias, scaleWeight, type Weight, weightOf } from "./weights.ts";
 
 const noMatrix = (dims: readonly number[]) =>
   refuse("parameter-shape", `has a weight of shape [${dims.join(", ")}] that is no matrix`);
@@ -85,13 +85,16 @@ function backScale(at: RuleNode, [s]: readonly (Spread | undefined)[]): Move {
   if (vector === undefined) {
     return refuse("axis-blocks", `has ${weight.param.dims[weight.at]} output features, but the map has ${by.data.length}`);
   }
-  let { state } = at;
-  if (at.has(2)) {
-    const c = stored(at);
-    if (isRefused(c)) return axes.length === 0 ? byAttributes(at, numberOf(by) as number) : c;
-    state = withParam(state, 2, trimmed(scaled(leading(c, 2), by), Math.max(c.dims.length, axis === 1 ? 1 : 2)));
+  const step = scaleWeight(at.state, weight.param, along(2, weight.at, vector));
+  if (!at.has(2)) return [step];
+  const c = stored(at);
+  if (!isRefused(c)) {
+    const bias = trimmed(scaled(leading(c, 2), by), Math.max(c.dims.length, axis === 1 ? 1 : 2));
+    return [{ ...step, state: withParam(step.state as NodeState, 2, bias) }];
   }
-  return [scaleWeight(state, weight.param, along(2, weight.at, vector))];
+  const asked = axis === 1 ? scaleBias(step, at, 2, vector) : c;
+  if (!isRefused(asked)) return [asked];
+  return axes.length === 0 ? byAttributes(at, numberOf(by) as number) : asked;
 }
 
 /** A uniform gain goes into α and β when the operands are not constant. */
@@ -115,7 +118,15 @@ function backShift(at: RuleNode, [t]: readonly (Spread | undefined)[]): Move {
       `has ${weight.param.dims[weight.at]} output features, but the map varies over shape [${by.dims.join(", ")}]`,
     );
   const state = withShift(at, weight.param.dtype, along(2, axis, vector));
-  return isRefused(state) ? state : absorb(state);
+  if (!isRefused(state)) return absorb(state);
+  const beta = at.float("beta", 1);
+  if (axis !== 1 || beta === 0) return state;
+  return addBias(
+    at,
+    2,
+    weight.param.dtype,
+    vector.map((v) => v / beta),
+  );
 }
 
 /** A constant operand as seen by a map on the other one: its K axis, and the axis of the product that it makes. */

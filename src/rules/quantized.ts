@@ -7,6 +7,8 @@
  *   back  scale, s < 0   scale' = scale·|s| and q' = 2z − q, so that (q' − z)·scale' = s·w bit for bit: scales stay positive,
  *                        as many kernels require. The code 2z − q has to exist: no −128 about a zero point of 0.
  *   back  scale, s = 0   scale' = 0·scale would be refused by kernels: q' = z and the scale as it is
+ *   back  shift          q' = q + t/scale, a bias in whole numbers of steps, where that is a code up to the rounding a constant of
+ *                        the scale's type has anyway; the scale stays: integer kernels take it to be that of x times that of w
  * q may be computed, by a QuantizeLinear of constant weights as training with fake quantisation leaves it: the
  * DequantizeLinear gets scales of its own, or the codes it would see are written out where they change.
  * Codes that are computed as the graph runs stay as they are; a positive gain goes into the scales alone:
@@ -14,11 +16,13 @@
  * ONNX DequantizeLinear 10, 13, 19, 21, 23, 24, 25, and com.microsoft's 1.
  */
 import { map, type Spread, stretch, uniform } from "../affine/spread.ts";
+import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
 import { expand } from "./params.ts";
 import { axisOf, rangeOf, SCALE, stepped, withScales, X, ZERO } from "./scales.ts";
 import {
   absorb,
+  type Codes,
   isRefused,
   type Move,
   type MoveFn,
@@ -89,19 +93,22 @@ function channelOf(s: Spread, dims: readonly number[], i: number): number {
 
 /** The zero points over the axes of the codes. */
 function zeroPoints(at: RuleNode, dims: readonly number[]): Spread | Refused {
-  const rank = dims.length;
-  if (!at.has(ZERO)) return uniform(rank, 0);
+  if (!at.has(ZERO)) return uniform(dims.length, 0);
   const zero = at.codes(ZERO);
   if (zero === undefined) return refuse("quantized", "has a zero point that is not constant");
-  const data = zero.values();
-  if (sizeOf(zero.dims) === 1) return uniform(rank, data[0]);
+  return alongCodes(at, { dims: zero.dims, data: zero.values() }, dims);
+}
+
+/** Scales or zero points over the axes of codes of shape `dims`. */
+function alongCodes(at: RuleNode, { dims: own, data }: Spread, dims: readonly number[]): Spread | Refused {
+  const rank = dims.length;
+  if (data.every((v) => v === data[0])) return uniform(rank, data[0]);
   const [axis, block] = [axisOf(at, rank), at.int("block_size", 0)];
   if (block === 0) {
     const along = new Array<number>(rank).fill(1).with(axis, data.length);
-    return data.length === dims[axis] ? { dims: along, data } : refuse("parameter-shape", "has zero points that do not fit it");
+    return data.length === dims[axis] ? { dims: along, data } : refuse("parameter-shape", "has parameters that do not fit it");
   }
-  if (data.every((v) => v === 0)) return uniform(rank, 0);
-  return blockwise({ dims: zero.dims, data }, axis, block, dims[axis]);
+  return blockwise({ dims: own, data }, axis, block, dims[axis]);
 }
 
 /** Every number of a block is repeated over the block; the last one may be cut off. */
@@ -118,12 +125,38 @@ function blockwise(zeros: Spread, axis: number, block: number, size: number): Sp
 
 const backShift: MoveFn = (at, [by]) => {
   const t = by as Spread;
+  const codes = at.codes(X);
+  if (codes !== undefined) return steppedCodes(at, codes, t);
   return stepped(
     at,
     map(t, (v) => -v),
     1,
   );
 };
+
+/** Codes moved by t in steps of their scales. */
+function steppedCodes(at: RuleNode, codes: Codes, t: Spread): Move {
+  const scale = at.param(SCALE);
+  if (isRefused(scale)) return scale;
+  const { dims, dtype } = codes;
+  const steps = alongCodes(at, { dims: scale.dims, data: scale.values() }, dims);
+  if (isRefused(steps)) return steps;
+  const [low, high] = rangeOf(dtype);
+  const u = STORAGE_FLOATS[scale.dtype].unitRoundoff;
+  const [q, step, by] = [codes.values(), expand(steps.data, steps.dims, dims), expand(t.data, t.dims, dims)];
+  const moved = q.map((code, i) => code + by[i] / step[i]);
+  for (const [i, v] of moved.entries()) {
+    const code = Math.round(v);
+    const facts = { channel: channelOf(t, dims, i), shift: by[i], steps: v - q[i], loss: Math.abs(code - v) * step[i] };
+    if (!(Math.abs(code - v) <= (u / 2) * Math.abs(v))) {
+      const because = `would have its code ${q[i]} on channel ${facts.channel} moved by ${Number(facts.steps.toPrecision(6))} steps, which is no whole number: rounded, it would be off by ${facts.loss.toPrecision(3)}`;
+      return refuse("quantized", because, { facts });
+    }
+    if (code < low || code > high)
+      return refuse("quantized", `would have the code ${code} on channel ${facts.channel}, which is no ${dtype}`, { facts });
+  }
+  return absorb(withCodes(at.state, X, { ...codes, values: () => moved.map(Math.round) }));
+}
 
 const dequantize = { type: "DequantizeLinear", backScale, backShift };
 

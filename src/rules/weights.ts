@@ -1,8 +1,19 @@
 /** The weight of a linear operator: constant numbers, or what a DequantizeLinear makes of constant integers. */
-import type { Spread } from "../affine/spread.ts";
+import { along, type Spread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat, type StorageFloat } from "../onnx/dtype.ts";
-import { scaled } from "./params.ts";
-import { isRefused, type NodeState, type Param, type Refused, type RuleNode, refuse, type Step, withParam } from "./types.ts";
+import { fresh, scaled, shifted } from "./params.ts";
+import {
+  absorb,
+  isRefused,
+  type Move,
+  type NodeState,
+  type Param,
+  type Refused,
+  type RuleNode,
+  refuse,
+  type Step,
+  withParam,
+} from "./types.ts";
 
 export interface Weight {
   readonly index: number;
@@ -53,6 +64,41 @@ export function ownFilterOf(at: RuleNode): Param | Refused {
   return isRefused(param) ? param : (misshapen(at, param.dims) ?? param);
 }
 
+/** True where a DequantizeLinear makes the constant at input `index`, one number for each of `size` channels. */
+function isDequantized(at: RuleNode, index: number, own: Refused, size: number): boolean {
+  const shape = at.inShape(index);
+  return own.refused === "quantized" && at.node.inputs[index]?.producer !== undefined && shape?.length === 1 && shape[0] === size;
+}
+
+/** What is handed on through input `index` alone. */
+const through = (index: number, by: Spread): (Spread | undefined)[] => [...new Array<undefined>(index).fill(undefined), by];
+
+/** The step with the bias at input `index`, where there is one, times s: in its numbers, or by asking for it where it is dequantized. */
+export function scaleBias(step: Step, at: RuleNode, index: number, s: Float64Array): Step | Refused {
+  if (!at.has(index)) return step;
+  const b = biasOf(at, index, s.length);
+  const by = along(1, 0, s);
+  if (!isRefused(b)) return { ...step, state: withParam(step.state ?? at.state, index, scaled(b, by)) };
+  if (!isDequantized(at, index, b, s.length)) return b;
+  return { ...step, pass: through(index, by).map((map, i) => map ?? step.pass[i]) };
+}
+
+/** The bias at input `index`, a new one where there is none, plus t. */
+export function addBias(at: RuleNode, index: number, dtype: Param["dtype"], t: Float64Array): Move {
+  if (!at.has(index))
+    return absorb(
+      withParam(
+        at.state,
+        index,
+        fresh(dtype, [t.length], () => t.slice()),
+      ),
+    );
+  const b = biasOf(at, index, t.length);
+  const by = along(1, 0, t);
+  if (!isRefused(b)) return absorb(withParam(at.state, index, shifted(b, by)));
+  return isDequantized(at, index, b, t.length) ? [{ pass: through(index, by), state: at.state }] : b;
+}
+
 /** The bias at input `index`, one number for each of `size` channels. */
 export function biasOf(at: RuleNode, index: number, size: number): Param | Refused {
   const bias = at.param(index);
@@ -65,7 +111,5 @@ export function biasOf(at: RuleNode, index: number, size: number): Param | Refus
 /** One step in which the weight takes the factors: in its numbers, or by asking for them where it is dequantized. */
 export function scaleWeight(state: NodeState, weight: Weight, by: Spread): Step {
   if (!isRefused(weight.own)) return { pass: [], state: withParam(state, weight.index, scaled(weight.own, by)) };
-  const pass = new Array<Spread | undefined>(weight.index + 1).fill(undefined);
-  pass[weight.index] = by;
-  return { pass, state };
+  return { pass: through(weight.index, by), state };
 }

@@ -130,9 +130,10 @@ function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
   const sides = [sideOf(a, tolerance.foreign), sideOf(b, tolerance.foreign)] as const;
   yield new Prover(...sides, tolerance);
   yield new Prover(...sides, tolerance, false, foresee);
-  if (early) return;
   normal ??= forms();
-  if (normal[0] !== a || normal[1] !== b) yield rewritten(...normal);
+  if (!early && (normal[0] !== a || normal[1] !== b)) yield rewritten(...normal);
+  // What both write alike may hide, or keep apart, what only one of them has.
+  yield rewritten(...normalForms(a, b, true));
 }
 
 /** How many types of operators the second file has that the first has not. */

@@ -410,3 +410,15 @@ describe("measured activations", () => {
     expect(prove(before, after, { foreign: false }).outcome).toBe("equal");
   });
 });
+
+describe("what is told of a group", () => {
+  it("is how far its channels moved, least and most", () => {
+    const { before, model: after, data } = equalize(NETS["two convolutions"]);
+    const [was, now] = [tensors(before), tensors(after)].map((list) => list.get("w0") as Float64Array);
+    const rows = Array.from({ length: C }, (_, c) => -Math.log2(now[c * 27] / was[c * 27]));
+    expect(new Set(rows).size).toBeGreaterThan(1);
+    expect(data.equalized?.moved[0].exponents.map(Math.abs).sort()).toEqual(
+      [Math.min(...rows), Math.max(...rows)].map(Math.abs).sort(),
+    );
+  });
+});

@@ -237,6 +237,33 @@ describe("what no reader can make up for", () => {
   });
 });
 
+describe("defaults of what stays", () => {
+  it("ε of a normalization whose value would be shifted", () => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.norm("c", "n", { gain: new Array(C).fill(2 ** -20), shift: new Array(C).fill(1) });
+    net.nodes[1] = node("BatchNormalization", ["c", "n_scale", "n_B", "n_mean", "n_var"], ["n"]);
+    net.add("Add", [net.add("Relu", ["n"], "r"), net.conv("c", "d", { seed: 3 })], "y");
+    const { data } = check(net.spec(["y"]), { folds: 0 });
+    // (μ − b)/√(σ² + ε) is β/γ, whatever ε: 2^20 + 2 where σ is 1.
+    expect(data.kept[0].message).toMatch(/would cost 21 bits/);
+  });
+
+  it("one number as the bias of a Gemm takes what its features need", () => {
+    const net = new Net();
+    for (const [name, seed] of [
+      ["w", 2],
+      ["v", 3],
+      ["u", 4],
+    ] as const)
+      net.initializers[name] = whole([C, C], seed);
+    net.initializers.one = float32([1], [3]);
+    net.add("Gemm", ["x", "w", "one"], "c");
+    net.add("Add", [net.add("Relu", [net.norm("c", "n")], "r"), net.add("MatMul", ["c", "u"], "d")], "y");
+    expect(norms(check(net.spec(["y"], [3, C]), { folds: 1, ...close }))).toBe(0);
+  });
+});
+
 describe("gauges as a certificate", () => {
   const net = new Net();
   const end = [1, 2, 3].reduce((x, i) => net.block(x, i), net.conv("x", "c0"));

@@ -230,3 +230,24 @@ describe("what only measures", () => {
     expect(measured(spec(node("Tile", ["k", "sizes"], ["y"])))).toEqual([]);
   });
 });
+
+describe("what makes a constant", () => {
+  it("stays while another of its outputs is read", () => {
+    const norm = batchNorm("c", "y", 2);
+    const done = check(
+      {
+        nodes: [
+          node("Split", ["both", "halves"], ["v", "w"], { axis: 0 }),
+          node("Conv", ["x", "v"], ["c"]),
+          norm.node,
+          node("Conv", ["x", "w"], ["z"]),
+        ],
+        initializers: { both: whole([4, 3, 1, 1]), halves: int64([2], [2, 2]), ...norm.initializers },
+        inputs: [floats("x", [1, 3, 2, 2])],
+        outputs: [floats("y"), floats("z")],
+      },
+      { folds: 1 },
+    );
+    expect(operators(done)).toEqual(["Split", "Conv", "Conv"]);
+  });
+});

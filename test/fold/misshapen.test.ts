@@ -59,3 +59,24 @@ describe("a normalization behind a layer that is broken", () => {
     expect(plan(model(spec)).data.folds).toEqual([]);
   });
 });
+
+describe("a gain in front of an Add of operator set 6", () => {
+  it("that lays its constant over axes there are not stays", () => {
+    const spec: ModelSpec = {
+      opsets: { "": 6 },
+      nodes: [
+        node("Mul", ["x", "k"], ["m"], { broadcast: 1, axis: 1 }),
+        node("Add", ["m", "c"], ["a"], { broadcast: 1, axis: 4 }),
+        node("Conv", ["a", "w"], ["y"]),
+      ],
+      initializers: { k: filled(4), c: filled(4), w: filled(6, 4, 3, 3) },
+      inputs: [{ name: "x", dims: image }],
+      outputs: [{ name: "y", dims: [2, 6, 3, 3] }],
+    };
+    const { folds, kept } = plan(model(spec)).data;
+    expect([folds.length, kept.map(({ message }) => message)]).toEqual([
+      0,
+      [expect.stringContaining("has a constant of higher rank than its other operand")],
+    ]);
+  });
+});

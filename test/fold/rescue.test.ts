@@ -103,6 +103,56 @@ describe("weights that would vanish", () => {
   });
 });
 
+describe("several layers that would all be beyond the largest float16", () => {
+  const C = 4;
+  /** Layers with a normalization and a Relu behind each, then one that can take `room`, the factor its weights are below 1 by. */
+  const chain = (depth: number, room: number): ModelSpec => {
+    const [nodes, initializers]: [NodeSpec[], Record<string, TensorSpec>] = [[], {}];
+    let x = "x";
+    for (let k = 0; k < depth; k++) {
+      const values = Array.from({ length: C * C }, (_, i) => ((((i * 7 + k) % 11) - 5) / 4) * 256);
+      const parameters = [
+        [2, 512, 1, 4096],
+        [1, -2, 0.5, 3],
+        [0, 0, 0, 0],
+        [1, 1, 1, 1],
+      ];
+      initializers[`w${k}`] = half([C, C, 1, 1], values);
+      const names = parameters.map((numbers, i) => {
+        initializers[`p${k}${i}`] = half([C], numbers);
+        return `p${k}${i}`;
+      });
+      nodes.push(node("Conv", [x, `w${k}`], [`c${k}`]), node("BatchNormalization", [`c${k}`, ...names], [`n${k}`]));
+      nodes.push(node("Relu", [`n${k}`], [`r${k}`]));
+      x = `r${k}`;
+    }
+    initializers.last = half(
+      [2, C, 1, 1],
+      [1, 2, 3, 4, -1, -2, 1, 2].map((e) => e * room),
+    );
+    nodes.push(node("Conv", [x, "last"], ["y"]));
+    const inputs = [{ name: "x", dtype: "float16", dims: [1, C, 3, 3] }];
+    return { nodes, initializers, inputs, outputs: [{ name: "y", dtype: "float16" }] };
+  };
+  const data = Float64Array.from({ length: 36 }, (_, i) => (((i * 7) % 11) - 5) / 4);
+
+  it.each([2, 3])("%i of them: what one hands on, the next hands on with its own", (depth) => {
+    const spec = chain(depth, 2 ** -4);
+    const done = check(spec, {
+      folds: depth,
+      feeds: { x: { dtype: "float16", dims: [1, C, 3, 3], data } },
+      tolerance: 2 ** -9,
+    });
+    expect(operators(done)).not.toContain("BatchNormalization");
+    for (let k = 0; k <= depth; k++) expect(weights(done, k).every(Number.isFinite)).toBe(true);
+  });
+  it("stay where the last layer cannot take what is handed to it", () => {
+    const { folds, kept } = plan(model(chain(3, 4096))).data;
+    expect(folds.length).toBeLessThan(3);
+    expect(kept[0].code).toBe("storage-overflow");
+  });
+});
+
 it("a wrong power of two, or one that is not taken back, is different", () => {
   const spec = net(relu, [2, 512, 1, 4096], {}, 256);
   const gains = [2, 512, 1, 4096].map((g) => g * 256);

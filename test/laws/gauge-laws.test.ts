@@ -121,6 +121,23 @@ describe("what hands a gauge on", () => {
     expect(norms(check(gated.spec(["y"], IMAGE), { folds: 1, ...close }))).toBe(0);
   });
 
+  it("a recurrent layer whose bias is computed takes no shift", () => {
+    for (const [more, left] of [[{ positive: true }, 1]] as const) {
+      const net = new Net();
+      const a = net.linear("x", "a");
+      net.initializers.W = whole([1, 3 * C, C], 3);
+      net.initializers.R = whole([1, 3 * C, C], 4);
+      net.nodes.push(node("GRU", [a, "W", "R", "b"], ["g"], { hidden_size: C }));
+      net.add("Squeeze", ["g", "one"], "g2");
+      net.initializers.one = int64([1], [1]);
+      const r = net.add("Relu", [net.normLast(a, "n", more)], "r");
+      net.add("Add", [r, net.linear("g2", "d", 5)], "y");
+      const spec = net.spec(["y"], SERIES);
+      const fed = { ...spec, inputs: [...(spec.inputs ?? []), { name: "b", dims: [1, 6 * C] }] };
+      expect(norms(check(fed, { folds: 1 - left, ...close }))).toBe(left);
+    }
+  });
+
   it("a recurrent layer takes all of it", () => {
     const net = new Net();
     const a = net.linear("x", "a");

@@ -374,3 +374,21 @@ describe("MatMul", () => {
     check(spec, { folds: 1 });
   });
 });
+
+describe("a Gemm that takes a normalization keeps", () => {
+  it("the attributes and the shape of the bias it had", () => {
+    const norm = batchNorm("c", "y", 3);
+    const { after } = check(
+      {
+        nodes: [node("Gemm", ["x", "w", "b"], ["c"]), norm.node],
+        initializers: { w: whole([4, 3]), b: whole([3], 2), ...norm.initializers },
+        inputs: [floats("x", [2, 4])],
+        outputs: [floats("y")],
+      },
+      { folds: 1 },
+    );
+    const [gemm] = after.graph.nodes;
+    expect([...gemm.attributes.keys()]).toEqual([]);
+    expect(after.graph.initializers.find(({ name }) => name === gemm.inputs[2])?.dims).toEqual([3]);
+  });
+});

@@ -248,3 +248,13 @@ describe("codes of other types", () => {
     );
   });
 });
+
+describe("a zero point that is computed", () => {
+  it("takes no shift, and is not written over", () => {
+    const made = [node("Add", ["x", "k"], ["m"]), q("m", "c"), dq("c", "y", "s", "zero")];
+    const spec = net(made, { s: float32([], [0.5]), zero: int8([], [0]), k: float32([], [2]) }, dims);
+    const fed = { ...spec, inputs: [...(spec.inputs ?? []), { name: "z", dtype: "int8", dims: [] }] };
+    const z = { dtype: "int8" as const, dims: [], data: Int8Array.of(3) };
+    check(fed, { folds: 0, refused: "quantized", because: /zero point that is not constant/, feeds: { z } });
+  });
+});

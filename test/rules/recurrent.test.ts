@@ -101,3 +101,12 @@ describe("recurrent layers take an affine map of their features", () => {
     check(two, { folds: 1, tolerance: 1e-12 });
   });
 });
+
+describe("a recurrent layer whose bias is computed", () => {
+  it.each(["LSTM", "GRU", "RNN"] as const)("%s takes no shift", (op) => {
+    const spec = net(op);
+    const { b, ...initializers } = spec.initializers ?? {};
+    const fed = { ...spec, initializers, inputs: [...(spec.inputs ?? []), floats("b", b.dims)] };
+    check(fed, { folds: 0, because: /forward, \w+ "y" reads "b", which callers feed/, tolerance: 1e-12 });
+  });
+});

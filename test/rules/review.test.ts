@@ -57,6 +57,35 @@ describe("Resize and Upsample", () => {
     check(follow(resize, "Mul", GAINS, { scales: float32([4], [1, 1, 2, 2]) }), { folds: 1, ...ROUNDING });
   });
 
+  it("a policy that keeps the ratio takes one factor for all axes, which moves the samples of two channels", () => {
+    const resize = (policy: string, axes: number[]) =>
+      node("Resize", ["x", "", "", "sizes"], ["m"], { mode: "linear", axes, keep_aspect_ratio_policy: policy });
+    const two = float32([2, 1, 1], [2, 0.5]);
+    const spec = (made: NodeSpec, sizes: number[]) =>
+      net(
+        [node("Conv", ["x", "w"], ["c"]), { ...made, inputs: ["c", "", "", "sizes"] }, node("Mul", ["m", "s"], ["y"])],
+        {
+          w: whole([2, 2, 1, 1], 1),
+          s: two,
+          sizes: int64([sizes.length], sizes),
+        },
+        { dims: [2, 2, 10, 10], valueInfos: [floats("m", [2, 2, 12, 12])] },
+      );
+    // The smallest factor is 1.2 of 10: 2 channels stay 2, and are samples between them.
+    check(spec(resize("not_larger", [1, 2, 3]), [3, 12, 12]), { folds: 0, refused: "axis-blocks", ...ROUNDING });
+    check(spec(resize("stretch", [1, 2, 3]), [2, 12, 12]), { folds: 1, ...ROUNDING });
+  });
+
+  it("a factor that is known when the graph runs may move the samples of a size it keeps", () => {
+    const spec = net(
+      [conv, node("Resize", ["c", "", "factors"], ["m"], { mode: "linear" }), node("Mul", ["m", "s"], ["y"])],
+      { s: GAINS },
+      { valueInfos: [floats("m", [2, 4, 4, 4])], inputs: [floats("x", [2, 2, 4, 4]), floats("factors", [4])] },
+    );
+    const factors = { dtype: "float32" as const, dims: [4], data: Float32Array.from([1, 1.2, 1, 1]) };
+    check(spec, { folds: 0, refused: "axis-blocks", feeds: { factors }, ...ROUNDING });
+  });
+
   it("a factor that changes the number of channels is seen", () => {
     const resize = node("Resize", ["c", "", "scales"], ["m"], { mode: "nearest" });
     check(follow(resize, "Mul", float32([8, 1, 1], [1, 2, 4, 8, 1, 2, 4, 8]), { scales: float32([4], [1, 2, 1, 1]) }), {

@@ -258,3 +258,11 @@ describe("sizes of -1", () => {
     expect(compareFaces(model(spec), model(open))).toEqual([]);
   });
 });
+
+describe("a scalar of whole numbers", () => {
+  it("is one: a factor, an axis, a number of steps", () => {
+    for (const dtype of ["int32", "int64", "uint8"] as const)
+      for (const sample of generateInputs(simple({ name: "k", dtype, dims: [] })))
+        expect([...asNumbers(tensorOf(sample, "k"))].map(Number), dtype).toEqual([1]);
+  });
+});

@@ -278,3 +278,52 @@ describe("functions", () => {
     expect(verdict.summary).toMatch(/version 1 of acme in the first file and of version 2 in the second/);
   });
 });
+
+describe("what a weight says already", () => {
+  const filled = (...dims: number[]) =>
+    float32(
+      dims,
+      Array.from({ length: dims.reduce((n, d) => n * d, 1) }, (_, i) => (i % 5) - 2),
+    );
+  const conv = (attributes: Record<string, readonly number[]>, bias: boolean) =>
+    model({
+      nodes: [node("Conv", bias ? ["x", "w", "b"] : ["x", "w"], ["y"], attributes)],
+      initializers: { w: filled(4, 3, 3, 3), b: filled(4) },
+      inputs: [{ name: "x", dims: [1, 3, 8, 8] }],
+      outputs: [{ name: "y" }],
+    });
+  const lstm = (hidden?: number) =>
+    model({
+      nodes: [node("LSTM", ["x", "w", "r"], ["y"], hidden === undefined ? {} : { hidden_size: hidden })],
+      initializers: { w: filled(1, 12, 5), r: filled(1, 12, 3) },
+      inputs: [{ name: "x", dims: [2, 1, 5] }],
+      outputs: [{ name: "y" }],
+    });
+
+  it("may be left out, and not be contradicted", () => {
+    for (const bias of [false, true]) {
+      expect(prove(conv({}, bias), conv({ kernel_shape: [3, 3] }, bias)).outcome).toBe("equal");
+      // No runtime takes it.
+      expect(prove(conv({}, bias), conv({ kernel_shape: [2, 2] }, bias)).outcome).not.toBe("equal");
+    }
+    expect(prove(lstm(), lstm(3)).outcome).toBe("equal");
+    expect(prove(lstm(), lstm(5)).outcome).not.toBe("equal");
+  });
+});
+
+describe("a PRelu of another operator set", () => {
+  const prelu = (opset: number, slopes: readonly number[], dims: readonly number[]) =>
+    model({
+      opset,
+      nodes: [node("PRelu", ["x", "p"], ["y"])],
+      initializers: { p: float32(dims, slopes) },
+      inputs: [{ name: "x", dims: [1, 3, 2, 3] }],
+      outputs: [{ name: "y" }],
+    });
+
+  it("is the same with one slope, and with three lies along another axis", () => {
+    expect(prove(prelu(6, [0.25], [1]), prelu(9, [0.25], [1])).outcome).toBe("equal");
+    expect(prove(prelu(9, [0.25], [1]), prelu(6, [0.25], [1])).outcome).toBe("equal");
+    expect(prove(prelu(6, [0.25, 0.5, 2], [3]), prelu(9, [0.25, 0.5, 2], [3])).outcome).not.toBe("equal");
+  });
+});

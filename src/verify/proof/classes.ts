@@ -25,6 +25,7 @@ import { computed } from "../../run/constant.ts";
 import { factsOf } from "../../run/facts.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
+import { Twins } from "./twins.ts";
 
 /** What each number of a map may be off, for the file computes it (budgets.ts). */
 export interface Open {
@@ -181,9 +182,10 @@ export class Classes {
     for (const scope of view.scopes) {
       for (const value of scope.values.values()) if (value.producer === undefined && !constants.has(value)) this.start(value);
     }
-    const seen = new Map<string, GraphNode>();
+    const twins = new Twins(side);
     for (const node of view.nodes) {
       if (node.outputs.every((value) => value === undefined || constants.has(value))) continue;
+      const twin = twins.of(node);
       const affine = affineOf(side, node);
       const from = affine && this.known.get(node.inputs[affine.input] as GraphValue);
       const out = node.outputs[0];
@@ -193,7 +195,6 @@ export class Classes {
         from.core.members.push({ ...made, value: out });
         continue;
       }
-      const twin = this.twin(node, seen);
       for (const [i, value] of node.outputs.entries()) {
         if (value === undefined) continue;
         const same = twin?.outputs[i];
@@ -284,20 +285,5 @@ export class Classes {
     const map = identityMap(this.side.facts.rank(value) ?? 0);
     const core: Core = { value, members: [{ ...map, value }], readers: [] };
     this.known.set(value, { ...map, core });
-  }
-
-  /** An earlier node that computes the very same thing: same operator, attributes and input values. */
-  private twin(node: GraphNode, seen: Map<string, GraphNode>): GraphNode | undefined {
-    if (node.bodies.length > 0 || node.record.attributes.size > 12 || node.outputs.length > 1) return undefined;
-    const attributes: string[] = [];
-    for (const a of node.record.attributes.values()) {
-      if (a.t !== undefined || a.refAttrName !== "") return undefined;
-      attributes.push(`${a.name}=${a.f},${a.i},${a.s},${a.ints},${a.floats}`);
-    }
-    if (hasTrait(node.record, "random")) return undefined;
-    const key = `${node.scope.path}|${node.domain}:${node.opType}|${attributes.sort()}|${node.record.inputs.join("\u0000")}`;
-    const first = seen.get(key);
-    if (first === undefined) seen.set(key, node);
-    return first;
   }
 }

@@ -10,7 +10,7 @@ import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
-import { GELU, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
+import { GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
@@ -20,23 +20,30 @@ import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
 import { PADDED } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
-import { POOLED } from "./normal/pools.ts";
-import { FACTORED } from "./normal/products.ts";
+import { MEANS, POOLED } from "./normal/pools.ts";
+import { POWERS } from "./normal/powers.ts";
+import { FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
-import { LAYERED, MEASURED, RESHAPED, ROWWISE } from "./normal/reshapes.ts";
+import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
+import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
+import { SLOPES } from "./normal/slopes.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
 export const REWRITINGS: readonly Rewriting[] = [
   ...FUNCTIONS,
+  ...POWERS,
+  ...SLOPES,
   FACTORED,
+  SCALED,
   BARED,
   PLAIN,
   IDLE_OPERATORS,
   UNBENT,
   HARDSWISH,
+  HARDSIGMOID,
   MISH,
   FUSED,
   ...CONTRIBUTED,
@@ -45,9 +52,11 @@ export const REWRITINGS: readonly Rewriting[] = [
   DEQUANTIZED,
   QUANTIZED,
   ...TRANSPOSES,
+  ...SEQUENCES,
   ...PIECES,
   GELU,
   QUICKGELU,
+  ...MEANS,
   POOLED,
   PADDED,
   SINGLE,
@@ -55,13 +64,15 @@ export const REWRITINGS: readonly Rewriting[] = [
   CLIPPED,
   LAYERED,
   ROWWISE,
+  UNSHAPED,
   MEASURED,
   RESHAPED,
   COUNTED,
 ];
 
-/** Two models, each in its normal form; a model itself when it is that already. */
-export function normalForms(a: Model, b: Model): [Model, Model] {
+/** Two models, each in its normal form; a model itself when it is that already. `all`: by equations for what both write alike, too. */
+export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
+  if (all) return [normalForm(a, REWRITINGS), normalForm(b, REWRITINGS)];
   const [p, q] = [a, b].map(operatorsOf);
   const differing = new Set([...p.keys(), ...q.keys()].filter((type) => p.get(type) !== q.get(type)));
   const rewritings = REWRITINGS.filter(({ where }) => where === undefined || where.some((type) => differing.has(type)));
@@ -97,7 +108,7 @@ export function normalForm(
     if (next === current) break;
     current = next;
   }
-  return current === plain ? model : pruned(current);
+  return pruned(current === plain ? model : current);
 }
 
 const undeclared = (model: Model): Model =>

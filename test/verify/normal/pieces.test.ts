@@ -109,6 +109,21 @@ const cut = (...axes: number[][]) => {
   );
 };
 
+/** An axis of `size` in three parts, of which the last two count. */
+const uneven = (size: number) =>
+  net([{ name: "x", dims: ["N", 5, size] }], [node("Split", ["x"], ["o", "a", "b"], { axis: 2, num_outputs: 3 }), ...sums], axis);
+const sums = [
+  node("ReduceSum", ["a", "last"], ["p"]),
+  node("ReduceSum", ["b", "last"], ["q"]),
+  node("Relu", ["p"], ["r"]),
+  node("Mul", ["r", "q"], ["y"]),
+];
+const thirds = net(
+  [{ name: "x", dims: ["N", 5, 5] }],
+  [node("Slice", ["x", "n3", "n5", "last"], ["a"]), node("Slice", ["x", "n5", "n6", "last"], ["b"]), ...sums],
+  { ...numbers, ...axis },
+);
+
 judge(
   "parts",
   {
@@ -117,6 +132,7 @@ judge(
     "a part counted from the end": [sequence(-1), split([3, 3])],
     "one of an axis, and the part squeezed": [gather(5), squeezed],
     "layers side by side and one layer that is split": [layers([3, 3]), whole],
+    "as many parts as asked for, the last smaller": [uneven(5), thirds],
     "a Slice of two axes and one after the other": [cut([1, 2]), cut([1], [2])],
     "in another order, and from the end": [cut([1, -2]), cut([2], [1])],
     "three axes in two ways": [cut([1, 2], [3]), cut([3], [1], [2])],
@@ -145,6 +161,14 @@ judge(
     "another of an axis": [gather(4), squeezed],
     "other columns": [layers([3, 2]), whole],
     "Slices of other axes": [cut([1, 2]), cut([1], [3])],
+    "parts of another rest": [
+      uneven(5),
+      net(
+        [{ name: "x", dims: ["N", 5, 5] }],
+        [node("Slice", ["x", "n2", "n4", "last"], ["a"]), node("Slice", ["x", "n4", "n6", "last"], ["b"]), ...sums],
+        { ...numbers, ...axis },
+      ),
+    ],
     "one axis cut twice": [cut([1, 2]), cut([1], [2], [1])],
   },
 );

@@ -177,3 +177,77 @@ judge(
     "a Relu after a minus": [after(["Relu"], ["Neg"], ["Relu"]), after(["Relu"], ["Neg"])],
   },
 );
+
+/** Rows of [2, 4, 6] as [8, 6], with what is done to each element there, and back. */
+const through = (middle: Parameters<typeof node>[], flat: number[] = [8, 6], more = {}): ModelSpec =>
+  net(
+    x,
+    [node("Reshape", ["x", "f"], ["r"]), ...middle.map((one) => node(...one)), node("Reshape", ["m", "t"], ["h"]), tail],
+    { f: ints(...flat), t: ints(2, 4, 6), half: float32([], [0.5]), ...more },
+    opset,
+  );
+const directly = (middle: Parameters<typeof node>[], more = {}): ModelSpec =>
+  net(x, [...middle.map((one) => node(...one)), tail], { half: float32([], [0.5]), ...more }, opset);
+
+judge(
+  "what is done to each element of a Reshape",
+  {
+    "a function": [through([["Tanh", ["r"], ["m"]]]), directly([["Tanh", ["x"], ["h"]]])],
+    "a function and a number": [
+      through([
+        ["Mul", ["r", "half"], ["p"]],
+        ["Exp", ["p"], ["m"]],
+      ]),
+      directly([
+        ["Mul", ["x", "half"], ["p"]],
+        ["Exp", ["p"], ["h"]],
+      ]),
+    ],
+    "two that were reshaped alike": [
+      net(
+        x,
+        [
+          node("Sigmoid", ["x"], ["s"]),
+          node("Reshape", ["x", "f"], ["r"]),
+          node("Flatten", ["s"], ["q"], { axis: 2 }),
+          node("Mul", ["r", "q"], ["m"]),
+          node("Reshape", ["m", "t"], ["h"]),
+          tail,
+        ],
+        { f: ints(8, 6), t: ints(2, 4, 6) },
+        opset,
+      ),
+      directly([
+        ["Sigmoid", ["x"], ["s"]],
+        ["Mul", ["x", "s"], ["h"]],
+      ]),
+    ],
+  },
+  {
+    "another function": [through([["Tanh", ["r"], ["m"]]]), directly([["Erf", ["x"], ["h"]]])],
+    "a number for each column": [
+      through([["PRelu", ["r", "c"], ["m"]]], [6, 8], { c: float32([8], series(8)) }),
+      directly([["PRelu", ["x", "c"], ["h"]]], { c: float32([6], series(8).slice(0, 6)) }),
+    ],
+    "two that were reshaped from other shapes": [
+      net(
+        [...x, { name: "z", dims: [4, 2, 6] }],
+        [
+          node("Reshape", ["x", "f"], ["r"]),
+          node("Reshape", ["z", "f"], ["q"]),
+          node("Mul", ["r", "q"], ["m"]),
+          node("Reshape", ["m", "t"], ["h"]),
+          tail,
+        ],
+        { f: ints(8, 6), t: ints(2, 4, 6) },
+        opset,
+      ),
+      net(
+        [...x, { name: "z", dims: [4, 2, 6] }],
+        [node("Transpose", ["z"], ["q"], { perm: [1, 0, 2] }), node("Mul", ["x", "q"], ["h"]), tail],
+        {},
+        opset,
+      ),
+    ],
+  },
+);

@@ -2,12 +2,15 @@
  * Activations as the operators they are made of.
  *
  *   HardSwish(x)                       x · HardSigmoid(x; 1/6, 1/2)             (its function body in ONNX)
+ *   HardSigmoid(x; α, β)               Min(Relu(α·x + β), 1)                   (its function body in ONNX), in float32
  *   Mish(x)                            x · Tanh(Softplus(x))                    (its function body in ONNX)
- *   com.microsoft Gelu(x)              x · (1 + erf(x / √2)) · ½
+ *   Gelu(x), com.microsoft Gelu(x)     x · (1 + erf(x / √2)) · ½               (where it is not approximated)
  *   com.microsoft QuickGelu(x; α)      x · Sigmoid(α·x)
  *
  * Exact over the reals, the constants being those the schemas give, in float32.
  */
+import { stringAttr } from "../../../graph/attributes.ts";
+import type { NodeRecord } from "../../../onnx/records.ts";
 import { inner, make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 const hardSwish: Rewrite = (node) => {
@@ -24,14 +27,20 @@ const mish: Rewrite = (node) => {
 };
 
 const gelu: Rewrite = (node) => {
-  if (node.domain !== "com.microsoft" || node.opType !== "Gelu") return undefined;
+  const standard = node.domain === "" && node.opType === "Gelu";
+  if (!standard && (node.domain !== "com.microsoft" || node.opType !== "Gelu")) return undefined;
+  if (standard && stringAttr(node.record, "approximate", "none") !== "none") return undefined;
   const [x] = node.record.inputs;
   const name = (part: string) => inner(node, part);
-  const number = (part: string, f: number) => make(node, "Constant", [], name(part), { value_float: { f: Math.fround(f) } });
+  // Of the standard operator the type may be another: its numbers then are.
+  const number = (part: string, f: number): NodeRecord[] => [
+    make(node, "Constant", [], standard ? name(`${part}/float`) : name(part), { value_float: { f: Math.fround(f) } }),
+    ...(standard ? [make(node, "CastLike", [name(`${part}/float`), x], name(part))] : []),
+  ];
   return [
-    number("root", Math.SQRT2),
-    number("one", 1),
-    number("half", 0.5),
+    ...number("root", Math.SQRT2),
+    ...number("one", 1),
+    ...number("half", 0.5),
     make(node, "Div", [x, name("root")], name("scaled")),
     make(node, "Erf", [name("scaled")], name("erf")),
     make(node, "Add", [name("erf"), name("one")], name("gate")),
@@ -51,6 +60,31 @@ const quickGelu: Rewrite = (node) => {
     make(node, "Sigmoid", [alpha === 1 ? x : scaled], gate),
     make(node, "Mul", [x, gate], outputOf(node)),
   ];
+};
+
+/** What lies between 0 and 1 of a line. */
+const hardSigmoid: Rewrite = (node, { facts }) => {
+  // A number of float32 beside another type is none that ONNX allows.
+  if (node.domain !== "" || node.opType !== "HardSigmoid" || node.version < 7 || facts.of(node.inputs[0]).dtype !== 1)
+    return undefined;
+  const [[x], { attributes }] = [node.record.inputs, node.record];
+  const name = (part: string) => inner(node, part);
+  const number = (part: string, f: number) => make(node, "Constant", [], name(part), { value_float: { f } });
+  return [
+    number("slope", attributes.get("alpha")?.f ?? Math.fround(0.2)),
+    number("middle", attributes.get("beta")?.f ?? 0.5),
+    number("one", 1),
+    make(node, "Mul", [x, name("slope")], name("scaled")),
+    make(node, "Add", [name("scaled"), name("middle")], name("line")),
+    make(node, "Relu", [name("line")], name("above")),
+    make(node, "Min", [name("above"), name("one")], outputOf(node)),
+  ];
+};
+
+export const HARDSIGMOID: Rewriting = {
+  equation: ["HardSigmoid(x; α, β)", "Min(Relu(α·x + β), 1)"],
+  rewrite: hardSigmoid,
+  where: ["HardSigmoid", "HardSwish"],
 };
 
 export const HARDSWISH: Rewriting = { equation: ["HardSwish(x)", "x · HardSigmoid(x)"], rewrite: hardSwish };

@@ -1,8 +1,9 @@
 /**
  * Operators of ONNX that are functions, as their bodies in the operator specification.
  *
- *   LeakyRelu(x; α) 16             Where(x < 0, α · x, x)
  *   GroupNormalization(x; γ, β) 21 with groups of channels as rows r: d = r − mean(r), γ · d / √(mean(r²) − mean(r)² + ε) + β
+ *   LayerNormalization(x; γ, β; axis a)   over axes a …, d = x − mean(x): γ · d / √(mean(d²) + ε) + β, in float32
+ *   InstanceNormalization(x; γ, β)        the same over the axes behind the channels, γ and β along these
  *
  * Exact over the reals. Only where one file has more of the operator than the other: a runtime or an optimizer wrote its body out.
  */
@@ -31,34 +32,10 @@ class Body {
     return this.of(part);
   }
 
-  /** A number, of the type of `like`. */
-  number(part: string, f: number, like: string): string {
-    const plain = this.step(`${part}/float`, "Constant", [], { value_float: { f } });
-    return this.step(part, "CastLike", [plain, like]);
-  }
-
   last(opType: string, inputs: readonly string[]): NodeRecord[] {
     return [...this.nodes, make(this.node, opType, inputs, outputOf(this.node))];
   }
 }
-
-/** CastLike is there since then. */
-const SINCE = 15;
-
-const leaky: Rewrite = (node) => {
-  if (node.domain !== "" || node.opType !== "LeakyRelu") return undefined;
-  const [x] = node.record.inputs;
-  const body = new Body(node);
-  const [zero, alpha] = [
-    node.version < SINCE ? body.step("zero", "Constant", [], { value_float: { f: 0 } }) : body.number("zero", 0, x),
-    node.record.attributes.get("alpha")?.f ?? Math.fround(0.01),
-  ];
-  const slope =
-    node.version < SINCE ? body.step("alpha", "Constant", [], { value_float: { f: alpha } }) : body.number("alpha", alpha, x);
-  const negative = body.step("negative", "Less", [x, zero]);
-  const scaled = body.step("scaled", "Mul", [slope, x]);
-  return body.last("Where", [negative, scaled, x]);
-};
 
 const grouped: Rewrite = (node) => {
   if (node.domain !== "" || node.opType !== "GroupNormalization" || node.version < 21) return undefined;
@@ -100,7 +77,47 @@ const grouped: Rewrite = (node) => {
   return body.last("Reshape", [biased, whole]);
 };
 
+const FLOAT = 1;
+
+/** (x − mean) / √(variance + ε) over axes. */
+function normal(body: Body, x: string, axes: readonly number[], epsilon: number, version: number): string {
+  const operand = version >= 18;
+  const over = operand ? body.list("axes", axes) : undefined;
+  const mean = (part: string, of: string) =>
+    over === undefined
+      ? body.step(part, "ReduceMean", [of], { axes: { ints: axes } })
+      : body.step(part, "ReduceMean", [of, over]);
+  const centred = body.step("centred", "Sub", [x, mean("mean", x)]);
+  const variance = mean("variance", body.step("square", "Mul", [centred, centred]));
+  const small = body.step("epsilon", "Constant", [], { value_float: { f: epsilon } });
+  return body.step("normal", "Div", [centred, body.step("deviation", "Sqrt", [body.step("open", "Add", [variance, small])])]);
+}
+
+const written: Rewrite = (node, { facts }) => {
+  const { record, domain, opType, version } = node;
+  const layer = opType === "LayerNormalization";
+  if (domain !== "" || (!layer && opType !== "InstanceNormalization") || version < 7) return undefined;
+  const [rank, size] = [facts.rank(node.inputs[0]), facts.size(node.inputs[1], 0)];
+  if (rank === undefined || facts.of(node.inputs[0]).dtype !== FLOAT || record.outputs.slice(1).some((name) => name !== ""))
+    return undefined;
+  const first = layer ? intAttr(record, "axis", -1) : 2;
+  const axes = Array.from({ length: rank }, (_, i) => i).slice(first);
+  if (axes.length === 0 || (!layer && size === undefined)) return undefined;
+  const body = new Body(node);
+  const [x, gamma, beta] = record.inputs;
+  const core = normal(body, x, axes, record.attributes.get("epsilon")?.f ?? Math.fround(1e-5), version);
+  const along = layer ? undefined : body.list("along", [size as number, ...axes.map(() => 1)]);
+  const laid = (part: string, of: string) => (along === undefined ? of : body.step(part, "Reshape", [of, along]));
+  const gain = laid("gamma", gamma);
+  if (!beta) return body.last("Mul", [core, gain]);
+  return body.last("Add", [body.step("scaled", "Mul", [core, gain]), laid("beta", beta)]);
+};
+
 export const FUNCTIONS: readonly Rewriting[] = [
-  { equation: ["LeakyRelu(x; α)", "Where(x < 0, α · x, x)"], rewrite: leaky, where: ["LeakyRelu"] },
   { equation: ["GroupNormalization(x; γ, β)", "its function body"], rewrite: grouped, where: ["GroupNormalization"] },
+  {
+    equation: ["LayerNormalization, InstanceNormalization", "γ · (x − mean) / √(variance + ε) + β"],
+    rewrite: written,
+    where: ["LayerNormalization", "InstanceNormalization"],
+  },
 ];

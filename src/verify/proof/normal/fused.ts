@@ -4,7 +4,8 @@
  *   com.microsoft FusedConv(x, W, b, z)      activation(Conv(x, W, b) + z)
  *   com.microsoft FusedGemm(a, b, c)         activation(Gemm(a, b, c))
  *
- *   com.microsoft FusedMatMul(a, b; α)       α · MatMul(a, b), a and b with their last two axes exchanged where told
+ *   com.microsoft FusedMatMul(a, b; α)       α · MatMul(a, b), a and b with their last two axes exchanged, or the first
+ *                                            of them put behind the others but the last, where told
  *   com.microsoft BiasGelu(x, b)             Gelu(x + b)
  *   com.microsoft SkipLayerNormalization     LayerNormalization(x + z + b)
  *   com.microsoft DynamicQuantizeMatMul(x, B, s, z, b)
@@ -12,8 +13,7 @@
  *   com.microsoft MatMulIntegerToFloat       the same of a q, t and p that are given
  *   com.microsoft QGemm(a, b, c; α)          Cast(MatMulInteger(a, b)) · (sa · sb · α) + Cast(c) · (sa · sb · α), where it gives real numbers
  *
- * Exact over the reals. An activation that is not known leaves the operator as it is, and so does a batch axis that moves, or a
- * second output that is read.
+ * Exact over the reals. An activation that is not known leaves the operator as it is, and so does a second output that is read.
  */
 import { intAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
@@ -58,22 +58,26 @@ const fused: Rewrite = (node) => {
 
 const isMicrosoft = (node: GraphNode, opType: string): boolean => node.domain === "com.microsoft" && node.opType === opType;
 
+/** The axes of an operand as a product of matrices has them: its rows may lie before the batch, and rows and columns be exchanged. */
+function orderOf(rank: number, turned: boolean, batched: boolean): number[] {
+  const axes = Array.from({ length: rank }, (_, axis) => axis);
+  const [batch, rows] = batched ? [axes.slice(1, -1), 0] : [axes.slice(0, -2), rank - 2];
+  return turned ? [...batch, rank - 1, rows] : [...batch, rows, rank - 1];
+}
+
 const matmul: Rewrite = (node, { facts }) => {
   if (!isMicrosoft(node, "FusedMatMul") && !isMicrosoft(node, "TransposeMatMul")) return undefined;
   const { record } = node;
-  if (["transBatchA", "transBatchB"].some((name) => intAttr(record, name, 0) !== 0)) return undefined;
   const parts: NodeRecord[] = [];
   const operands: string[] = [];
-  for (const [i, flag] of ["transA", "transB"].entries()) {
-    const turn = intAttr(record, flag, 0) !== 0;
+  for (const [i, letter] of ["A", "B"].entries()) {
+    const [turn, batch] = [`trans${letter}`, `transBatch${letter}`].map((flag) => intAttr(record, flag, 0) !== 0);
     const rank = facts.rank(node.inputs[i]);
-    if (turn && (rank === undefined || rank < 2)) return undefined;
-    if (turn) {
-      const axes = Array.from({ length: rank as number }, (_, axis) => axis);
-      const perm = [...axes.slice(0, -2), axes[axes.length - 1], axes[axes.length - 2]];
-      parts.push(make(node, "Transpose", [record.inputs[i]], inner(node, flag), { perm: { ints: perm } }));
-    }
-    operands.push(turn ? inner(node, flag) : record.inputs[i]);
+    if ((turn || batch) && (rank === undefined || rank < (batch ? 3 : 2))) return undefined;
+    const name = turn || batch ? inner(node, letter) : record.inputs[i];
+    if (name !== record.inputs[i])
+      parts.push(make(node, "Transpose", [record.inputs[i]], name, { perm: { ints: orderOf(rank as number, turn, batch) } }));
+    operands.push(name);
   }
   const alpha = record.attributes.get("alpha")?.f ?? 1;
   if (alpha === 1) return [...parts, make(node, "MatMul", operands, outputOf(node))];

@@ -1,51 +1,23 @@
 /**
  * Parts of a tensor, each on its own.
  *
- *   Split(x; axis, n₁…nₖ), SplitToSequence and SequenceAt      Slice(x; axis, Σ_{j<i} nⱼ, Σ_{j≤i} nⱼ) for each i
- *   Gather(x; axis, i), i one number                           Squeeze(Slice(x; axis, i, i + 1))
- *   Slice(x; axes a₁ < a₂ …)                                   …Slice(Slice(x; a₁); a₂), and so a chain of them in another order
- *   Slice(MatMul(x, W); last axis, a, b)                       MatMul(x, Slice(W; last axis, a, b))
- *   Slice(MatMul(x, W) + c; last axis, a, b)                   Slice(MatMul(x, W); last axis, a, b) + Slice(c; last axis, a, b)
+ *   Split(x; axis, n₁…nₖ)                       Slice(x; axis, Σ_{j<i} nⱼ, Σ_{j≤i} nⱼ) for each i
+ *   Gather(x; axis, i), i one number            Squeeze(Slice(x; axis, i, i + 1))
+ *   Slice(x; axes a₁ < a₂ …)                    …Slice(Slice(x; a₁); a₂), and so a chain of them in another order
+ *   Slice(MatMul(x, W); last axis, a, b)        MatMul(x, Slice(W; last axis, a, b))
+ *   Slice(MatMul(x, W) + c; last axis, a, b)    Slice(MatMul(x, W); last axis, a, b) + Slice(c; last axis, a, b)
  *
  * Exact: numbers are moved, and each column of W makes its own column. Only where the files have another number of these operators. The
- * sizes of all parts are known, and where the last is to be split evenly, the axis is a multiple of it; W is a constant matrix and c a
- * constant that spans the axis.
+ * sizes of all parts are known: where a Split says how many, each has n = ⌈size / count⌉ and the last what is left, and without that the
+ * axis is a multiple of their count. W is a constant matrix and c a constant that spans the axis.
  */
 import { intAttr, intsAttr } from "../../../graph/attributes.ts";
 import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import type { Side } from "../classes.ts";
+import { axisOf, type Bounds, SINCE, taken } from "./parts.ts";
 import { inner, integers, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
-
-/** Slices take their bounds as inputs since then. */
-const SINCE = 10;
-
-/** The axis an operator works along, from the front. */
-function axisOf(node: GraphNode, { facts }: Side): number | undefined {
-  const [rank, axis] = [facts.rank(node.inputs[0]), intAttr(node.record, "axis", 0)];
-  const given = node.record.attributes.get("axis");
-  if (rank === undefined || (given !== undefined && given.refAttrName !== "")) return undefined;
-  return axis < 0 ? axis + rank : axis;
-}
-
-interface Bounds {
-  readonly axis: number;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Nodes that take x from `start` to `end` along `axis`, under the name `output`. */
-function taken(node: GraphNode, x: string, { axis, start, end }: Bounds, output: string): NodeRecord[] {
-  const name = (label: string) => `${output}/${label}`;
-  const number = (label: string, v: number) => make(node, "Constant", [], name(label), { value_ints: { ints: [v] } });
-  return [
-    number("start", start),
-    number("end", end),
-    number("axis", axis),
-    make(node, "Slice", [x, name("start"), name("end"), name("axis")], output),
-  ];
-}
 
 /** Sizes of the parts of a Split. */
 function partsOf(node: GraphNode, axis: number, side: Side): readonly number[] | undefined {
@@ -53,9 +25,13 @@ function partsOf(node: GraphNode, axis: number, side: Side): readonly number[] |
   const given = node.inputs[1] === undefined ? intsAttr(node.record, "split") : numbersOf(node.inputs[1], side);
   if (given !== undefined) return given.length === node.outputs.length && given.every((n) => n >= 0) ? given : undefined;
   const count = node.outputs.length;
-  return node.inputs[1] === undefined && size !== undefined && size % count === 0
-    ? new Array<number>(count).fill(size / count)
-    : undefined;
+  if (node.inputs[1] !== undefined || size === undefined || intAttr(node.record, "num_outputs", count) !== count)
+    return undefined;
+  const each = Math.ceil(size / count);
+  const rest = size - each * (count - 1);
+  // A size that is no multiple may be asked for since opset 18, by the count.
+  if (rest !== each && (rest < 0 || !node.record.attributes.has("num_outputs"))) return undefined;
+  return [...new Array<number>(count - 1).fill(each), rest];
 }
 
 const split: Rewrite = (node, side) => {
@@ -69,20 +45,6 @@ const split: Rewrite = (node, side) => {
     start += n;
     return output === "" ? [] : taken(node, node.record.inputs[0], { axis, start: from, end: start }, output);
   });
-};
-
-const sequence: Rewrite = (node, side) => {
-  const maker = makerOf(node.inputs[0], node);
-  if (node.domain !== "" || node.opType !== "SequenceAt" || maker?.opType !== "SplitToSequence" || maker.domain !== "")
-    return undefined;
-  if (maker.inputs[1] === undefined || node.version < SINCE) return undefined;
-  const [axis, sizes, position] = [axisOf(maker, side), numbersOf(maker.inputs[1], side), numbersOf(node.inputs[1], side)?.[0]];
-  const perPart = side.facts.rank(maker.inputs[1]) === 1;
-  if (axis === undefined || sizes === undefined || position === undefined || !perPart) return undefined;
-  const at = position < 0 ? position + sizes.length : position;
-  if (at < 0 || at >= sizes.length) return undefined;
-  const start = sizes.slice(0, at).reduce((n, s) => n + s, 0);
-  return taken(node, maker.record.inputs[0], { axis, start, end: start + sizes[at] }, outputOf(node));
 };
 
 const gathered: Rewrite = (node, side) => {
@@ -200,7 +162,6 @@ const columns: Rewrite = (node, side) => {
 
 export const PIECES: readonly Rewriting[] = [
   { equation: ["Split(x)", "Slice(x) for each part"], rewrite: split, where: ["Split", "Slice"] },
-  { equation: ["SequenceAt(SplitToSequence(x), i)", "Slice(x)"], rewrite: sequence },
   { equation: ["Slice(x; a, b)", "Slice(Slice(x; a); b), a < b"], rewrite: axisByAxis, where: ["Slice"] },
   { equation: ["Gather(x, i)", "Squeeze(Slice(x))"], rewrite: gathered, where: ["Gather"] },
   { equation: ["Slice(MatMul(x, W) + c)", "MatMul(x, Slice(W)) + Slice(c)"], rewrite: columns, where: ["MatMul", "Split"] },

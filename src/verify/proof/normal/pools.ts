@@ -1,10 +1,97 @@
 /**
+ * Means, in one way of writing.
+ *
+ *   Reduce(x; A) that drops its axes                           Squeeze(Reduce(x; A), A)
+ *   ReduceMean(ReduceMean(x; A); B)                            ReduceMean(x; A ∪ B)
+ *   ReduceMean(Reshape(x)) over all of what x's axes A become  Reshape(ReduceMean(x; A))
+ *   Reduce(x; A; noop_with_empty_axes), A not empty            Reduce(x; A)
  *   ReduceMean of x over all axes but the first two, kept      GlobalAveragePool(x)
  *
- * Exact: two names of one mean. Needs the rank, of at least 3.
+ * Exact over the reals: parts of one size have as mean the mean of their means. Axes are known; of a Reshape all sizes are.
  */
 import { intAttr, intsAttr } from "../../../graph/attributes.ts";
-import { make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import type { GraphNode } from "../../../graph/view.ts";
+import type { NodeRecord } from "../../../onnx/records.ts";
+import type { Side } from "../classes.ts";
+import { groupsOf, sizesOf } from "./orders.ts";
+import { isReal } from "./powers.ts";
+import { isReshape } from "./reshapes.ts";
+import { attribute, inner, integers, listAt, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+
+/** The axes of a reduction, from the front; undefined where they are computed, or not listed. */
+function axesOf(node: GraphNode, side: Side): number[] | undefined {
+  const [axes, rank] = [listAt(node, 1, "axes", side), side.facts.rank(node.inputs[0])];
+  if (axes === undefined || axes.length === 0 || rank === undefined) return undefined;
+  return [...new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis)))].sort((p, q) => p - q);
+}
+
+const keepsAxes = ({ record }: GraphNode): boolean => intAttr(record, "keepdims", 1) === 1;
+
+/** Squeeze has its axes as an operand since then. */
+const OPERAND = 13;
+
+const dropped: Rewrite = (node, side) => {
+  if (node.domain !== "" || !node.opType.startsWith("Reduce") || node.version < 7 || keepsAxes(node)) return undefined;
+  const axes = axesOf(node, side);
+  if (axes === undefined) return undefined;
+  const kept = inner(node, "kept");
+  const attributes = new Map(node.record.attributes);
+  attributes.delete("keepdims");
+  const reduced = { ...node.record, attributes, outputs: [kept] };
+  if (node.version < OPERAND) return [reduced, make(node, "Squeeze", [kept], outputOf(node), { axes: { ints: axes } })];
+  const list = integers(node, "dropped", axes);
+  return [reduced, list, make(node, "Squeeze", [kept, list.outputs[0]], outputOf(node))];
+};
+
+/** A mean over some axes, which stay with a size of 1, as this node would take it. */
+function meanOver(node: GraphNode, x: string, axes: readonly number[], output: string): NodeRecord[] {
+  const given = node.inputs[1] !== undefined;
+  const attributes = new Map(node.record.attributes);
+  attributes.delete("keepdims");
+  if (!given) attributes.set("axes", attribute(node, "axes", { ints: axes }));
+  const list = given ? [integers(node, "over", axes)] : [];
+  return [...list, { ...node.record, attributes, inputs: given ? [x, inner(node, "over")] : [x], outputs: [output] }];
+}
+
+const twice: Rewrite = (node, side) => {
+  const inside = makerOf(node.inputs[0], node);
+  if (!isReal(node, "ReduceMean", side) || inside === undefined || !isReal(inside, "ReduceMean", side)) return undefined;
+  const [outer, own] = [axesOf(node, side), axesOf(inside, side)];
+  if (outer === undefined || own === undefined || !keepsAxes(node) || !keepsAxes(inside)) return undefined;
+  const axes = [...new Set([...own, ...outer])].sort((p, q) => p - q);
+  return meanOver(node, inside.record.inputs[0], axes, outputOf(node));
+};
+
+const joined: Rewrite = (node, side) => {
+  const before = makerOf(node.inputs[0], node);
+  if (!isReal(node, "ReduceMean", side) || !isReshape(before) || !keepsAxes(node)) return undefined;
+  const [from, to] = [before.inputs[0], node.inputs[0]].map((value) => sizesOf(side.facts.shape(value)));
+  const [axes, groups] = [axesOf(node, side), from && to && groupsOf(from, to)];
+  if (axes === undefined || from === undefined || to === undefined || groups === undefined) return undefined;
+  const long = from.flatMap((d, axis) => (d === 1 ? [] : [axis]));
+  const over: number[] = [];
+  let at = 0;
+  for (const { axes: own, sizes } of groups) {
+    const parts = sizes.flatMap((d, i) => (d === 1 ? [] : [axes.includes(at + i)]));
+    at += sizes.length;
+    if (parts.includes(true) && parts.includes(false)) return undefined;
+    if (parts.includes(true)) over.push(...own.map((axis) => long[axis]));
+  }
+  if (over.length === 0) return undefined;
+  const [mean, shape] = [
+    inner(node, "mean"),
+    integers(
+      node,
+      "shape",
+      to.map((d, axis) => (axes.includes(axis) ? 1 : d)),
+    ),
+  ];
+  return [
+    ...meanOver(node, before.record.inputs[0], over, mean),
+    shape,
+    make(node, "Reshape", [mean, shape.outputs[0]], outputOf(node)),
+  ];
+};
 
 const pooled: Rewrite = (node, { facts }) => {
   if (node.domain !== "" || node.opType !== "ReduceMean" || intAttr(node.record, "keepdims", 1) !== 1) return undefined;
@@ -15,5 +102,24 @@ const pooled: Rewrite = (node, { facts }) => {
   if (over.size !== rank - 2 || over.has(0) || over.has(1)) return undefined;
   return [make(node, "GlobalAveragePool", node.record.inputs.slice(0, 1), outputOf(node))];
 };
+
+/** Told what to do without axes, where there are some. */
+const told: Rewrite = (node, side) => {
+  if (node.domain !== "" || !node.opType.startsWith("Reduce") || !node.record.attributes.has("noop_with_empty_axes"))
+    return undefined;
+  if (axesOf(node, side) === undefined) return undefined;
+  return [
+    { ...node.record, attributes: new Map([...node.record.attributes].filter(([name]) => name !== "noop_with_empty_axes")) },
+  ];
+};
+
+const where = ["ReduceMean", "GlobalAveragePool", "Squeeze", "Reshape", "Flatten"];
+
+export const MEANS: readonly Rewriting[] = [
+  { equation: ["Reduce(x; A), told what to do without A", "Reduce(x; A)"], rewrite: told },
+  { equation: ["Reduce(x; A) that drops its axes", "Squeeze(Reduce(x; A), A)"], rewrite: dropped, where },
+  { equation: ["ReduceMean(ReduceMean(x; A); B)", "ReduceMean(x; A ∪ B)"], rewrite: twice, where },
+  { equation: ["ReduceMean(Reshape(x))", "Reshape(ReduceMean(x))"], rewrite: joined, where },
+];
 
 export const POOLED: Rewriting = { equation: ["ReduceMean over the plane", "GlobalAveragePool"], rewrite: pooled };

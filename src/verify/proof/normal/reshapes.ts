@@ -1,6 +1,7 @@
 /**
  *   Gemm(Reshape(x), W, b) of all axes but the last      Reshape(MatMul(x, W) + b)
  *   MatMul(Reshape(x), W), Reshape(x) + b                Reshape(MatMul(x, W)), Reshape(x + b)      the last axis kept, W and b constant
+ *   f(Reshape(x)), f(Reshape(x), Reshape(z)), f(Reshape(x), c)      Reshape(f(x, z)) element by element, c one number, x and z of one shape
  *   Reshape of a Reshape; to the shape that is there     one Reshape; x
  *   integers that shapes alone determine                 a Constant
  *
@@ -11,6 +12,7 @@ import { type Shape, sameShape } from "../../../graph/dims.ts";
 import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
+import { isByAxis } from "./orders.ts";
 import { inner, make, makerOf, outputOf, type Rewrite, type Rewriting, type Setting } from "./rewriting.ts";
 
 export const isReshape = (node: GraphNode | undefined): node is GraphNode => node !== undefined && hasTrait(node, "reshapes");
@@ -66,6 +68,32 @@ const rowwise: Rewrite = (node, { facts, constants }) => {
   ];
 };
 
+/** What is done to each element: the Reshape goes behind it. */
+const elementwise: Rewrite = (node, { facts, constants }) => {
+  if (node.domain !== "" || node.outputs.length !== 1 || (node.inputs.length > 1 && node.version < 7)) return undefined;
+  if (!hasTrait(node, "basic", "function", "pointwise", "broadcasts")) return undefined;
+  const found = node.inputs.map((value) => {
+    const maker = makerOf(value, node);
+    return isReshape(maker) ? maker : undefined;
+  });
+  const before = found.find((maker) => maker !== undefined);
+  const [flat, from] = [facts.shape(before?.outputs[0]), facts.shape(before?.inputs[0])];
+  if (before === undefined || from === undefined || !sameShape(flat, facts.shape(node.outputs[0]))) return undefined;
+  const inputs = node.inputs.map((value, i): string | undefined => {
+    const [name, maker, shape] = [node.record.inputs[i], found[i], facts.shape(value)];
+    if (maker !== undefined && sameShape(shape, flat) && sameShape(facts.shape(maker.inputs[0]), from))
+      return maker.record.inputs[0];
+    if (value === undefined) return name;
+    // More axes than x has would be more of the result.
+    const most = isByAxis(node) ? 0 : Math.min(from.length, flat?.length ?? 0);
+    return constants.has(value) && shape?.every((d) => d === 1) && shape.length <= most ? name : undefined;
+  });
+  if (inputs.some((name) => name === undefined)) return undefined;
+  const core = inner(node, "flat");
+  const still = { ...node.record, inputs: inputs as string[], outputs: [core] };
+  return [still, { ...before.record, inputs: [core, ...before.record.inputs.slice(1)], outputs: [outputOf(node)] }];
+};
+
 /** A product with rows that a Reshape made of other ones: those of a matrix. */
 function flattened(
   node: GraphNode,
@@ -91,10 +119,11 @@ function sizesOf(shape: Shape | undefined): number[] | undefined {
   return sizes === undefined || sizes.filter((d) => d === -1).length > 1 || sizes.includes(0) ? undefined : sizes;
 }
 
-/** Integers that shapes alone determine, where a file computes them. */
+/** Integers that shapes alone determine, where a file computes them: from values that are then read no more. */
 const measured: Rewrite = (node, { facts, constants }) => {
   const [value, more] = node.outputs;
-  if (value === undefined || more !== undefined || constants.has(value) || facts.of(value).dtype !== INT64) return undefined;
+  if (value === undefined || more !== undefined || facts.of(value).dtype !== INT64) return undefined;
+  if (node.inputs.every((input) => input === undefined || constants.has(input))) return undefined;
   const [numbers, rank] = [facts.numbers(value), facts.rank(value)];
   if (numbers === undefined || (rank !== 0 && rank !== 1) || (rank === 0 && numbers.length !== 1)) return undefined;
   const setting: Readonly<Record<string, Setting>> =
@@ -130,6 +159,12 @@ export const ROWWISE: Rewriting = {
   equation: ["MatMul(Reshape(x), W), Reshape(x) + b", "Reshape(MatMul(x, W)), Reshape(x + b)"],
   rewrite: rowwise,
   where: ["Reshape", "Gemm"],
+};
+
+export const UNSHAPED: Rewriting = {
+  equation: ["f(Reshape(x))", "Reshape(f(x))"],
+  rewrite: elementwise,
+  where: ["Reshape", "Gemm", "Flatten", "Squeeze", "Unsqueeze"],
 };
 
 export const MEASURED: Rewriting = { equation: ["integers that shapes determine", "a Constant"], rewrite: measured };
