@@ -13,8 +13,9 @@ export function takerOf(at: RuleNode): Port | undefined {
   if (!["LSTM", "GRU", "RNN"].includes(at.node.opType) || at.isConstant(0)) return undefined;
   const w = at.isConstant(1) ? at.param(1) : undefined;
   if (w === undefined || isRefused(w) || w.dims.length !== 3 || at.inShape(0)?.length !== 3) return undefined;
-  if (at.has(3) && (!at.isConstant(3) || isRefused(at.param(3)))) return undefined;
-  return { axis: 2, size: w.dims[2], shifts: true };
+  // A gain goes into the weight; a shift needs the bias to be one that is stored.
+  const isBiasOpen = at.has(3) && (!at.isConstant(3) || isRefused(at.param(3)));
+  return { axis: 2, size: w.dims[2], shifts: !isBiasOpen };
 }
 
 /** The port of a first output that is free whatever comes in. */

@@ -121,8 +121,11 @@ describe("what hands a gauge on", () => {
     expect(norms(check(gated.spec(["y"], IMAGE), { folds: 1, ...close }))).toBe(0);
   });
 
-  it("a recurrent layer whose bias is computed takes no shift", () => {
-    for (const [more, left] of [[{ positive: true }, 1]] as const) {
+  it("a recurrent layer whose bias is computed takes gains and no shift", () => {
+    for (const [more, left] of [
+      [{ positive: true }, 1],
+      [unshifted, 0],
+    ] as const) {
       const net = new Net();
       const a = net.linear("x", "a");
       net.initializers.W = whole([1, 3 * C, C], 3);
