@@ -1,7 +1,7 @@
 /** What the commands of `bnfold jobs` share: the store, the engine, one live display, the summary. */
 import { copyFile, mkdir, rename } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import type { Options } from "yargs";
 import { BnfoldError } from "../diag/error.ts";
 import { persist } from "../jobs/absence.ts";
@@ -20,6 +20,7 @@ import { plural } from "../report/words.ts";
 import { TEMPORARY } from "./batch.ts";
 import { integer, text, usage, type Values } from "./command.ts";
 import { Progress } from "./progress.ts";
+import { scratchOf, sweepScratch } from "./scratch.ts";
 import { note } from "./terminal.ts";
 
 export const placeOptions: Readonly<Record<string, Options>> = {
@@ -85,12 +86,6 @@ export function jobOptions(values: Values, names: Iterable<string>): JobOptions 
   return Object.fromEntries(given.map((name) => [name, values[name]])) as JobOptions;
 }
 
-/** Where copies of this process's jobs go. */
-export const scratchOf = (folder: string | undefined): ((id: string) => string) => {
-  const home = folder ?? tmpdir();
-  return (id) => join(home, `bnfold-${process.pid}-${id}`);
-};
-
 export const crewOf = (limits: { readonly memory?: number; readonly seconds?: number } = {}): Crew<Task, Answer> =>
   new Crew<Task, Answer>([process.argv[1], "--worker"], limits);
 
@@ -130,6 +125,7 @@ export async function openEngine(
       throw error;
     }
   }
+  await sweepScratch(undefined);
   const crew = crewOf();
   const stop = new AbortController();
   const hands = new StoreHands({

@@ -12,8 +12,9 @@ import { plural } from "../report/words.ts";
 import { type Command, flag, integer, text, texts, usage, type Values } from "./command.ts";
 import { refuseForeignJobs } from "./jobs-mixing.ts";
 import { ALLOWED } from "./jobs-options.ts";
-import { crewOf, openSession, placeOptions, scratchOf } from "./jobs-session.ts";
+import { crewOf, openSession, placeOptions } from "./jobs-session.ts";
 import { sizeOption } from "./memory.ts";
+import { scratchOf, sweepScratch } from "./scratch.ts";
 import { note } from "./terminal.ts";
 
 const DEFAULT_LOCK = 30;
@@ -90,6 +91,7 @@ async function run(values: Values): Promise<number> {
   ];
   const limits = { memory: sizeOption(values, "max-memory"), seconds: integer(values, "max-time", 1) };
   const scratch = scratchFolder(values);
+  await sweepScratch(scratch);
   const holder = holderOf(values);
   const session = await openSession(values);
   if (session.queue === undefined)
