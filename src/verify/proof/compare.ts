@@ -2,36 +2,47 @@
  * An operator of the second file beside its counterpart: the maps of its inputs are pushed through (carry.ts), on the side
  * where they are known exactly, and attributes, constants and coefficients are then compared. The result relates the outputs.
  */
-import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import { plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { BnfoldError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
-import { STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { readsOnes, withOnes } from "../../rules/conv.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
-import { bySimilarity } from "./blame.ts";
-import { blocksOf } from "./blocks.ts";
 import { budgetSlack, type Carried, carriedSlack, carry, meetingShifts, passThrough, slackOf, uncarry } from "./carry.ts";
-import { isCast, roundoffOf, storedType } from "./casts.ts";
+import { isCast, roundoffOf } from "./casts.ts";
 import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
-import { type Fit, fits, type StoredRows, solve } from "./fit.ts";
-import { alongside, linearOf, rowsWith, zeroRows } from "./linear.ts";
+import { Layers, sameOutputs } from "./layers.ts";
+import { linearOf } from "./linear.ts";
 import { familyOf, sameElements, sameReshape } from "./match.ts";
 import { attributeDifference, attributeDifferences, isTelling, meaningDifference } from "./meaning.ts";
-import { openParam, operandsAgree, type Slack, sameFloat } from "./operands.ts";
+import { operandsAgree, type Slack } from "./operands.ts";
 import { type Failure, failed, type Outcome } from "./outcome.ts";
-import { type Blame, exact, type InputMap, inverse, type Relation, relative, type Suspicion, snap } from "./relation.ts";
-import { type Known, openBias, openOnes, rowDims, rowMap, shiftedRows, termsOf } from "./row-maps.ts";
-import type { Linear, Misfit, Rows, Tolerance } from "./rows.ts";
+import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
+import type { Misfit, Tolerance } from "./rows.ts";
 import { sameSetting, settingsCount } from "./settings.ts";
+
+/** What reaches an operator of the second file, and its counterpart. */
+interface Inputs {
+  /** β of α, by the second file's inputs: absent where there is none; and α of β, by the first file's. */
+  readonly maps: readonly (InputMap | undefined)[];
+  readonly inverses: readonly (InputMap | undefined)[];
+  /** True where every input is the same value. */
+  readonly identity: boolean;
+  /** True where every input has a map of that kind. */
+  readonly invertible: boolean;
+  readonly possible: boolean;
+  /** True where all constants are the same: asked only where all else is, weights are large. */
+  readonly constants: () => boolean;
+}
 
 /** One operator of the second file beside one of the first. */
 export class Comparison {
   private readonly draft: Draft;
   private readonly draftA: Draft;
+  readonly layers: Layers;
 
   constructor(
     private readonly a: Side,
@@ -42,6 +53,7 @@ export class Comparison {
   ) {
     this.draft = new Draft(b.facts, b.constants);
     this.draftA = new Draft(a.facts, a.constants);
+    this.layers = new Layers(a, b, classes, related, tolerance);
   }
 
   /** True for an operator that its coefficients say all of. */
@@ -52,6 +64,44 @@ export class Comparison {
   /** Compares one operator with a counterpart whose inputs are taken in `order`. */
   compare(node: GraphNode, other: GraphNode, order: readonly number[]): Outcome {
     if (this.isCoarser(node, other)) return failed(`${node.label} computes with fewer digits`);
+    const inputs = this.inputsOf(node, other, order);
+    if ("ok" in inputs) return inputs;
+    const { maps, inverses, identity, invertible, possible, constants } = inputs;
+    // That only a number differs is certain where all else is the same.
+    const told = (outcome: Outcome): Outcome => (outcome.ok || identity ? outcome : { ...outcome, instead: undefined });
+    const meaning = meaningDifference(this.a, other, this.b, node);
+    if (meaning !== undefined) return told(this.differs(`${node.label} ${meaning}`, other));
+    const reshape = familyOf(node) === "reshape";
+    if (possible) this.classes.settle(other, (by) => this.passedUnchanged(other, by));
+    if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
+    // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
+    const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
+    if (
+      identity &&
+      settled &&
+      node.opType === other.opType &&
+      attributeDifference(this.a, other, this.b, node) === undefined &&
+      constants()
+    )
+      return this.same(other);
+    const core =
+      node.opType === "Concat" && possible && !constants() && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
+    const joined =
+      core && joinedMember(this.a, other, this.b, node, maps, (value) => this.classes.of(value), core, this.tolerance);
+    if (core && joined)
+      return { ok: true, outputs: [exact(core, joined.member)], worst: joined.worst, coefficients: joined.coefficients };
+    if (reshape && !sameReshape(this.a, other, this.b, node)) return failed("it makes another shape");
+    if (reshape && identity) return this.same(other);
+    // Where this file's input is exactly known, the first file's map goes into the first file's operator: its formula, unrounded.
+    const first = invertible && !identity ? this.pushed(node, other, inverses, true) : undefined;
+    if (first?.ok || !possible)
+      return first ? told(first) : failed("the first file's input has lost channels that this one still reads");
+    const second = this.pushed(node, other, maps, false);
+    return told(second.ok || first === undefined || second.misfit !== undefined ? second : first);
+  }
+
+  /** What reaches the two operators, or why they cannot be compared. */
+  private inputsOf(node: GraphNode, other: GraphNode, order: readonly number[]): Inputs | Failure {
     const maps: (InputMap | undefined)[] = [];
     const inverses: (InputMap | undefined)[] = [];
     let identity = true;
@@ -90,40 +140,9 @@ export class Comparison {
       invertible &&= inverses[order[i] ?? i] !== undefined;
     }
     for (let i = node.inputs.length; i < settingsCount(other, node); i++) settings.push([order[i] ?? i, i]);
-    // Asked only where all else is the same: weights are large.
     const constants = () =>
       comparable && settings.every(([theirs, mine]) => sameSetting(this.a, other, theirs, this.b, node, mine));
-    // That only a number differs is certain where all else is the same.
-    const told = (outcome: Outcome): Outcome => (outcome.ok || identity ? outcome : { ...outcome, instead: undefined });
-    const meaning = meaningDifference(this.a, other, this.b, node);
-    if (meaning !== undefined) return told(this.differs(`${node.label} ${meaning}`, other));
-    const reshape = familyOf(node) === "reshape";
-    if (possible) this.classes.settle(other, (by) => this.passedUnchanged(other, by));
-    if (node.bodies.length > 0 && !identity) return failed("an input of its subgraphs changed");
-    // Where the names differ the rows decide: a layer of zeros with a gain after it is itself times any gain.
-    const settled = node.outputs[0]?.name === other.outputs[0]?.name || linearOf(this.draft.at(node)) === undefined;
-    if (
-      identity &&
-      settled &&
-      node.opType === other.opType &&
-      attributeDifference(this.a, other, this.b, node) === undefined &&
-      constants()
-    )
-      return this.same(other);
-    const core =
-      node.opType === "Concat" && possible && !constants() && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
-    const joined =
-      core && joinedMember(this.a, other, this.b, node, maps, (value) => this.classes.of(value), core, this.tolerance);
-    if (core && joined)
-      return { ok: true, outputs: [exact(core, joined.member)], worst: joined.worst, coefficients: joined.coefficients };
-    if (reshape && !sameReshape(this.a, other, this.b, node)) return failed("it makes another shape");
-    if (reshape && identity) return this.same(other);
-    // Where this file's input is exactly known, the first file's map goes into the first file's operator: its formula, unrounded.
-    const first = invertible && !identity ? this.pushed(node, other, inverses, true) : undefined;
-    if (first?.ok || !possible)
-      return first ? told(first) : failed("the first file's input has lost channels that this one still reads");
-    const second = this.pushed(node, other, maps, false);
-    return told(second.ok || first === undefined || second.misfit !== undefined ? second : first);
+    return { maps, inverses, identity, invertible, possible, constants };
   }
 
   /** A failure whose operators differ in what they say, and in nothing else if their inputs are the same. */
@@ -142,11 +161,7 @@ export class Comparison {
   }
 
   private same(other: GraphNode): Outcome {
-    const outputs = other.outputs.map((value) => {
-      const known = value && this.classes.of(value);
-      return known && exact(known.core, known);
-    });
-    return { ok: true, outputs, worst: 0, coefficients: 0 };
+    return sameOutputs(this.classes, other);
   }
 
   /**
@@ -240,7 +255,8 @@ export class Comparison {
   private constantsAgree(at: RuleNode, atA: RuleNode, slack: Slack): Outcome {
     const [node, other] = [at.node, atA.node];
     const [mine, theirs] = [linearOf(at), linearOf(atA)];
-    if (mine !== undefined && theirs !== undefined && mine.key === theirs.key) return this.linear(at, other, mine, theirs, slack);
+    if (mine !== undefined && theirs !== undefined && mine.key === theirs.key)
+      return this.layers.compare(at, other, mine, theirs, slack);
     // Two ways of writing one shape do one thing to whatever passes.
     if (familyOf(node) === "reshape") return this.same(other);
     if (at.state.opType !== atA.state.opType) return failed(`${node.label} stands for ${other.label}`);
@@ -292,150 +308,6 @@ export class Comparison {
     return undefined;
   }
 
-  private linear(at: RuleNode, other: GraphNode, mine: Linear, theirs: Linear, slack: Slack): Outcome {
-    const { node } = at;
-    const output = other.outputs[0];
-    if (output === undefined) return failed("the counterpart has no output");
-    for (const [name, x] of Object.entries(mine.numbers ?? {})) {
-      if (!sameFloat(x, theirs.numbers?.[name] ?? Number.NaN, this.tolerance))
-        return failed(`${node.label} has another "${name}"`);
-    }
-    const pieces = this.matchBlocks(at, output, mine, theirs, slack);
-    if (pieces !== undefined) return this.beside(pieces, other);
-    const own = shiftedRows(rowsWith(this.a, theirs), slack.within);
-    if (own === undefined) return failed(`a gain of zero comes out of ${other.label}`);
-    const [rowsA, rowsB] = alongside(own, rowsWith(this.b, mine));
-    this.pin(output, rowsA, slack);
-    if (rowsA.count !== rowsB.count || rowsA.width !== rowsB.width)
-      return failed("the counterpart has another number of channels");
-    const stored = alongside(this.storedRows(at, node, mine, rowsB), rowsB)[0];
-    const dtype = storedType(this.b.facts, mine.weight.source, mine.weight.dtype);
-    const { weight, foreign } = this.tolerance;
-    const rounding = { unit: foreign ? STORAGE_FLOATS[dtype].unitRoundoff : 2 ** -53, weight, dtype };
-    const terms = [mine.ones?.(), theirs.ones?.()];
-    const b: StoredRows = {
-      rows: openOnes(rowsB, terms, stored, slack.shift + slack.budget.shift, rounding),
-      stored,
-      dtype,
-      biasType: mine.bias && storedType(this.b.facts, mine.bias.source, mine.bias.dtype),
-      node,
-      dequantized: mine.dequantized,
-      open: openBias(rowsB, slack.shift + slack.budget.shift, termsOf(rowsB, mine, slack.shifted, this.tolerance)),
-      gain: slack.budget.gain,
-    };
-    return this.beside(this.match(output, rowsA, b, this.loosened(slack)), other);
-  }
-
-  /** What else the operator gives out does not pass these constants. */
-  private beside(first: Outcome, other: GraphNode): Outcome {
-    const base = this.same(other);
-    return first.ok && base.ok ? { ...first, outputs: [first.outputs[0], ...base.outputs.slice(1)] } : first;
-  }
-
-  /** A large layer as a member of its counterpart's class, block by block; undefined when it has to be looked at whole. */
-  private matchBlocks(at: RuleNode, value: GraphValue, mine: Linear, theirs: Linear, slack: Slack): Outcome | undefined {
-    const known = this.classes.of(value);
-    const plain = at.state.params.size === 0 ? mine : linearOf(this.fresh(at.node));
-    if (known === undefined || plain?.key !== mine.key) return undefined;
-    if (this.wholes.has(at.node)) return undefined;
-    // A shift within the rows, or one that no bias takes, is seen beside whole rows.
-    if (slack.within !== undefined || (slack.shifted !== undefined && mine.bias === undefined)) return undefined;
-    // Biases that the file computes are few beside the weights that stand in it.
-    if ([openParam(this.a, theirs.bias), openParam(this.b, mine.bias)].some((open) => open !== undefined)) return undefined;
-    const shift = slack.shift + slack.budget.shift;
-    const blocks = blocksOf(theirs, mine, plain, at, { shift, gain: slack.budget.gain });
-    if (blocks === undefined) return undefined;
-    const where = Array.from({ length: known.scale.dims.length }, (_, i) => (i === blocks.axis ? blocks.count : 1));
-    for (const m of this.candidates(known, at.node)) {
-      const by = rowMap(known, m, where);
-      const worst = by && blocks.fit(by, this.loosened(slack));
-      if (worst !== undefined) return { ok: true, outputs: [exact(known.core, m)], worst, coefficients: blocks.coefficients };
-    }
-    this.wholes.add(at.node);
-    return undefined;
-  }
-
-  /** Layers that did not fit block by block: once is enough to try. */
-  private readonly wholes = new Set<GraphNode>();
-
-  /** Where a channel is all zeros several members fit: the one of the same name is meant. */
-  private candidates(known: Known, node: GraphNode): Member[] {
-    const named = node.outputs[0]?.name;
-    return known.core.members.toSorted((p, q) => Number(q.value.name === named) - Number(p.value.name === named));
-  }
-
-  /** Rows of zeros, or such that read nothing but constants, make channels that are constant: their maps have no gain. */
-  private pin(output: GraphValue, rows: Rows, { out }: Slack): void {
-    const zeros = zeroRows(rows);
-    const known = zeros.length === 0 ? undefined : this.classes.of(output);
-    if (known === undefined || [...this.related.values()].some(({ core }) => core === known.core)) return;
-    const rank = known.scale.dims.length;
-    const dims = rowDims(rows, rank);
-    const [live, bias] = [new Float64Array(rows.count).fill(1), { dims, data: rows.bias }];
-    for (const o of zeros) live[o] = 0;
-    const value = plus(times(bias, out?.scale ?? uniform(rank, 1)), out?.shift ?? uniform(rank, 0));
-    this.classes.rebase(
-      output,
-      { dims, data: live },
-      combine({ dims, data: live }, value, (m, c) => (m === 0 ? c : 0)),
-    );
-  }
-
-  /** B's rows as a map of the first file's value: one of the members of its class, or whatever map the rows agree on. */
-  match(value: GraphValue, rowsA: Rows, b: StoredRows, tolerance: Tolerance): Outcome {
-    const known = this.classes.of(value);
-    if (known === undefined) return failed("the counterpart has no class");
-    const rank = known.scale.dims.length;
-    const where = rowDims(rowsA, rank);
-    const coefficients = b.rows.weights.length + (b.biasType === undefined ? 0 : b.rows.count);
-    const suspicions: (Suspicion & { readonly matching: number })[] = [];
-    for (const m of this.candidates(known, b.node)) {
-      const by = rowMap(known, m, where);
-      if (by === undefined) continue;
-      const fit = fits(rowsA, b, by, tolerance);
-      if ("worst" in fit) return { ok: true, outputs: [exact(known.core, m)], worst: fit.worst, coefficients };
-      const { matching, ...misfit } = fit;
-      if (!m.proposed) suspicions.push({ core: known.core, member: m, misfit, matching });
-    }
-    const likely = bySimilarity(suspicions);
-    const fit = solve(rowsA, b, tolerance);
-    const on = (data: Float64Array): Spread => simplify({ dims: where, data });
-    const moved = ({ k: gain, d, slackK: open, slackD }: Fit, blame?: Blame): Relation => {
-      const [k, slackK] = [on(gain), on(open)];
-      return {
-        core: known.core,
-        scale: simplify(times(k, known.scale)),
-        shift: simplify(plus(times(k, known.shift), on(d))),
-        slackScale: times(slackK, map(known.scale, Math.abs)),
-        slackShift: plus(times(slackK, map(known.shift, Math.abs)), on(slackD)),
-        ...(blame === undefined ? {} : { blame }),
-      };
-    };
-    if ("worst" in fit)
-      return { ok: true, outputs: [moved(fit, { node: b.node, suspicions: likely })], worst: fit.worst, coefficients };
-    const [best] = likely;
-    const mostly = suspicions.some(({ matching }) => matching > 0.5);
-    return {
-      ...failed(
-        `${b.node.label} has coefficients the first file does not give`,
-        mostly ? best.misfit : fit.misfit,
-        best && exact(known.core, best.member),
-      ),
-      ...(mostly || fit.likely === undefined ? {} : { likely: moved(fit.likely, { node: b.node, suspicions: likely }) }),
-    };
-  }
-
-  /** Rows of the second file's operator as they stand in the file. */
-  private storedRows(at: RuleNode, node: GraphNode, mine: Linear, now: StoredRows["rows"]): StoredRows["rows"] {
-    if (at.state.params.size === 0) return now;
-    const plain = linearOf(this.fresh(node));
-    return plain === undefined || plain.key !== mine.key ? now : plain.rowsOf(plain.weight.values(), plain.bias?.values());
-  }
-
-  private fresh(node: GraphNode): RuleNode {
-    return new Draft(this.b.facts, this.b.constants).at(node);
-  }
-
   /** A map the operator does not notice (Shape reads no numbers) is no map. */
   private unnoticed(node: GraphNode, index: number, by: InputMap | undefined): InputMap | undefined {
     const ignores = ruleOf(node.opType, node.domain)?.ignores;
@@ -445,11 +317,6 @@ export class Comparison {
     const rank = by.scale.dims.length;
     const zero = uniform(rank, 0);
     return { scale: uniform(rank, 1), shift: zero, slackScale: zero, slackShift: zero, identity: true };
-  }
-
-  /** Slack of the inputs' gains adds to what a coefficient may be off, in half-ulps: a half-ulp is at least u/2 relative. */
-  private loosened({ gain }: Slack): Tolerance {
-    return gain === 0 ? this.tolerance : { ...this.tolerance, weight: this.tolerance.weight + 1 };
   }
 }
 

@@ -366,7 +366,7 @@ export class Prover {
   /** A linear region of the second file, this operator its last, that stands for one of the first. */
   private region(node: GraphNode): Outcome | undefined {
     const pair = mergedPair(this.a, this.classes, this.b, this.related, node, this.tolerance.foreign);
-    return pair && this.comparison.match(pair.value, pair.rows, pair.stored, this.tolerance);
+    return pair && this.comparison.layers.match(pair.value, pair.rows, pair.stored, this.tolerance);
   }
 
   /** The operator of the first file that this one is, and how its outputs relate. */
