@@ -34,6 +34,8 @@ const WORD = 0;
 const DONE = 1;
 const JOB = 2;
 const FAILED = 3;
+/** Size of the memory when the job was given. */
+const PAGES = 4;
 
 /** Pages of 64 KiB a shared memory may grow to (3 GiB). */
 const MAXIMUM = 49152;
@@ -54,6 +56,8 @@ for (let idle = 0; ; idle++) {
   } else if (Atomics.compareExchange(control, ${WORD}, word, word - 1) === word) {
     // A task that fails is done too: nobody may wait for it.
     try {
+      // The memory may have grown while this thread was starting: it looks again, or bounds of before would stop the task.
+      if (memory.buffer.byteLength / 65536 < Atomics.load(control, ${PAGES})) memory.grow(0);
       task(Atomics.load(control, ${JOB}), left - 1, thread);
     } catch {
       Atomics.store(control, ${FAILED}, 1);
@@ -133,7 +137,7 @@ export function assemble(size: number, spawn: (recruit: Recruit) => void): Team 
   } catch {
     return undefined;
   }
-  const control = new Int32Array(new SharedArrayBuffer(16));
+  const control = new Int32Array(new SharedArrayBuffer(20));
   for (let thread = 1; thread < size; thread++) spawn({ memory, module, control, thread });
   let number = 0;
 
@@ -144,6 +148,7 @@ export function assemble(size: number, spawn: (recruit: Recruit) => void): Team 
     }
     number = (number + 1) & 0x7fff;
     Atomics.store(control, JOB, job);
+    Atomics.store(control, PAGES, memory.buffer.byteLength / 65536);
     Atomics.store(control, DONE, 0);
     Atomics.store(control, WORD, (number << 16) | tasks);
     Atomics.notify(control, WORD);

@@ -40,9 +40,18 @@ const withAttribute = (node: NodeRecord, changed: AttributeRecord): NodeRecord =
 
 /**
  * Attributes that may mean nothing where they stand: what training would have used, sizes of weights, steps between the taps of a
- * kernel of one. So may the axis of a Flatten, where the batch is 1.
+ * kernel of one, what holds without axes where axes are given. So may the axis of a Flatten, where the batch is 1.
  */
-const IDLE = new Set(["dilations", "momentum", "kernel_shape", "hidden_size", "training_mode", "spatial", "consumed_inputs"]);
+const IDLE = new Set([
+  "dilations",
+  "momentum",
+  "kernel_shape",
+  "hidden_size",
+  "training_mode",
+  "spatial",
+  "consumed_inputs",
+  "noop_with_empty_axes",
+]);
 
 const SWAPS: Readonly<Record<string, string>> = {
   ...{ Relu: "Sigmoid", Sigmoid: "Tanh", Tanh: "Sigmoid", Add: "Sub", Sub: "Add", Mul: "Add", HardSwish: "Relu", Exp: "Relu" },
