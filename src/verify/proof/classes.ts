@@ -201,7 +201,7 @@ export class Classes {
         if (same !== undefined) this.known.set(value, this.known.get(same) as AffineMap & { core: Core });
         else this.start(value);
       }
-      if (twin !== undefined) continue;
+      // A twin counts as well: of two files alike each finds its own.
       const cores = new Set(node.inputs.map((value) => value && this.known.get(value)?.core));
       for (const core of cores) core?.readers.push(node);
     }
