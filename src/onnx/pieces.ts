@@ -137,8 +137,8 @@ function sameNumber(dtype: DType, p: Uint8Array, q: Uint8Array, at: number): boo
   return Object.is(x, y);
 }
 
-/** Where two arrays of one length first differ, −1 where they do not: at a word's start, or at a byte of the last few. */
-function firstDifference(p: Uint8Array, q: Uint8Array): number {
+/** Where two arrays of one length, which begin at a word, first differ, −1 where they do not: at a word's start, or at a byte of the last few. */
+export function firstDifference(p: Uint8Array, q: Uint8Array): number {
   const words = p.length >> 2;
   const [a, b] = [new Int32Array(p.buffer, p.byteOffset, words), new Int32Array(q.buffer, q.byteOffset, words)];
   for (let i = 0; i < words; i++) if (a[i] !== b[i]) return 4 * i;

@@ -4,20 +4,34 @@
  *
  * Exact over the reals, of floating-point types: what c scales is then the whole product, however small it was.
  */
-import { dtypeOf, isFloat } from "../../../onnx/dtype.ts";
+import type { GraphNode } from "../../../graph/view.ts";
+import type { Side } from "../classes.ts";
+import { isReal } from "./powers.ts";
 import { inner, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
-/** A constant factor inside a product goes last, so that what it scales is the whole product, however small it was. */
-const factored: Rewrite = (node, { constants, facts }) => {
-  if (node.domain !== "" || node.opType !== "Mul" || node.version < 7 || node.inputs.length !== 2) return undefined;
-  if (node.inputs.some((value) => value === undefined || constants.has(value))) return undefined;
-  const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
-  if (dtype === undefined || !isFloat(dtype)) return undefined;
+/** An operand that is a product with a constant, or a quotient by one. */
+interface Scaled {
+  /** Which operand, the Mul or Div that makes it, and which of its inputs is the constant. */
+  readonly k: number;
+  readonly within: GraphNode;
+  readonly at: number;
+}
+
+/** Operands that a constant scales, in their order. */
+function* scaledOperands(node: GraphNode, { constants }: Side): Generator<Scaled> {
   for (const k of [0, 1]) {
     const within = makerOf(node.inputs[k], node);
     if (within?.domain !== "" || !["Mul", "Div"].includes(within.opType) || within.version < 7) continue;
     const at = within.inputs.findIndex((value) => value !== undefined && constants.has(value));
-    if (at < 0 || (within.opType === "Div" && at === 0)) continue;
+    if (at >= 0 && (within.opType === "Mul" || at === 1)) yield { k, within, at };
+  }
+}
+
+/** A constant factor inside a product goes last, so that what it scales is the whole product, however small it was. */
+const factored: Rewrite = (node, side) => {
+  if (!isReal(node, "Mul", side) || node.inputs.length !== 2) return undefined;
+  if (node.inputs.some((value) => value === undefined || side.constants.has(value))) return undefined;
+  for (const { k, within, at } of scaledOperands(node, side)) {
     const product = inner(node, "product");
     const [factor, other] = [within.record.inputs[at], within.record.inputs[1 - at]];
     return [
@@ -28,19 +42,15 @@ const factored: Rewrite = (node, { constants, facts }) => {
   return undefined;
 };
 
-const scaled: Rewrite = (node, { constants, facts }) => {
-  if (node.domain !== "" || node.opType !== "MatMul" || node.inputs.some((value) => value && constants.has(value)))
-    return undefined;
-  const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
+const scaled: Rewrite = (node, side) => {
+  const { constants, facts } = side;
   const rank = facts.rank(node.outputs[0]);
-  if (dtype === undefined || !isFloat(dtype) || rank === undefined) return undefined;
-  for (const k of [0, 1]) {
-    const within = makerOf(node.inputs[k], node);
-    if (within?.domain !== "" || !["Mul", "Div"].includes(within.opType) || within.version < 7) continue;
-    const at = within.inputs.findIndex((value) => value !== undefined && constants.has(value));
+  if (!isReal(node, "MatMul", side) || rank === undefined) return undefined;
+  if (node.inputs.some((value) => value && constants.has(value))) return undefined;
+  for (const { k, within, at } of scaledOperands(node, side)) {
     const shape = facts.shape(within.inputs[at]);
     const own = facts.rank(within.inputs[1 - at]);
-    if (at < 0 || (within.opType === "Div" && at === 0) || shape === undefined || own === undefined) continue;
+    if (shape === undefined || own === undefined) continue;
     if (shape.some((d) => d !== 1) || shape.length > Math.min(own, rank)) continue;
     const product = inner(node, "product");
     return [
