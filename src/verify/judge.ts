@@ -61,9 +61,9 @@ export class Judgement {
     this.difference = compareValues(before, after);
   }
 
-  /** The second model's result after a rounding draw. */
-  addDraw(value: Value): void {
-    this.squares += rmsDistance(this.after, value) ** 2;
+  /** The second model's result after a rounding draw, or a part of it and of what it is without. */
+  addDraw(value: Value, without: Value = this.after): void {
+    this.squares += rmsDistance(without, value) ** 2;
     this.draws++;
   }
 

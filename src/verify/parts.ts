@@ -43,7 +43,7 @@ export class Parts {
 
 /**
  * Folded constants decoded once, for the run and for its draws, which move them in place and back; those that a session cannot
- * replace stand apart.
+ * replace stand apart. Until the first draw they are as they are stored.
  */
 export class Decoded {
   readonly constants = new Map<string, Tensor>();
@@ -53,16 +53,15 @@ export class Decoded {
   constructor(folded: readonly Stored[]) {
     this.main = folded.filter(({ value }) => value.scope.kind === "main" && value.initializer !== undefined);
     this.inner = folded.filter((entry) => !this.main.includes(entry));
-    for (const { value, record } of this.main) {
-      const tensor = decode(record, { keepStorage: true });
-      this.constants.set(value.name, { ...tensor, data: asFloat64(tensor) });
-    }
+    for (const { value, record } of this.main) this.constants.set(value.name, decode(record, { keepStorage: true }));
   }
 
   /** What `run` gives with the constants moved by a draw. */
   *drawn<T>(seed: number, draw: number, run: () => Steps<T>): Steps<T> {
     const moved = this.main.map((one) => {
-      const tensor = this.constants.get(one.value.name) as Tensor;
+      const stored = this.constants.get(one.value.name) as Tensor;
+      const tensor = { ...stored, data: asFloat64(stored) };
+      this.constants.set(one.value.name, tensor);
       return new Moved(tensor, one.record, streamOf(one, seed, "region", draw));
     });
     try {

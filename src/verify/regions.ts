@@ -29,6 +29,7 @@ import { randomOf } from "./random.ts";
 import { type Feeds, movedSteps, plain, type RunPlan, variantSteps } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
+import { SomeChannels } from "./some-channels.ts";
 import type { RegionRun } from "./types.ts";
 
 export interface RegionOptions {
@@ -226,8 +227,12 @@ export class RegionWitness {
     const runB = (): Steps<Value> => outputOf({ model: b, constants: stored.constants }, feedsB, target.b, { seed });
     const before = mapped(yield* fitting(outputOf(plain(a), feedsA, target.a, { seed })), target);
     const after = yield* fitting(runB());
-    const judgement = new Judgement(target.b.name, before, after, this.options.limit(region.nodesB));
+    const limit = this.options.limit(region.nodesB);
+    let judgement = new Judgement(target.b.name, before, after, limit);
     if (judgement.difference.rms > 0 && judgement.difference.mismatches === 0 && folded.length > 0) {
+      const some = SomeChannels.of(region.nodesB, b, folded, stored.constants, seed);
+      if (some !== undefined) judgement.addDraw(yield* some.drawn(seed, 1, feedsB, target.b.name), some.of(after));
+      if (some !== undefined && !judgement.clear) judgement = new Judgement(target.b.name, before, after, limit);
       for (let draw = 1; judgement.open(draw - 1, DRAWS); draw++) {
         const inner = stored.inner.length === 0 ? undefined : roundingDraw(b, folded, seed, draw);
         judgement.addDraw(
