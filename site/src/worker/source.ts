@@ -15,6 +15,8 @@ const WHOLE = 200e6;
 const BLOCK = 1 << 18;
 /** What is read at once of a file that is gone through from front to back. */
 const AHEAD = 1 << 20;
+/** Larger parts are not held: what is made of a weight is read from it right after it was, but a tab has little memory. */
+const HELD = 1 << 25;
 
 export interface BlobSource extends ByteSource {
   readonly blob: Blob;
@@ -67,11 +69,11 @@ export function blobSource(blob: Blob, name: string): BlobSource {
           file: name,
           byte: start,
         });
-      return size > WHOLE && end - start > AHEAD ? load(start, end) : within(start, end);
+      return size > WHOLE && end - start > HELD ? load(start, end) : within(start, end);
     },
     readInto(target, position) {
       const end = position + target.length;
-      if (size > WHOLE && target.length > AHEAD) target.set(load(position, end));
+      if (size > WHOLE && target.length > HELD) target.set(load(position, end));
       else target.set(within(position, end));
     },
   };
