@@ -4,13 +4,11 @@
  */
 import type { Gauge, Gauges } from "../affine/gauge.ts";
 import { uniform } from "../affine/spread.ts";
-import { BnfoldError } from "../diag/error.ts";
 import type { Steps } from "../diag/steps.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { isConstantNorm, measuredIn } from "../laws/affines.ts";
-import { isLayerBias } from "../laws/biases.ts";
-import { type Candidate, candidateOf, dataInput, type Rejected } from "../laws/candidates.ts";
+import type { Candidate, Rejected } from "../laws/candidates.ts";
 import { Constants } from "../laws/constants.ts";
 import { Draft } from "../laws/draft.ts";
 import { Magnitudes } from "../laws/magnitudes.ts";
@@ -18,10 +16,10 @@ import { isRefused, type Param, type Refused, refuse, withParam } from "../rules
 import { factsOf } from "../run/facts.ts";
 import { Attempts, type Success } from "./attempt.ts";
 import { moveBiases } from "./biases.ts";
+import { Choice } from "./choice.ts";
 import { currentMap } from "./current.ts";
 import { countNodes, countPlanned, nodeKey, refOf } from "./describe.ts";
 import { gauged } from "./gauge/index.ts";
-import { canGoTogether, groupsOf } from "./groups.ts";
 import { type Attempt, keptBecause, orCarried, orPartly } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 import { depthwise } from "./lone.ts";
@@ -29,6 +27,7 @@ import { type MergeResult, mergeRegions } from "./merge.ts";
 import { Norms } from "./norms.ts";
 import type { PlanOptions, Start } from "./options.ts";
 import { MAX_BITS_LOST, Precision } from "./precision.ts";
+import { Rounds, type Turn } from "./rounds.ts";
 import type { Counts, Kept, PlanData } from "./types.ts";
 import { type ComputedWeight, computedWeights, laidOut, settled } from "./weights.ts";
 
@@ -58,14 +57,8 @@ export interface PlanDraft {
   readonly explains: boolean;
 }
 
-/** This many nodes around one operator are tried together first. */
-const MANY = 32;
-
 /** What stays is asked so often whether its gain alone has a way out, which takes its time: it is advice. */
 const PARTLY = 64;
-
-/** Rounds over the open candidates; each further round only follows progress. */
-const MAX_ROUNDS = 32;
 
 /** What went into a layer that has merged since is in the merged one now. */
 function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, GraphNode[]> {
@@ -96,10 +89,10 @@ export class Planner {
   private readonly precision: Precision;
   private readonly attempts: Attempts;
   private readonly ledger = new Ledger();
-  /** Something was left for the next round. */
-  private deferred = false;
   private readonly settled = new Map<GraphValue, Param>();
   private readonly norms: Norms;
+  private readonly choice: Choice;
+  private readonly rounds: Rounds;
 
   constructor(
     private readonly view: GraphView,
@@ -109,13 +102,20 @@ export class Planner {
     this.facts = factsOf(view);
     this.constants = new Constants(view, this.facts, options.assumeConstant);
     this.draft = new Draft(this.facts, this.constants);
+    this.choice = new Choice(this.facts, this.constants, this.draft, options);
     const magnitudes = new Magnitudes(view, this.facts, (node) => {
-      const found = this.candidate(node);
+      const found = this.choice.candidate(node);
       return found === undefined || "refusal" in found ? undefined : found;
     });
     this.precision = new Precision(this.draft, magnitudes);
     this.attempts = new Attempts(this.draft, options, this.precision);
     this.norms = new Norms(this.draft, (found, touched) => this.attempts.checkTouched([found], touched));
+    const turn: Turn = {
+      alone: (node, defer) => this.consider(node, { defer }),
+      movable: (node) => this.choice.movable(node),
+      together: (members) => this.together(members),
+    };
+    this.rounds = new Rounds(this.constants, start, turn, options.onProgress);
   }
 
   *run(): Steps<PlanDraft> {
@@ -125,29 +125,29 @@ export class Planner {
     const found: GraphNode[] = [];
     const layerBiases: GraphNode[] = [];
     for (const node of view.nodes) {
-      const candidate = isNorm(node) ? undefined : this.candidate(node);
-      if (candidate !== undefined && this.isBias(candidate)) layerBiases.push(node);
+      const candidate = isNorm(node) ? undefined : this.choice.candidate(node);
+      if (candidate !== undefined && this.choice.isBias(candidate)) layerBiases.push(node);
       else if (isNorm(node) || candidate !== undefined) found.push(node);
     }
     if (this.options.fold === false) return this.untouched(initial);
     const measured = measuredIn(view, this.constants);
     if (this.start === "gauges") yield* this.solve([...found, ...layerBiases].filter((node) => !measured.has(node)));
-    let kept = yield* this.settle(found.filter((node) => !node.removed));
+    let kept = yield* this.rounds.settle(found.filter((node) => !node.removed));
     const { merges, unmerged, merged } = yield* this.merge(kept);
-    if (merged.size > 0) kept = yield* this.settle([...kept.keys()].filter((node) => !node.removed));
+    if (merged.size > 0) kept = yield* this.rounds.settle([...kept.keys()].filter((node) => !node.removed));
     const open = layerBiases.filter((node) => !node.removed);
     const biases = yield* this.settleBiases(open, kept);
-    if (biases.folded > 0) kept = yield* this.settle([...kept.keys()]);
+    if (biases.folded > 0) kept = yield* this.rounds.settle([...kept.keys()]);
     if (this.options.reluToMax === true) {
       this.attempts.retypes = true;
-      kept = yield* this.settle([...kept.keys()]);
+      kept = yield* this.rounds.settle([...kept.keys()]);
     }
     if (this.options.constantChannel === true) {
       this.attempts.ones = true;
-      kept = yield* this.settle([...kept.keys()]);
+      kept = yield* this.rounds.settle([...kept.keys()]);
     }
     if (this.options.bnToConv === true) this.convolve(kept);
-    const moved = moveBiases(this.draft, this.attempts, (node) => !this.isExcluded(node));
+    const moved = moveBiases(this.draft, this.attempts, (node) => !this.choice.isExcluded(node));
     this.ledger.reassign(new Map(moved.map(({ host, into }) => [host, [host, ...into]])));
     const affines = found.filter((node) => node.opType !== "BatchNormalization").length + biases.folded + biases.kept;
     const before = { ...initial, affines };
@@ -178,7 +178,7 @@ export class Planner {
     const open = new Map([...nodes.keys()].slice(0, PARTLY).map((node) => [nodeKey(refOf(node)), node]));
     return told.map((one) => {
       const node = one.code === "needs-new-node" ? undefined : open.get(nodeKey(one.node));
-      const found = node && this.movable(node);
+      const found = node && this.choice.movable(node);
       return found !== undefined && this.attempts.canCarry(found) ? orCarried(one) : one;
     });
   }
@@ -196,7 +196,7 @@ export class Planner {
   /** What nothing takes becomes a Conv of its own. */
   private convolve(kept: Map<GraphNode, Kept>): void {
     for (const node of [...kept.keys()]) {
-      const found = this.movable(node);
+      const found = this.choice.movable(node);
       const state = found && depthwise(this.draft, found);
       if (found === undefined || state === undefined) continue;
       this.draft.set(node, state);
@@ -209,11 +209,11 @@ export class Planner {
   /** Folds what can go when readers of one value make up for each other. */
   private *solve(nodes: readonly GraphNode[]): Steps<void> {
     const found = nodes.flatMap((node): Candidate[] => {
-      const candidate = isConstantNorm(node, this.constants) ? undefined : this.candidate(node);
+      const candidate = isConstantNorm(node, this.constants) ? undefined : this.choice.candidate(node);
       return candidate === undefined || "refusal" in candidate ? [] : [candidate];
     });
     const made = yield* gauged(this.view, this.draft, found, {
-      may: (candidate) => !this.isExcluded(candidate.node) && !this.isBias(candidate) && !this.isDear(candidate),
+      may: (candidate) => !this.choice.isExcluded(candidate.node) && !this.choice.isBias(candidate) && !this.isDear(candidate),
       from: ({ node }) => this.options.open?.has(nodeKey(refOf(node))) ?? true,
       check: (touched) => this.attempts.checkTouched([], touched),
     });
@@ -238,11 +238,11 @@ export class Planner {
   private partly = 0;
 
   private explained(node: GraphNode, kept: Kept): Kept {
-    if (this.isExcluded(node)) return kept;
+    if (this.choice.isExcluded(node)) return kept;
     const refused = this.conflicts.get(node);
     const told = refused === undefined ? kept : this.stays({ ...kept, node, refusal: refused }, refused);
     const isAsked = this.options.partial !== true && told.code !== "needs-new-node" && this.partly++ < PARTLY;
-    const found = isAsked ? this.movable(node) : undefined;
+    const found = isAsked ? this.choice.movable(node) : undefined;
     return found !== undefined && this.attempts.canSplit(found) ? orPartly(told) : told;
   }
 
@@ -255,14 +255,14 @@ export class Planner {
    * normalization, and a weight that a fold has changed is written anyway.
    */
   private *beyond(): Steps<{ kept: Kept[]; counts: { norms: number; weights: number } }> {
-    const left = (node: GraphNode) => !node.removed && this.candidate(node) === undefined;
+    const left = (node: GraphNode) => !node.removed && this.choice.candidate(node) === undefined;
     let kept: Kept[];
     let folds: number;
     // What leaves one of them may come to another that had nothing to give before.
     do {
       folds = this.ledger.length;
       const open = this.view.nodes.filter((node) => left(node) && this.norms.applies(node));
-      kept = [...(yield* this.settle(open)).values()];
+      kept = [...(yield* this.rounds.settle(open)).values()];
     } while (this.ledger.length > folds);
     const emptied = this.ledger.of("norm");
     const keys = new Set(emptied.map(nodeKey));
@@ -276,7 +276,7 @@ export class Planner {
   /** Writes out a computed weight, or says why not. */
   private settleWeight(weight: ComputedWeight): Kept[] {
     const { node, value, readers, operators } = weight;
-    const own = this.excluded(node) ?? settled(weight, this.draft, this.options.exactRanges ?? false);
+    const own = this.choice.excluded(node) ?? settled(weight, this.draft, this.options.exactRanges ?? false);
     if ("refused" in own) return [this.stays({ node, kind: "weight", refusal: own }, own)];
     if ("refusal" in own) return [this.stays(own, own.refusal)];
     this.settled.set(value, own);
@@ -286,68 +286,6 @@ export class Planner {
     const success = { direction: "evaluated" as const, visited: readers, touched: new Set(readers) };
     this.ledger.enter({ node, kind: "weight", ...map }, success);
     return [];
-  }
-
-  /** Tries nodes, alone and together, until nothing moves; what is left, each with its reason, in topological order. */
-  private *settle(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
-    // Many nodes around one operator go fastest together.
-    let kept = yield* this.settleAlone(yield* this.settleTogether(nodes, MANY));
-    for (let round = 0; round < MAX_ROUNDS; round++) {
-      const left = yield* this.settleTogether([...kept.keys()], 2);
-      if (left.length === kept.size) break;
-      kept = yield* this.settleAlone(left);
-    }
-    return kept;
-  }
-
-  /** Tries groups of at least `least` nodes; the nodes that are left. */
-  private *settleTogether(nodes: readonly GraphNode[], least: number): Steps<readonly GraphNode[]> {
-    const inputOf = (node: GraphNode) => dataInput(node, this.constants);
-    let any = false;
-    for (const group of groupsOf(nodes, inputOf, least)) {
-      yield;
-      const members = group.filter((node) => !node.removed).flatMap((node) => this.movable(node) ?? []);
-      const success = members.length >= least && canGoTogether(members) ? this.attempts.together(members) : undefined;
-      if (success === undefined) continue;
-      for (const member of members) this.ledger.commit(member, success);
-      any = true;
-    }
-    return any ? nodes.filter((node) => !node.removed) : nodes;
-  }
-
-  /** The map of a node that may be moved away, as it is now. */
-  private movable(node: GraphNode): Candidate | undefined {
-    const found = this.find(node);
-    if (found === undefined || "refusal" in found || isConstantNorm(node, this.constants) || this.isExcluded(node))
-      return undefined;
-    const current = currentMap(found, this.draft);
-    return isRefused(current) ? undefined : current;
-  }
-
-  /** Tries nodes one by one. */
-  private *settleAlone(nodes: readonly GraphNode[]): Steps<Map<GraphNode, Kept>> {
-    let open = nodes;
-    let kept = new Map<GraphNode, Kept>();
-    for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
-      const left: GraphNode[] = [];
-      const reasons = new Map<GraphNode, Kept>();
-      // Rounds go against the flow and along it by turns, so that chains resolve from either end: against it first, for then each
-      // node of a long chain has the next one to go into.
-      for (const [i, node] of ((round + (this.start === "along" ? 0 : 1)) % 2 === 0 ? open : open.toReversed()).entries()) {
-        yield;
-        const reason = this.consider(node, { later: round === 0 });
-        this.options.onProgress?.(i + 1, open.length);
-        if (reason === undefined) continue;
-        left.push(node);
-        reasons.set(node, reason);
-      }
-      const progress = left.length < open.length || this.deferred;
-      this.deferred = false;
-      open = left.toSorted((a, b) => a.order - b.order);
-      kept = reasons;
-      if (!progress) break;
-    }
-    return new Map(open.map((node) => [node, kept.get(node) as Kept]));
   }
 
   /**
@@ -360,7 +298,7 @@ export class Planner {
       yield;
       const reason = this.consider(node, { bias: true });
       if (reason === undefined) count.folded++;
-      else if (this.find(node) !== undefined) {
+      else if (this.choice.find(node) !== undefined) {
         kept.set(node, reason);
         count.kept++;
       }
@@ -376,7 +314,7 @@ export class Planner {
     if (this.options.merge === false) return { merges: [], unmerged: [], merged };
     const known = new Map<GraphNode, Candidate>();
     const affineOf = (node: GraphNode): Candidate | undefined => {
-      const found = this.candidate(node);
+      const found = this.choice.candidate(node);
       if (found === undefined || "refusal" in found || !found.proven || this.draft.state(node).opType !== node.opType)
         return undefined;
       const current = currentMap(found, this.draft);
@@ -388,7 +326,7 @@ export class Planner {
     const result = yield* mergeRegions(this.view, this.draft, {
       affineOf,
       isConstant,
-      allowed: (node) => !this.isExcluded(node),
+      allowed: (node) => !this.choice.isExcluded(node),
     });
     const { merges, unmerged, removed, reused } = result;
     for (const value of result.orphans) this.ledger.orphans.push(value);
@@ -403,39 +341,19 @@ export class Planner {
     return { merges, unmerged, merged };
   }
 
-  private isExcluded(node: GraphNode): boolean {
-    const name = node.record.name || node.record.outputs[0];
-    const unproven = this.options.unproven?.has(nodeKey(refOf(node))) === true;
-    const held = this.options.held?.has(nodeKey(refOf(node))) === true;
-    return unproven || held || this.options.only?.(name) === false || this.options.skip?.(name) === true;
-  }
-
-  private find(node: GraphNode): Candidate | Rejected | undefined {
-    const found = this.candidate(node);
-    return found !== undefined && this.isBias(found) ? undefined : found;
-  }
-
-  private candidate(node: GraphNode): Candidate | Rejected | undefined {
-    try {
-      return candidateOf(node, this.facts, this.constants);
-    } catch (error) {
-      if (!(error instanceof BnfoldError) || error.kind === "file") throw error;
-      const kind = node.opType === "BatchNormalization" ? "batch-normalization" : "affine";
-      return { node, kind, refusal: refuse("malformed-graph", `has an operand that cannot be read (${error.message})`) };
-    }
-  }
-
-  private isBias(found: Candidate | Rejected): boolean {
-    return !("refusal" in found) && isLayerBias(this.draft, found);
+  private together(members: readonly Candidate[]): Success | undefined {
+    const success = this.attempts.together(members);
+    if (success !== undefined) for (const member of members) this.ledger.commit(member, success);
+    return success;
   }
 
   /** Folds a node, or says why not. */
-  private consider(node: GraphNode, { bias = false, later = false } = {}): Kept | undefined {
-    const found = bias ? this.candidate(node) : (this.find(node) ?? this.norms.candidate(node));
+  private consider(node: GraphNode, { bias = false, defer }: { bias?: boolean; defer?: () => void } = {}): Kept | undefined {
+    const found = bias ? this.choice.candidate(node) : (this.choice.find(node) ?? this.norms.candidate(node));
     if (found === undefined) return undefined;
-    if (isConstantNorm(node, this.constants) && !this.isExcluded(node)) return this.evaluate(found);
+    if (isConstantNorm(node, this.constants) && !this.choice.isExcluded(node)) return this.evaluate(found);
     if ("refusal" in found) return this.stays(found, found.refusal);
-    const excluded = this.excluded(node);
+    const excluded = this.choice.excluded(node);
     if (excluded !== undefined) return this.stays(found, excluded);
     const norm = found.kind === "norm";
     const current = norm ? found : currentMap(found, this.draft);
@@ -443,9 +361,9 @@ export class Planner {
     const mark = this.draft.mark();
     const outcome = norm ? this.norms.empty(current) : this.attempts.attempt(current);
     if ("direction" in outcome) {
-      if (later && this.onlyMoves(current, outcome)) {
+      if (defer !== undefined && this.onlyMoves(current, outcome)) {
         this.draft.undo(mark);
-        this.deferred = true;
+        defer();
         return this.stays(found, refuse("operator-blocks", "is followed by nodes that may go into it first"));
       }
       this.ledger.commit(current, outcome);
@@ -461,18 +379,9 @@ export class Planner {
   private onlyMoves({ kind }: Candidate, { direction, touched }: Success): boolean {
     if (kind !== "batch-normalization" || direction !== "forward" || touched.size < 2) return false;
     return [...touched.keys()].every((node) => {
-      const found = this.find(node);
+      const found = this.choice.find(node);
       return found !== undefined && !("refusal" in found) && found.kind === "affine";
     });
-  }
-
-  /** Why a node is left alone that could be folded. */
-  private excluded(node: GraphNode): Refused | undefined {
-    if (this.options.unproven?.has(nodeKey(refOf(node))) === true)
-      return refuse("not-proven", "could be folded, but the result was not shown to be equivalent");
-    const held = this.options.held?.get(nodeKey(refOf(node)));
-    if (held !== undefined) return held;
-    return this.isExcluded(node) ? refuse("excluded-by-user", "is excluded by --only or --skip") : undefined;
   }
 
   /** Gives every reader of a constant batch normalization the numbers it makes. */
