@@ -69,11 +69,14 @@ function lastHosts(hosts: ReadonlyMap<GraphNode, GraphNode>): Map<GraphNode, Gra
   return new Map([...hosts.keys()].map((node) => [node, [last(node)]]));
 }
 
-/** By graph and name; what a merge has made anew has no counterpart. */
+/**
+ * By graph and name; what a merge has made anew has no counterpart. The value that a node which went has read is told of, too: it has
+ * channels that a gain of zero took from the node's result.
+ */
 export function gaugesOf(draft: Draft): Gauges {
   const made = new Map<string, Map<string, Gauge>>();
   for (const [value, gauge] of draft.gauges()) {
-    if (gauge === undefined || value.producer === undefined || value.producer.removed) continue;
+    if (gauge === undefined || value.producer?.removed === true) continue;
     const list = made.get(value.scope.path) ?? new Map<string, Gauge>();
     made.set(value.scope.path, list.set(value.name, gauge));
   }

@@ -10,7 +10,7 @@
  *   x · z of matrices              a_y = a_x where they are not summed over; b_y = b_x where the other one's rows sum to one
  *   Concat, Split, Slice, Gather, Transpose, Reshape …: entries move
  *   everything else                a = 1, b = 0 on all sides: ground
- * and y = s ⊙ x + t goes where a_y = s·a_x and b_y − s·b_x = t.
+ * and y = s ⊙ x + t goes where a_y = s·a_x and b_y − s·b_x = t, but for channels with s = 0 that nobody needs (released.ts).
  *
  * Only what candidates can reach is looked at (reach.ts). Asked for the whole graph, layers are where it begins, and these hold
  * besides (gains only):
@@ -34,6 +34,7 @@ import { makerOf, takerOf } from "./ends.ts";
 import { type Layer, layerOf, mayBeLayer } from "./linear.ts";
 import { inOrder } from "./order.ts";
 import { addsUp, isFixed, isProduct, type Reading, reached } from "./reach.ts";
+import { type Released, released } from "./released.ts";
 import { ground, place, Values } from "./values.ts";
 import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, TABLE, type Wire } from "./wires.ts";
 
@@ -42,11 +43,13 @@ export type { Reading } from "./reach.ts";
 /** A candidate as the search sees it. */
 export interface Mover {
   readonly found: Candidate;
-  /** False for one that only takes from its neighbours: a bias, one with a gain of zero. */
+  /** False for one that only takes from its neighbours: a bias, one with a gain of zero that something else still needs. */
   readonly may: boolean;
   readonly demand: Demand;
   /** What holds instead when it stays: of −x and c − x, which turn signs only when they go. */
   readonly stays?: readonly Ratio[];
+  /** Where its channels with a gain of zero end, if it goes. */
+  readonly released?: Released;
 }
 
 export interface Laws {
@@ -119,7 +122,9 @@ class Builder extends Values {
       if (!node.removed) this.visit(node);
       yield;
     }
-    const { network, wires, movers, absorbers, derived } = this;
+    const { network, wires, absorbers, derived } = this;
+    const taken = new Set(absorbers);
+    const movers = this.movers.map((mover) => (this.settles(mover.released, taken) ? mover : { ...mover, may: false }));
     return { network, wires, movers, absorbers, derived };
   }
 
@@ -436,24 +441,39 @@ class Builder extends Values {
     return own.reduce((n, d) => n * d, 1) > TABLE ? least : own;
   }
 
+  /** True where all that constant channels pass has been looked at, and the layers behind are open to change. */
+  private settles(released: Released | undefined, taken: ReadonlySet<GraphNode>): boolean {
+    if (released === undefined) return true;
+    return (
+      [...released.values.keys()].every((value) => this.wires.has(value)) && [...released.layers].every((node) => taken.has(node))
+    );
+  }
+
   /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
     const demand = new Demand();
     const { node, input, scale, shift } = found;
-    const may = this.mode.may(found) && found.proven && scale.data.every((s) => s !== 0) && isLocal(found);
+    const open = this.mode.may(found) && found.proven && isLocal(found);
+    const free = open && scale.data.includes(0) && !this.lax ? released(this.read, found) : undefined;
+    const may = open && (free !== undefined || !scale.data.includes(0));
     if (may) {
       const gains = over(from.scale, to.scale, scale);
       const s = filled(scale, gains).data;
-      each(filled(to.scale, gains), filled(from.scale, gains), (x, y, k) => demand.gain(x, y, s[k]));
+      each(filled(to.scale, gains), filled(from.scale, gains), (x, y, k) => {
+        if (s[k] !== 0) demand.gain(x, y, s[k]);
+      });
       const shifts = over(from.shift, to.shift, scale, shift);
       const [by, t] = [filled(scale, shifts).data, filled(shift, shifts).data];
-      each(filled(to.shift, shifts), filled(from.shift, shifts), (x, y, k) => demand.shift(x, y, by[k], t[k]));
+      each(filled(to.shift, shifts), filled(from.shift, shifts), (x, y, k) => {
+        if (by[k] !== 0) demand.shift(x, y, by[k], t[k]);
+      });
     }
-    if (!turns(node, input) || this.lax) this.movers.push({ found, may, demand });
+    const beside = may && free !== undefined ? { released: free } : {};
+    if (!turns(node, input) || this.lax) this.movers.push({ found, may, demand, ...beside });
     else {
       const stays: Ratio[] = [];
       each(to.scale, from.scale, (x, y) => stays.push({ x, y, by: 1 }));
-      this.movers.push({ found, may, demand, stays });
+      this.movers.push({ found, may, demand, stays, ...beside });
     }
   }
 }

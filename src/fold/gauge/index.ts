@@ -6,7 +6,7 @@
  * it comes to its numbers (range, type), and what the guard forbids, stays, and the rest is solved for again.
  */
 import { type Gauge, plainGauge } from "../../affine/gauge.ts";
-import { type Spread, simplify, uniform } from "../../affine/spread.ts";
+import { plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
@@ -101,13 +101,20 @@ class Solver {
     return undefined;
   }
 
-  private gauges({ scales, shifts }: Found): Map<GraphValue, Gauge> {
+  private gauges({ scales, shifts, gone }: Found): Map<GraphValue, Gauge> {
     const made = new Map<GraphValue, Gauge>();
     const numbers = (names: Spread, values: Float64Array): Spread =>
       simplify({ ...names, data: names.data.map((x) => values[x]) });
     for (const [value, { scale, shift }] of this.laws.wires) {
       const gauge = { scale: numbers(scale, scales), shift: numbers(shift, shifts) };
       if (!isOne(gauge.scale) || !isZero(gauge.shift)) made.set(value, gauge);
+    }
+    // What was a constant in a channel that nobody needs is one whatever stands there now.
+    for (const k of gone) {
+      for (const [value, { live, made: constant }] of this.laws.movers[k].released?.values ?? []) {
+        const { scale, shift } = made.get(value) ?? plainGauge(live.dims.length);
+        made.set(value, { scale: simplify(times(scale, live)), shift: simplify(plus(times(shift, live), constant)) });
+      }
     }
     return made;
   }

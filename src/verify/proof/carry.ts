@@ -5,6 +5,7 @@
 import { combine as combineSpread, factors, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import { type ConstantChannels, constantChannels } from "../../laws/constant-channels.ts";
 import type { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
@@ -220,6 +221,20 @@ function inParts(
 const product = (x: Spread | undefined, y: Spread | undefined): Spread | undefined =>
   x === undefined || y === undefined ? (x ?? y) : times(x, y);
 
+/** Without what is said of its constant channels: they may be as any other. */
+const alive = (by: InputMap, { live }: ConstantChannels): InputMap => ({
+  ...by,
+  scale: combineSpread(by.scale, live, (k, m) => (m === 0 ? 1 : k)),
+  shift: simplify(times(by.shift, live)),
+});
+
+/** What came of the other channels, and what the constant ones become. */
+function withConstants({ live, made }: ConstantChannels, passed: ReturnType<typeof passThrough>): ReturnType<typeof passThrough> {
+  if ("ok" in passed) return passed;
+  const [scale, shift] = [passed.scale[0] ?? live, passed.shift[0]];
+  return { ...passed, scale: [times(scale, live)], shift: [shift === undefined ? made : plus(times(shift, live), made)] };
+}
+
 /**
  * Pushes shifts, then gains, forward through an operator in a draft; returns the maps that come out.
  * @param ones Its input has a channel of ones beside it, which may take the shift.
@@ -230,6 +245,8 @@ export function passThrough(
   maps: readonly (InputMap | undefined)[],
   ones = false,
 ): Carried | (Outcome & { ok: false }) {
+  const fixed = maps[0] && constantChannels(node, maps[0], draft.constants);
+  if (fixed !== undefined) return withConstants(fixed, passThrough(draft, node, [alive(maps[0] as InputMap, fixed)], ones));
   const rule = ruleIn(draft, node);
   const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
   for (const kind of ["shift", "scale"] as const) {

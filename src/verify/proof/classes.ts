@@ -12,16 +12,15 @@ import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import { candidateOf } from "../../laws/candidates.ts";
+import { constantChannels } from "../../laws/constant-channels.ts";
 import { Constants } from "../../laws/constants.ts";
 import { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
-import { isTensor } from "../../ops/define.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
-import { computed } from "../../run/constant.ts";
 import { factsOf } from "../../run/facts.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
@@ -247,8 +246,8 @@ export class Classes {
     const [value] = node.outputs;
     if (value === undefined) return;
     if (hasTrait(node, "nonlinear")) {
-      const fixed = this.fixedBy(node, maps[0]);
-      if (fixed !== undefined) this.rebase(value, fixed.scale, fixed.shift);
+      const fixed = maps[0] && constantChannels(node, maps[0], this.side.constants);
+      if (fixed !== undefined) this.rebase(value, fixed.live, fixed.made);
       return;
     }
     // α = m ⊙ α + c with m zero where α is the constant c: what passes says the same of the output.
@@ -260,25 +259,6 @@ export class Classes {
     const passed = push(maps.map((by) => by && { scale: live, shift: constant(by), magnitude: by.magnitude }));
     const [s, t] = [passed?.scale[0], passed?.shift[0]];
     if (s !== undefined) this.rebase(value, s, t ?? uniform(s.dims.length, 0));
-  }
-
-  /** A function of one number of a value with constant channels. */
-  private fixedBy(node: GraphNode, by: AffineMap | undefined): Omit<AffineMap, "magnitude"> | undefined {
-    if (by === undefined || node.inputs.slice(1).some((value) => value !== undefined && !this.side.constants.has(value)))
-      return undefined;
-    const { scale, shift } = by;
-    const live = map(scale, (k) => (k === 0 ? 0 : 1));
-    // Of a row all elements count.
-    if (hasTrait(node, "axis")) return undefined;
-    const given = combine(live, shift, (_, c) => c);
-    const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
-    const [made] = computed(node.record, node.version, [
-      x,
-      ...node.inputs.slice(1).map((v) => v && this.side.constants.tensor(v)),
-    ]);
-    if (!isTensor(made) || made.dims.length !== scale.dims.length) return undefined;
-    const values = { dims: made.dims, data: asFloat64(made) };
-    return { scale: live, shift: combine(live, values, (m, v) => (m === 0 ? v : 0)) };
   }
 
   private start(value: GraphValue): void {
