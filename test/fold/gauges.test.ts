@@ -5,6 +5,7 @@
 import { describe, expect, it } from "vitest";
 import { finish } from "../../src/diag/steps.ts";
 import { plan } from "../../src/fold/index.ts";
+import { decode } from "../../src/onnx/codec.ts";
 import { prove } from "../../src/verify/index.ts";
 import { certify } from "../../src/verify/proof/certificate.ts";
 import { sideOf } from "../../src/verify/proof/classes.ts";
@@ -333,5 +334,87 @@ describe("gains far below one on branches of a stream", () => {
     const sides = [before, after.model].map((one) => sideOf(one, false));
     const look = new Prover(sides[0], sides[1], OWN, false, (classes) => certify(classes, after.gauges));
     expect(finish(look.walk()).outcome).toBe("equal");
+  });
+});
+
+describe("a channel with a gain of zero", () => {
+  const zero = { gain: [2, 0, 1, 4, 0.5], shift: [1, 3, -2, 0.5, 0] };
+  /** Relu and a layer behind a normalization whose input another layer reads. */
+  const stem = (
+    more: Parameters<typeof batchNorm>[3],
+    layer: Parameters<Net["conv"]>[2] = {},
+    between?: (net: Net) => string,
+  ) => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.add("Relu", [net.norm("c", "n", more)], "r");
+    const taken = net.conv(between?.(net) ?? "r", "p", layer);
+    net.add("Add", [net.add("ReduceMax", [taken], "q"), net.add("ReduceMax", [net.conv("c", "d", { seed: 3 })], "e")], "y");
+    return net;
+  };
+
+  it("goes into the bias of the layer behind, which then reads nothing of it", () => {
+    const { after, data } = check(stem(zero).spec(["y"]), { folds: 1, ...close });
+    expect(data.folds[0].direction).toBe("both");
+    const { initializers, nodes } = after.graph;
+    const layer = nodes.find(({ outputs }) => outputs[0] === "p");
+    const record = initializers.find(({ name }) => name === layer?.inputs[1]);
+    if (record === undefined) throw new Error("no weight");
+    const weights = decode(record).data;
+    for (let m = 0; m < C; m++) expect(weights[m * C + 1]).toBe(0);
+  });
+
+  it.each(["GlobalAveragePool", "GlobalMaxPool", "Identity"])("goes through what leaves it as it is: %s", (op) => {
+    check(stem(zero, {}, (net) => net.add(op, ["r"], "b")).spec(["y"]), { folds: 1, ...close });
+  });
+
+  it("goes through a window that is padded", () => {
+    const pool = (net: Net) => net.add("MaxPool", ["r"], "b", { kernel_shape: [2, 2], pads: [1, 1, 0, 0] });
+    check(stem(zero, {}, pool).spec(["y"]), { folds: 1, ...close });
+  });
+
+  it.each(["LeakyRelu", "Abs"])("goes through what makes another constant of it: %s", (op) => {
+    const ones = { gain: [1, 0, 1, 1, 0], shift: [0, 3, 0, 0, -2] };
+    const net = new Net();
+    net.conv("x", "c");
+    const p = net.conv(net.add(op, [net.norm("c", "n", ones)], "r"), "p");
+    net.add("Add", [net.add("ReduceMax", [p], "q"), net.add("ReduceMax", [net.conv("c", "d", { seed: 3 })], "e")], "y");
+    check(net.spec(["y"]), { folds: 1, ...close });
+  });
+
+  it("goes into a padded layer where it is nothing", () => {
+    const padded = { kernel: 3, pads: 1 };
+    check(stem({ ...zero, shift: [1, -3, -2, 0.5, 0] }, padded).spec(["y"]), { folds: 1, ...close });
+    check(stem(zero, padded).spec(["y"]), { folds: 0, ...close });
+  });
+
+  it("stays where something else reads it", () => {
+    const beside = stem(zero);
+    beside.add("Mul", [beside.add("ReduceMax", ["r"], "m"), "y"], "z");
+    check(beside.spec(["z"]), { folds: 0, ...close });
+    check(stem(zero).spec(["y", "r"]), { folds: 0, ...close });
+    check(stem(zero, {}, (net) => net.add("Add", ["r", "c"], "b")).spec(["y"]), { folds: 0, ...close });
+    check(stem(zero, {}, (net) => net.add("Softmax", ["r"], "b", { axis: 1 })).spec(["y"]), { folds: 0, ...close });
+  });
+
+  it("keeps no stream of blocks from folding", () => {
+    const net = new Net();
+    const gains = [
+      [1, 0, 2, 1, 0.5],
+      [0, 1, 1, 2, 4],
+      [2, 0.5, 0, 0, 1],
+    ];
+    const end = gains.reduce(
+      (x, gain, i) => {
+        const r = net.add("Relu", [net.norm(x, `n${i}`, { gain, shift: [1, 2, -1, 3, 0] })], `r${i}`);
+        return net.add("Add", [x, net.conv(r, `c${i}`, { seed: i })], `s${i}`);
+      },
+      net.conv("x", "c"),
+    );
+    net.conv(end, "y");
+    const before = model(net.spec(["y"]));
+    const { model: after, gauges } = folded(before);
+    expect(after.graph.nodes.filter(({ opType }) => opType === "BatchNormalization")).toEqual([]);
+    expect(prove(before, after, { foreign: false, gauges }).outcome).toBe("equal");
   });
 });

@@ -80,16 +80,22 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
 export const noiseOf = (x: Spread, y: Spread): Spread =>
   combine(x, y, (p, q) => (p === 0 || q === 0 ? 0 : 2 ** -50 * (Math.abs(p) + Math.abs(q))));
 
+/** True where rounding may have made the one map of the other. */
+const isWithin = (beta: Relation, alpha: AffineMap): boolean =>
+  within(beta.scale, alpha.scale, opened(beta.slackScale, alpha.open?.scale), abs(alpha.scale)) &&
+  within(beta.shift, alpha.shift, opened(beta.slackShift, alpha.open?.shift), plus(alpha.magnitude, abs(alpha.shift)));
+
+/** Maps with nothing in the channels where `live` is zero. */
+const masked = ({ scale, shift }: Pick<AffineMap, "scale" | "shift">, live: Spread) => ({
+  scale: times(scale, live),
+  shift: times(shift, live),
+});
+
 /** The member of the class a relation is, if it is one; of several that slack allows, the one called `name`, or the nearest. */
 export function snap(relation: Relation, name?: string): { relation: Relation; member: boolean } {
   const { core, scale, shift } = relation;
   const rank = scale.dims.length;
-  const found = core.members.filter(
-    (m) =>
-      m.scale.dims.length === rank &&
-      within(scale, m.scale, opened(relation.slackScale, m.open?.scale), abs(m.scale)) &&
-      within(shift, m.shift, opened(relation.slackShift, m.open?.shift), plus(m.magnitude, abs(m.shift))),
-  );
+  const found = core.members.filter((m) => m.scale.dims.length === rank && isWithin(relation, m));
   if (found.length === 0) return { relation, member: false };
   const off = (m: AffineMap) => apart(scale, m.scale) + apart(shift, m.shift);
   const named = found.find(({ value, proposed }) => proposed !== true && value.name === name);
@@ -144,12 +150,7 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   const [one, zero] = [uniform(rank, 1), uniform(rank, 0)];
   if (sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift))
     return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
-  if (
-    within(beta.scale, alpha.scale, opened(beta.slackScale, alpha.open?.scale), abs(alpha.scale)) &&
-    within(beta.shift, alpha.shift, opened(beta.slackShift, alpha.open?.shift), plus(alpha.magnitude, abs(alpha.shift)))
-  ) {
-    return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
-  }
+  if (isWithin(beta, alpha)) return { scale: one, shift: zero, slackScale: zero, slackShift: zero, identity: true };
   const by = proposedOver(beta, alpha);
   if (by !== undefined)
     return { scale: simplify(by.scale), shift: simplify(by.shift), slackScale: zero, slackShift: zero, identity: false };
@@ -253,6 +254,12 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
   const none = uniform(rank, 0);
   if (isExact(beta) && sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift)) {
     return { scale: uniform(rank, 1), shift: none, slackScale: none, slackShift: none, identity: true };
+  }
+  const live = map(alpha.scale, (a) => (a === 0 ? 0 : 1));
+  if (live.data.includes(0) && isWithin({ ...beta, ...masked(beta, live) }, { ...alpha, ...masked(alpha, live) })) {
+    // Of a channel that α has lost, whatever β has there, α is the constant it is.
+    const shift = combine(live, alpha.shift, (m, t) => (m === 0 ? t : 0));
+    return { scale: live, shift, slackScale: none, slackShift: none, identity: false };
   }
   if (!every(beta.scale, (v) => v !== 0)) return undefined;
   if (!isExact(beta)) return undefined;
