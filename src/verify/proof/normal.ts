@@ -8,9 +8,11 @@
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
+import { byCores } from "./axes/walk.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
 import { GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
+import { ATTENTION } from "./normal/attention.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
@@ -47,6 +49,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   MISH,
   FUSED,
   ...CONTRIBUTED,
+  ...ATTENTION,
   STANDARD,
   UNSIGNED,
   DEQUANTIZED,
@@ -77,6 +80,12 @@ export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
   const differing = new Set([...p.keys(), ...q.keys()].filter((type) => p.get(type) !== q.get(type)));
   const rewritings = REWRITINGS.filter(({ where }) => where === undefined || where.some((type) => differing.has(type)));
   return [normalForm(a, rewritings), normalForm(b, rewritings)];
+}
+
+/** Two models in their normal forms by all equations, and those with what moves numbers as late as it goes (axes/walk.ts). */
+export function movedForms(a: Model, b: Model): [Model, Model] {
+  const moved = (model: Model) => pruned(byCores(undeclared(normalForm(model, REWRITINGS))));
+  return [moved(a), moved(b)];
 }
 
 /** How many nodes of each operator compute something from the inputs. */
