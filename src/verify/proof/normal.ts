@@ -5,12 +5,14 @@
  *
  * Values keep their names, so that what is found of them is found of the file. Nodes nobody reads afterwards are left out.
  */
-import type { GraphValue } from "../../graph/view.ts";
+import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { viewOf } from "../../graph/view.ts";
 import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx/records.ts";
+import { byCores } from "./axes/walk.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
 import { GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
+import { ATTENTION } from "./normal/attention.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
@@ -47,6 +49,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   MISH,
   FUSED,
   ...CONTRIBUTED,
+  ...ATTENTION,
   STANDARD,
   UNSIGNED,
   DEQUANTIZED,
@@ -77,6 +80,12 @@ export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
   const differing = new Set([...p.keys(), ...q.keys()].filter((type) => p.get(type) !== q.get(type)));
   const rewritings = REWRITINGS.filter(({ where }) => where === undefined || where.some((type) => differing.has(type)));
   return [normalForm(a, rewritings), normalForm(b, rewritings)];
+}
+
+/** Two models in their normal forms by all equations, and those with what moves numbers as late as it goes (axes/walk.ts). */
+export function movedForms(a: Model, b: Model): [Model, Model] {
+  const moved = (model: Model) => pruned(byCores(undeclared(normalForm(model, REWRITINGS))));
+  return [moved(a), moved(b)];
 }
 
 /** How many nodes of each operator compute something from the inputs. */
@@ -117,16 +126,34 @@ const undeclared = (model: Model): Model =>
 function rewritten(model: Model, rewritings: readonly Rewriting[]): Model {
   const side = sideOf(model);
   const made = new Map<NodeRecord, NodeRecord[]>();
+  const taken = new Set(side.view.scopes.flatMap(({ values }) => [...values.keys()]));
   for (const node of side.view.nodes) {
     if (node.scope.kind === "function" || (node.domain === "" && node.opType === "Identity")) continue;
     for (const { rewrite } of rewritings) {
       const list = rewrite(node, side);
       if (list === undefined) continue;
-      made.set(node.record, list);
+      made.set(node.record, named(list, node, taken));
       break;
     }
   }
   return made.size === 0 ? model : { ...model, graph: replacedIn(model.graph, (node) => made.get(node) ?? [node]) };
+}
+
+/** What stands in the place of a node, under names that nothing else has: it may have been rewritten before, under the same ones. */
+function named(list: readonly NodeRecord[], node: GraphNode, taken: Set<string>): NodeRecord[] {
+  const renamed = new Map<string, string>();
+  return list.map((record) => {
+    const inputs = record.inputs.map((name) => renamed.get(name) ?? name);
+    const outputs = record.outputs.map((name) => {
+      if (name === "" || node.record.outputs.includes(name)) return name;
+      let free = name;
+      while (taken.has(free)) free += "'";
+      taken.add(free);
+      renamed.set(name, free);
+      return free;
+    });
+    return { ...record, inputs, outputs };
+  });
 }
 
 /** A graph with its nodes, and those of its subgraphs, replaced. */

@@ -8,34 +8,8 @@
  * Exact over the reals. Only where one file has more of the operator than the other: a runtime or an optimizer wrote its body out.
  */
 import { intAttr } from "../../../graph/attributes.ts";
-import type { GraphNode } from "../../../graph/view.ts";
-import type { NodeRecord } from "../../../onnx/records.ts";
-import { inner, integers, make, outputOf, type Rewrite, type Rewriting, type Setting } from "./rewriting.ts";
-
-/** Writes a body down line by line, under names of its own. */
-class Body {
-  readonly nodes: NodeRecord[] = [];
-
-  constructor(private readonly node: GraphNode) {}
-
-  of(part: string): string {
-    return inner(this.node, part);
-  }
-
-  step(part: string, opType: string, inputs: readonly string[], settings: Readonly<Record<string, Setting>> = {}): string {
-    this.nodes.push(make(this.node, opType, inputs, this.of(part), settings));
-    return this.of(part);
-  }
-
-  list(part: string, ints: readonly number[]): string {
-    this.nodes.push(integers(this.node, part, ints));
-    return this.of(part);
-  }
-
-  last(opType: string, inputs: readonly string[]): NodeRecord[] {
-    return [...this.nodes, make(this.node, opType, inputs, outputOf(this.node))];
-  }
-}
+import { Body } from "./body.ts";
+import type { Rewrite, Rewriting } from "./rewriting.ts";
 
 const grouped: Rewrite = (node) => {
   if (node.domain !== "" || node.opType !== "GroupNormalization" || node.version < 21) return undefined;

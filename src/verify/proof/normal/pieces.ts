@@ -63,7 +63,7 @@ const gathered: Rewrite = (node, side) => {
 };
 
 /** One axis of a Slice, with the numbers as they are given. */
-interface Cut {
+export interface Cut {
   readonly axis: number;
   readonly start: number;
   readonly end: number;
@@ -71,7 +71,7 @@ interface Cut {
 }
 
 /** What a Slice does along each of its axes; undefined where that is computed, or an axis is not known. */
-function cutsOf(node: GraphNode | undefined, side: Side): readonly Cut[] | undefined {
+export function cutsOf(node: GraphNode | undefined, side: Side): readonly Cut[] | undefined {
   if (node?.domain !== "" || node.opType !== "Slice" || node.version < SINCE) return undefined;
   const [starts, ends] = [1, 2].map((i) => numbersOf(node.inputs[i], side));
   const rank = side.facts.rank(node.inputs[0]);

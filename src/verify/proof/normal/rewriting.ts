@@ -5,7 +5,11 @@ import type { AttributeRecord, NodeRecord } from "../../../onnx/records.ts";
 import { asNumbers } from "../../../onnx/tensor.ts";
 import type { Side } from "../classes.ts";
 
-export type Setting = { readonly f: number } | { readonly i: number } | { readonly ints: readonly number[] };
+export type Setting =
+  | { readonly s: string }
+  | { readonly f: number }
+  | { readonly i: number }
+  | { readonly ints: readonly number[] };
 
 /** What stands in the place of a node, or undefined where the rewriting does not apply. */
 export type Rewrite = (node: GraphNode, side: Side) => NodeRecord[] | undefined;
@@ -26,11 +30,11 @@ export function attribute(node: GraphNode, name: string, setting: Setting): Attr
   return {
     frame,
     name,
-    type: "f" in setting ? 1 : "i" in setting ? 2 : 7,
+    type: "f" in setting ? 1 : "i" in setting ? 2 : "s" in setting ? 3 : 7,
     refAttrName: "",
     f: "f" in setting ? setting.f : undefined,
     i: "i" in setting ? BigInt(setting.i) : undefined,
-    s: undefined,
+    s: "s" in setting ? new TextEncoder().encode(setting.s) : undefined,
     t: undefined,
     g: undefined,
     sparseTensor: undefined,

@@ -1,0 +1,258 @@
+/**
+ * Products of matrices and of tensors as one Einsum, whatever the order of their axes:
+ *
+ *   MatMul(M(x), M'(z)), Gemm, Einsum of two; Conv(M(x), W) of one tap      M''(Einsum(x, z)) (+ b)
+ *
+ * Labels are the atoms of x and z: an axis that either has in parts is taken apart in both. The axes of the result lie as those of x, with
+ * what z adds in the place of the first that is summed; a constant z is laid out as [summed and shared labels as in x, all it adds in one]. Neither
+ * operand is summed on its own, or has one label twice. Of a Gemm α = β = 1, of a Conv one group, strides of 1 and no padding.
+ */
+import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
+import { type Dim, product, type Shape, sameDim } from "../../../graph/dims.ts";
+import { einsumLabels } from "../../../graph/labels.ts";
+import type { GraphNode, GraphValue } from "../../../graph/view.ts";
+import type { NodeRecord } from "../../../onnx/records.ts";
+import { make } from "../normal/rewriting.ts";
+import { added } from "./elementwise.ts";
+import { type Draft, type Held, heldShape } from "./held.ts";
+import { cut, idsOf, type Move, refined, simplified } from "./move.ts";
+
+/** A product: labels of the axes of its operands and of its result. */
+interface Terms {
+  readonly operands: readonly (readonly string[])[];
+  readonly output: readonly string[];
+  /** What is added, and its shape beside the result. */
+  readonly bias?: { readonly value: GraphValue; readonly shape: Shape };
+}
+
+const count = (n: number, name: (i: number) => string): string[] => Array.from({ length: n }, (_, i) => name(i));
+
+function ofMatMul(p: number, q: number): Terms | undefined {
+  if (p < 2 || q < 2) return undefined;
+  const batch = (rank: number) => count(rank - 2, (i) => `b${rank - 3 - i}`);
+  return {
+    operands: [
+      [...batch(p), "m", "k"],
+      [...batch(q), "k", "n"],
+    ],
+    output: [...batch(Math.max(p, q)), "m", "n"],
+  };
+}
+
+function ofGemm(node: GraphNode, draft: Draft): Terms | undefined {
+  const { record, inputs } = node;
+  if (["alpha", "beta"].some((name) => (record.attributes.get(name)?.f ?? 1) !== 1) || node.version < 7) return undefined;
+  const laid = (labels: string[], flag: string) => (intAttr(record, flag, 0) === 0 ? labels : labels.toReversed());
+  const shape = draft.side.facts.shape(inputs[2]);
+  if (inputs[2] !== undefined && (shape === undefined || shape.length > 2)) return undefined;
+  return {
+    operands: [laid(["m", "k"], "transA"), laid(["k", "n"], "transB")],
+    output: ["m", "n"],
+    ...(inputs[2] === undefined
+      ? {}
+      : {
+          bias: { value: inputs[2], shape: [...count(2 - (shape as Shape).length, () => "").map(() => 1), ...(shape as Shape)] },
+        }),
+  };
+}
+
+function ofConv(node: GraphNode, draft: Draft): Terms | undefined {
+  const { record, inputs } = node;
+  const weight = draft.side.facts.shape(inputs[1]);
+  const all = (name: string, none: number) => (intsAttr(record, name) ?? []).every((v) => v === none);
+  if (
+    weight === undefined ||
+    weight.length < 3 ||
+    weight.slice(2).some((d) => d !== 1) ||
+    intAttr(record, "group", 1) !== 1 ||
+    inputs[3]
+  )
+    return undefined;
+  if (!["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")) || !all("pads", 0) || !all("strides", 1))
+    return undefined;
+  const places = count(weight.length - 2, (i) => `p${i}`);
+  return {
+    operands: [
+      ["n", "c", ...places],
+      ["o", "c", ...places.map(() => "")],
+    ],
+    output: ["n", "o", ...places],
+    ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: [1, weight[0], ...places.map(() => 1)] } }),
+  };
+}
+
+function termsOf(node: GraphNode, draft: Draft): Terms | undefined {
+  const ranks = node.inputs.slice(0, 2).map((value) => draft.side.facts.rank(value));
+  const [p, q] = ranks;
+  if (node.domain !== "" || p === undefined || q === undefined) return undefined;
+  if (node.opType === "MatMul") return ofMatMul(p, q);
+  if (node.opType === "Gemm") return ofGemm(node, draft);
+  if (node.opType === "Conv") return ofConv(node, draft);
+  return node.opType === "Einsum" && node.inputs.length === 2 ? einsumLabels(node, ranks) : undefined;
+}
+
+/** An operand as atoms with labels of their own: "k" of two atoms as "k.0" and "k.1". */
+interface Factor {
+  readonly core: string;
+  readonly move: Move;
+  readonly fixed: boolean;
+  /** Labels of its atoms, in the order of the core. */
+  readonly labels: readonly string[];
+}
+
+/** Operands whose axes of one label have the same atoms. */
+function factorsOf(held: readonly Held[], operands: Terms["operands"], draft: Draft): Factor[] | undefined {
+  let moves = held.map(({ move }) => move);
+  const sizes = (move: Move, axis: number): Shape => move.joins[axis].map((i) => move.splits.flat()[i]);
+  for (const label of new Set(operands.flat())) {
+    const axes = operands.map((labels) => labels.indexOf(label));
+    const [p, q] = axes.map((axis, i) => (axis < 0 ? [] : sizes(moves[i], axis)));
+    // One of them may be spread out.
+    if (label === "" || p.length === 0 || q.length === 0) continue;
+    const pieces = refined(p, q);
+    if (pieces === undefined) return undefined;
+    moves = moves.map((move, i) => {
+      const join = move.joins[axes[i]];
+      const own = (at: number) => pieces.filter((piece) => (i === 0 ? piece.p : piece.q) === at).map(({ size }) => size);
+      return cut(
+        move,
+        move.splits.flat().map((d, id) => (join.includes(id) ? own(join.indexOf(id)) : [d])),
+      );
+    });
+  }
+  return moves.map((move, i) => {
+    const labels: string[] = new Array(move.splits.flat().length);
+    for (const [axis, join] of move.joins.entries())
+      for (const [k, id] of join.entries()) labels[id] = `${operands[i][axis]}.${k}`;
+    return { core: held[i].core, move, fixed: draft.isFixed(held[i].core), labels };
+  });
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/** An operand with one axis for each group of labels, in this order. */
+function laid(
+  draft: Draft,
+  node: GraphNode,
+  { core, move, labels }: Factor,
+  groups: readonly (readonly string[])[],
+): string | undefined {
+  const joins = groups.map((group) => group.map((label) => labels.indexOf(label)));
+  return draft.name(node, core, simplified({ ...move, joins }));
+}
+
+/** Atoms of one axis of the core that are on their own stay one axis. */
+function groupsOf({ move, labels }: Factor, isFree: (label: string) => boolean): string[][] {
+  return idsOf(move).flatMap((ids) => {
+    const own = ids.map((i) => labels[i]);
+    return own.length > 1 && own.every(isFree) ? [own] : own.map((label) => [label]);
+  });
+}
+
+function contracted(draft: Draft, node: GraphNode, [x, z]: readonly Factor[], output: readonly string[]): Held | undefined {
+  const mine = new Set(x.labels);
+  const theirs = new Set(z.labels);
+  const outside = new Map<string, number>();
+  for (const [axis, label] of output.entries()) outside.set(label, axis);
+  const axisOf = (label: string) => outside.get(label.slice(0, label.lastIndexOf(".")));
+  const isOut = (label: string) => axisOf(label) !== undefined;
+  if ([...x.labels, ...z.labels].some((label) => !isOut(label) && !(mine.has(label) && theirs.has(label)))) return undefined;
+  const left = groupsOf(x, (label) => isOut(label) && !theirs.has(label));
+  const adds = z.labels.filter((label) => !mine.has(label));
+  const shared = left.filter(([label]) => theirs.has(label));
+  const more = z.fixed
+    ? adds.length > 0
+      ? [adds]
+      : []
+    : groupsOf(z, (label) => isOut(label) && !mine.has(label)).filter(([label]) => !mine.has(label));
+  const right = z.fixed ? [...shared, ...more] : groupsOf(z, (label) => isOut(label) && !mine.has(label));
+  const at = left.findIndex(([label]) => !isOut(label));
+  const kept = left.map((group) => (isOut(group[0]) ? [group] : []));
+  const made = at < 0 ? [...kept.flat(), ...more] : [...kept.slice(0, at).flat(), ...more, ...kept.slice(at).flat()];
+  const names = [laid(draft, node, x, left), laid(draft, node, z, right)];
+  if (names.some((name) => name === undefined)) return undefined;
+  const letters = new Map<string, string>();
+  const letter = ([label]: readonly string[]) => {
+    const known = letters.get(label) ?? LETTERS[letters.size];
+    letters.set(label, known);
+    return known;
+  };
+  const [p, q, y] = [left, right, made].map((groups) => groups.map(letter).join(""));
+  if (letters.size > LETTERS.length) return undefined;
+  const size = (label: string): Dim => {
+    const from = mine.has(label) ? x : z;
+    return from.move.splits.flat()[from.labels.indexOf(label)];
+  };
+  const splits = made.map((group) => group.map(size));
+  const ids = new Map(made.flat().map((label, i) => [label, i]));
+  const part = (label: string) => Number(label.slice(label.lastIndexOf(".") + 1));
+  const joins = output.map((_, axis) =>
+    [...ids.keys()]
+      .filter((label) => axisOf(label) === axis)
+      .toSorted((a, b) => part(a) - part(b))
+      .map((label) => ids.get(label) as number),
+  );
+  const core = `${node.record.outputs[0]}/product`;
+  draft.core(make(node, "Einsum", names as string[], core, { equation: { s: `${p},${q}->${y}` } }), splits.map(product));
+  return { core, move: { from: splits.map(product), splits, joins }, order: node.order };
+}
+
+/** True where shapes say that labels mean one size in all operands, but for axes of 1. */
+function fits(held: readonly Held[], { operands, output }: Terms, shape: Shape): boolean {
+  const sizes = new Map<string, Dim>();
+  for (const [i, labels] of operands.entries()) {
+    if (new Set(labels.filter((l) => l !== "")).size !== labels.filter((l) => l !== "").length) return false;
+    for (const [axis, label] of labels.entries()) {
+      const d = heldShape(held[i])[axis];
+      if (d === 1) continue;
+      if (label === "" || (sizes.has(label) && !sameDim(sizes.get(label), d))) return false;
+      sizes.set(label, d);
+    }
+  }
+  return output.length === shape.length && output.every((label, axis) => sameDim(sizes.get(label) ?? 1, shape[axis]));
+}
+
+/** A factor of one number, of what is multiplied by what is computed: it goes behind the product. */
+function unscaled(draft: Draft, held: Held, scales: NodeRecord[]): Held {
+  const maker = draft.makers.get(held.core);
+  if (maker === undefined || (maker.opType !== "Mul" && maker.opType !== "Div")) return held;
+  const at = maker.inputs.findIndex((name) => draft.isFixed(name) && draft.shape(name)?.every((d) => d === 1));
+  if (at < 0 || (maker.opType === "Div" && at === 0)) return held;
+  scales.push(maker);
+  return unscaled(draft, { ...held, core: maker.inputs[1 - at] }, scales);
+}
+
+function scaled(draft: Draft, node: GraphNode, product: Held, scales: readonly NodeRecord[]): Held {
+  let { core } = product;
+  for (const [i, maker] of scales.entries()) {
+    const to = `${core}/scaled${i}`;
+    const at = maker.inputs.findIndex((name) => draft.isFixed(name));
+    const one = draft.name(node, maker.inputs[at], {
+      from: draft.shape(maker.inputs[at]) as Shape,
+      splits: (draft.shape(maker.inputs[at]) as Shape).map(() => []),
+      joins: [],
+    });
+    draft.core({ ...maker, inputs: maker.inputs.with(at, one as string).with(1 - at, core), outputs: [to] }, product.move.from);
+    core = to;
+  }
+  return { ...product, core };
+}
+
+export function product2(draft: Draft, node: GraphNode): boolean {
+  const [out, terms] = [node.outputs[0], termsOf(node, draft)];
+  const shape = draft.side.facts.shape(out);
+  if (terms === undefined || out === undefined || shape === undefined || node.version < 7) return false;
+  const given = node.inputs.slice(0, 2).map((value) => draft.of(value));
+  if (given.some((one) => one === undefined) || !fits(given as Held[], terms, shape)) return false;
+  let held = given as Held[];
+  let { operands } = terms;
+  // A constant comes second.
+  if (draft.isFixed(held[0].core)) [held, operands] = [held.toReversed(), operands.toReversed()];
+  const scales: NodeRecord[] = [];
+  const bare = held.map((one) => unscaled(draft, one, scales));
+  const factors = factorsOf(bare, operands, draft);
+  const product = factors && contracted(draft, node, factors, terms.output);
+  const made = product && scaled(draft, node, product, scales);
+  const whole = made && terms.bias ? added(draft, node, made, terms.bias.value, terms.bias.shape, shape) : made;
+  return whole !== undefined && draft.hold(out, whole.core, whole.move, node.order);
+}
