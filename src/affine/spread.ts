@@ -11,6 +11,9 @@ export interface Spread {
 
 const count = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
+/** The size of an axis on which two tensors are broadcast together: 1 gives way to the other size, 0 included. */
+export const together = (d: number, other: number): number => (d === 1 ? other : d);
+
 /** One number for the whole tensor. */
 export const uniform = (rank: number, value: number): Spread => ({ dims: new Array(rank).fill(1), data: Float64Array.of(value) });
 
@@ -66,7 +69,7 @@ export const combine = (a: Spread, b: Spread, f: (x: number, y: number) => numbe
 
 /** Axes that broadcast alike are walked as one; the last such group is a stretch. */
 function stretched(a: Spread, b: Spread, stretch: Stretch): Spread {
-  const dims = a.dims.map((d, i) => Math.max(d, b.dims[i]));
+  const dims = a.dims.map((d, i) => together(d, b.dims[i]));
   const data = new Float64Array(count(dims));
   const groups: { n: number; da: number; db: number }[] = [];
   const [sa, sb] = [steps(a.dims), steps(b.dims)];
@@ -117,7 +120,7 @@ export function simplify(s: Spread): Spread {
   for (const axis of axesOf(s)) {
     const [outer, n, inner] = blocks(out.dims, axis);
     const { data } = out;
-    let flat = true;
+    let flat = n > 0;
     for (let o = 0; flat && o < outer; o++) {
       for (let k = 1; flat && k < n; k++) {
         for (let i = 0; i < inner; i++) {
@@ -190,7 +193,7 @@ function gather(dims: readonly number[], strides: readonly number[], source: Flo
 export function join(list: readonly Spread[], axis: number, sizes: readonly number[]): Spread {
   const rank = list[0].dims.length;
   const others = Array.from({ length: rank }, (_, i) =>
-    i === axis ? 1 : list.reduce((most, s) => Math.max(most, s.dims[i]), 0),
+    i === axis ? 1 : list.reduce((size, s) => together(size, s.dims[i]), 1),
   );
   const full = list.map((s, k) => {
     let out = s;

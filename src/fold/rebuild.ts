@@ -45,14 +45,35 @@ export function rebuild(
   return { parameters, orphans: rewire(found, draft, view) };
 }
 
+/** Merged numbers by the constant in whose place they stand. */
+const merged = new WeakMap<Draft, Map<GraphValue, Param[]>>();
+
+/** Layers that share a constant and are merged alike share the new one: of equal numbers the first stand for all. */
+function common(param: Param, draft: Draft): Param {
+  const { source, dtype, dims, values } = param;
+  if (source === undefined || source.readerCount < 2) return param;
+  const bySource = merged.get(draft) ?? new Map<GraphValue, Param[]>();
+  merged.set(draft, bySource);
+  const list = bySource.get(source) ?? [];
+  bySource.set(source, list);
+  const mine = values();
+  const first = list.find(
+    (other) => other.dtype === dtype && String(other.dims) === String(dims) && sameNumbers(other.values(), mine),
+  );
+  if (first === undefined) list.push(param);
+  return first ?? param;
+}
+
+const sameNumbers = (a: Float64Array, b: Float64Array): boolean => a.length === b.length && a.every((v, i) => Object.is(v, b[i]));
+
 function convolution(host: GraphNode, map: LinearMap, kernel: Kernel, draft: Draft): Made {
   const at = draft.at(host);
   const [w, b] = [at.param(1) as Param, at.has(2) ? (at.param(2) as Param) : undefined];
   const params = new Map<number, Param>([
-    [1, { ...FIXED, dtype: w.dtype, dims: kernel.dims, source: w.source, values: () => weightsOf(map, kernel) }],
+    [1, common({ ...FIXED, dtype: w.dtype, dims: kernel.dims, source: w.source, values: () => weightsOf(map, kernel) }, draft)],
   ]);
   if (map.biased || b !== undefined)
-    params.set(2, { ...FIXED, dtype: w.dtype, dims: [map.outputs], source: b?.source, values: () => map.bias() });
+    params.set(2, common({ ...FIXED, dtype: w.dtype, dims: [map.outputs], source: b?.source, values: () => map.bias() }, draft));
   const state = draft.state(host);
   const attributes = { ...state.attributes, ...changes(kernel, draft, host) };
   return { host, params: [...params.values()], state: { ...undropped(state, params), params, attributes } };
@@ -87,11 +108,12 @@ function linear(host: GraphNode, map: LinearMap, draft: Draft): Made {
   const [rows, cols] = [map.outputs, map.inputs];
   const flat = () => map.matrices()[0];
   const values = isTurned(at) ? flat : () => turned(flat(), rows, cols);
-  const weight: Param = { ...FIXED, dtype: w.dtype, dims: isTurned(at) ? [rows, cols] : [cols, rows], source: w.source, values };
+  const dims = isTurned(at) ? [rows, cols] : [cols, rows];
+  const weight = common({ ...FIXED, dtype: w.dtype, dims, source: w.source, values }, draft);
   const old = at.has(2) ? (at.param(2) as Param) : undefined;
   const bias: Param | undefined =
     map.biased || old !== undefined
-      ? { ...FIXED, dtype: w.dtype, dims: [rows], source: old?.source, values: () => map.bias() }
+      ? common({ ...FIXED, dtype: w.dtype, dims: [rows], source: old?.source, values: () => map.bias() }, draft)
       : undefined;
   const params = new Map<number, Param>([[1, weight]]);
   const all = bias === undefined ? [weight] : [weight, bias];

@@ -3,7 +3,7 @@
  * of its own, named by a number. Number 0 is ground: a = 1, b = 0. Number 1 is anything: what is said of it is not noted. Operators that
  * only move elements about move the names.
  */
-import { axesOf, combine, type Spread, stretch, uniform } from "../affine/spread.ts";
+import { axesOf, combine, type Spread, stretch, together, uniform } from "../affine/spread.ts";
 import type { GraphNode } from "../graph/view.ts";
 
 /** The name of what no equation holds of. */
@@ -29,7 +29,7 @@ export const isTable = (s: Spread): boolean => s.data.length > TABLE && axesOf(s
 
 /** The dimensions over which two spreads of one rank vary together. */
 export const over = (...list: readonly Spread[]): number[] =>
-  list[0].dims.map((_, axis) => list.reduce((most, { dims }) => Math.max(most, dims[axis]), 1));
+  list[0].dims.map((_, axis) => list.reduce((size, { dims }) => together(size, dims[axis]), 1));
 
 /** A spread filled out to dimensions. */
 export function filled(names: Spread, dims: readonly number[]): Spread {

@@ -13,7 +13,7 @@
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
  * ONNX 1, 6 (legacy.ts says where their second operand lies), 7, 13, 14.
  */
-import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times } from "../affine/spread.ts";
+import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times, together } from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
 import type { GraphNode } from "../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
@@ -198,7 +198,7 @@ function grows(at: RuleNode, k: number, s: Spread): boolean {
   for (let i = 1; i <= rank; i++) {
     const [d, own] = [s.dims[s.dims.length - i] ?? 1, shape[shape.length - i] ?? 1];
     if (typeof own !== "number" || (own !== 1 && d !== 1 && own !== d)) return false;
-    size *= Math.max(d, own);
+    size *= together(d, own);
   }
   return size === s.data.length;
 }

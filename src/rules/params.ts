@@ -1,5 +1,5 @@
 /** Arithmetic on constant operands: each result remembers how to compute itself, in float64, when it is written. */
-import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch } from "../affine/spread.ts";
+import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch, together } from "../affine/spread.ts";
 import type { StorageFloat } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
 import { scaleStream } from "./stream.ts";
@@ -67,7 +67,7 @@ export function fresh(dtype: StorageFloat, dims: readonly number[], values: () =
 /** param ⊙ by; `by` has the param's rank. */
 export function scaled(param: Param, by: Spread): Param {
   const factors = simplify(by);
-  const grown = param.dims.map((d, i) => Math.max(d, factors.dims[i]));
+  const grown = param.dims.map((d, i) => together(d, factors.dims[i]));
   let [gain, smallest] = [0, Number.POSITIVE_INFINITY];
   for (const v of factors.data) {
     gain = Math.max(gain, Math.abs(v));
@@ -95,7 +95,7 @@ export const shifted = (param: Param, by: Spread): Param => combined(param, by, 
 
 /** f(param, by), element by element; `by` has the param's rank. */
 export function combined(param: Param, by: Spread, f: (v: number, by: number) => number): Param {
-  const grown = param.dims.map((d, i) => Math.max(d, by.dims[i]));
+  const grown = param.dims.map((d, i) => together(d, by.dims[i]));
   const { dims } = param;
   return {
     ...param,

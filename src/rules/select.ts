@@ -5,7 +5,7 @@
  *   Slice, Gather  back: the map is scattered into the full axis, identity elsewhere; forward: it is picked
  * A Gather whose data is constant (an embedding table) absorbs the map instead: E' = E·s + t.
  */
-import { axesOf, join, operand, type Spread, stretch, take, uniform } from "../affine/spread.ts";
+import { axesOf, join, operand, type Spread, stretch, take, together, uniform } from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
 import { sliceRange, sliceSpec, takesAll } from "../graph/infer.ts";
 import { leading, scaled, shifted } from "./params.ts";
@@ -82,7 +82,7 @@ function concatForward(kind: Kind): MoveFn {
     );
     if (parts === undefined) return unknown(at);
     const list = at.node.inputs.map((_, i) => by[i] ?? uniform(rank, neutral(kind)));
-    const others = Array.from({ length: rank }, (_, a) => list.reduce((most, s) => Math.max(most, s.dims[a]), 0));
+    const others = Array.from({ length: rank }, (_, a) => list.reduce((size, s) => together(size, s.dims[a]), 1));
     if (list.some((s) => s.dims.some((d, a) => a !== axis && d !== 1 && d !== others[a]))) return unknown(at);
     return [{ pass: [join(list, axis, parts)] }];
   };

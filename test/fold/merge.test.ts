@@ -294,6 +294,22 @@ describe("regions that merge", () => {
     expect(multiplyAdds[1]).toBeLessThanOrEqual(multiplyAdds[0]);
   });
 
+  it("keeps weights shared that several layers share and merge alike, and copies them where one merges otherwise", () => {
+    const shared = (last: (n: Net, y: string, conv: string) => string) =>
+      build((n) => {
+        const [w, b] = [n.constant([4, 1, 3, 3]), n.constant([4])];
+        const layer = (x: string) => n.add("Conv", [x, w, b], { group: 4, pads: [1, 1, 1, 1] });
+        const residual = (x: string) => n.add("Relu", [n.add("Add", [layer(x), x])]);
+        const y = residual(residual("x"));
+        return last(n, y, layer(y));
+      });
+    const alike = merged(shared((n, y, conv) => n.add("Add", [conv, y])));
+    expect(alike.model.graph.initializers.map(({ name }) => name)).toEqual(["c2", "c3"]);
+    expect(alike.bytes.length).toBeLessThan(alike.before.files.main.size);
+    const other = merged(shared((n, y, conv) => n.add("Sub", [conv, y])));
+    expect(other.model.graph.initializers.length).toBe(3);
+  });
+
   it("keeps dilation where every tap lies on it", () => {
     const wide = { dilations: [2, 2], pads: [2, 2, 2, 2] };
     const { model: after } = merged(build((n) => n.add("Add", [n.conv("x", W, wide), n.conv("x", P)])));

@@ -1,7 +1,12 @@
 /** Layers whose constants do not fit them: a file that contradicts itself is left as it is, with the reason. */
 import { describe, expect, it } from "vitest";
 import { plan } from "../../src/fold/index.ts";
+import { asFloat64 } from "../../src/onnx/tensor.ts";
+import { isTensor } from "../../src/ops/define.ts";
+import { createSession } from "../../src/run/session.ts";
+import { prove } from "../../src/verify/proof.ts";
 import { f, float32, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { folded } from "../helpers/fold.ts";
 
 const filled = (...dims: number[]) =>
   float32(
@@ -57,6 +62,66 @@ describe("a normalization behind a layer that is broken", () => {
       ["N", 6, 5, 5],
     );
     expect(plan(model(spec)).data.folds).toEqual([]);
+  });
+});
+
+describe("a name that is given twice in one graph", () => {
+  const relu = (from: string, to: string) => node("Relu", [from], [to]);
+  const graph = (nodes: readonly NodeSpec[], more: Partial<ModelSpec> = {}): ModelSpec => ({
+    nodes,
+    inputs: [{ name: "x", dims: image }],
+    outputs: [{ name: "y" }],
+    ...more,
+  });
+  const sparse = { c: { dtype: "float32", dims: [4], indices: [1], values: [2] } };
+  const twice: Record<string, ModelSpec> = {
+    "by two nodes": graph([relu("x", "y"), node("Abs", ["x"], ["y"])]),
+    "by one node": graph([node("Split", ["x"], ["y", "y"], { axis: 1 })]),
+    "by a node and the file": graph([relu("x", "c"), node("Add", ["x", "c"], ["y"])], { initializers: { c: filled(4, 1, 1) } }),
+    "by a node and the caller": graph([relu("x", "x"), relu("x", "y")]),
+    "by the file, dense and sparse": graph([node("Mul", ["x", "c"], ["y"])], { initializers: { c: filled(5) }, sparse }),
+  };
+  it.each(Object.entries(twice))("%s", (_how, spec) => {
+    expect(() => plan(model(spec))).toThrow(/is given twice in one graph/);
+  });
+
+  it("not where a default is an input as well, an output is left out, or another graph has the name", () => {
+    const branch = (op: string) => ({ nodes: [node(op, ["x"], ["a"])], inputs: [], outputs: [{ name: "a" }] });
+    const spec = graph(
+      [
+        node("Dropout", ["x"], ["d", ""]),
+        node("Dropout", ["d"], ["e", ""]),
+        node("Mul", ["e", "c"], ["m"]),
+        node("If", ["p"], ["i"], { then_branch: branch("Relu"), else_branch: branch("Abs") }),
+        node("Add", ["i", "m"], ["y"]),
+      ],
+      {
+        initializers: { c: filled(4, 1, 1) },
+        inputs: [
+          { name: "x", dims: image },
+          { name: "p", dtype: "bool", dims: [] },
+          { name: "c", dims: [4, 1, 1] },
+        ],
+      },
+    );
+    expect(plan(model(spec)).data.folds).toEqual([]);
+  });
+});
+
+describe("a normalization behind a layer of no features", () => {
+  it.each([0, 1])("goes into the bias, and the weight keeps its shape: transB=%i", (transB) => {
+    const dims = transB === 0 ? [0, 6] : [6, 0];
+    const spec = behind(node("Gemm", ["x", "w"], ["c"], { transB }), { w: float32(dims, []) }, [2, 0], [2, 6]);
+    const before = model(spec);
+    const { model: after, data } = folded(before);
+    expect(data.folds.length).toBe(1);
+    expect(after.graph.initializers.find(({ name }) => name === "w")?.dims).toEqual(dims);
+    expect(prove(before, after, { foreign: false }).outcome).toBe("equal");
+    const none = new Map([["x", { dtype: "float32" as const, dims: [2, 0], data: new Float32Array(0) }]]);
+    const [x, y] = [before, after].map((net) => createSession(net).run(none).get("y"));
+    if (!isTensor(x) || !isTensor(y)) throw new Error("the output is no tensor");
+    expect(y.dims).toEqual([2, 6]);
+    for (const [i, v] of asFloat64(x).entries()) expect(y.data[i]).toBeCloseTo(v, 6);
   });
 });
 

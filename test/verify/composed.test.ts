@@ -38,3 +38,34 @@ describe("an operator on top of what is known up to rounding", () => {
     }
   });
 });
+
+describe("a table below the normal numbers of its type", () => {
+  const table = [1, 0.5, 2 ** -140 * 1.25, 2 ** -149, 0, 2 ** -60, 3, 2 ** -148];
+  const gain = Math.fround(0.3);
+  /** s·x + c over its sum, or x + c/s over its own. */
+  const quotient = (folded: boolean, at?: number): ModelSpec => {
+    const c = folded ? table.map((v, i) => Math.fround(v / gain) * (i === at ? 1 + 2 ** -20 : 1)) : table;
+    return {
+      nodes: [
+        node("Relu", ["x"], ["r"]),
+        ...(folded ? [] : [node("Mul", ["r", "s"], ["m"])]),
+        node("Add", [folded ? "r" : "m", "c"], ["a"]),
+        node("ReduceSum", ["a", "axes"], ["n"], { keepdims: 1 }),
+        node("Div", ["a", "n"], ["y"]),
+      ],
+      initializers: {
+        ...(folded ? {} : { s: float32([1], [gain]) }),
+        c: float32([CHANNELS], c),
+        axes: { dtype: "int64", dims: [1], values: [-1] },
+      },
+      inputs: [{ name: "x", dims: ["N", CHANNELS] }],
+      outputs: [{ name: "y" }],
+    };
+  };
+  it("is rounded by half the smallest of them, and no more", () => {
+    for (const foreign of [true, false]) {
+      expect(prove(model(quotient(false)), model(quotient(true)), { foreign }).outcome).toBe("equal");
+      expect(prove(model(quotient(false)), model(quotient(true, 5)), { foreign }).outcome).not.toBe("equal");
+    }
+  });
+});

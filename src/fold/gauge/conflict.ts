@@ -1,5 +1,5 @@
 /** Why a node stays when candidates were solved for all at once: what it asks for that others which go contradict. */
-import { stretch } from "../../affine/spread.ts";
+import { stretch, together } from "../../affine/spread.ts";
 import type { Candidate } from "../../laws/candidates.ts";
 import type { Mover } from "../../laws/laws.ts";
 import { type Kind, type Refused, refuse } from "../../rules/types.ts";
@@ -39,7 +39,7 @@ export function contradiction(movers: readonly Mover[], k: number, { core, kind,
 
 /** What a node asks of the value it reads, at one place: the gain s, or the shift below it, t/s. */
 function asked({ scale, shift }: Candidate, kind: Kind, entry: number): number | undefined {
-  const dims = scale.dims.map((d, axis) => Math.max(d, shift.dims[axis]));
+  const dims = scale.dims.map((d, axis) => together(d, shift.dims[axis]));
   let [s, t] = [scale, shift];
   for (const [axis, d] of dims.entries()) [s, t] = [stretch(s, axis, d), stretch(t, axis, d)];
   const gain = s.data[s.data.length === 1 ? 0 : entry];

@@ -1,7 +1,7 @@
 /**
  * A constant affine operator of the second file on top of a relation: β = s ⊙ (k ⊙ core + d) + t. Its stored constants carry
- * their own rounding: s is proportional to a stored number, so half an ulp of that is at most u·|s|; t is a stored number, or
- * for a batch normalization β − μ·s, whose terms may be far larger than what is left of them.
+ * their own rounding: s is proportional to a stored number, so half an ulp of that is at most u·|s|, or half the smallest number
+ * of the type where a factor lies below its normal ones; t is a stored number, of which the same is true, or for a batch normalization β − μ·s, whose terms may be far larger than what is left of them.
  */
 import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
@@ -85,10 +85,12 @@ function storedSlack(
   const rank = scale.dims.length;
   const none = uniform(rank, 0);
   if (["Identity", "Dropout", "Neg", "Cast", "CastLike"].includes(node.opType)) return [none, none];
-  const half = (v: number) => tolerance.weight * STORAGE_FLOATS[type].unitRoundoff * Math.abs(v);
+  const { unitRoundoff, minSubnormal } = STORAGE_FLOATS[type];
+  const half = (v: number) => tolerance.weight * unitRoundoff * Math.abs(v);
+  const stored = (v: number) => Math.max(half(v), (tolerance.weight * minSubnormal) / 2);
   const [s, t] =
     node.opType === "BatchNormalization"
       ? [map(scale, half), plus(map(magnitude, half), map(scale, half))]
-      : [isOne(scale) ? none : map(scale, half), isZero(shift) ? none : map(shift, half)];
+      : [isOne(scale) ? none : map(scale, node.opType === "Mul" ? stored : half), isZero(shift) ? none : map(shift, stored)];
   return open === undefined ? [s, t] : [plus(s, open.scale), plus(t, open.shift)];
 }

@@ -2,6 +2,7 @@
  * Linear operators as rows of coefficients, one row per output channel: what Conv, ConvTranspose, Gemm and MatMul are (norms,
  * Einsum and batches of matrices: producers.ts). Rows of two operators are compared by fit.ts.
  */
+import { together } from "../../affine/spread.ts";
 import { sideBySide } from "../../onnx/tensor.ts";
 import { ONES, readsOnes, termsOf } from "../../rules/conv.ts";
 import { expand } from "../../rules/params.ts";
@@ -227,7 +228,7 @@ function matmul(at: RuleNode): Linear | undefined {
 /** Two lists of rows over the places of both: where the coefficients of one do not vary, it has the same row again. */
 export function alongside(x: Rows, y: Rows): readonly [Rows, Rows] {
   if (x.dims === undefined || y.dims === undefined || x.dims.length !== y.dims.length) return [x, y];
-  const dims = x.dims.map((d, i) => Math.max(d, y.dims?.[i] ?? 1));
+  const dims = x.dims.map((d, i) => together(d, y.dims?.[i] ?? 1));
   return [over(x, x.dims, dims), over(y, y.dims, dims)];
 }
 

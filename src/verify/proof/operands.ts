@@ -2,7 +2,7 @@
  * Two operators of one type, after the maps of their inputs have been pushed into one of them: their changed attributes and
  * their constant operands must agree within one rounding of what the files store.
  */
-import type { Spread } from "../../affine/spread.ts";
+import { type Spread, together } from "../../affine/spread.ts";
 import { sameShape } from "../../graph/dims.ts";
 import { inputName, meantBy } from "../../graph/op-versions.ts";
 import { hasTrait } from "../../graph/operators.ts";
@@ -36,7 +36,7 @@ function axesText({ dims }: Param): string {
 function aligned(p: Param, q: Param): readonly [Param, Param] {
   const rank = Math.max(p.dims.length, q.dims.length);
   const [x, y] = [leading(p, rank), leading(q, rank)];
-  const dims = x.dims.map((d, i) => Math.max(d, y.dims[i]));
+  const dims = x.dims.map((d, i) => together(d, y.dims[i]));
   if ([x, y].some((param) => param.dims.some((d, i) => d !== 1 && d !== dims[i]))) return [p, q];
   const over = (param: Param): Param => ({ ...param, dims, values: () => expand(param.values(), param.dims, dims) });
   return [over(x), over(y)];
