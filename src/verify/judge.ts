@@ -39,8 +39,12 @@ const ABOVE_EVALUATION = 2 ** -30;
 export function limitOf(proof: Proof | undefined): number {
   if (proof?.outcome !== "equal") return MAX_RATIO;
   const worst = proof.regions.reduce((most, { worstHalfUlps }) => Math.max(most, worstHalfUlps), 0);
-  return worst <= 1.01 ? MAX_RATIO : Math.min(MAX_RATIO * worst, Number.MAX_VALUE);
+  return limitBy(worst);
 }
+
+/** The limit where the worst coefficient is off by so many half-ulps. */
+export const limitBy = (halfUlps: number): number =>
+  halfUlps <= 1.01 ? MAX_RATIO : Math.min(MAX_RATIO * halfUlps, Number.MAX_VALUE);
 
 /** One pair of results under judgement. */
 export class Judgement {

@@ -10,7 +10,7 @@ import type { Model } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
 import type { Region, Shared } from "./cuts.ts";
 import type { Sample } from "./inputs.ts";
-import { limitOf, MAX_RATIO } from "./judge.ts";
+import { limitBy, limitOf, MAX_RATIO } from "./judge.ts";
 import { type RegionsFound, RegionWitness } from "./regions.ts";
 import { plain, variantSteps } from "./runs.ts";
 import type { Proof, RegionRun, Witness } from "./types.ts";
@@ -66,7 +66,7 @@ function limitsOf(proof: Proof): (nodes: readonly GraphNode[]) => number {
       const name = record.name || (outputs.find((value) => value !== undefined)?.name ?? "");
       return Math.max(n, worst.get(name) ?? 0);
     }, 0);
-    return most <= 1.01 ? MAX_RATIO : Math.min(MAX_RATIO * most, Number.MAX_VALUE);
+    return limitBy(most);
   };
 }
 

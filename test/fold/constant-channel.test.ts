@@ -80,6 +80,19 @@ describe("a shift in front of a padded Conv", () => {
       before: node("Clip", ["a", "lo", "hi"], ["b"]),
       more: { lo: float32([], [0]), hi: float32([], [6]) },
     },
+    ...Object.fromEntries(
+      [
+        [1, 6],
+        [-2, 1],
+        [0.5, 1.5],
+      ].map(([low, high]): [string, Net] => [
+        `behind a Clip to ${low} and ${high}`,
+        { before: node("Clip", ["a", "lo", "hi"], ["b"]), more: { lo: float32([], [low]), hi: float32([], [high]) } },
+      ]),
+    ),
+    "behind a Clip with no upper bound": { before: node("Clip", ["a", "lo"], ["b"]), more: { lo: float32([], [0]) } },
+    "behind a Clip with no lower bound": { before: node("Clip", ["a", "", "hi"], ["b"]), more: { hi: float32([], [3]) } },
+    "behind a Clip of one attribute": { before: node("Clip", ["a"], ["b"], { max: f(6) }), opset: 9 },
     "behind a Clip of attributes": { before: node("Clip", ["a"], ["b"], { min: f(0), max: f(6) }), opset: 9 },
     "through a padded MaxPool": { after: pool({ kernel_shape: [3, 3], pads: [1, 1, 1, 1] }) },
     "through a MaxPool with a last window that holds less": { after: pool({ ceil_mode: 1 }), dims: [1, 2, 7, 7] },
@@ -207,6 +220,21 @@ describe("a shift in front of a padded Conv", () => {
         before: node("Clip", ["a", "lo", "hi"], ["b"]),
         more: { lo: float32([], [0]), hi: float32([], [0.5]) },
       },
+      /Clip "b" neither makes/,
+    ],
+    "behind a Clip above 1": [
+      {
+        before: node("Clip", ["a", "lo", "hi"], ["b"]),
+        more: { lo: float32([], [1.5]), hi: float32([], [6]) },
+      },
+      /Clip "b" neither makes/,
+    ],
+    "behind a Clip above 1 by an attribute": [
+      { before: node("Clip", ["a"], ["b"], { min: f(1.5) }), opset: 9 },
+      /Clip "b" neither makes/,
+    ],
+    "behind a Clip below 1 by an attribute": [
+      { before: node("Clip", ["a"], ["b"], { max: f(0.5) }), opset: 9 },
       /Clip "b" neither makes/,
     ],
     "through an AveragePool that counts zeros": [

@@ -265,6 +265,94 @@ describe("defaults of what stays", () => {
   });
 });
 
+describe("layers that make more or fewer features than they read", () => {
+  const M = 3;
+  /** Gemm and bias, a normalization of its features beside another layer that reads them. */
+  const beside = (bias: readonly number[], first = true) => {
+    const net = new Net();
+    const sized = (rows: number, columns: number, seed: number) => whole(first ? [rows, columns] : [columns, rows], seed);
+    net.initializers.w = sized(C, M, 2);
+    net.initializers.u = sized(M, M, 4);
+    net.initializers.b = whole(bias, 3);
+    const product = (x: string, weight: string) => (first ? [x, weight] : [weight, x]);
+    net.add("Gemm", [...product("x", "w"), "b"], "c");
+    const along = first ? [M] : [M, 1];
+    net.initializers.k = float32(along, [2, 0.5, 4]);
+    net.initializers.t = float32(along, [1, -2, 0.5]);
+    const r = net.add("Relu", [net.add("Add", [net.add("Mul", ["c", "k"], "m"), "t"], "n")], "r");
+    net.add("Add", [r, net.add("Gemm", product("c", "u"), "d")], "y");
+    return operators(check(net.spec(["y"], first ? [4, C] : [C, 4]), { folds: 2, ...close }));
+  };
+
+  it("take a map with a bias of one number for each, or of one for all", () => {
+    const left = ["Gemm", "Relu", "Gemm", "Add"];
+    for (const bias of [[M], [1, M], [1], [1, 1]]) expect(beside(bias), `${bias}`).toEqual(left);
+    for (const bias of [[M, 1], [1], [1, 1]]) expect(beside(bias, false), `${bias} on the left`).toEqual(left);
+  });
+
+  it("take none with a bias of one number for each row, or turned so that their features lie along the rows", () => {
+    const rowwise = (bias: readonly number[], transA: number, opset: number, folds: number) => {
+      const net = new Net();
+      net.initializers.w = whole([C, M], 2);
+      net.initializers.u = whole([M, M], 4);
+      net.initializers.b = whole(bias, 3);
+      net.add("Gemm", ["x", "w", "b"], "c", { transA });
+      net.initializers.k = float32([M], [2, 0.5, 4]);
+      const r = net.add("Relu", [net.add("Mul", ["c", "k"], "m")], "r");
+      net.add("Add", [r, net.add("Gemm", ["c", "u", "none"], "d")], "y");
+      net.initializers.none = float32([1], [0]);
+      check({ ...net.spec(["y"], transA === 1 ? [C, 4] : [4, C]), opset }, { folds, ...close });
+    };
+    rowwise([M], 0, 7, 1);
+    rowwise([M], 0, 13, 1);
+    rowwise([4, 1], 0, 13, 0);
+    rowwise([4, M], 0, 13, 0);
+  });
+
+  it("take it into a product of another size as well", () => {
+    const net = new Net();
+    net.initializers.w = whole([C, M], 2);
+    net.initializers.u = whole([M, 4], 4);
+    net.add("MatMul", ["x", "w"], "c");
+    net.initializers.k = float32([M], [2, 0.5, 4]);
+    net.initializers.v = whole([M, 4], 5);
+    const r = net.add("Relu", [net.add("Mul", ["c", "k"], "m")], "r");
+    net.add("Add", [net.add("MatMul", [r, "v"], "e"), net.add("MatMul", ["c", "u"], "d")], "y");
+    expect(operators(check(net.spec(["y"], [4, C]), { folds: 1, ...close }))).toEqual([
+      "MatMul",
+      "Relu",
+      "MatMul",
+      "MatMul",
+      "Add",
+    ]);
+  });
+});
+
+describe("a gain of channels and rows", () => {
+  const [H] = image.slice(2);
+  /** The gain stands in front of a layer, which takes gains of channels only, beside a normalization. */
+  const rows = (values: (c: number, h: number) => number) => {
+    const net = new Net();
+    net.initializers.k = float32(
+      [C, H, 1],
+      Array.from({ length: C * H }, (_, i) => values(Math.floor(i / H), i % H)),
+    );
+    net.conv("x", "c");
+    const m = net.add("Mul", ["c", "k"], "m");
+    net.add(
+      "Add",
+      [net.add("Relu", [net.norm("c", "n", { positive: true, shift: new Array(C).fill(0) })], "r"), net.conv(m, "d")],
+      "y",
+    );
+    return check(net.spec(["y"]), { folds: 1, ...close });
+  };
+
+  it("stays where it varies along the rows, and takes what the normalization leaves", () => {
+    const done = rows((c, h) => 2 ** ((c + h) % 3));
+    expect(operators(done)).toEqual(["Conv", "Mul", "Relu", "Conv", "Add"]);
+  });
+});
+
 describe("gauges as a certificate", () => {
   const net = new Net();
   const end = [1, 2, 3].reduce((x, i) => net.block(x, i), net.conv("x", "c0"));

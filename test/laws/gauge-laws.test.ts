@@ -173,6 +173,37 @@ describe("a bound", () => {
     expect(checkCertificate(before, made).holds).toBe(true);
   });
 
+  it("knows a gain of channels from one that varies beside them, which no layer takes", () => {
+    const size = 6;
+    const bound = (dims: readonly number[], at: (c: number, h: number) => number, op = "Mul") => {
+      const net = new Net();
+      net.initializers.k = float32(
+        dims,
+        Array.from({ length: dims.reduce((n, d) => n * d, 1) }, (_, i) => at(Math.floor(i / (dims[1] ?? 1)), i % (dims[1] ?? 1))),
+      );
+      const c = net.conv("x", "c", 3);
+      const d = net.conv(net.add(op, [c, "k"], "m"), "d", 4);
+      net.add("Mul", [d, net.add("Sigmoid", [c], "s")], "y");
+      const before = model(net.spec(["y"], [1, C, size, size]));
+      const { data } = plan(before, { maxGrowth: Number.POSITIVE_INFINITY });
+      const made = minimality(before, data);
+      expect(made.candidates).toBe(1);
+      expect(checkCertificate(before, made).holds).toBe(true);
+      return [data.kept.length, made.least];
+    };
+    for (const op of ["Mul", "Add"]) {
+      // By channel and row, by row, by row and column, by all of them.
+      expect(bound([C, size, 1], (c, h) => 2 ** ((c + h) % 3), op)).toEqual([1, 1]);
+      expect(bound([size, 1], (h) => 2 ** (h % 3), op)).toEqual([1, 1]);
+      expect(bound([size, size], (h, w) => 2 ** ((h + w) % 3), op)).toEqual([1, 1]);
+      expect(bound([C, size, size], (c, h) => 2 ** ((c + h) % 3), op)).toEqual([1, 1]);
+      expect(bound([C, 1, 1], (c) => 2 ** (c % 3), op)).toEqual([0, 0]);
+      expect(bound([], () => 4, op)).toEqual([0, 0]);
+    }
+    // Stored for each row, and the same in all of them.
+    expect(bound([C, size, 1], (c) => 2 ** (c % 3))[1]).toBe(0);
+  });
+
   it("counts no arithmetic on shapes", () => {
     const net = new Net();
     net.add("Cast", [net.add("Gather", [net.add("Shape", ["x"], "s"), "three"], "d")], "f", { to: 1 });

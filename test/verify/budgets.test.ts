@@ -134,6 +134,28 @@ describe.each(Object.entries(CHAINS))("%s", (_name, chain) => {
     }
   });
 
+  it("is open as a slope, too, which no layer takes", () => {
+    for (const dtype of ["float32", "float16"] as const) {
+      for (let seed = 1; seed <= 3; seed++) {
+        const slope: ModelSpec = {
+          ...computing(chain, dtype, seed),
+          nodes: [
+            ...chain,
+            node("PRelu", ["x", "r"], ["bent"]),
+            node("Tanh", ["bent"], ["flat"]),
+            node("PRelu", ["flat", "r"], ["y"]),
+          ],
+        };
+        const values = evaluated(slope);
+        expect(prove(model(slope), model(stored(slope, dtype, values))).outcome, `${dtype} ${seed}`).toBe("equal");
+        expect(prove(model(stored(slope, dtype, values)), model(slope)).outcome, `${dtype} ${seed}`).toBe("equal");
+        const most = values.reduce((best, v, i) => (Math.abs(v) > Math.abs(values[best]) ? i : best), 0);
+        const wrong = stored(slope, dtype, values.with(most, values[most] * (1 + 2000 * U[dtype])));
+        expect(prove(model(slope), model(wrong)).outcome, `${dtype} ${seed}`).not.toBe("equal");
+      }
+    }
+  });
+
   it("is no excuse for bnfold's own rounding, which is one", () => {
     const spec = computing(chain, "float32", 3);
     const values = evaluated(spec);

@@ -31,6 +31,11 @@ describe("rounding draws", () => {
     expect(wrong.judgement.ok).toBe(false);
   });
 
+  it("are not asked for where one element differs by more than a number: a NaN, an infinity", () => {
+    const judgement = new Judgement("y", tensor(Number.NaN), tensor(1));
+    expect([judgement.certain, judgement.ok, judgement.open(0, DRAWS)]).toEqual([true, false, false]);
+  });
+
   it("stop after four when it passes, or when no luck explains the difference", () => {
     expect(drawn(2, () => 1).draws).toBe(DRAWS);
     const hopeless = drawn(1000, () => 1);

@@ -11,6 +11,37 @@ const LAYERS = {
   Einsum: { w: [4, 5], x: [2, 3, 4], b: [5] },
 } as const;
 
+describe("an operator in front of another", () => {
+  const spec = (between: readonly NodeSpec[], read: string) =>
+    model({
+      nodes: [...between, node("Softmax", [read], ["y"])],
+      inputs: [floats("x", [2, 4]), floats("z", [2, 4])],
+      outputs: [floats("y")],
+    });
+  const said = (a: ReturnType<typeof spec>, b: ReturnType<typeof spec>): string => {
+    const { outcome, regions } = prove(a, b);
+    expect(outcome).not.toBe("equal");
+    return regions.map(({ reason }) => reason).join();
+  };
+  const relu = node("Relu", ["x"], ["r"], {}, { name: "rectify" });
+
+  it("is named where the second file reads what it reads", () => {
+    expect(said(spec([relu], "r"), spec([], "x"))).toContain("rectify (Relu) stands before");
+  });
+
+  it("is not said to be missing where the second file reads something else, or it reads two values", () => {
+    expect(said(spec([relu], "r"), spec([], "z"))).not.toContain("stands before");
+    const product = node("Mul", ["x", "z"], ["r"], {}, { name: "product" });
+    for (const read of ["x", "z"]) expect(said(spec([product], "r"), spec([], read))).not.toContain("stands before");
+    expect(said(spec([relu, node("Mul", ["r", "z"], ["p"])], "p"), spec([], "x"))).not.toContain("stands before");
+  });
+
+  it("is not said to be missing where a map lies between", () => {
+    const doubled = [node("Add", ["x", "x"], ["d"]), node("Relu", ["d"], ["r"], {}, { name: "rectify" })];
+    expect(said(spec(doubled, "r"), spec([], "x"))).not.toContain("rectify (Relu) stands before");
+  });
+});
+
 describe("an Add behind a layer", () => {
   it.each(Object.keys(LAYERS) as (keyof typeof LAYERS)[])(
     "%s is missed where it is left out, and seen where there is one more",

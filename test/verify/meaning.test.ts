@@ -125,6 +125,7 @@ describe("versions of operators", () => {
         opset,
       });
     const ints = (...list: number[]) => int64([list.length], list);
+    const bool = (value: number) => ({ dtype: "bool", dims: [], values: [value] });
     const pairs: [string, ReturnType<typeof model>, ReturnType<typeof model>, boolean][] = [
       ["ReduceSum", one("ReduceSum", 11, { axes: [1, 2] }), one("ReduceSum", 13, {}, [ints(-2, 1)]), true],
       ["ReduceSum over other axes", one("ReduceSum", 11, { axes: [1, 2] }), one("ReduceSum", 13, {}, [ints(1, 3)]), false],
@@ -174,6 +175,8 @@ describe("versions of operators", () => {
         one("GridSample", 20, { mode: "cubic" }, [float32([2, 1, 1, 2], [0, 0, 1, 1])]),
         true,
       ],
+      ["Dropout", one("Dropout", 10, {}), one("Dropout", 13, {}, [float32([], [0.5]), bool(0)]), true],
+      ["Dropout that trains", one("Dropout", 10, {}), one("Dropout", 13, {}, [float32([], [0.5]), bool(1)]), false],
       ["Softmax over the last axis", one("Softmax", 11, { axis: 3 }), one("Softmax", 13, {}), true],
       ["Softmax", one("Softmax", 11, {}), one("Softmax", 13, { axis: 1 }), false],
       [

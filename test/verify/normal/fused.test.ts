@@ -79,6 +79,22 @@ judge(
   "operators of ONNX Runtime",
   {
     "a product of a transposed operand, scaled": [scaled(0.25, [0, 2, 1]), product({ transB: 1, alpha: f(0.25) })],
+    "a product with the columns of one operand in front of the batch": [
+      net(ab, [
+        node("Transpose", ["a"], ["u"], { perm: [1, 2, 0] }),
+        node("Transpose", ["b"], ["t"], { perm: [1, 0, 2] }),
+        node("MatMul", ["u", "t"], ["y"]),
+      ]),
+      product({ transA: 1, transBatchA: 1, transBatchB: 1 }),
+    ],
+    "a product with the rows in front of the batch, columns exchanged": [
+      net(ab, [
+        node("Transpose", ["a"], ["u"], { perm: [1, 0, 2] }),
+        node("Transpose", ["b"], ["t"], { perm: [1, 2, 0] }),
+        node("MatMul", ["u", "t"], ["y"]),
+      ]),
+      product({ transBatchA: 1, transB: 1, transBatchB: 1 }),
+    ],
     "a product alone": [net(ab, [turned, node("MatMul", ["a", "t"], ["y"])]), product({ transB: 1 })],
     "a normalization of a sum": [normal(1e-5, ["x", "z"]), skip(["x", "z", "g", "h"])],
     "a Gelu of a sum": [gelu, biased("c")],

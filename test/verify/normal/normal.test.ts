@@ -1,6 +1,6 @@
 /** Tools write one function in several ways: the proof knows them as one, and what only looks like it as another. */
 import { describe, expect, it } from "vitest";
-import { normalForm } from "../../../src/verify/proof/normal.ts";
+import { normalForm, normalForms } from "../../../src/verify/proof/normal.ts";
 import { prove } from "../../../src/verify/proof.ts";
 import { f, float32, fs, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
 
@@ -198,5 +198,35 @@ describe("one function in several ways", () => {
   it("leaves a model alone that has nothing to rewrite", () => {
     const plain = model(net([node("Conv", ["x", "w"], ["q"]), node("Relu", ["q"], ["y"])], { w }));
     expect(normalForm(plain)).toBe(plain);
+  });
+});
+
+describe("operators that are taken apart only where one file has more of them", () => {
+  const split = (outputs: number, from = "x", prefix = "s") =>
+    node(
+      "Split",
+      [from],
+      Array.from({ length: outputs }, (_, i) => `${prefix}${i}`),
+      { axis: 1, num_outputs: outputs },
+    );
+  const spec = (...nodes: NodeSpec[]) => model(net([...nodes, node("Add", ["s0", "s1"], ["y"])]));
+  const sliced = [node("Slice", ["x", "zero", "two", "one"], ["s0"]), node("Slice", ["x", "two", "four", "one"], ["s1"])];
+  const numbers = Object.fromEntries(["zero", "one", "two", "three", "four"].map((name, i) => [name, int64([1], [i])]));
+  const cut = model(net([...sliced, node("Add", ["s0", "s1"], ["y"])], numbers));
+  const types = (one: ReturnType<typeof model>) => new Set(one.graph.nodes.map(({ opType }) => opType));
+
+  it("stay where both have as many", () => {
+    for (const form of normalForms(spec(split(2)), spec(split(2)))) expect(types(form)).toContain("Split");
+  });
+
+  it("go where the other has fewer, or none, and where all are asked for", () => {
+    const twice = spec(split(2), split(2, "s0", "t"));
+    for (const pair of [
+      [spec(split(2)), cut],
+      [cut, spec(split(2))],
+      [spec(split(2)), twice],
+    ] as const)
+      for (const form of normalForms(...pair)) expect(types(form)).not.toContain("Split");
+    for (const form of normalForms(spec(split(2)), spec(split(2)), true)) expect(types(form)).not.toContain("Split");
   });
 });

@@ -95,6 +95,7 @@ judge(
     "put in elsewhere": [built(inserted, 0, 2), plainly("t", "x")],
     "another taken out": [built(erased, 1, 2), plainly("x", "t")],
     "along another axis": [joined({ axis: 2, new_axis: 1 }), stacked(1)],
+    "along no axis that is said": [joined({}), n([node("Relu", ["x"], ["r"]), node("Concat", ["r", "x"], ["y"], { axis: 1 })])],
     "another number": [counted, divided(3)],
     "a size nobody knows": [
       n([node("SplitToSequence", ["x", "n3"], ["l"], { axis: 2 }), at("l", -1, "y")], open),

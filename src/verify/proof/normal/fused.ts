@@ -93,7 +93,7 @@ const matmul: Rewrite = (node, { facts }) => {
 const biasGelu: Rewrite = (node) => {
   if (!isMicrosoft(node, "BiasGelu")) return undefined;
   const sum = inner(node, "sum");
-  return [make(node, "Add", node.record.inputs.slice(0, 2), sum), { ...node.record, opType: "Gelu", inputs: [sum] }];
+  return [make(node, "Add", node.record.inputs, sum), { ...node.record, opType: "Gelu", inputs: [sum] }];
 };
 
 const skipped: Rewrite = (node) => {

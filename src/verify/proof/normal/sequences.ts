@@ -14,7 +14,7 @@ import { intAttr } from "../../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import type { Side } from "../classes.ts";
-import { axisOf, type Bounds, SINCE, taken } from "./parts.ts";
+import { axisOf, type Bounds, taken } from "./parts.ts";
 import { integers, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** A tensor that has a name, or a part of one. */
@@ -56,7 +56,7 @@ function partsOf(node: GraphNode, side: Side): readonly Element[] | undefined {
   const [, operand] = node.inputs;
   const rank = operand === undefined ? 0 : side.facts.rank(operand);
   const given = operand === undefined ? [1] : numbersOf(operand, side);
-  if (axis === undefined || given === undefined || rank === undefined || node.version < SINCE) return undefined;
+  if (axis === undefined || given === undefined || rank === undefined) return undefined;
   const sizes = rank === 1 ? given : chunks(size, given[0]);
   if (sizes === undefined || sizes.some((n) => n < 0)) return undefined;
   if (size !== undefined && sizes.reduce((n, s) => n + s, 0) !== size) return undefined;
