@@ -7,7 +7,7 @@
  * as many maps as there are gains: k·c + d. The core of such a class is changed for one the constant is a map of with a gain
  * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
-import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import { combine, fitsInto, map, plus, type Spread, simplify, times, together, uniform } from "../../affine/spread.ts";
 import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
@@ -253,10 +253,23 @@ export class Classes {
     // α = m ⊙ α + c with m zero where α is the constant c: what passes says the same of the output.
     const rank = maps.find((by) => by !== undefined)?.scale.dims.length ?? 0;
     if (maps.some((by) => by !== undefined && by.scale.dims.length !== rank)) return;
-    const list = maps.filter((by) => by !== undefined).map((by) => map(by.scale, (k) => (k === 0 ? 0 : 1)));
-    const live = list.reduce((x, y) => combine(x, y, Math.max));
-    const constant = (by: AffineMap) => combine(live, by.shift, (m, c) => (m === 0 ? c : 0));
-    const passed = push(maps.map((by) => by && { scale: live, shift: constant(by), magnitude: by.magnitude }));
+    const own = (by: AffineMap): Spread => map(by.scale, (k) => (k === 0 ? 0 : 1));
+    const list = maps.filter((by) => by !== undefined).map(own);
+    // Parts of a Concat stand side by side; what else has several operands sees the same channels in all of them.
+    const joins = node.opType === "Concat";
+    const dims = list.reduce(
+      (sizes, one) => sizes.map((d, axis) => together(d, one.dims[axis])),
+      new Array<number>(rank).fill(1),
+    );
+    if (!joins && !list.every((one) => fitsInto(one, dims))) return;
+    const common = joins ? undefined : list.reduce((x, y) => combine(x, y, Math.max));
+    const passed = push(
+      maps.map((by) => {
+        if (by === undefined) return undefined;
+        const live = common ?? own(by);
+        return { scale: live, shift: combine(live, by.shift, (m, c) => (m === 0 ? c : 0)), magnitude: by.magnitude };
+      }),
+    );
     const [s, t] = [passed?.scale[0], passed?.shift[0]];
     if (s !== undefined) this.rebase(value, s, t ?? uniform(s.dims.length, 0));
   }
