@@ -411,6 +411,44 @@ describe("measured activations", () => {
   });
 });
 
+describe("activations measured before a fold", () => {
+  it("count as what the fold makes of them: as if they were measured behind it", () => {
+    const channel = (seed: number, low = 0.1) =>
+      float32(
+        [C],
+        numbers(C, seed).map((v) => Math.fround(Math.abs(v) + low)),
+      );
+    // Through the pool into the last layer: what that reads is (v − b) / a of what it read.
+    const nodes = [
+      ...first.nodes,
+      node("Relu", ["c0"], ["a"]),
+      node("BatchNormalization", ["a", "g", "b", "mu", "v"], ["bn"]),
+      node("MaxPool", ["bn"], ["m"], { kernel_shape: [2, 2] }),
+      ...last("m").nodes,
+    ];
+    const initializers = {
+      ...{ ...first.initializers, ...last("m").initializers },
+      ...{ g: channel(1), b: channel(2), mu: channel(3), v: channel(4) },
+    };
+    const before = model(spec({ nodes, initializers }));
+    const source = { blocks: 2, load: (k: number) => feeds(NETS["two convolutions"])[k] };
+    const plainly = folded(before);
+    expect(plainly.data.folds[0].direction).toBe("forward");
+    const at = (measured: Model) => ({ equalize: equalization({ ranges: activationRanges(measured, source) }) });
+    const [once, twice] = [folded(before, at(before)), folded(plainly.model, { fold: false, ...at(plainly.model) })];
+    const none = folded(before, { equalize: equalization() });
+    expect(once.data.equalized?.activations).toBe(2);
+    expect(twice.data.equalized?.activations).toBe(2);
+    const felt = ({ data }: typeof once) => data.equalized?.snr as readonly number[];
+    for (const i of [0, 1]) expect(felt(once)[i]).toBeCloseTo(felt(twice)[i], 6);
+    expect(Math.abs(felt(once)[0] - felt(none)[0])).toBeGreaterThan(0.01);
+    for (const [name, values] of tensors(once.model)) {
+      if (name.startsWith("w9"))
+        for (const [i, v] of (tensors(twice.model).get(name) ?? []).entries()) expect(values[i]).toBeCloseTo(v, 5);
+    }
+  });
+});
+
 describe("what is told of a group", () => {
   it("is how far its channels moved, least and most", () => {
     const { before, model: after, data } = equalize(NETS["two convolutions"]);

@@ -202,6 +202,26 @@ describe("the limit", () => {
     expect(codes(spec("float32"))).toEqual([]);
   });
 
+  it("is what the formula says of a bias that hardly cancels, by hand", () => {
+    const per = (value: number) => of("float16", [O], new Array(O).fill(value));
+    const spec: ModelSpec = {
+      nodes: [
+        node("Conv", ["x", "w", "b"], ["c"]),
+        node("BatchNormalization", ["c", "g", "s", "m", "v"], ["y"], { epsilon: { kind: "float", value: 0 } }),
+      ],
+      initializers: { w: weight("float16", [O, C, 1, 1]), b: per(-21.125), g: per(3), s: per(5), m: per(1), v: per(16) },
+      inputs: [{ name: "x", dtype: "float16", dims: [N, C, 1, 1] }],
+      outputs: [{ name: "y", dtype: "float16" }],
+    };
+    // A gain of ¾: the bias becomes ¾·(−21.125 − 1) + 5, what it is added to is 5 less that, with a deviation of 3.
+    const after = 16.59375 ** 2 + 3 ** 2 + 11.59375 ** 2 + 5 ** 2 + 3 ** 2;
+    const before = (1 ** 2 + 4 ** 2) * 0.75 ** 2 + 5 ** 2 + 3 ** 2;
+    const { folds } = plan(model(spec)).data;
+    expect(folds).toHaveLength(1);
+    // 1.189 bits, told in tenths and never as less.
+    expect(folds[0].bitsLost).toBe(Math.ceil(5 * Math.log2(after / (2 * before))) / 10);
+  });
+
   it("a normalization takes a large gain into its mean", () => {
     const per = (value: number) => float32([C], new Array(C).fill(value));
     const spec: ModelSpec = {

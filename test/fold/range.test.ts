@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { along } from "../../src/affine/spread.ts";
 import { plan } from "../../src/fold/index.ts";
-import { checkRange } from "../../src/fold/range.ts";
+import { checkRange, checkStored } from "../../src/fold/range.ts";
 import { scaled } from "../../src/rules/params.ts";
 import type { Param } from "../../src/rules/types.ts";
 import { model, node } from "../helpers/build.ts";
@@ -39,6 +39,18 @@ describe("the magnitudes of a constant of the file", () => {
     const { data } = plan(model(spec));
     expect(data.folds).toEqual([]);
     expect(data.kept.map(({ code }) => code)).toEqual(["storage-overflow"]);
+  });
+});
+
+describe("a row that underflows", () => {
+  // Half a step of float16's subnormals is lost: 2^-25 of k + ½ steps of 2^-24, which is 2^11 · ½/(k + ½) units of roundoff.
+  const row = (k: number) => checkStored("float16", [1, 1], Float64Array.of((k + 0.5) * 2 ** -24));
+  const bits = (k: number) => Math.log2((2 ** 11 * 0.5) / (k + 0.5));
+
+  it("may lose four bits, and no more", () => {
+    expect([bits(90), bits(64), bits(63), bits(45)].map((b) => b <= 4)).toEqual([true, true, false, false]);
+    expect([90, 64].map(row)).toEqual([undefined, undefined]);
+    for (const k of [63, 45]) expect(row(k)).toMatchObject({ refused: "storage-precision", facts: { row: 0, limit: 4 } });
   });
 });
 

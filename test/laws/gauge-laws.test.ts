@@ -204,6 +204,26 @@ describe("a bound", () => {
     expect(bound([C, size, 1], (c) => 2 ** (c % 3))[1]).toBe(0);
   });
 
+  it("knows the same of features, which stand last", () => {
+    const bound = (at: (row: number, feature: number) => number) => {
+      const net = new Net();
+      net.initializers.k = float32(
+        [6, C],
+        Array.from({ length: 6 * C }, (_, i) => at(Math.floor(i / C), i % C)),
+      );
+      for (const name of ["w", "v"]) net.initializers[name] = whole([C, C], name.charCodeAt(0));
+      const c = net.add("MatMul", ["x", "w"], "c");
+      const d = net.add("MatMul", [net.add("Mul", [c, "k"], "m"), "v"], "d");
+      net.add("Mul", [d, net.add("Sigmoid", [c], "s")], "y");
+      const before = model(net.spec(["y"], SERIES));
+      const made = minimality(before, plan(before).data);
+      expect(checkCertificate(before, made).holds).toBe(true);
+      return made.least;
+    };
+    expect(bound((row, feature) => 2 ** ((row + feature) % 3))).toBe(1);
+    expect(bound((_row, feature) => 2 ** (feature % 3))).toBe(0);
+  });
+
   it("counts no arithmetic on shapes", () => {
     const net = new Net();
     net.add("Cast", [net.add("Gather", [net.add("Shape", ["x"], "s"), "three"], "d")], "f", { to: 1 });

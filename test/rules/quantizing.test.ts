@@ -209,6 +209,16 @@ describe("a layer quantised as it runs gets a bias where it has none", () => {
     expect(data.kept.filter(({ node: { opType } }) => opType === "Add")).toEqual([]);
   });
 
+  it("an Add behind a Div of such sums is none", () => {
+    const spec = layer("MatMulInteger", int8([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]), [], {}, [3, 2], [3, 4]);
+    const nodes = spec.nodes.map((one) => (one.inputs.join() === "f,st" ? { ...one, op: "Div" } : one));
+    const { data } = check(
+      { ...spec, nodes: [...nodes, node("Add", ["c", "b"], ["y"])], initializers: { ...spec.initializers, b: whole([4]) } },
+      { folds: 0 },
+    );
+    expect(data.kept.map(({ node: { opType } }) => opType)).toContain("Add");
+  });
+
   it("two Muls by statistics are none of it", () => {
     const nodes = [node("Relu", ["x"], ["f"]), node("ReduceMax", ["x"], ["t"], { keepdims: 0 }), node("Mul", ["f", "t"], ["c"])];
     const bn = batchNorm("c", "y", 4, { gain: [2, 1, 0.5, 4] });

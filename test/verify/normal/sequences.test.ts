@@ -97,6 +97,10 @@ judge(
     "along another axis": [joined({ axis: 2, new_axis: 1 }), stacked(1)],
     "along no axis that is said": [joined({}), n([node("Relu", ["x"], ["r"]), node("Concat", ["r", "x"], ["y"], { axis: 1 })])],
     "another number": [counted, divided(3)],
+    "parts nobody knows, put together": [
+      n([node("SplitToSequence", ["x", "n3"], ["l"], { axis: 2 }), node("ConcatFromSequence", ["l"], ["y"], { axis: 2 })], open),
+      n([node("Relu", ["x"], ["y"])], open),
+    ],
     "a size nobody knows": [
       n([node("SplitToSequence", ["x", "n3"], ["l"], { axis: 2 }), at("l", -1, "y")], open),
       n([cut("x", "y", 2, 4)], open),
