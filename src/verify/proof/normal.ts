@@ -87,11 +87,8 @@ export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
   return [normalForm(a, rewritings), normalForm(b, rewritings)];
 }
 
-/** Two models in their normal forms by all equations, and those with what moves numbers as late as it goes (axes/walk.ts). */
-export function movedForms(a: Model, b: Model): [Model, Model] {
-  const moved = (model: Model) => pruned(byCores(undeclared(normalForm(model, REWRITINGS))));
-  return [moved(a), moved(b)];
-}
+/** A model in its normal form, with what moves numbers as late as it goes (axes/walk.ts). */
+export const movedForm = (form: Model): Model => pruned(byCores(undeclared(form)));
 
 /** How many nodes of each operator compute something from the inputs. */
 function operatorsOf(model: Model): Map<string, number> {
