@@ -12,7 +12,7 @@ import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
 import { foresee } from "./proof/foresight.ts";
-import { movedForms, normalForm, normalForms } from "./proof/normal.ts";
+import { movedForm, normalForm, normalForms } from "./proof/normal.ts";
 import { type Narrowed, narrowed } from "./proof/ones.ts";
 import { type Contradicted, Prover } from "./proof/prover.ts";
 import { FOREIGN, OWN, type Tolerance } from "./proof/rows.ts";
@@ -133,8 +133,9 @@ function* looks(a: Model, b: Model, tolerance: Tolerance): Generator<Prover> {
   normal ??= forms();
   if (!early && (normal[0] !== a || normal[1] !== b)) yield rewritten(...normal);
   // What both write alike may hide, or keep apart, what only one of them has.
-  yield rewritten(...normalForms(a, b, true));
-  yield rewritten(...movedForms(a, b));
+  const [p, q] = normalForms(a, b, true);
+  yield rewritten(p, q);
+  yield rewritten(movedForm(p), movedForm(q));
 }
 
 /** How many types of operators the second file has that the first has not. */

@@ -11,7 +11,7 @@ import type { AttributeRecord, GraphRecord, Model, NodeRecord } from "../../onnx
 import { byCores } from "./axes/walk.ts";
 import { sideOf } from "./classes.ts";
 import { knownElements } from "./match.ts";
-import { GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
+import { CURVES, GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
 import { ATTENTION } from "./normal/attention.ts";
 import { COUNTED } from "./normal/axes.ts";
 import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
@@ -27,10 +27,12 @@ import { POWERS } from "./normal/powers.ts";
 import { FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
 import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
+import { RESIZED } from "./normal/resizes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
 import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
 import { SLOPES } from "./normal/slopes.ts";
+import { SOFTMAXES } from "./normal/softmaxes.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
@@ -58,10 +60,13 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...SEQUENCES,
   ...PIECES,
   GELU,
+  ...CURVES,
+  ...SOFTMAXES,
   QUICKGELU,
   ...MEANS,
   POOLED,
   PADDED,
+  RESIZED,
   SINGLE,
   RECTIFIED,
   CLIPPED,
@@ -82,11 +87,8 @@ export function normalForms(a: Model, b: Model, all = false): [Model, Model] {
   return [normalForm(a, rewritings), normalForm(b, rewritings)];
 }
 
-/** Two models in their normal forms by all equations, and those with what moves numbers as late as it goes (axes/walk.ts). */
-export function movedForms(a: Model, b: Model): [Model, Model] {
-  const moved = (model: Model) => pruned(byCores(undeclared(normalForm(model, REWRITINGS))));
-  return [moved(a), moved(b)];
-}
+/** A model in its normal form, with what moves numbers as late as it goes (axes/walk.ts). */
+export const movedForm = (form: Model): Model => pruned(byCores(undeclared(form)));
 
 /** How many nodes of each operator compute something from the inputs. */
 function operatorsOf(model: Model): Map<string, number> {

@@ -196,7 +196,90 @@ const shuffled = (middle: number[], perm: number[]) =>
     rows: int64([4], [2, 2, 6, 10]),
   });
 
+const two = [
+  { name: "x", dims: [2, 3, 5] },
+  { name: "z", dims: [2, 4, 5] },
+];
+const sumOfProducts = (axis: number, keep: number[] = [2]) =>
+  net(
+    two,
+    [
+      ...[node("Unsqueeze", ["x", "i"], ["u"]), node("Unsqueeze", ["z", "j"], ["v"]), node("Mul", ["u", "v"], ["p"])],
+      node("ReduceSum", ["p", "a"], ["y"], { keepdims: 0 }),
+    ],
+    { i: int64([1], keep), j: int64([1], [1]), a: int64([1], [axis]) },
+    opset,
+  );
+const products = (perm: number[]) => net(two, [T("z", "t", perm), node("MatMul", ["x", "t"], ["y"])], {}, opset);
+const outer = (first: boolean) =>
+  net(
+    [
+      { name: "x", dims: [2, 3] },
+      { name: "z", dims: [2, 3] },
+    ],
+    [
+      ...[
+        node("Relu", ["x"], ["r"]),
+        node("Unsqueeze", [first ? "r" : "z", "i"], ["u"]),
+        node("Unsqueeze", [first ? "z" : "r", "j"], ["v"]),
+      ],
+      node("Mul", ["u", "v"], ["y"]),
+    ],
+    { i: int64([1], [2]), j: int64([1], [1]) },
+    opset,
+  );
+const outerSum = net(
+  outer(true).inputs ?? [],
+  [node("Relu", ["x"], ["r"]), node("Einsum", ["r", "z"], ["y"], { equation: "bi,bj->bij" })],
+  {},
+  opset,
+);
+
+const taps = float32(
+  [4, 2, 2, 3],
+  series(48).map((v) => v / 8),
+);
+const picture = [{ name: "x", dims: [2, 2, 4, 6] }];
+const patchConv = (strides: number[]) =>
+  net(picture, [node("Conv", ["x", "w", "b"], ["c"], { strides }), node("Tanh", ["c"], ["y"])], { w: taps, b: bias }, opset);
+const patches = (perm: number[]) =>
+  net(
+    picture,
+    [
+      ...[node("Reshape", ["x", "apart"], ["r"]), T("r", "t", perm), node("Reshape", ["t", "rows"], ["q"])],
+      ...[node("Gemm", ["q", "w", "b"], ["g"], { transB: 1 }), node("Reshape", ["g", "back"], ["h"]), T("h", "c", [0, 3, 1, 2])],
+      node("Tanh", ["c"], ["y"]),
+    ],
+    {
+      ...{ w: { ...taps, dims: [4, 12] }, b: bias, apart: int64([6], [2, 2, 2, 2, 2, 3]), rows: int64([2], [8, 12]) },
+      back: int64([4], [2, 2, 2, 4]),
+    },
+    opset,
+  );
+
+const line = [{ name: "x", dims: [2, 3, 4] }];
+const tiled = net(line, [node("Tile", ["x", "n"], ["y"])], { n: int64([3], [1, 2, 1]) }, opset);
+const copied = (wide: number[], between: number[]) =>
+  net(
+    line,
+    [node("Reshape", ["x", "one"], ["r"]), node("Expand", ["r", "wide"], ["e"]), node("Reshape", ["e", "to"], ["y"])],
+    { one: int64([4], between), wide: int64([4], wide), to: int64([3], [2, 6, 4]) },
+    opset,
+  );
+const nearest = (mode: string) =>
+  net(
+    line,
+    [node("Resize", ["x", "", "k"], ["y"], { mode, coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" })],
+    { k: float32([3], [1, 2, 1]) },
+    opset,
+  );
+
 const same: Record<string, Pair> = {
+  "sums of products and matrices": [products([0, 2, 1]), sumOfProducts(3)],
+  "all products of two": [outer(true), outerSum],
+  "patches, as a Conv and as rows": [patchConv([2, 3]), patches([0, 2, 4, 1, 3, 5])],
+  "copies of an axis": [tiled, copied([2, 2, 3, 4], [2, 1, 3, 4])],
+  "copies of places": [nearest("nearest"), copied([2, 3, 2, 4], [2, 3, 1, 4])],
   "a Conv of one tap and a matrix behind a Transpose": [conv(square), matrix([0, 3, 1, 2])],
   "a Conv of one tap and an Einsum": [conv(square), einsum("nihw,oi->nohw")],
   "heads as axes and heads in the batch": [fourAxes(0.5), batches([2, 2])],
@@ -217,6 +300,25 @@ const same: Record<string, Pair> = {
 };
 
 const unequal: Record<string, Pair> = {
+  "sums along another axis": [
+    net(
+      two.map(({ name }) => ({ name, dims: [2, 4, 4] })),
+      products([0, 2, 1]).nodes,
+      {},
+      opset,
+    ),
+    net(
+      two.map(({ name }) => ({ name, dims: [2, 4, 4] })),
+      sumOfProducts(2).nodes,
+      sumOfProducts(2).initializers,
+      opset,
+    ),
+  ],
+  "all products the other way": [outer(false), outerSum],
+  "patches turned": [patchConv([2, 3]), patches([0, 2, 4, 1, 5, 3])],
+  "windows that overlap": [patchConv([1, 3]), patchConv([2, 3])],
+  "copies of places for copies of an axis": [tiled, copied([2, 3, 2, 4], [2, 3, 1, 4])],
+  "places between": [nearest("linear"), copied([2, 3, 2, 4], [2, 3, 1, 4])],
   "the matrix turned": [conv(transposed), matrix([0, 3, 1, 2])],
   "another way back": [conv(square), matrix([0, 3, 2, 1])],
   "the other label": [conv(square), einsum("nohw,oi->nihw")],

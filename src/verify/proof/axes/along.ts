@@ -2,6 +2,7 @@
  * Operators along axes, before what moves their operand:
  *
  *   Reduce(M(x); A)                       M'(Reduce(x; the axes of x whose atoms A has)), its axes dropped; global pools likewise
+ *   ReduceSum(x · z)                      the product of contract.ts
  *   Softmax, LogSoftmax, Hardmax(M(x))    M'(f(x with the atoms it works along as its last axis))
  *   Slice(M(x); a)                        M'(Slice(x)): along the axis of x that is a, or whose first atom a is, in steps of 1
  *   Slice(Einsum(x, W) + b)               Einsum(x, Slice(W)) + Slice(b), where only W has the axis
@@ -11,10 +12,11 @@
  */
 import { intAttr } from "../../../graph/attributes.ts";
 import { type Dim, product, sameShape } from "../../../graph/dims.ts";
-import type { GraphNode } from "../../../graph/view.ts";
+import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { type Cut, cutsOf } from "../normal/pieces.ts";
 import { attribute, listAt, make } from "../normal/rewriting.ts";
+import { contracted, factorsOf } from "./contract.ts";
 import { coreName, type Draft, type Held } from "./held.ts";
 import { chained, counted, idsOf, inverse, isStill, type Move, reshaped, sameMove, shapeOf, simplified } from "./move.ts";
 
@@ -73,11 +75,36 @@ export function reduced(draft: Draft, node: GraphNode): boolean {
   const core = coreName(node, after);
   if (!draft.hold(out, core, after, held.order)) return false;
   const type = pool ?? node.opType;
+  if (type === "ReduceSum" && sumOfProducts(draft, node, out, held, gone, after)) return true;
   const operand = node.version >= operandSince(type);
   const list = operand ? [draft.list(node, gone)] : [];
   const settings = { keepdims: { i: 0 }, ...(operand ? {} : { axes: { ints: gone } }) };
   draft.core(make(node, type, [held.core, ...list], core, settings), after.from);
   return true;
+}
+
+/** A sum of products of two values, or of one with a constant: what contract.ts makes of such. */
+function sumOfProducts(
+  draft: Draft,
+  node: GraphNode,
+  out: GraphValue,
+  { core }: Held,
+  gone: readonly number[],
+  after: Move,
+): boolean {
+  const maker = draft.makers.get(core);
+  const shape = draft.shape(core);
+  if (maker?.opType !== "Mul" || maker.inputs[0] === maker.inputs[1] || shape === undefined) return false;
+  const names = draft.isFixed(maker.inputs[0]) ? maker.inputs.toReversed() : maker.inputs;
+  const held = names.map((name) => draft.named(name));
+  if (!held.every((one) => one !== undefined)) return false;
+  const labels = shape.map((_, axis) => `a${axis}`);
+  const operands = held.map(({ move }) => labels.slice(labels.length - move.joins.length));
+  const factors = factorsOf(held, operands, draft);
+  const kept = labels.filter((_, axis) => !gone.includes(axis));
+  const made = factors && contracted(draft, node, factors, kept);
+  const move = made && chained(made.move, after);
+  return made !== undefined && move !== undefined && draft.hold(out, made.core, move, node.order);
 }
 
 /** Before, what it works along is the last of two axes that all others are joined to. */

@@ -1,26 +1,28 @@
 /**
  * Products of matrices and of tensors as one Einsum, whatever the order of their axes:
  *
- *   MatMul(M(x), M'(z)), Gemm, Einsum of two; Conv(M(x), W) of one tap      M''(Einsum(x, z)) (+ b)
+ *   MatMul(M(x), M'(z)), Mul, Gemm, Einsum of two; Conv(M(x), W) of patches       M''(Einsum(x, z)) (+ b)
  *
  * Labels are the atoms of x and z: an axis that either has in parts is taken apart in both. The axes of the result lie as those of x, with
  * what z adds in the place of the first that is summed; a constant z is laid out as [summed and shared labels as in x, all it adds in one]. Neither
- * operand is summed on its own, or has one label twice. Of a Gemm α = β = 1, of a Conv one group, strides of 1 and no padding.
+ * operand is summed on its own, or has one label twice. Of a Gemm α = β = 1, of a Conv one group, no padding, strides as long as its kernel.
  */
 import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
-import { type Dim, product, type Shape, sameDim } from "../../../graph/dims.ts";
+import { type Dim, divide, product, type Shape, sameDim } from "../../../graph/dims.ts";
 import { einsumLabels } from "../../../graph/labels.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { make } from "../normal/rewriting.ts";
 import { added } from "./elementwise.ts";
 import { type Draft, type Held, heldShape } from "./held.ts";
-import { cut, idsOf, type Move, refined, simplified } from "./move.ts";
+import { cut, idsOf, type Move, refined, reshaped, simplified } from "./move.ts";
 
 /** A product: labels of the axes of its operands and of its result. */
 interface Terms {
   readonly operands: readonly (readonly string[])[];
   readonly output: readonly string[];
+  /** The axes the labels are of, where the operands have others. */
+  readonly shapes?: readonly Shape[];
   /** What is added, and its shape beside the result. */
   readonly bias?: { readonly value: GraphValue; readonly shape: Shape };
 }
@@ -37,6 +39,12 @@ function ofMatMul(p: number, q: number): Terms | undefined {
     ],
     output: [...batch(Math.max(p, q)), "m", "n"],
   };
+}
+
+/** Each spread out to the other. */
+function ofMul(p: number, q: number): Terms {
+  const axes = (rank: number) => count(rank, (i) => `a${rank - 1 - i}`);
+  return { operands: [axes(p), axes(q)], output: axes(Math.max(p, q)) };
 }
 
 function ofGemm(node: GraphNode, draft: Draft): Terms | undefined {
@@ -58,26 +66,34 @@ function ofGemm(node: GraphNode, draft: Draft): Terms | undefined {
 
 function ofConv(node: GraphNode, draft: Draft): Terms | undefined {
   const { record, inputs } = node;
-  const weight = draft.side.facts.shape(inputs[1]);
-  const all = (name: string, none: number) => (intsAttr(record, name) ?? []).every((v) => v === none);
+  const [x, weight] = inputs.map((value) => draft.side.facts.shape(value));
+  if (x === undefined || weight === undefined || weight.length < 3 || x.length !== weight.length || inputs[3]) return undefined;
+  const taps = weight.slice(2);
+  const all = (name: string, none: readonly Dim[]) => (intsAttr(record, name) ?? none).every((v, i) => v === none[i]);
+  const ones = taps.map(() => 1);
+  if (intAttr(record, "group", 1) !== 1 || !["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")))
+    return undefined;
+  const strides = intsAttr(record, "strides") ?? ones;
   if (
-    weight === undefined ||
-    weight.length < 3 ||
-    weight.slice(2).some((d) => d !== 1) ||
-    intAttr(record, "group", 1) !== 1 ||
-    inputs[3]
+    !all(
+      "pads",
+      [...taps, ...taps].map(() => 0),
+    ) ||
+    !all("dilations", ones) ||
+    !taps.every((d, i) => d === strides[i])
   )
     return undefined;
-  if (!["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")) || !all("pads", 0) || !all("strides", 1))
-    return undefined;
-  const places = count(weight.length - 2, (i) => `p${i}`);
+  const places = x.slice(2).map((d, i) => divide(d, taps[i]));
+  if (places.some((d) => d === undefined)) return undefined;
+  const [outer, inner] = ["p", "q"].map((name) => count(taps.length, (i) => `${name}${i}`));
   return {
     operands: [
-      ["n", "c", ...places],
-      ["o", "c", ...places.map(() => "")],
+      ["n", "c", ...outer.flatMap((label, i) => [label, inner[i]])],
+      ["o", "c", ...inner],
     ],
-    output: ["n", "o", ...places],
-    ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: [1, weight[0], ...places.map(() => 1)] } }),
+    shapes: [[x[0], x[1], ...(places as Dim[]).flatMap((d, i) => [d, taps[i]])], weight],
+    output: ["n", "o", ...outer],
+    ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: [1, weight[0], ...ones] } }),
   };
 }
 
@@ -88,6 +104,7 @@ function termsOf(node: GraphNode, draft: Draft): Terms | undefined {
   if (node.opType === "MatMul") return ofMatMul(p, q);
   if (node.opType === "Gemm") return ofGemm(node, draft);
   if (node.opType === "Conv") return ofConv(node, draft);
+  if (node.opType === "Mul") return ofMul(p, q);
   return node.opType === "Einsum" && node.inputs.length === 2 ? einsumLabels(node, ranks) : undefined;
 }
 
@@ -101,7 +118,7 @@ interface Factor {
 }
 
 /** Operands whose axes of one label have the same atoms. */
-function factorsOf(held: readonly Held[], operands: Terms["operands"], draft: Draft): Factor[] | undefined {
+export function factorsOf(held: readonly Held[], operands: Terms["operands"], draft: Draft): Factor[] | undefined {
   let moves = held.map(({ move }) => move);
   const sizes = (move: Move, axis: number): Shape => move.joins[axis].map((i) => move.splits.flat()[i]);
   for (const label of new Set(operands.flat())) {
@@ -149,7 +166,37 @@ function groupsOf({ move, labels }: Factor, isFree: (label: string) => boolean):
   });
 }
 
-function contracted(draft: Draft, node: GraphNode, [x, z]: readonly Factor[], output: readonly string[]): Held | undefined {
+/** An operand with an axis of one for each group it has not. */
+function spreadOut(draft: Draft, node: GraphNode, one: Factor, groups: readonly (readonly string[])[]): string | undefined {
+  return laid(
+    draft,
+    node,
+    one,
+    groups.map((group) => (one.labels.includes(group[0]) ? group : [])),
+  );
+}
+
+/** The product as an Einsum, its labels named in the order in which they come; undefined where there are more than letters. */
+function summed(
+  node: GraphNode,
+  names: readonly string[],
+  terms: readonly (readonly (readonly string[])[])[],
+  core: string,
+): NodeRecord | undefined {
+  const letters = new Map<string, string>();
+  const [p, q, y] = terms.map((groups) => {
+    for (const [label] of groups) if (!letters.has(label)) letters.set(label, LETTERS[letters.size]);
+    return groups.map(([label]) => letters.get(label)).join("");
+  });
+  return letters.size > LETTERS.length ? undefined : make(node, "Einsum", names, core, { equation: { s: `${p},${q}->${y}` } });
+}
+
+export function contracted(
+  draft: Draft,
+  node: GraphNode,
+  [x, z]: readonly Factor[],
+  output: readonly string[],
+): Held | undefined {
   const mine = new Set(x.labels);
   const theirs = new Set(z.labels);
   const outside = new Map<string, number>();
@@ -169,21 +216,18 @@ function contracted(draft: Draft, node: GraphNode, [x, z]: readonly Factor[], ou
   const at = left.findIndex(([label]) => !isOut(label));
   const kept = left.map((group) => (isOut(group[0]) ? [group] : []));
   const made = at < 0 ? [...kept.flat(), ...more] : [...kept.slice(0, at).flat(), ...more, ...kept.slice(at).flat()];
-  const names = [laid(draft, node, x, left), laid(draft, node, z, right)];
-  if (names.some((name) => name === undefined)) return undefined;
-  const letters = new Map<string, string>();
-  const letter = ([label]: readonly string[]) => {
-    const known = letters.get(label) ?? LETTERS[letters.size];
-    letters.set(label, known);
-    return known;
-  };
-  const [p, q, y] = [left, right, made].map((groups) => groups.map(letter).join(""));
-  if (letters.size > LETTERS.length) return undefined;
+  const core = `${node.record.outputs[0]}/product`;
   const size = (label: string): Dim => {
     const from = mine.has(label) ? x : z;
     return from.move.splits.flat()[from.labels.indexOf(label)];
   };
   const splits = made.map((group) => group.map(size));
+  const shape = splits.map(product);
+  const names =
+    at < 0 ? [x, z].map((one) => spreadOut(draft, node, one, made)) : [laid(draft, node, x, left), laid(draft, node, z, right)];
+  if (names.some((name) => name === undefined)) return undefined;
+  const record = at < 0 ? make(node, "Mul", names as string[], core) : summed(node, names as string[], [left, right, made], core);
+  if (record === undefined) return undefined;
   const ids = new Map(made.flat().map((label, i) => [label, i]));
   const part = (label: string) => Number(label.slice(label.lastIndexOf(".") + 1));
   const joins = output.map((_, axis) =>
@@ -192,9 +236,8 @@ function contracted(draft: Draft, node: GraphNode, [x, z]: readonly Factor[], ou
       .toSorted((a, b) => part(a) - part(b))
       .map((label) => ids.get(label) as number),
   );
-  const core = `${node.record.outputs[0]}/product`;
-  draft.core(make(node, "Einsum", names as string[], core, { equation: { s: `${p},${q}->${y}` } }), splits.map(product));
-  return { core, move: { from: splits.map(product), splits, joins }, order: node.order };
+  draft.core(record, shape);
+  return { core, move: { from: shape, splits, joins }, order: node.order };
 }
 
 /** True where shapes say that labels mean one size in all operands, but for axes of 1. */
@@ -238,11 +281,15 @@ function scaled(draft: Draft, node: GraphNode, product: Held, scales: readonly N
   return { ...product, core };
 }
 
-export function product2(draft: Draft, node: GraphNode): boolean {
+export function multiplied(draft: Draft, node: GraphNode): boolean {
   const [out, terms] = [node.outputs[0], termsOf(node, draft)];
   const shape = draft.side.facts.shape(out);
   if (terms === undefined || out === undefined || shape === undefined || node.version < 7) return false;
-  const given = node.inputs.slice(0, 2).map((value) => draft.of(value));
+  const given = node.inputs.slice(0, 2).map((value, i): Held | undefined => {
+    const own = draft.of(value);
+    const move = own && (terms.shapes === undefined ? own.move : reshaped(own.move, terms.shapes[i]));
+    return own && move && { ...own, move };
+  });
   if (given.some((one) => one === undefined) || !fits(given as Held[], terms, shape)) return false;
   let held = given as Held[];
   let { operands } = terms;

@@ -21,6 +21,7 @@ export class Draft {
   readonly nodes: NodeRecord[] = [];
   /** What a core was made by, and the shapes of cores and of constants that were laid out. */
   readonly makers = new Map<string, NodeRecord>();
+  private readonly origins = new Map<string, Held>();
   private readonly shapes = new Map<string, Shape>();
   private readonly held = new Map<GraphValue, Held>();
   private readonly fixed = new Set<string>();
@@ -85,6 +86,7 @@ export class Draft {
     if (known !== undefined) return known;
     const name = `${core}/moved${this.made.size}`;
     this.made.set(key, name);
+    this.origins.set(name, { core, move, order: 0 });
     this.shapes.set(name, shapeOf(move));
     if (this.isFixed(core)) this.fix(name);
     this.lay(node, core, steps, name);
@@ -96,6 +98,13 @@ export class Draft {
     this.nodes.push(record);
     this.makers.set(record.outputs[0], record);
     this.shapes.set(record.outputs[0], shape);
+  }
+
+  /** What a name stands for: a core, or the move of one. */
+  named(name: string): Held | undefined {
+    const [shape, known] = [this.shape(name), this.origins.get(name)];
+    const move = shape && still(shape);
+    return known ?? (move && { core: name, move, order: 0 });
   }
 
   /** The shape of a core, or of a constant. */

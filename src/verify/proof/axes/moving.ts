@@ -4,14 +4,17 @@
  *   Reshape, Flatten, Squeeze, Unsqueeze; Transpose; Identity
  *   DepthToSpace(x; b)      Reshape(Transpose(Reshape(x))) of [N, b, b, C, H, W], or of [N, C, b, b, H, W] where the mode is CRD
  *   SpaceToDepth(x; b)      the same backwards, of [N, C, H, b, W, b]
+ *
+ *   Expand(x), Tile(x), Resize(x) to the nearest, n times as large      a move of Expand(x) along axes of their own, before all others
  */
 import { intAttr, stringAttr } from "../../../graph/attributes.ts";
 import { type Dim, divide, type Shape } from "../../../graph/dims.ts";
 import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import { permOf } from "../normal/orders.ts";
+import { make } from "../normal/rewriting.ts";
 import type { Draft } from "./held.ts";
-import { type Move, permuted, reshaped } from "./move.ts";
+import { idsOf, type Move, permuted, reshaped } from "./move.ts";
 
 /** Blocks of b × b places as channels, or back: the shape between, and the order. */
 function blocked(node: GraphNode, shape: Shape | undefined): { middle: Shape; perm: readonly number[] } | undefined {
@@ -46,6 +49,54 @@ function movedBy(draft: Draft, node: GraphNode, move: Move): Move | undefined {
   const apart = through && shape && reshaped(move, through.middle);
   return through && shape && apart && reshaped(permuted(apart, through.perm), shape);
 }
+
+/** How often each axis of the result is repeated, and whether its places (true) or the whole of it; undefined where that is computed. */
+function repeatsOf(draft: Draft, node: GraphNode): { times: readonly number[]; each: boolean } | undefined {
+  const { facts } = draft.side;
+  const [from, to] = [facts.shape(node.inputs[0]), facts.shape(node.outputs[0])];
+  if (from === undefined || to === undefined || from.length > to.length) return undefined;
+  const own = [...new Array<Dim>(to.length - from.length).fill(1), ...from];
+  const times = to.map((d, axis) => divide(d, own[axis]));
+  if (!times.every((n) => typeof n === "number" && n > 0)) return undefined;
+  const whole = times as number[];
+  // Where an Expand finds more than one, it leaves it.
+  if (node.opType === "Expand")
+    return whole.every((n, axis) => n === 1 || own[axis] === 1) ? { times: whole, each: false } : undefined;
+  if (node.opType === "Tile" && node.version >= 6) return { times: whole, each: false };
+  const nearest = node.opType === "Resize" && node.version >= 11 && stringAttr(node.record, "mode", "nearest") === "nearest";
+  const mode = stringAttr(node.record, "coordinate_transformation_mode", "half_pixel");
+  const rounding = stringAttr(node.record, "nearest_mode", "round_prefer_floor");
+  const exact = (mode === "asymmetric" && rounding === "floor") || (mode === "half_pixel" && rounding.startsWith("round_prefer"));
+  return nearest && exact ? { times: whole, each: true } : undefined;
+}
+
+/** Copies lie along axes of their own, before all others. */
+function repeated(draft: Draft, node: GraphNode): boolean {
+  const [held, [out]] = [draft.of(node.inputs[0]), node.outputs];
+  const found = node.domain === "" && held ? repeatsOf(draft, node) : undefined;
+  if (held === undefined || found === undefined || out === undefined) return false;
+  const { times, each } = found;
+  const axes = times.flatMap((n, axis) => (n === 1 ? [] : [axis]));
+  const { move } = held;
+  if (axes.length === 0) return draft.hold(out, held.core, move, held.order);
+  const copies = axes.map((axis) => times[axis]);
+  const lead = times.length - move.joins.length;
+  const joins = times.map((_, axis) => {
+    const own = (move.joins[axis - lead] ?? []).map((i) => i + axes.length);
+    const copy = axes.includes(axis) ? [axes.indexOf(axis)] : [];
+    return each ? [...own, ...copy] : [...copy, ...own];
+  });
+  const core = `${node.record.outputs[0]}/copies`;
+  const ones = { ...move, joins: [...copies.map(() => []), ...idsOf(move)] };
+  const laid = draft.name(node, held.core, ones);
+  const after: Move = { from: [...copies, ...move.from], splits: [...copies.map((n) => [n]), ...move.splits], joins };
+  if (laid === undefined || !draft.hold(out, core, after, held.order)) return false;
+  draft.core(make(node, "Expand", [laid, draft.list(node, [...copies, ...move.from.map(() => 1)])], core), after.from);
+  return true;
+}
+
+export const copied = (draft: Draft, node: GraphNode): boolean =>
+  ["Expand", "Tile", "Resize"].includes(node.opType) && repeated(draft, node);
 
 export function moving(draft: Draft, node: GraphNode): boolean {
   const held = node.domain === "" && node.outputs.length === 1 ? draft.of(node.inputs[0]) : undefined;

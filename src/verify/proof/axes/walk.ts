@@ -7,15 +7,16 @@ import type { GraphNode } from "../../../graph/view.ts";
 import type { Model, NodeRecord } from "../../../onnx/records.ts";
 import { sideOf } from "../classes.ts";
 import { joined, reduced, sliced, soft } from "./along.ts";
-import { product2 } from "./contract.ts";
+import { multiplied } from "./contract.ts";
 import { elementwise } from "./elementwise.ts";
 import { Draft } from "./held.ts";
-import { moving } from "./moving.ts";
+import { copied, moving } from "./moving.ts";
 
 const WAYS: readonly ((draft: Draft, node: GraphNode) => boolean)[] = [
   moving,
+  copied,
   elementwise,
-  product2,
+  multiplied,
   reduced,
   soft,
   sliced,

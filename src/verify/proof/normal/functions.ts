@@ -3,6 +3,7 @@
  *
  *   GroupNormalization(x; γ, β) 21 with groups of channels as rows r: d = r − mean(r), γ · d / √(mean(r²) − mean(r)² + ε) + β
  *   LayerNormalization(x; γ, β; axis a)   over axes a …, d = x − mean(x): γ · d / √(mean(d²) + ε) + β, in float32
+ *   RMSNormalization(x; γ; axis a), SimplifiedLayerNormalization of ONNX Runtime      the same with d = x and β = 0
  *   InstanceNormalization(x; γ, β)        the same over the axes behind the channels, γ and β along these
  *
  * Exact over the reals. Only where one file has more of the operator than the other: a runtime or an optimizer wrote its body out.
@@ -87,11 +88,37 @@ const written: Rewrite = (node, { facts }) => {
   return body.last("Add", [body.step("scaled", "Mul", [core, gain]), laid("beta", beta)]);
 };
 
+/** ONNX Runtime has its own in no domain of its own. */
+const rooted: Rewrite = (node, { facts }) => {
+  const { record, opType, version } = node;
+  if (node.domain !== "" || (opType !== "RMSNormalization" && opType !== "SimplifiedLayerNormalization") || version < 7)
+    return undefined;
+  const rank = facts.rank(node.inputs[0]);
+  if (rank === undefined || facts.of(node.inputs[0]).dtype !== FLOAT || record.outputs.slice(1).some((name) => name !== ""))
+    return undefined;
+  const axes = Array.from({ length: rank }, (_, i) => i).slice(intAttr(record, "axis", -1));
+  const body = new Body(node);
+  const [x, gamma] = record.inputs;
+  const small = body.number("epsilon", record.attributes.get("epsilon")?.f ?? Math.fround(1e-5));
+  const square = body.step("square", "Mul", [x, x]);
+  const mean =
+    version >= 18
+      ? body.step("mean", "ReduceMean", [square, body.list("axes", axes)])
+      : body.step("mean", "ReduceMean", [square], { axes: { ints: axes } });
+  const root = body.step("root", "Sqrt", [body.step("open", "Add", [mean, small])]);
+  return body.last("Mul", [body.step("normal", "Div", [x, root]), gamma]);
+};
+
 export const FUNCTIONS: readonly Rewriting[] = [
   { equation: ["GroupNormalization(x; γ, β)", "its function body"], rewrite: grouped, where: ["GroupNormalization"] },
   {
     equation: ["LayerNormalization, InstanceNormalization", "γ · (x − mean) / √(variance + ε) + β"],
     rewrite: written,
     where: ["LayerNormalization", "InstanceNormalization"],
+  },
+  {
+    equation: ["RMSNormalization, SimplifiedLayerNormalization", "γ · x / √(mean(x²) + ε)"],
+    rewrite: rooted,
+    where: ["RMSNormalization", "SimplifiedLayerNormalization"],
   },
 ];

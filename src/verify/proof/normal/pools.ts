@@ -4,17 +4,19 @@
  *   Reduce(x; A) that drops its axes                           Squeeze(Reduce(x; A), A)
  *   ReduceMean(ReduceMean(x; A); B)                            ReduceMean(x; A ∪ B)
  *   ReduceMean(Reshape(x)) over all of what x's axes A become  Reshape(ReduceMean(x; A))
+ *   ReduceSum(x; A) / n, n = how many A has      ReduceMean(x; A)
+ *   AveragePool, MaxPool of one window that is the plane      the global one
  *   Reduce(x; A; noop_with_empty_axes), A not empty            Reduce(x; A)
  *   ReduceMean of x over all axes but the first two, kept      GlobalAveragePool(x)
  *
  * Exact over the reals: parts of one size have as mean the mean of their means. Axes are known; of a Reshape all sizes are.
  */
-import { intAttr, intsAttr } from "../../../graph/attributes.ts";
+import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import type { Side } from "../classes.ts";
 import { groupsOf, sizesOf } from "./orders.ts";
-import { isReal } from "./powers.ts";
+import { isReal, numberBeside } from "./powers.ts";
 import { isReshape } from "./reshapes.ts";
 import { attribute, inner, integers, listAt, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
@@ -113,9 +115,39 @@ const told: Rewrite = (node, side) => {
   ];
 };
 
+const averaged: Rewrite = (node, side) => {
+  const sum = isReal(node, "Div", side) ? makerOf(node.inputs[0], node) : undefined;
+  if (sum === undefined || !isReal(sum, "ReduceSum", side)) return undefined;
+  const [axes, count] = [axesOf(sum, side), numberBeside(node.inputs[1], node.inputs[0], side)];
+  const sizes = axes?.map((axis) => side.facts.size(sum.inputs[0], axis));
+  if (axes === undefined || count === undefined || sizes?.reduce<number>((n, d) => n * (d ?? Number.NaN), 1) !== count)
+    return undefined;
+  const operand = node.version >= 18;
+  const settings = { keepdims: { i: intAttr(sum.record, "keepdims", 1) }, ...(operand ? {} : { axes: { ints: axes } }) };
+  const list = operand ? [integers(node, "over", axes)] : [];
+  const inputs = [sum.record.inputs[0], ...list.map(({ outputs }) => outputs[0])];
+  return [...list, make(node, "ReduceMean", inputs, outputOf(node), settings)];
+};
+
+const whole: Rewrite = (node, { facts }) => {
+  const type = { AveragePool: "GlobalAveragePool", MaxPool: "GlobalMaxPool" }[node.opType];
+  const [kernel, plane] = [intsAttr(node.record, "kernel_shape"), facts.shape(node.inputs[0])?.slice(2)];
+  const { record } = node;
+  if (node.domain !== "" || type === undefined || plane === undefined || record.outputs.slice(1).some((name) => name !== ""))
+    return undefined;
+  const none = (name: string, v: number) => (intsAttr(record, name) ?? []).every((d) => d === v);
+  if (!none("pads", 0) || !none("dilations", 1) || !["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")))
+    return undefined;
+  return plane.length > 0 && kernel?.length === plane.length && kernel.every((d, i) => d === plane[i])
+    ? [make(node, type, record.inputs.slice(0, 1), outputOf(node))]
+    : undefined;
+};
+
 const where = ["ReduceMean", "GlobalAveragePool", "Squeeze", "Reshape", "Flatten"];
 
 export const MEANS: readonly Rewriting[] = [
+  { equation: ["ReduceSum(x) / n", "ReduceMean(x)"], rewrite: averaged, where: ["ReduceMean", "ReduceSum"] },
+  { equation: ["a pool of the whole plane", "a global pool"], rewrite: whole, where: ["AveragePool", "MaxPool"] },
   { equation: ["Reduce(x; A), told what to do without A", "Reduce(x; A)"], rewrite: told },
   { equation: ["Reduce(x; A) that drops its axes", "Squeeze(Reduce(x; A), A)"], rewrite: dropped, where },
   { equation: ["ReduceMean(ReduceMean(x; A); B)", "ReduceMean(x; A ∪ B)"], rewrite: twice, where },

@@ -7,6 +7,7 @@ import type { Side } from "../classes.ts";
 
 export type Setting =
   | { readonly s: string }
+  | { readonly floats: readonly number[] }
   | { readonly f: number }
   | { readonly i: number }
   | { readonly ints: readonly number[] };
@@ -30,7 +31,7 @@ export function attribute(node: GraphNode, name: string, setting: Setting): Attr
   return {
     frame,
     name,
-    type: "f" in setting ? 1 : "i" in setting ? 2 : "s" in setting ? 3 : 7,
+    type: "f" in setting ? 1 : "i" in setting ? 2 : "s" in setting ? 3 : "floats" in setting ? 6 : 7,
     refAttrName: "",
     f: "f" in setting ? setting.f : undefined,
     i: "i" in setting ? BigInt(setting.i) : undefined,
@@ -39,7 +40,7 @@ export function attribute(node: GraphNode, name: string, setting: Setting): Attr
     g: undefined,
     sparseTensor: undefined,
     typeProto: undefined,
-    floats: [],
+    floats: "floats" in setting ? [...setting.floats] : [],
     // An end that says "to the last" is the largest number there is, which no double is.
     ints: "ints" in setting ? setting.ints.map((v) => (v >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(v))) : [],
     strings: [],
