@@ -40,7 +40,7 @@ export function sourcesIn(root: string, folder: string): string[] {
 const SLOW = /scaling|faults\.test|bisect/;
 /** Tests that go by the clock may fail for other reasons than the mutant. */
 const CLOCKED = /grows no faster/;
-const PLANNER = ["test/rules", "test/fold", "test/laws", "test/verify", "test/report/reasons.test.ts"];
+const PLANNER = ["test/rules", "test/fold", "test/laws", "test/verify", "test/certify", "test/report/reasons.test.ts"];
 /** Where tests of a room stand, when not in its own folder only. */
 const POOLS: Readonly<Record<string, readonly string[]>> = {
   rules: PLANNER,

@@ -221,12 +221,16 @@ function inParts(
 const product = (x: Spread | undefined, y: Spread | undefined): Spread | undefined =>
   x === undefined || y === undefined ? (x ?? y) : times(x, y);
 
-/** Without what is said of its constant channels: they may be as any other. */
-const alive = (by: InputMap, { live }: ConstantChannels): InputMap => ({
-  ...by,
-  scale: combineSpread(by.scale, live, (k, m) => (m === 0 ? 1 : k)),
-  shift: simplify(times(by.shift, live)),
-});
+/** Its constant channels are as one of the others: what lets that one pass lets them pass. */
+function alive(by: InputMap, { live }: ConstantChannels): InputMap {
+  const first = live.data.indexOf(1);
+  const like = (s: Spread, plain: number): Spread => {
+    const whole = combineSpread(live, s, (_, v) => v);
+    const fill = first < 0 ? plain : whole.data[first];
+    return simplify(combineSpread(live, whole, (m, v) => (m === 0 ? fill : v)));
+  };
+  return { ...by, scale: like(by.scale, 1), shift: like(by.shift, 0) };
+}
 
 /** What came of the other channels, and what the constant ones become. */
 function withConstants({ live, made }: ConstantChannels, passed: ReturnType<typeof passThrough>): ReturnType<typeof passThrough> {

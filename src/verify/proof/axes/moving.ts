@@ -3,7 +3,7 @@
  *
  *   Reshape, Flatten, Squeeze, Unsqueeze; Transpose; Identity
  *   DepthToSpace(x; b)      Reshape(Transpose(Reshape(x))) of [N, b, b, C, H, W], or of [N, C, b, b, H, W] where the mode is CRD
- *   SpaceToDepth(x; b)      the same backwards, of [N, C, H, b, W, b]
+ *   SpaceToDepth(x; b)      the same backwards, of [N, C, H, b, W, b], its modes likewise
  *
  *   Expand(x), Tile(x), Resize(x) to the nearest, n times as large      a move of Expand(x) along axes of their own, before all others
  */
@@ -22,15 +22,16 @@ function blocked(node: GraphNode, shape: Shape | undefined): { middle: Shape; pe
   if (shape?.length !== 4 || b < 1) return undefined;
   const [n, c, h, w] = shape;
   const over = (d: Dim, by: number) => divide(d, by);
+  const crd = stringAttr(node.record, "mode", "DCR") === "CRD";
   if (node.opType === "SpaceToDepth") {
     const [rows, columns] = [over(h, b), over(w, b)];
     return rows === undefined || columns === undefined
       ? undefined
-      : { middle: [n, c, rows, b, columns, b], perm: [0, 3, 5, 1, 2, 4] };
+      : { middle: [n, c, rows, b, columns, b], perm: crd ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4] };
   }
   const channels = over(c, b * b);
   if (channels === undefined) return undefined;
-  return stringAttr(node.record, "mode", "DCR") === "CRD"
+  return crd
     ? { middle: [n, channels, b, b, h, w], perm: [0, 1, 4, 2, 5, 3] }
     : { middle: [n, b, b, channels, h, w], perm: [0, 3, 4, 1, 5, 2] };
 }
