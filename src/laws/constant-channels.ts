@@ -18,6 +18,12 @@ export interface ConstantChannels {
   readonly made: Spread;
 }
 
+/** 0 where a gain is zero, else 1. */
+export const liveOf = (scale: Spread): Spread => map(scale, (s) => (s === 0 ? 0 : 1));
+
+/** Of some numbers those where nothing is live, else 0. */
+export const constantsOf = (live: Spread, numbers: Spread): Spread => combine(live, numbers, (m, c) => (m === 0 ? c : 0));
+
 /** Undefined where no channel is constant, or the operator is no function of one number of its first input. */
 export function constantChannels(
   node: GraphNode,
@@ -28,11 +34,11 @@ export function constantChannels(
   const others = node.inputs.slice(1);
   // Of a row all elements count.
   if (hasTrait(node, "axis") || others.some((value) => value !== undefined && !constants.has(value))) return undefined;
-  const live = map(scale, (k) => (k === 0 ? 0 : 1));
+  const live = liveOf(scale);
   const given = combine(live, shift, (_, c) => c);
   const x = { dtype: "float64" as const, dims: given.dims, data: given.data };
   const [out] = computed(node.record, node.version, [x, ...others.map((value) => value && constants.tensor(value))]);
   if (!isTensor(out) || out.dims.length !== scale.dims.length) return undefined;
   const values = { dims: out.dims, data: asFloat64(out) };
-  return { live, made: combine(live, values, (m, v) => (m === 0 ? v : 0)) };
+  return { live, made: constantsOf(live, values) };
 }

@@ -3,14 +3,14 @@
  * constant of it, those can do without: W·t goes into their bias and their weights for it become zero. Nobody then reads what stands in
  * the channel, so that the node may go whatever would have to hold of its gain and shift there.
  */
-import { axesOf, combine, map, type Spread, simplify } from "../affine/spread.ts";
+import { axesOf, map, type Spread, simplify } from "../affine/spread.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
 import { isZero } from "../rules/params.ts";
 import { isRefused, type MoveFn } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
-import { type ConstantChannels, constantChannels } from "./constant-channels.ts";
+import { type ConstantChannels, constantChannels, constantsOf, liveOf } from "./constant-channels.ts";
 import { layerOf, mayBeLayer } from "./linear.ts";
 import { isFixed, type Reading } from "./reach.ts";
 
@@ -25,8 +25,8 @@ export interface Released {
 export function released(read: Reading, { node, scale, shift }: Candidate): Released | undefined {
   const [y] = node.outputs;
   if (y === undefined) return undefined;
-  const live = map(scale, (s) => (s === 0 ? 0 : 1));
-  const values = new Map<GraphValue, ConstantChannels>([[y, { live, made: constants(live, shift) }]]);
+  const live = liveOf(scale);
+  const values = new Map<GraphValue, ConstantChannels>([[y, { live, made: constantsOf(live, shift) }]]);
   const layers = new Set<GraphNode>();
   // A map goes on to what is added to it.
   for (const [value, channels] of values) {
@@ -44,8 +44,6 @@ export function released(read: Reading, { node, scale, shift }: Candidate): Rele
   }
   return { values, layers };
 }
-
-const constants = (live: Spread, shift: Spread): Spread => combine(live, shift, (m, t) => (m === 0 ? t : 0));
 
 /** True of a layer that takes a constant channel of its input into its bias. */
 function takes(read: Reading, node: GraphNode, index: number, { live, made }: ConstantChannels): boolean {
@@ -71,5 +69,5 @@ function onward(read: Reading, node: GraphNode, index: number, channels: Constan
   };
   const scale = moved(rule?.forwardScale, live);
   const shift = isZero(made) ? scale && map(scale, () => 0) : moved(rule?.forwardShift, simplify(made));
-  return scale === undefined || shift === undefined ? undefined : { live: scale, made: constants(scale, shift) };
+  return scale === undefined || shift === undefined ? undefined : { live: scale, made: constantsOf(scale, shift) };
 }

@@ -131,14 +131,16 @@ export interface Variant {
   readonly constants: ReadonlyMap<string, Tensor>;
 }
 
+/** Turns each number of a constant, in place, into a random part of what rounding may do to it. */
+export function turnIntoRounding({ record }: Stored, values: Float64Array, random: Random): void {
+  const table = halfUlps(dtypeOf(record.dataType) as StorageFloat);
+  const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
+  for (let i = 0; i < values.length; i++) values[i] = random.signed() * table[(high[2 * i + 1] >>> 20) & 0x7ff];
+}
+
 /** The second model after rounding draw number `draw`: the same for the same seed, whatever else is run. */
 export function roundingDraw(model: Model, folded: readonly Stored[], seed: number, draw: number): Variant {
-  return offset(model, folded, (stored, values) => {
-    const table = halfUlps(dtypeOf(stored.record.dataType) as StorageFloat);
-    const random = streamOf(stored, seed, "draw", draw);
-    const high = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
-    for (let i = 0; i < values.length; i++) values[i] = random.signed() * table[(high[2 * i + 1] >>> 20) & 0x7ff];
-  });
+  return offset(model, folded, (stored, values) => turnIntoRounding(stored, values, streamOf(stored, seed, "draw", draw)));
 }
 
 /** The model with every stored float moved by a random part of `relative` of its size. */

@@ -9,13 +9,11 @@ import type { Steps } from "../diag/steps.ts";
 import { intAttr } from "../graph/attributes.ts";
 import { storedRecord } from "../graph/stored.ts";
 import type { GraphNode } from "../graph/view.ts";
-import { dtypeOf, halfUlps, type StorageFloat } from "../onnx/dtype.ts";
 import type { Model } from "../onnx/records.ts";
 import { asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
-import { type Stored, streamOf } from "./noise.ts";
-import type { Random } from "./random.ts";
-import { randomOf } from "./random.ts";
+import { type Stored, streamOf, turnIntoRounding } from "./noise.ts";
+import { type Random, randomOf } from "./random.ts";
 import { type Feeds, variantSteps } from "./runs.ts";
 
 /** One channel of so many is chosen, and at least so many. */
@@ -110,12 +108,11 @@ export class SomeChannels {
   *drawn(seed: number, draw: number, feeds: Feeds, output: string): Steps<Value> {
     const constants = new Map<string, Tensor>();
     for (const { stored, tensor } of this.parts) {
-      const values = (tensor.data as Float64Array).slice();
-      const table = halfUlps(dtypeOf(stored.record.dataType) as StorageFloat);
-      const random = streamOf(stored, seed, "region", draw);
-      const high = new Uint32Array(values.buffer);
-      for (let i = 0; i < values.length; i++) values[i] += random.signed() * table[(high[2 * i + 1] >>> 20) & 0x7ff];
-      constants.set(stored.value.name, { ...tensor, data: values });
+      const numbers = tensor.data as Float64Array;
+      const data = numbers.slice();
+      turnIntoRounding(stored, data, streamOf(stored, seed, "region", draw));
+      for (let i = 0; i < data.length; i++) data[i] += numbers[i];
+      constants.set(stored.value.name, { ...tensor, data });
     }
     const variant = { model: this.model, constants };
     return (yield* variantSteps(variant, feeds, { seed })).get(output) as Value;

@@ -12,7 +12,7 @@ import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
 import { candidateOf } from "../../laws/candidates.ts";
-import { constantChannels } from "../../laws/constant-channels.ts";
+import { constantChannels, constantsOf, liveOf } from "../../laws/constant-channels.ts";
 import { Constants } from "../../laws/constants.ts";
 import { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
@@ -253,8 +253,7 @@ export class Classes {
     // α = m ⊙ α + c with m zero where α is the constant c: what passes says the same of the output.
     const rank = maps.find((by) => by !== undefined)?.scale.dims.length ?? 0;
     if (maps.some((by) => by !== undefined && by.scale.dims.length !== rank)) return;
-    const own = (by: AffineMap): Spread => map(by.scale, (k) => (k === 0 ? 0 : 1));
-    const list = maps.filter((by) => by !== undefined).map(own);
+    const list = maps.filter((by) => by !== undefined).map(({ scale }) => liveOf(scale));
     // Parts of a Concat stand side by side; what else has several operands sees the same channels in all of them.
     const joins = node.opType === "Concat";
     const dims = list.reduce(
@@ -266,8 +265,8 @@ export class Classes {
     const passed = push(
       maps.map((by) => {
         if (by === undefined) return undefined;
-        const live = common ?? own(by);
-        return { scale: live, shift: combine(live, by.shift, (m, c) => (m === 0 ? c : 0)), magnitude: by.magnitude };
+        const live = common ?? liveOf(by.scale);
+        return { scale: live, shift: constantsOf(live, by.shift), magnitude: by.magnitude };
       }),
     );
     const [s, t] = [passed?.scale[0], passed?.shift[0]];

@@ -5,6 +5,7 @@
 import { type Gauge, invertGauge } from "../../affine/gauge.ts";
 import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
+import { constantsOf, liveOf } from "../../laws/constant-channels.ts";
 import type { AffineMap, Core, Member, Open } from "./classes.ts";
 import type { Misfit } from "./rows.ts";
 
@@ -255,11 +256,11 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
   if (isExact(beta) && sameSpread(beta.scale, alpha.scale) && sameSpread(beta.shift, alpha.shift)) {
     return { scale: uniform(rank, 1), shift: none, slackScale: none, slackShift: none, identity: true };
   }
-  const live = map(alpha.scale, (a) => (a === 0 ? 0 : 1));
-  if (live.data.includes(0) && isWithin({ ...beta, ...masked(beta, live) }, { ...alpha, ...masked(alpha, live) })) {
+  if (alpha.scale.data.includes(0)) {
     // Of a channel that α has lost, whatever β has there, α is the constant it is.
-    const shift = combine(live, alpha.shift, (m, t) => (m === 0 ? t : 0));
-    return { scale: live, shift, slackScale: none, slackShift: none, identity: false };
+    const live = liveOf(alpha.scale);
+    if (isWithin({ ...beta, ...masked(beta, live) }, { ...alpha, ...masked(alpha, live) }))
+      return { scale: live, shift: constantsOf(live, alpha.shift), slackScale: none, slackShift: none, identity: false };
   }
   if (!every(beta.scale, (v) => v !== 0)) return undefined;
   if (!isExact(beta)) return undefined;
