@@ -71,6 +71,12 @@ export class Judgement {
     this.draws++;
   }
 
+  /** The part of e that needs no run: outputs are rounded themselves. Counts where it makes the difference a clear one. */
+  addLastRounding(): void {
+    const least = this.difference.scale * 2 ** -53;
+    if (this.difference.rms <= CLEAR * this.limit * least) this.evaluation = least;
+  }
+
   /** Results of the two models, each after a move by n·2⁻⁵³. */
   addEvaluation(before: Value, after: Value): void {
     const { scale } = this.difference;

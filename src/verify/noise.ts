@@ -147,7 +147,7 @@ export function roundingDraw(model: Model, folded: readonly Stored[], seed: numb
 export function relativeDraw(model: Model, relative: number, seed: number): Variant {
   return offset(model, coefficientsIn(viewOf(model)), (stored, values) => {
     const random = streamOf(stored, seed, "relative");
-    for (let i = 0; i < values.length; i++) values[i] *= relative * (2 * random.uniform() - 1);
+    for (let i = 0; i < values.length; i++) values[i] *= relative * random.signed();
   });
 }
 

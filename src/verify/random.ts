@@ -70,3 +70,18 @@ export function randomOf(...path: readonly (string | number)[]): Random {
     },
   };
 }
+
+/** Numbers that are drawn once and come again where more are wanted: a prime, which no step along an axis divides, lays the same ones nowhere side by side. */
+const PERIOD = 8191;
+
+/** Fills an array with what `draw` gives, the first numbers again and again. `turn` works on those before they are copied. */
+export function fillWith(
+  data: Float64Array,
+  draw: () => number,
+  turn: (drawn: Float64Array) => ArrayLike<number> = (drawn) => drawn,
+): void {
+  const drawn = data.subarray(0, Math.min(data.length, PERIOD));
+  for (let i = 0; i < drawn.length; i++) drawn[i] = draw();
+  drawn.set(turn(drawn));
+  for (let at = drawn.length; at < data.length; at += drawn.length) data.set(drawn.subarray(0, data.length - at), at);
+}

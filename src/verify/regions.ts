@@ -25,7 +25,7 @@ import { DRAWS, Judgement } from "./judge.ts";
 import { measuresOf } from "./measures.ts";
 import { roundingDraw, type Stored, type Variant } from "./noise.ts";
 import { Decoded, Parts } from "./parts.ts";
-import { randomOf } from "./random.ts";
+import { fillWith, randomOf } from "./random.ts";
 import { type Feeds, movedSteps, plain, type RunPlan, variantSteps } from "./runs.ts";
 import type { UserShapes } from "./shapes.ts";
 import { NetworkSizes, type RegionSizes, sizesOf } from "./sizes.ts";
@@ -52,9 +52,6 @@ type Kind = (typeof KINDS)[number];
 
 /** Inputs of more numbers are made of the first kind alone. */
 const SMALL = 1 << 15;
-
-/** So many numbers are drawn, and come again: a prime, which no step along an axis divides, lays the same ones nowhere side by side. */
-const PERIOD = 8191;
 
 /** How often a region that differs is cut wider, and how often each kind is then made up. */
 const WIDER = 3;
@@ -206,13 +203,8 @@ export class RegionWitness {
     const random = randomOf(seed, "cut", kind, a.name);
     const data = new Float64Array(sizeOf(dims));
     const scale = kind === "large" ? 20 : 1;
-    const drawn = Math.min(data.length, PERIOD);
-    for (let i = 0; i < drawn; i++) {
-      const x = scale * random.rough();
-      data[i] = kind === "negative" ? -Math.abs(x) : x;
-    }
-    data.set(roundArray(dtype, data.slice(0, drawn)));
-    for (let at = drawn; at < data.length; at += drawn) data.set(data.subarray(0, Math.min(drawn, data.length - at)), at);
+    const draw = () => scale * random.rough();
+    fillWith(data, kind === "negative" ? () => -Math.abs(draw()) : draw, (drawn) => roundArray(dtype, drawn.slice()));
     return { dtype, dims, data };
   }
 
@@ -240,6 +232,7 @@ export class RegionWitness {
         );
       }
     }
+    if (!judgement.ok) judgement.addLastRounding();
     if (!judgement.ok && judgement.difference.mismatches === 0) {
       const movedA = yield* movedSteps(a, { kind, seed, feeds: feedsA }, { seed });
       const movedB = yield* movedSteps(b, { kind, seed, feeds: feedsB }, { seed });

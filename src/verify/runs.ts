@@ -9,7 +9,7 @@ import { createSession } from "../run/session.ts";
 import type { Sample } from "./inputs.ts";
 import { longestSum } from "./judge.ts";
 import { relativeDraw, type Variant } from "./noise.ts";
-import { randomOf } from "./random.ts";
+import { fillWith, randomOf } from "./random.ts";
 
 export type Feeds = ReadonlyMap<string, Value>;
 
@@ -62,7 +62,10 @@ export function movedSteps(model: Model, { feeds }: Sample, plan: RunPlan): Step
     if (!isTensor(value) || !isFloat(value.dtype)) moved.set(name, value);
     else {
       const random = randomOf(plan.seed, "input", name);
-      const data = Float64Array.from(asFloat64(value), (x) => x * (1 + relative * (2 * random.uniform() - 1)));
+      const before = asFloat64(value);
+      const data = new Float64Array(before.length);
+      fillWith(data, () => 1 + relative * random.signed());
+      for (let i = 0; i < data.length; i++) data[i] *= before[i];
       moved.set(name, { ...value, data });
     }
   }

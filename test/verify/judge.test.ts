@@ -44,6 +44,28 @@ describe("rounding draws", () => {
   });
 });
 
+describe("the last rounding of a result", () => {
+  const float64 = (value: number): Tensor => ({ dtype: "float64", dims: [1], data: Float64Array.of(value) });
+
+  it("explains a difference of one unit of a double, which then needs no run to explain it", () => {
+    const judgement = new Judgement("y", float64(1 + 2 ** -52), float64(1));
+    expect(judgement.ok).toBe(false);
+    judgement.addLastRounding();
+    // 2⁻⁵² is two of 2⁻⁵³: not clearly within three.
+    expect(judgement.ok).toBe(false);
+    const near = new Judgement("y", float64(1 - 2 ** -53), float64(1));
+    near.addLastRounding();
+    expect(near.ok).toBe(true);
+    expect(near.ratio).toBeCloseTo(1, 10);
+  });
+
+  it("explains no difference that a float32 could hold", () => {
+    const judgement = new Judgement("y", float64(1 + 2 ** -24), float64(1));
+    judgement.addLastRounding();
+    expect([judgement.ok, judgement.rounding]).toEqual([false, 0]);
+  });
+});
+
 describe("the limit", () => {
   const region = (worstHalfUlps: number, outcome: RegionProof["outcome"] = "equal"): RegionProof => ({
     outcome,
