@@ -38,11 +38,30 @@ export function checkedExternal(record: TensorRecord, expected: number): Externa
 
 /**
  * Payloads in a side file begin at multiples of a page, so that a runtime can map each into memory; large ones at multiples of
- * 64 KiB, the step in which Windows maps.
+ * 64 KiB, the step in which Windows maps; those of less than a page at multiples of a cache line. Where the files of the model lay
+ * payloads closer than that, the fresh one does: it shall not be larger than they are.
  */
 const PAGE = 4096;
 const WINDOWS_STEP = 65536;
 const LARGE = 1 << 20;
+const LINE = 64;
+/** Closest payloads lie: the largest element. */
+const ELEMENT = 16;
+
+type Sizes = "large" | "paged" | "small";
+const STEP: Readonly<Record<Sizes, number>> = { large: WINDOWS_STEP, paged: PAGE, small: LINE };
+const sizesOf = (length: number): Sizes => (length >= LARGE ? "large" : length >= PAGE ? "paged" : "small");
+
+/** Multiples of how many bytes payloads of a length begin at, in a side file that takes the place of those of these tensors. */
+export function stepsLike(tensors: readonly TensorRecord[]): (length: number) => number {
+  const steps = { ...STEP };
+  for (const { external } of tensors) {
+    if (external?.length === undefined) continue;
+    const sizes = sizesOf(external.length);
+    while (steps[sizes] > ELEMENT && external.offset % steps[sizes] !== 0) steps[sizes] /= 2;
+  }
+  return (length) => steps[sizesOf(length)];
+}
 
 /** Where a payload went. */
 export interface Stored {
@@ -64,17 +83,18 @@ export class SideFiles {
 
   /**
    * `nameOf(k)` is the name of file k (from 1), as the model is to spell it. A new file begins when one would outgrow `limit`;
-   * a single payload larger than that gets a file to itself.
+   * a single payload larger than that gets a file to itself. `stepOf` is what offsets of payloads of a length are multiples of.
    */
   constructor(
     private readonly nameOf: (k: number) => string,
+    private readonly stepOf: (length: number) => number,
     private readonly limit = Number.POSITIVE_INFINITY,
   ) {}
 
   /** Appends a payload at the next aligned offset. */
   add(payload: Piece): Stored {
     const length = pieceLength(payload);
-    const step = length >= LARGE ? WINDOWS_STEP : PAGE;
+    const step = this.stepOf(length);
     let file = this.files.at(-1);
     const gapAfter = (size: number) => (step - (size % step)) % step;
     if (file === undefined || (file.size > 0 && file.size + gapAfter(file.size) + length > this.limit)) {

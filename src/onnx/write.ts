@@ -2,7 +2,7 @@
 import { BnfoldError } from "../diag/error.ts";
 import { dtypeOfTensor, elementCount, payloadSpan, rawLength } from "./codec.ts";
 import { insertAt, type NodeRewrite, type NodeSpec, newNode, rewriteNode } from "./edit.ts";
-import { checkedExternal, type ExternalSpan, SideFiles } from "./external.ts";
+import { checkedExternal, type ExternalSpan, SideFiles, stepsLike } from "./external.ts";
 import {
   inlineTensor,
   moveTensor,
@@ -113,7 +113,7 @@ export function write(given: Model, edits: ModelEdits, options: WriteOptions = {
   const { external: mode = "keep", sideFileName: name = "" } = options;
   const inline = mode === "inline";
   const nameOf = typeof name === "string" ? (k: number) => (k === 1 ? name : `${name}.${k}`) : name;
-  const side = inline ? undefined : new SideFiles(nameOf, options.sideFileLimit);
+  const side = inline ? undefined : new SideFiles(nameOf, stepsLike(model.externalTensors), options.sideFileLimit);
   const leaving = new Set(mode === "split" ? model.graph.initializers : []);
   const rest = untouchedExternal(model, edits);
   const all: Edit[] = [
