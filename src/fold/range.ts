@@ -15,7 +15,7 @@ import { roundArray } from "../onnx/codec.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import type { Values } from "../onnx/payload.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { eachRun, fillFrom, PIECE, pieces, type Stream, streamOf } from "../rules/stream.ts";
+import { eachRun, fillFrom, PIECE, piecesOf, type Stream } from "../rules/stream.ts";
 import { type Param, type Refused, refuse } from "../rules/types.ts";
 
 /** Factors within these bounds cannot take an ordinary float32 or float64 weight out of range; it need not be read for that. */
@@ -145,13 +145,13 @@ class Rows {
 }
 
 function check(param: Param): Refused | undefined {
-  const stream = streamOf(param.values);
+  const { stream } = param.values;
   const sight = sights.get(param.values) ?? PLAIN;
   if (stream === undefined) return checkStored(param.dtype, param.dims, param.values(), sight);
   // Rows are added up where a first look finds numbers that do not speak for themselves.
-  if (!hasOdd(pieces(param.values), param.dtype)) return undefined;
+  if (!hasOdd(piecesOf(stream), param.dtype)) return undefined;
   const rows = new Rows(param.dtype, param.dims, sight);
-  for (const part of pieces(param.values)) {
+  for (const part of piecesOf(stream)) {
     const refused = rows.add(part);
     if (refused !== undefined) return refused;
   }
@@ -174,7 +174,7 @@ export function guarded(param: Param): Values {
     insist(checkStored(param.dtype, param.dims, values, sights.get(param.values)));
     return values;
   };
-  const stream = streamOf(param.values);
+  const { stream } = param.values;
   if (stream === undefined || stream.length <= SMALL) return whole;
   return Object.assign(whole, { pieces: () => checked(param, stream) });
 }

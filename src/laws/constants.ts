@@ -16,7 +16,7 @@ import type { TensorRecord } from "../onnx/records.ts";
 import { allocate, asFloat64, type Tensor } from "../onnx/tensor.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { operator } from "../ops/index.ts";
-import { piecesOf, setStream, setTurnedStream } from "../rules/stream.ts";
+import { type Numbers, piecesOf } from "../rules/stream.ts";
 import { isRefused, type Param, type Refused, refuse, type Span } from "../rules/types.ts";
 import { computed, isBounded, maySaySizes, sizesIn } from "../run/constant.ts";
 import { canGrow, elementsMade, type Operands } from "../run/growth.ts";
@@ -256,17 +256,17 @@ export class Constants {
         advice: "Nothing to do: numbers of that type hold no gain.",
       });
     dims ??= [...this.tensor(value).dims];
-    const values = () => {
+    const numbers = () => {
       const tensor = this.tensor(value);
-      const numbers = asFloat64(tensor);
+      const decoded = asFloat64(tensor);
       // What was just decoded belongs to who asked for it; what is kept here is copied.
-      return numbers === tensor.data && !this.isFresh(value, tensor) ? numbers.slice() : numbers;
+      return decoded === tensor.data && !this.isFresh(value, tensor) ? decoded.slice() : decoded;
     };
     const origin = this.originOf(value);
     const reader = origin && numberReader(origin.record);
     const stream = reader && { ...reader, factors: [] };
-    if (stream !== undefined && origin?.order === "same") setStream(values, stream);
-    if (stream !== undefined && origin?.order === "turned") setTurnedStream(values, stream);
+    const laidOut = { same: { stream }, turned: { turned: stream }, other: {} }[origin?.order ?? "other"];
+    const values: Numbers = Object.assign(numbers, laidOut);
     let known: Span | undefined;
     const span = () => {
       known ??= spanOf(stream === undefined ? [values()] : piecesOf(stream));

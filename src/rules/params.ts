@@ -2,24 +2,19 @@
 import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch, together } from "../affine/spread.ts";
 import type { StorageFloat } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { scaleStream } from "./stream.ts";
+import { type Numbers, scaledStream } from "./stream.ts";
 import { type NodeState, type Param, type Refused, type RuleNode, refuse, withAttribute } from "./types.ts";
 
 /** A constant that took this many changes keeps the numbers it has then: the chain of functions stays short. */
 const LONGEST = 32;
-const lengths = new WeakMap<Param["values"], number>();
 
 /** `change` of what `from` gives. */
-function after(from: Param["values"], change: (values: Float64Array) => Float64Array): Param["values"] {
-  const length = (lengths.get(from) ?? 0) + 1;
-  if (length < LONGEST) {
-    const values = () => change(from());
-    lengths.set(values, length);
-    return values;
-  }
-  let [first, kept]: [Param["values"] | undefined, Float64Array | undefined] = [from, undefined];
+function after(from: Numbers, change: (values: Float64Array) => Float64Array): Numbers {
+  const changes = (from.changes ?? 0) + 1;
+  if (changes < LONGEST) return Object.assign(() => change(from()), { changes });
+  let [first, kept]: [Numbers | undefined, Float64Array | undefined] = [from, undefined];
   return () => {
-    kept ??= change((first as Param["values"])());
+    kept ??= change((first as Numbers)());
     first = undefined;
     return kept.slice();
   };
@@ -29,11 +24,11 @@ interface Made {
   readonly how: unknown;
   readonly dims: readonly number[];
   readonly by: Spread;
-  readonly values: Param["values"];
+  readonly values: Numbers;
 }
 
 /** What constants were changed into: the same change of the same constant is the same function again, and written once. */
-const made = new WeakMap<Param["values"], Made[]>();
+const made = new WeakMap<Numbers, Made[]>();
 
 const sameNumbers = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
   if (a.length !== b.length) return false;
@@ -42,13 +37,7 @@ const sameNumbers = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
 };
 
 /** The numbers of `from`, of shape `dims`, changed by `by` as `how` says: made by `make`, unless they were before. */
-function once(
-  from: Param["values"],
-  how: unknown,
-  dims: readonly number[],
-  by: Spread,
-  make: () => Param["values"],
-): Param["values"] {
+function once(from: Numbers, how: unknown, dims: readonly number[], by: Spread, make: () => Numbers): Numbers {
   const list = made.get(from) ?? [];
   const known = list.find(
     (m) => m.how === how && sameNumbers(m.dims, dims) && sameNumbers(m.by.dims, by.dims) && sameNumbers(m.by.data, by.data),
@@ -76,8 +65,9 @@ export function scaled(param: Param, by: Spread): Param {
   const { dims } = param;
   const values = once(param.values, scaled, dims, factors, () => {
     const next = after(param.values, (v) => scaleInPlace(expand(v, dims, grown), grown, factors));
-    if (grown.every((d, i) => d === dims[i])) scaleStream(param.values, next, dims, factors);
-    return next;
+    const { stream } = param.values;
+    const keeps = stream !== undefined && grown.every((d, i) => d === dims[i]);
+    return keeps ? Object.assign(next, { stream: scaledStream(stream, dims, factors) }) : next;
   });
   return {
     ...param,

@@ -3,8 +3,7 @@
  *
  *   element e = stored[e] · Π_k data_k[⌊e / inner_k⌋ mod |data_k|]      multiplied in this order, in float64
  *
- * A stream belongs to the function that computes the same numbers at once (`Param.values`): whoever replaces that function
- * leaves the stream behind.
+ * A stream is part of the numbers it gives (`Param.values`): whoever puts others in their place leaves the stream behind.
  */
 import { axesOf, numberOf, type Spread, stretch } from "../affine/spread.ts";
 
@@ -24,33 +23,24 @@ export interface Stream {
   readonly factors: readonly Factor[];
 }
 
+/** The numbers of a constant, computed when asked for, in float64: fresh ones, which the caller may overwrite. */
+export interface Numbers {
+  (): Float64Array;
+  /** What gives the same numbers piece by piece. */
+  readonly stream?: Stream;
+  /** What gives those of a matrix turned, row by row. */
+  readonly turned?: Stream;
+  /** How many changes they are away from numbers that are kept. */
+  readonly changes?: number;
+}
+
 /** Factors kept apart. */
 const MOST = 32;
-
-const streams = new WeakMap<() => Float64Array, Stream>();
-
-/** The stream that gives the numbers of `values`, when there is one. */
-export const streamOf = (values: () => Float64Array): Stream | undefined => streams.get(values);
-
-export function setStream(values: () => Float64Array, stream: Stream): void {
-  streams.set(values, stream);
-}
-
-const turned = new WeakMap<() => Float64Array, Stream>();
-
-/** The stream of the matrix that `values` gives turned, row by row, when there is one. */
-export const turnedStreamOf = (values: () => Float64Array): Stream | undefined => turned.get(values);
-
-export function setTurnedStream(values: () => Float64Array, stream: Stream): void {
-  turned.set(values, stream);
-}
 
 /** Elements computed at a time: what they take stays in a processor's own cache. */
 export const PIECE = 1 << 16;
 
-/** The finished numbers of `values`, which have a stream, piece by piece; each is good until the next. */
-export const pieces = (values: () => Float64Array): Generator<Float64Array> => piecesOf(streamOf(values) as Stream);
-
+/** The finished numbers of a stream, piece by piece; each is good until the next. */
 export function* piecesOf(stream: Stream): Generator<Float64Array> {
   const piece = new Float64Array(Math.min(PIECE, stream.length));
   for (let at = 0; at < stream.length; at += PIECE) {
@@ -60,17 +50,15 @@ export function* piecesOf(stream: Stream): Generator<Float64Array> {
   }
 }
 
-/** Carries the stream of `from` over to `to`, which computes from ⊙ by. `dims`: those of the numbers; `by` does not enlarge them. */
-export function scaleStream(from: () => Float64Array, to: () => Float64Array, dims: readonly number[], by: Spread): void {
-  const stream = streamOf(from);
-  if (stream === undefined) return;
+/** The stream of numbers ⊙ by. `dims`: those of the numbers; `by` does not enlarge them. */
+export function scaledStream(stream: Stream, dims: readonly number[], by: Spread): Stream {
   const factors = [...stream.factors];
   const next = factorOf(dims, by);
   // Beyond a few, factors that lie alike become one.
   const at = factors.length < MOST ? -1 : factors.findIndex((f) => f.inner === next.inner && f.data.length === next.data.length);
   if (at < 0) factors.push(next);
   else factors[at] = { ...next, data: next.data.map((v, i) => v * factors[at].data[i]) };
-  streams.set(to, { ...stream, factors });
+  return { ...stream, factors };
 }
 
 function factorOf(dims: readonly number[], by: Spread): Factor {

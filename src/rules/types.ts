@@ -12,6 +12,7 @@ import type { Shape } from "../graph/dims.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { DType, StorageFloat } from "../onnx/dtype.ts";
+import type { Numbers } from "./stream.ts";
 
 export type Kind = "scale" | "shift";
 
@@ -23,8 +24,8 @@ export interface Param {
   readonly source: GraphValue | undefined;
   /** What a new constant is called in the file; a name made from its operator's when absent. */
   readonly name?: string;
-  /** Fresh numbers the caller may overwrite; product(dims) of them. */
-  values(): Float64Array;
+  /** product(dims) of them. */
+  readonly values: Numbers;
   /** Magnitudes of the constant it derives from; absent where that is none of the file. */
   readonly span?: () => Span;
   /** Largest factor by which any element was multiplied so far; lets a range check skip safe constants. */

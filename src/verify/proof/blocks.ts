@@ -7,7 +7,7 @@
  * under a gain per row, which is most of what folds change, is compared as it is read (singles.ts); other numbers where rows follow
  * one another.
  */
-import { fillFrom, type Stream, streamOf, turnedStreamOf } from "../../rules/stream.ts";
+import { fillFrom, type Stream } from "../../rules/stream.ts";
 import { biasesFit, fits, type RowMap, type StoredRows } from "./fit.ts";
 import { zeroRows } from "./linear.ts";
 import { openBias } from "./row-maps.ts";
@@ -34,8 +34,8 @@ const TURNED = { rows: "columns", columns: "rows" } as const;
 
 function rowBlocks(linear: Linear): RowBlocks | undefined {
   if (linear.layout === undefined) return undefined;
-  const own = streamOf(linear.weight.values);
-  const stream = own ?? turnedStreamOf(linear.weight.values);
+  const { stream: own, turned } = linear.weight.values;
+  const stream = own ?? turned;
   if (stream === undefined || stream.length <= WHOLE) return undefined;
   const rows = linear.rowsOf(new Float64Array(0), linear.bias?.values());
   const layout = own === undefined ? TURNED[linear.layout] : linear.layout;
