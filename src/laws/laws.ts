@@ -32,25 +32,13 @@ import { isLayerBias } from "./biases.ts";
 import type { Candidate } from "./candidates.ts";
 import { makerOf, takerOf } from "./ends.ts";
 import { type Layer, layerOf, mayBeLayer } from "./linear.ts";
+import { isLookedThrough, type Mover, moverOf, turns } from "./movers.ts";
 import { inOrder } from "./order.ts";
 import { addsUp, isFixed, isProduct, type Reading, reached } from "./reach.ts";
-import { type Released, released } from "./released.ts";
 import { ground, place, Values } from "./values.ts";
-import { anything, Demand, each, filled, grounded, isGround, type Network, over, type Ratio, TABLE, type Wire } from "./wires.ts";
+import { anything, each, filled, grounded, isGround, type Network, over, TABLE, type Wire } from "./wires.ts";
 
 export type { Reading } from "./reach.ts";
-
-/** A candidate as the search sees it. */
-export interface Mover {
-  readonly found: Candidate;
-  /** False for one that only takes from its neighbours: a bias, one with a gain of zero that something else still needs. */
-  readonly may: boolean;
-  readonly demand: Demand;
-  /** What holds instead when it stays: of −x and c − x, which turn signs only when they go. */
-  readonly stays?: readonly Ratio[];
-  /** Where its channels with a gain of zero end, if it goes. */
-  readonly released?: Released;
-}
 
 export interface Laws {
   readonly network: Network;
@@ -124,7 +112,8 @@ class Builder extends Values {
     }
     const { network, wires, absorbers, derived } = this;
     const taken = new Set(absorbers);
-    const movers = this.movers.map((mover) => (this.settles(mover.released, taken) ? mover : { ...mover, may: false }));
+    const looked = (mover: Mover) => isLookedThrough(mover, wires, taken);
+    const movers = this.movers.map((mover) => (looked(mover) ? mover : { ...mover, may: false }));
     return { network, wires, movers, absorbers, derived };
   }
 
@@ -441,45 +430,7 @@ class Builder extends Values {
     return own.reduce((n, d) => n * d, 1) > TABLE ? least : own;
   }
 
-  /** True where all that constant channels pass has been looked at, and the layers behind are open to change. */
-  private settles(released: Released | undefined, taken: ReadonlySet<GraphNode>): boolean {
-    if (released === undefined) return true;
-    return (
-      [...released.values.keys()].every((value) => this.wires.has(value)) && [...released.layers].every((node) => taken.has(node))
-    );
-  }
-
-  /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
-    const demand = new Demand();
-    const { node, input, scale, shift } = found;
-    const open = this.mode.may(found) && found.proven && isLocal(found);
-    const free = open && scale.data.includes(0) && !this.lax ? released(this.read, found) : undefined;
-    const may = open && (free !== undefined || !scale.data.includes(0));
-    if (may) {
-      const gains = over(from.scale, to.scale, scale);
-      const s = filled(scale, gains).data;
-      each(filled(to.scale, gains), filled(from.scale, gains), (x, y, k) => {
-        if (s[k] !== 0) demand.gain(x, y, s[k]);
-      });
-      const shifts = over(from.shift, to.shift, scale, shift);
-      const [by, t] = [filled(scale, shifts).data, filled(shift, shifts).data];
-      each(filled(to.shift, shifts), filled(from.shift, shifts), (x, y, k) => {
-        if (by[k] !== 0) demand.shift(x, y, by[k], t[k]);
-      });
-    }
-    const beside = may && free !== undefined ? { released: free } : {};
-    if (!turns(node, input) || this.lax) this.movers.push({ found, may, demand, ...beside });
-    else {
-      const stays: Ratio[] = [];
-      each(to.scale, from.scale, (x, y) => stays.push({ x, y, by: 1 }));
-      this.movers.push({ found, may, demand, stays, ...beside });
-    }
+    this.movers.push(moverOf(this.read, found, [from, to], { open: this.mode.may(found), lax: this.lax }));
   }
 }
-
-/** −x and c − x. */
-const turns = ({ opType }: GraphNode, input: number): boolean => opType === "Neg" || (opType === "Sub" && input === 1);
-
-/** False for a node that reads the value of a graph around its own. */
-const isLocal = ({ node, input }: Candidate): boolean => node.inputs[input]?.scope === node.scope;

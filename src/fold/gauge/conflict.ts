@@ -1,7 +1,7 @@
 /** Why a node stays when candidates were solved for all at once: what it asks for that others which go contradict. */
 import { stretch, together } from "../../affine/spread.ts";
 import type { Candidate } from "../../laws/candidates.ts";
-import type { Mover } from "../../laws/laws.ts";
+import type { Mover } from "../../laws/movers.ts";
 import { type Kind, type Refused, refuse } from "../../rules/types.ts";
 import { nameOf } from "../describe.ts";
 import type { Contradiction } from "./search.ts";

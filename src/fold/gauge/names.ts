@@ -3,7 +3,7 @@
  * to stay: an output of a graph, what comes from outside, what an annotation or a training binding names.
  */
 import type { GraphValue } from "../../graph/view.ts";
-import type { Mover } from "../../laws/laws.ts";
+import type { Mover } from "../../laws/movers.ts";
 
 export class Names {
   private readonly parent: number[] = [];

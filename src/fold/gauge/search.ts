@@ -6,7 +6,7 @@
  */
 
 import type { Steps } from "../../diag/steps.ts";
-import type { Mover } from "../../laws/laws.ts";
+import type { Mover } from "../../laws/movers.ts";
 import type { Network } from "../../laws/wires.ts";
 import type { Kind } from "../../rules/types.ts";
 import { hittingSet, packing } from "./cover.ts";
