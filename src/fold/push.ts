@@ -4,10 +4,12 @@
  *
  * A value may change only if everyone who reads it agrees: backward, each reader must demand the same map (or not notice);
  * forward, each reader must take it. Nodes are visited in reverse topological (backward) or topological (forward) order, so
- * that all demands on a node are known when it is its turn.
+ * that all demands on a node are known when it is its turn. What an If shall give, each of its branches shall give.
  */
 import { type Gauge, plainGauge } from "../affine/gauge.ts";
 import { type Spread, sameSpread, simplify } from "../affine/spread.ts";
+import { resultsOf } from "../graph/branches.ts";
+import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import type { Draft } from "../laws/draft.ts";
 import { ruleOf } from "../rules/index.ts";
@@ -133,7 +135,7 @@ export class Push {
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
     const [next] = back ? [value.producer] : [...value.readers()].map((use) => use.node);
-    if (next === undefined) return undefined;
+    if (next === undefined || (back && hasTrait(next, "branches"))) return undefined;
     const rule = next.bodies.length === 0 ? ruleOf(this.draft.state(next).opType, next.domain) : undefined;
     const move = this.moves(rule);
     return move === undefined && rule?.ignores === undefined ? { node: next, ...this.lacking(rule) } : undefined;
@@ -181,11 +183,27 @@ export class Push {
         ? refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node })
         : untouchable(value);
     if (stop !== undefined) return stop;
-    const list = work.demands.get(value);
-    if (list === undefined) work.demands.set(value, [{ node, index, by }]);
-    else list.push({ node, index, by });
-    pushHeap(work.heap, value.producer as GraphNode, (a, b) => a.order > b.order);
+    this.enter(work, value, { node, index, by });
     return undefined;
+  }
+
+  private enter(work: Work, value: GraphValue, demand: { node: GraphNode; index: number; by: Spread }): void {
+    const list = work.demands.get(value);
+    if (list === undefined) work.demands.set(value, [demand]);
+    else list.push(demand);
+    pushHeap(work.heap, value.producer as GraphNode, (a, b) => a.order > b.order);
+  }
+
+  /** Demands of each branch what is demanded of what they are chosen for. */
+  private enterBranches(work: Work, node: GraphNode, by: readonly (Spread | undefined)[]): Move {
+    for (const [index, map] of by.entries()) {
+      for (const value of map === undefined ? [] : resultsOf(node, index)) {
+        if (value === undefined) return refuse("operator-blocks", "has a branch that does not compute what it gives");
+        if (value.isAnnotated) return annotated(value);
+        this.enter(work, value, { node, index, by: map as Spread });
+      }
+    }
+    return [{ pass: [] }];
   }
 
   private handTo(work: Work, value: GraphValue, by: Spread): Refused | undefined {
@@ -212,7 +230,7 @@ export class Push {
       this.draft.moveTo(value, this.gaugeOf(agreed));
       by[i] = agreed;
     }
-    return this.applyRule(node, Array.from(by));
+    return hasTrait(node, "branches") ? this.enterBranches(work, node, by) : this.applyRule(node, Array.from(by));
   }
 
   /** The one map all readers of a value demand. */
@@ -272,9 +290,11 @@ const keyOf = ({ node, index }: Use): string => `${node.order},${index}`;
 export function untouchable(value: GraphValue): Refused | undefined {
   const at = { value, node: value.producer };
   if (value.isOutput) return refuse("is-graph-output", `makes "${value.name}", which is an output of its graph`, at);
-  if (value.isAnnotated) return refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, at);
-  return undefined;
+  return value.isAnnotated ? annotated(value) : undefined;
 }
+
+const annotated = (value: GraphValue): Refused =>
+  refuse("quantized", `makes "${value.name}", which a quantisation annotation describes`, { value, node: value.producer });
 
 function pushHeap<T>(heap: T[], item: T, before: (a: T, b: T) => boolean): void {
   let i = heap.length;

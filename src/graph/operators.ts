@@ -209,7 +209,7 @@ const OPERATORS: Readonly<Record<string, Traits>> = {
   HardSwish: row(same, ["function", "nonlinear"]),
   Hardmax: row(same, ["nonlinear", "decides", "axis", "nonNegative"]),
   Identity: row(same, ["moves", "carries", "inPlace", "pointwise", "keepsNonNegative", "keepsOne"]),
-  If: row(branches),
+  If: row(branches, ["branches"]),
   InstanceNormalization: row(same, ["normalizes", "grouped", "channels"], { oneType: all }),
   IsInf: row(test, ["pointwise"]),
   IsNaN: row(test, ["pointwise"]),

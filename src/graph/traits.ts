@@ -70,6 +70,8 @@ export type Trait =
   | "channels"
   /** A window that strides. */
   | "strides"
+  /** What comes out is what one of its graphs gives. */
+  | "branches"
   /** Makes a sequence, an optional or a map. */
   | "wraps"
   /** Makes a tensor of a sequence or an optional. */

@@ -4,12 +4,14 @@
  */
 import { plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { BnfoldError } from "../../diag/error.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
 import { readsOnes, withOnes } from "../../rules/conv.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
+import { chosen } from "./branches.ts";
 import { budgetSlack, type Carried, carriedSlack, carry, meetingShifts, passThrough, slackOf, uncarry } from "./carry.ts";
 import { isCast, roundoffOf } from "./casts.ts";
 import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
@@ -83,7 +85,7 @@ export class Comparison {
       attributeDifference(this.a, other, this.b, node) === undefined &&
       constants()
     )
-      return this.same(other);
+      return hasTrait(node, "branches") ? this.chosen(node, other) : this.same(other);
     const core =
       node.opType === "Concat" && possible && !constants() && other.outputs[0] && this.classes.of(other.outputs[0])?.core;
     const joined =
@@ -162,6 +164,21 @@ export class Comparison {
 
   private same(other: GraphNode): Outcome {
     return sameOutputs(this.classes, other);
+  }
+
+  /** Results of branches that were looked at where they are chosen from: not to be compared again. */
+  readonly settled = new Set<GraphValue>();
+
+  /** An If that chooses as its counterpart does. */
+  private chosen(node: GraphNode, other: GraphNode): Outcome {
+    const base = this.same(other);
+    if (!base.ok) return base;
+    const outputs = base.outputs.map((relation, index) => {
+      const found = relation && chosen(node, other, index, relation, this.related, this.classes);
+      for (const value of found?.settled ?? []) this.settled.add(value);
+      return found?.relation ?? relation;
+    });
+    return { ...base, outputs };
   }
 
   /**

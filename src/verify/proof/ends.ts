@@ -1,4 +1,5 @@
 /** Where two files meet: what their graphs, subgraphs and functions take in and give out. */
+import { outputNames } from "../../graph/branches.ts";
 import type { GraphValue, Scope } from "../../graph/view.ts";
 import type { AffineMap, Classes, Side } from "./classes.ts";
 import type { Claim } from "./effect.ts";
@@ -6,10 +7,7 @@ import type { Findings } from "./findings.ts";
 import { sameConstant } from "./match.ts";
 import { exact, type Relation, relative } from "./relation.ts";
 
-const namesOf = (list: readonly (string | { readonly name: string })[]): string[] =>
-  list.map((item) => (typeof item === "string" ? item : item.name));
-const inputNames = (scope: Scope): string[] => namesOf(scope.record.inputs);
-const outputNames = (scope: Scope): string[] => namesOf(scope.record.outputs);
+const inputNames = ({ record }: Scope): string[] => record.inputs.map((item) => (typeof item === "string" ? item : item.name));
 
 /** What has no producer is related by scope and name; formal inputs of inner graphs and functions by position. */
 export function relatedInputs(a: Side, b: Side, classes: Classes): Map<GraphValue, Relation> {
@@ -37,6 +35,8 @@ export interface Walked {
   readonly related: ReadonlyMap<GraphValue, Relation>;
   /** True of a value that is taken for the first file's although that could not be shown. */
   readonly isDoubtful: (value: GraphValue) => boolean;
+  /** Results of branches that were compared where they are chosen from. */
+  readonly settled: ReadonlySet<GraphValue>;
 }
 
 /** Outputs of the model are compared by name, those of inner graphs and functions by position. */
@@ -57,7 +57,7 @@ export function compareOutputs(walked: Walked, findings: Findings): void {
       const y = i < mine.length ? scope.resolve(name) : undefined;
       if (x === undefined || y === undefined)
         face(findings, name, "different", `output "${name}" is missing in one of the files`);
-      else compareOutput(name, x, y, walked, findings);
+      else if (!walked.settled.has(y)) compareOutput(name, x, y, walked, findings);
     }
   }
 }

@@ -6,6 +6,8 @@
  * agree with it like with any other member.
  */
 import { map, type Spread, sameSpread, simplify, uniform } from "../../affine/spread.ts";
+import { resultsOf } from "../../graph/branches.ts";
+import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
@@ -24,18 +26,33 @@ export function foresee(classes: Classes): void {
   const { view, facts, constants } = classes.side;
   const draft = new Draft(facts, constants);
   for (const node of view.nodes.toReversed()) {
-    if (node.domain !== "" || node.bodies.length > 0) continue;
+    const branches = hasTrait(node, "branches");
+    if (node.domain !== "" || (node.bodies.length > 0 && !branches)) continue;
     if (Math.max(node.inputs.length, node.outputs.length) > WIDEST) continue;
     for (const [i, value] of node.outputs.entries()) {
       const known = value && classes.of(value);
       // What makes another member of a class is affine: its map is in the members after it already.
       if (known === undefined || known.core.value !== value) continue;
-      for (const member of [...known.core.members]) if (!isIdentity(member)) propose(classes, draft, node, i, member);
+      for (const member of known.core.members.filter((one) => !isIdentity(one))) {
+        if (branches) proposeToBranches(classes, node, i, member);
+        else propose(classes, draft, node, i, member);
+      }
     }
   }
 }
 
 const isIdentity = ({ scale, shift }: AffineMap): boolean => isOne(scale) && isZero(shift);
+
+/** What is made of the result of an If may have been made of what each branch gives. */
+function proposeToBranches(classes: Classes, node: GraphNode, index: number, member: Member): void {
+  for (const value of resultsOf(node, index)) {
+    const from = value && classes.of(value);
+    if (from === undefined || from.scale.dims.length !== member.scale.dims.length) continue;
+    const { scale, shift } = member;
+    const made = plain(composeMaps(member, from));
+    join(from.core.members, { ...made, value: member.value, proposed: true, over: [{ from, scale, shift }] });
+  }
+}
 
 /** Brings the map of output `index` back to the inputs. */
 function propose(classes: Classes, draft: Draft, node: GraphNode, index: number, member: Member): void {

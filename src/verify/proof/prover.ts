@@ -89,7 +89,8 @@ export class Prover {
     this.clashes();
     this.resume([...this.postponed]);
     const { a, b, classes, related } = this;
-    const walked = { a, b, classes, related, isDoubtful: (value: GraphValue) => this.doubtful.has(value) };
+    const { settled } = this.comparison;
+    const walked = { a, b, classes, related, settled, isDoubtful: (value: GraphValue) => this.doubtful.has(value) };
     compareOutputs(walked, this.findings);
     if (this.findings.proof().outcome !== "equal") lostByTheFirst(walked, this.findings);
     return this.findings.proof();
