@@ -7,7 +7,7 @@ import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, t
 import type { GraphNode } from "../../graph/view.ts";
 import { constantsOf, liveOf } from "../../laws/constant-channels.ts";
 import type { AffineMap, Core, Member, Open } from "./classes.ts";
-import type { Misfit } from "./rows.ts";
+import { allows, type Misfit } from "./rows.ts";
 
 export interface Relation {
   readonly core: Core;
@@ -71,7 +71,7 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
     combine(
       combine(x, y, (p, q) => Math.abs(p - q)),
       room,
-      (e, r) => (e <= r ? 1 : 0),
+      (e, r) => (allows(r, e) ? 1 : 0),
     ),
     (ok) => ok === 1,
   );
@@ -167,6 +167,7 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   const shift = combine(beta.shift, moved, (b, m) => b - m);
   const noise = map(plus(abs(beta.shift), abs(moved)), (v) => v * NOISE);
   const slackShift = opened(plus(plus(beta.slackShift, times(slackScale, abs(alpha.shift))), noise), open?.shift);
+  if (![slackScale, slackShift].every((slack) => every(slack, Number.isFinite))) return undefined;
   // A shift that may be nothing is nothing: relations are kept as plain as the numbers allow.
   const plain = collapse(
     combine(shift, slackShift, (t, s) => (Math.abs(t) <= s ? 0 : t)),

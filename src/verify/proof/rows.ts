@@ -53,6 +53,12 @@ export interface Tolerance {
   readonly foreign: boolean;
 }
 
+/** True where an error lies within what is allowed: room that infinite numbers make allows nothing. */
+export const allows = (room: number, error: number): boolean => error <= room && room < Number.POSITIVE_INFINITY;
+
+/** How far apart two numbers are; infinite ones, and NaN, are so unless they are the same. */
+export const distance = (x: number, y: number): number => (Object.is(x, y) ? 0 : Math.abs(x - y));
+
 export const OWN: Tolerance = { weight: 1.01, foreign: false };
 export const FOREIGN: Tolerance = { weight: 6, foreign: true };
 
