@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Layout, type Stored32, singlesFit } from "../../src/verify/proof/singles.ts";
+import type { Layout } from "../../src/verify/proof/rows.ts";
+import { type Stored32, singlesFit } from "../../src/verify/proof/singles.ts";
 
 const [ROWS, COLUMNS] = ["rows", "columns"] as const;
 

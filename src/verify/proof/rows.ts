@@ -1,6 +1,8 @@
 /** Operators as rows of coefficients, what two of them are compared within, and where they differ. */
 import type { Param } from "../../rules/types.ts";
-import type { Layout } from "./singles.ts";
+
+/** How rows stand in a file: one after the other, or side by side as columns. */
+export type Layout = "rows" | "columns";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
