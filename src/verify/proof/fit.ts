@@ -270,14 +270,10 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
   for (let o = 0; o < a.count; o++) {
     d[o] = rows.bias[o] - k[o] * a.bias[o];
+    const size = Math.abs(rows.bias[o]) + Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o]));
     slackD[o] =
-      1.01 * biasHalf(b, o) +
-      (b.open?.[o] ?? 0) +
-      openBias(a, b, o, k[o]) +
-      slackK[o] * Math.abs(a.bias[o]) +
-      2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
-    if (tolerance.foreign)
-      slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
+      1.01 * biasHalf(b, o) + (b.open?.[o] ?? 0) + openBias(a, b, o, k[o]) + slackK[o] * Math.abs(a.bias[o]) + 2 ** -50 * size;
+    if (tolerance.foreign) slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * size;
     if (!Number.isFinite(d[o])) misfit ??= biasMisfit(b, o, k[o] * a.bias[o]);
   }
   const fit = { k, d, slackK, slackD, worst };
