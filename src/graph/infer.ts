@@ -141,8 +141,9 @@ export function sliceSpec(node: GraphNode, facts: KnownFacts, rank: number) {
     return facts.elements(node.inputs[index])?.map((d) => (typeof d === "number" ? d : undefined));
   };
   const [starts, ends, axes, steps] = [bounds(1, "starts"), bounds(2, "ends"), list(3, "axes"), list(4, "steps")];
-  if (axes === undefined || steps === undefined) return undefined;
-  const n = starts?.length ?? facts.size(node.inputs[1], 0) ?? 0;
+  const n = axes?.length ?? starts?.length ?? ends?.length ?? facts.size(node.inputs[1], 0) ?? facts.size(node.inputs[2], 0);
+  // Without axes the first ones are meant, as many as there are bounds.
+  if (axes === undefined || steps === undefined || n === undefined) return undefined;
   const where = (axes ?? Array.from({ length: n }, (_, i) => i)).map((a) => norm(a, rank));
   return { starts, ends, axes: where, steps: steps ?? where.map(() => 1) };
 }

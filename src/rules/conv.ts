@@ -24,7 +24,7 @@ import {
   refuse,
   withParam,
 } from "./types.ts";
-import { addBias, filterOf, ownFilterOf, scaleBias, scaleWeight } from "./weights.ts";
+import { addBias, filterOf, filterUnder, ownFilterOf, scaleBias, scaleWeight } from "./weights.ts";
 
 /** Operand of the weight of a channel of ones; in a file, it is part of the weight. */
 export const ONES = 3;
@@ -77,10 +77,8 @@ function overInputs(s: Float64Array, [out, inner]: readonly number[], rank: numb
 }
 
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = ownFilterOf(at);
+  const w = filterUnder(at, by);
   if (isRefused(w)) return w;
-  if (by.some((s, i) => s !== undefined && i !== 0))
-    return refuse("weight-not-constant", "takes the map on another input than its data");
   const groups = at.int("group", 1);
   const s = channels(by[0] as Spread, w.dims[1] * groups, "input channels");
   if (isRefused(s)) return s;
@@ -102,10 +100,8 @@ export function unpadded(at: RuleNode, kernel: readonly number[]): boolean {
 }
 
 function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = ownFilterOf(at);
+  const w = filterUnder(at, by);
   if (isRefused(w)) return w;
-  if (by.some((t, i) => t !== undefined && i !== 0))
-    return refuse("weight-not-constant", "takes the map on another input than its data");
   if (!unpadded(at, w.dims.slice(2))) {
     return refuse("padding-blocks", "pads its input with zeros, which the shift must not touch", {
       facts: { pads: at.ints("pads") ?? [] },
@@ -147,9 +143,9 @@ export function withOnes(at: RuleNode): NodeState | undefined {
 }
 
 function shiftByOnes(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = ownFilterOf(at);
+  const w = filterUnder(at, by);
   if (isRefused(w)) return w;
-  const state = by.some((t, i) => t !== undefined && i !== 0) ? undefined : withOnes(at);
+  const state = withOnes(at);
   const ones = state?.params.get(ONES) ?? at.param(ONES);
   if (state === undefined || isRefused(ones)) {
     const plain = forwardShift(at, by);

@@ -10,7 +10,7 @@ import { along, type Spread } from "../affine/spread.ts";
 import { channels } from "./conv.ts";
 import { scaled } from "./params.ts";
 import { absorb, isRefused, type Move, type Rule, type RuleNode, refuse, withParam } from "./types.ts";
-import { addBias, filterOf, ownFilterOf, scaleBias, scaleWeight } from "./weights.ts";
+import { addBias, filterOf, filterUnder, scaleBias, scaleWeight } from "./weights.ts";
 
 function backScale(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
   const w = filterOf(at);
@@ -41,7 +41,7 @@ function backShift(at: RuleNode, [by]: readonly (Spread | undefined)[]): Move {
 }
 
 function forwardScale(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = ownFilterOf(at);
+  const w = filterUnder(at, by);
   if (isRefused(w)) return w;
   const s = channels(by[0] as Spread, w.dims[0], "input channels");
   return isRefused(s) ? s : absorb(withParam(at.state, 1, scaled(w, along(w.dims.length, 0, s))));
@@ -56,7 +56,7 @@ export function isPointwise(at: RuleNode, kernel: readonly number[]): boolean {
 }
 
 function forwardShift(at: RuleNode, by: readonly (Spread | undefined)[]): Move {
-  const w = ownFilterOf(at);
+  const w = filterUnder(at, by);
   if (isRefused(w)) return w;
   if (!isPointwise(at, w.dims.slice(2))) {
     return refuse("padding-blocks", "reaches some outputs with fewer taps than others, so a shift is not the same everywhere");

@@ -64,6 +64,12 @@ export function ownFilterOf(at: RuleNode): Param | Refused {
   return isRefused(param) ? param : (misshapen(at, param.dims) ?? param);
 }
 
+/** The same for maps of its inputs: it takes one of its data alone. */
+export function filterUnder(at: RuleNode, by: readonly (Spread | undefined)[]): Param | Refused {
+  if (by[0] !== undefined && by.slice(1).every((s) => s === undefined)) return ownFilterOf(at);
+  return refuse("weight-not-constant", "takes the map on another input than its data");
+}
+
 /** True where a DequantizeLinear makes the constant at input `index`, one number for each of `size` channels. */
 function isDequantized(at: RuleNode, index: number, own: Refused, size: number): boolean {
   const shape = at.inShape(index);

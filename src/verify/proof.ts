@@ -4,13 +4,14 @@
  * maker of the second file says how its values changed (proof/certificate.ts), that is checked first. Channels of constant 1 that only
  * carry a shift through padding are taken out of both before (proof/ones.ts).
  */
-import type { Gauges } from "../affine/gauge.ts";
+import { type Gauges, invertGauge } from "../affine/gauge.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { Model } from "../onnx/records.ts";
 import type { Shared, SharedValue } from "./cuts.ts";
 import { alignCalls } from "./proof/calls.ts";
 import { certify } from "./proof/certificate.ts";
 import { sideOf } from "./proof/classes.ts";
+import { Budget } from "./proof/effect.ts";
 import { foresee } from "./proof/foresight.ts";
 import { movedForm, normalForm, normalForms } from "./proof/normal.ts";
 import { type Narrowed, narrowed } from "./proof/ones.ts";
@@ -50,17 +51,29 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
     if (proof.outcome === "equal") return yield* found(proof, look, [first, second]);
   }
   const tried: Prover[] = [];
+  let turned: Prover | undefined;
+  // Where the first file has fewer operators, it may be what was made of the second.
+  const isPlainer = x.graph.nodes.length < y.graph.nodes.length;
   for (const look of looks(x, y, tolerance)) {
     yield;
-    const proof = yield* look.walk(options.onProgress);
-    if (proof.outcome === "equal") return yield* found(proof, look, [first, second]);
+    const walk = look.walk(options.onProgress);
+    let step = walk.next();
+    for (; step.done !== true; step = walk.next()) {
+      yield;
+      if (turned !== undefined || look.rewritten || !look.findings.mayBeTurned(isPlainer)) continue;
+      turned = new Prover(sideOf(y, tolerance.foreign), sideOf(x, tolerance.foreign), tolerance);
+      const back = yield* turned.walk(options.onProgress);
+      if (back.outcome === "equal") return yield* found(back, turned, [second, first], true);
+    }
+    if (step.value.outcome === "equal") return yield* found(step.value, look, [first, second]);
     tried.push(look);
   }
   // Nothing shows them equal: what was found to differ has to show it, on inputs.
+  const budget = new Budget();
   const proofs: { look: Prover; proof: Proof }[] = [];
   for (const look of tried) {
     yield;
-    const proof = look.settled();
+    const proof = look.settled(budget);
     contradicted.set(proof, look.contradicted());
     if (proof.outcome === "different") return proof;
     proofs.push({ look, proof });
@@ -91,15 +104,27 @@ const contradicted = new WeakMap<Proof, readonly Contradicted[]>();
 export const contradictionsOf = (proof: Proof | undefined): readonly Contradicted[] =>
   (proof === undefined ? undefined : contradicted.get(proof)) ?? [];
 
-function* found(proof: Proof, look: Prover, [a, b]: readonly Narrowed[]): Steps<Proof> {
+/** @param turned The second file was taken for the first. */
+function* found(proof: Proof, look: Prover, [a, b]: readonly Narrowed[], turned = false): Steps<Proof> {
   const told = new Map<string, SharedValue>();
   for (const [name, value] of yield* look.shared()) {
     // The file's own value has one channel more than what was compared.
     const [inA, inB] = [a.values.has(value.name), b.values.has(name)];
-    if (inA === inB ? !inA || value.map === undefined : inB) told.set(name, inB && !inA ? { ...value, ones: true } : value);
+    if (turned) {
+      const back = value.map && invertGauge(value.map);
+      const known = told.get(value.name);
+      if (inA !== inB || (value.map !== undefined && back === undefined)) continue;
+      if (known === undefined || (back === undefined && (known.map !== undefined || name === value.name)))
+        told.set(value.name, { name, ...(back === undefined ? {} : { map: back }) });
+    } else if (inA === inB ? !inA || value.map === undefined : inB)
+      told.set(name, inB && !inA ? { ...value, ones: true } : value);
   }
   shared.set(proof, told);
-  contradicted.set(proof, look.contradicted());
+  const other = { first: "second", second: "first" } as const;
+  contradicted.set(
+    proof,
+    look.contradicted().map((one) => (turned ? { ...one, file: other[one.file] } : one)),
+  );
   return proof;
 }
 

@@ -26,6 +26,8 @@ export interface RunPlan {
   readonly only?: readonly string[];
   readonly held?: Held;
   readonly watch?: (name: string, value: Value) => void;
+  /** Told of the multiply-adds of each node. */
+  readonly spend?: (multiplyAdds: number) => void;
 }
 
 export const runVariant = (variant: Variant, feeds: Feeds, plan: RunPlan): Map<string, Value> =>
@@ -35,10 +37,16 @@ export const runVariant = (variant: Variant, feeds: Feeds, plan: RunPlan): Map<s
 export function variantSteps(
   variant: Variant,
   feeds: Feeds,
-  { seed, mode, only, held = NONE, watch }: RunPlan,
+  { seed, mode, only, held = NONE, watch, spend }: RunPlan,
 ): Steps<Map<string, Value>> {
   const model = held.size === 0 ? variant.model : withHeld(variant.model, held);
-  const session = createSession(model, { mode, seed, constants: variant.constants, only });
+  const session = createSession(model, {
+    mode,
+    seed,
+    constants: variant.constants,
+    only,
+    ...(spend === undefined ? {} : { onNode: ({ multiplyAdds }) => spend(multiplyAdds) }),
+  });
   return session.steps(held.size === 0 ? feeds : new Map([...feeds, ...held]), { watch });
 }
 

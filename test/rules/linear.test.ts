@@ -392,3 +392,25 @@ describe("a Gemm that takes a normalization keeps", () => {
     expect(after.graph.initializers.find(({ name }) => name === gemm.inputs[2])?.dims).toEqual([3]);
   });
 });
+
+describe.each(["Conv", "ConvTranspose"])("a map on the computed bias or weight of a %s", (op) => {
+  it.each([
+    ["b", [3], [3]],
+    ["w", [3, 3, 2, 2], [1, 3, 1, 1]],
+  ] as const)("stays: %s", (name, dims, gains) => {
+    const operands = { x: [1, 3, 3, 3], w: [3, 3, 2, 2], b: [3], [name]: dims };
+    const nodes = ["Mul", "Add"].map((way, i) => ({
+      nodes: [node(way, [name, "k"], ["m"]), node(op, ["x", name === "w" ? "m" : "w", name === "b" ? "m" : "b"], ["y"])],
+      initializers: { k: whole(gains, 3 + i) },
+      inputs: Object.entries(operands).map(([input, shape]) => floats(input, shape)),
+      outputs: [floats("y")],
+    }));
+    for (const spec of nodes) check(spec, { folds: 0 });
+    const constant = (spec: ModelSpec) => ({ ...spec, inputs: spec.inputs?.slice(0, 1), initializers: { ...spec.initializers } });
+    for (const spec of nodes.map(constant)) {
+      const others = Object.entries(operands).filter(([input]) => input !== "x" && input !== name);
+      const initializers = { ...spec.initializers, ...Object.fromEntries(others.map(([input, shape]) => [input, whole(shape)])) };
+      check({ ...spec, initializers, inputs: [...(spec.inputs ?? []), floats(name, dims)] }, { folds: 0 });
+    }
+  });
+});

@@ -200,6 +200,18 @@ describe("what is picked", () => {
     check(follow(slice, "Add", GAINS, constants), { folds: 1 });
   });
 
+  it("bounds of which nobody knows how many there are may be those of any axis", () => {
+    const slice = node("Slice", ["c", "starts", "ends"], ["m"]);
+    const spec = follow(slice, "Mul", GAINS);
+    const bounds = ["starts", "ends"].map((name) => ({ name, dtype: "int64", dims: [undefined] }));
+    const feeds = { starts: [0, 0], ends: [2, 4] };
+    const given = Object.entries(feeds).map(([name, v]) => [
+      name,
+      { dtype: "int64", dims: [2], data: BigInt64Array.from(v, BigInt) },
+    ]);
+    check({ ...spec, inputs: [...(spec.inputs ?? []), ...bounds] }, { folds: 0, feeds: Object.fromEntries(given) });
+  });
+
   it("crops that share a value need one map", () => {
     const cut = (from: string, to: string, out: string) => node("Slice", ["c", from, to, "axes"], [out]);
     const constants = { i0: int64([1], [0]), i2: int64([1], [2]), i4: int64([1], [4]), axes: int64([1], [2]), s: GAINS };

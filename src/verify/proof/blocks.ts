@@ -11,8 +11,8 @@ import { fillFrom, type Stream } from "../../rules/stream.ts";
 import { biasesFit, fits, type RowMap, type StoredRows } from "./fit.ts";
 import { zeroRows } from "./linear.ts";
 import { openBias } from "./row-maps.ts";
-import type { Linear, Rows, Tolerance } from "./rows.ts";
-import { type Layout, type Stored32, singlesFit } from "./singles.ts";
+import type { Layout, Linear, Rows, Tolerance } from "./rows.ts";
+import { type Stored32, singlesFit } from "./singles.ts";
 
 /** Layers up to this many coefficients are compared at once. */
 const WHOLE = 1 << 12;

@@ -62,14 +62,35 @@ export function carriedSlack(
   const meet = meetingShifts(maps);
   const along = (kind: "scale" | "shift", plain: number): Spread => {
     const list = maps.map((by) => by && slackMap(meet ? { ...by, slackShift: plus(by.slackShift, ulps(by.shift)) } : by, kind));
-    let most = 0;
-    for (const by of list) for (const v of by?.[kind].data ?? []) most = Math.max(most, Math.abs(v - plain));
-    const carried = most === 0 ? undefined : push(list);
-    if (carried === undefined || "ok" in carried) return uniform(0, most);
-    const out = carried[kind][i];
-    return out === undefined ? uniform(0, 0) : map(out, (v) => Math.abs(v - plain));
+    const most = list.map((by) => by?.[kind].data.reduce((m, v) => Math.max(m, Math.abs(v - plain)), 0) ?? 0);
+    const pushed = (some: (InputMap | undefined)[], otherwise: number): Spread => {
+      const carried = push(some);
+      if ("ok" in carried) return uniform(0, otherwise);
+      const out = carried[kind][i];
+      return out === undefined ? uniform(0, 0) : map(out, (v) => Math.abs(v - plain));
+    };
+    const open = most.flatMap((m, k) => (m === 0 ? [] : [k]));
+    if (open.length === 0) return uniform(0, 0);
+    if (kind === "scale") return pushed(widest(list), Math.max(...most));
+    // Shifts add up, whatever their signs are.
+    const parts = open.map((k) =>
+      pushed(
+        list.map((by, at) => (at === k ? by : undefined)),
+        most[k],
+      ),
+    );
+    const rank = Math.max(...parts.map(({ dims }) => dims.length));
+    return parts.map((s) => (s.dims.length === rank ? s : uniform(rank, s.data[0]))).reduce(plus);
   };
   return { scale: along("scale", 1), shift: along("shift", 0) };
+}
+
+/** Gains that may have to be one: each is the largest there is at its place. */
+function widest(list: (InputMap | undefined)[]): (InputMap | undefined)[] {
+  const scales = list.flatMap((by) => (by === undefined ? [] : [by.scale]));
+  if (scales.some(({ dims }) => String(dims) !== String(scales[0].dims))) return list;
+  const scale = scales.reduce((x, y) => combineSpread(x, y, Math.max));
+  return list.map((by) => by && { ...by, scale });
 }
 
 /** The output after the maps that came out of the operator, with what slack came with them. */
@@ -160,7 +181,8 @@ function ofRank(s: Spread, rank: number): Spread | undefined {
 /** The slack of a map as a map: gains of 1 + δ, or shifts of δ. */
 function slackMap(by: InputMap, kind: "scale" | "shift"): InputMap {
   const rank = by.scale.dims.length;
-  if (kind === "shift") return { ...by, scale: uniform(rank, 1), shift: simplify(by.slackShift) };
+  // A slack has none of its own: two of them that differ are not the same one.
+  if (kind === "shift") return { ...by, scale: uniform(rank, 1), shift: simplify(by.slackShift), slackShift: uniform(rank, 0) };
   const scale = combineSpread(by.slackScale, by.scale, (slack, s) => 1 + slack / Math.max(Math.abs(s), 2 ** -1000));
   return { ...by, scale: simplify(scale), shift: uniform(rank, 0) };
 }

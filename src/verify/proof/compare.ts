@@ -107,7 +107,7 @@ export class Comparison {
     const maps: (InputMap | undefined)[] = [];
     const inverses: (InputMap | undefined)[] = [];
     let identity = true;
-    let [invertible, possible] = [true, true];
+    let [invertible, possible, exactly] = [true, true, true];
     let comparable = true;
     const settings: (readonly [theirs: number, mine: number])[] = [];
     for (const [i, value] of node.inputs.entries()) {
@@ -133,14 +133,18 @@ export class Comparison {
         inverses[order[i] ?? i] = by;
         continue;
       }
-      if (by === undefined && inverse(beta, alpha) === undefined)
+      const [known, back] = [inverse(beta, alpha), inverse(beta, alpha, true)];
+      if (by === undefined && back === undefined)
         return failed("the first file's input has lost channels that this one still reads");
       maps[i] = by;
       possible &&= by !== undefined;
       identity = false;
-      inverses[order[i] ?? i] = inverse(beta, alpha);
-      invertible &&= inverses[order[i] ?? i] !== undefined;
+      inverses[order[i] ?? i] = back;
+      invertible &&= back !== undefined;
+      exactly &&= known !== undefined;
     }
+    // What rounding leaves open is better pushed through where it came about.
+    if (possible) invertible &&= exactly;
     for (let i = node.inputs.length; i < settingsCount(other, node); i++) settings.push([order[i] ?? i, i]);
     const constants = () =>
       comparable && settings.every(([theirs, mine]) => sameSetting(this.a, other, theirs, this.b, node, mine));

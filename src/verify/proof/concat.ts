@@ -9,7 +9,7 @@ import { halfUlp, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import { isRefused } from "../../rules/types.ts";
 import type { AffineMap, Core, Member, Side } from "./classes.ts";
 import type { InputMap } from "./relation.ts";
-import type { Tolerance } from "./rows.ts";
+import { allows, distance, type Tolerance } from "./rows.ts";
 
 const NOISE = 2 ** -46;
 
@@ -116,11 +116,11 @@ function partError(
   const gains = openA && full(k).data;
   for (let i = 0; i < got.length; i++) {
     const half = halfUlp(got[i], q.dtype);
-    const error = Math.abs(got[i] - expected[i]);
+    const error = distance(got[i], expected[i]);
     const budget =
       (openB?.[i] ?? 0) + (openA === undefined ? 0 : openA[i] * Math.abs(gains?.[gains.length === got.length ? i : 0] ?? 0));
-    if (!(error <= 1.01 * half + terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE) + budget))
-      return undefined;
+    const noise = terms[i] * (tolerance.foreign ? 4 * STORAGE_FLOATS[q.dtype].unitRoundoff : NOISE);
+    if (error !== 0 && !allows(1.01 * half + noise + budget, error)) return undefined;
     worst = Math.max(worst, error / half);
   }
   return { worst, count: got.length };

@@ -51,8 +51,28 @@ const NOISE = 2 ** -40;
 /** Part of its own effect that must be left when everything else has had its say. */
 const LEFT = 1 / 4;
 
+/**
+ * Multiply-adds that all claims about two files may take: seconds, where large networks with many places would take hours. Counted, not timed:
+ * what is said of two files is the same on every machine.
+ */
+const WORK = 2 ** 34;
+
+/** What is left of it. */
+export class Budget {
+  private left = WORK;
+
+  readonly spend = (multiplyAdds: number): void => {
+    this.left -= multiplyAdds;
+  };
+
+  get isSpent(): boolean {
+    return this.left <= 0;
+  }
+}
+
 const SHOWN: Weighed = { outcome: "shown" };
 const UNREACHED: Weighed = { outcome: "unreached", because: "no output changed by it on the inputs tried" };
+const UNTRIED: Weighed = { outcome: "unknown", because: "whether an output changes by it would take too long to evaluate" };
 const MADE_UP_FOR: Weighed = { outcome: "made-up-for", because: "on the inputs tried the outputs agree all the same" };
 
 /** One set of inputs, with what the two files make of it. */
@@ -70,10 +90,12 @@ export class Effects {
     private readonly a: Side,
     private readonly b: Side,
     private readonly claims: readonly Claim[],
+    private readonly budget: Budget,
   ) {}
 
   /** Does what differs at this place reach an output, and is it still there? */
   weigh(claim: Claim): Weighed {
+    if (this.budget.isSpent) return UNTRIED;
     try {
       return this.ground(claim.value.scope).weigh(claim);
     } catch (error) {
@@ -86,7 +108,7 @@ export class Effects {
     const known = this.grounds.get(scope.path);
     if (known !== undefined) return known;
     const claims = this.claims.filter(({ value }) => value.scope === scope);
-    const made = new Ground(this.a, this.b, scope.path, [...new Set(claims.flatMap(coresOf))]);
+    const made = new Ground(this.a, this.b, scope.path, [...new Set(claims.flatMap(coresOf))], this.budget);
     this.grounds.set(scope.path, made);
     return made;
   }
@@ -105,6 +127,7 @@ class Ground {
     private readonly b: Side,
     path: string,
     cores: readonly GraphValue[],
+    private readonly budget: Budget,
   ) {
     this.names = a.view.model.graph.outputs.map(({ name }) => name).filter((name) => b.view.main.values.has(name));
     this.first = opened(a.view, path);
@@ -117,7 +140,7 @@ class Ground {
   weigh(claim: Claim): Weighed {
     let reached = false;
     for (let i = 0; ; i++) {
-      const trial = this.trial(i);
+      const trial = i > 0 && this.budget.isSpent ? undefined : this.trial(i);
       if (trial === undefined) return reached ? MADE_UP_FOR : UNREACHED;
       for (const [name, e] of this.effect(claim, trial)) {
         reached = true;
@@ -133,7 +156,8 @@ class Ground {
     const { sample, inner } = this.before(i) ?? {};
     if (sample === undefined || inner === undefined) return undefined;
     // Where the first file runs, the second has to: other sizes would not say more, and large ones take long.
-    const outputs = runVariant(plain(this.second), sample.feeds, { seed: SEED, only: this.names });
+    const { spend } = this.budget;
+    const outputs = runVariant(plain(this.second), sample.feeds, { seed: SEED, only: this.names, spend });
     const distance = new Map(this.names.map((name) => [name, apart(inner.get(name), outputs.get(name)).rms]));
     const made = { sample, inner, distance };
     this.trials.push(made);
@@ -143,7 +167,7 @@ class Ground {
   private before(i: number): { sample: Sample; inner: Feeds } | undefined {
     const run = (sample: Sample) => ({
       sample,
-      inner: runVariant(plain(this.first), sample.feeds, { seed: SEED, only: this.wanted }),
+      inner: runVariant(plain(this.first), sample.feeds, { seed: SEED, only: this.wanted, spend: this.budget.spend }),
     });
     if (this.samples !== undefined) return this.samples[i] && run(this.samples[i]);
     let problem = new BnfoldError("model", "no inputs can be made up for it");
@@ -166,7 +190,12 @@ class Ground {
     const should = this.valueOf(target, trial);
     const is = "node" in actual ? this.evaluated(actual, value, trial) : this.valueOf(actual, trial);
     const run = (given: Value) =>
-      runVariant(plain(this.second), trial.sample.feeds, { seed: SEED, only: this.names, held: new Map([[value.name, given]]) });
+      runVariant(plain(this.second), trial.sample.feeds, {
+        seed: SEED,
+        only: this.names,
+        held: new Map([[value.name, given]]),
+        spend: this.budget.spend,
+      });
     const [left, right] = [run(is), run(should)];
     const found = new Map<string, number>();
     for (const name of this.names) {

@@ -2,7 +2,7 @@
 import type { GraphNode } from "../../graph/view.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import type { Side } from "./classes.ts";
-import { type Claim, Effects, type Weighed } from "./effect.ts";
+import { type Budget, type Claim, Effects, type Weighed } from "./effect.ts";
 import type { Suspicion } from "./relation.ts";
 import type { Misfit } from "./rows.ts";
 
@@ -84,6 +84,19 @@ export class Findings {
     this.note(node, "different", { reason: `${node.label} does not give "${member.value.name}"`, misfit, claim });
   }
 
+  /**
+   * True once it pays to take the second file for the first, what is *equal* being so either way: the first has zeros for what the second
+   * has numbers of, a channel it does without, to be lost by a later gain of zero in the second; or the first `isPlainer`, and
+   * something is open. Never where something else speaks against the second.
+   */
+  mayBeTurned(isPlainer: boolean): boolean {
+    const open = this.regions().filter((r) => r.outcome !== "equal");
+    return (
+      open.some(({ at }) => isPlainer || at?.expected === 0) &&
+      open.every(({ outcome, at }) => outcome !== "different" || at !== undefined)
+    );
+  }
+
   /** True when some operator was not shown equal. */
   get isOpen(): boolean {
     return [...this.found.values()].some((r) => r !== "identical" && r.outcome !== "equal");
@@ -103,12 +116,13 @@ export class Findings {
   }
 
   /** The proof once the places that differ have been asked to show it. */
-  settled(a: Side, b: Side): Proof {
-    return this.proof(this.doubted(a, b, this.regions()));
+  settled(a: Side, b: Side, budget: Budget): Proof {
+    return this.proof(this.doubted(a, b, budget));
   }
 
   /** Places that differ stay so when one of them can be shown to; else whoever was asked is not decided. */
-  private doubted(a: Side, b: Side, regions: readonly RegionProof[]): readonly RegionProof[] {
+  private doubted(a: Side, b: Side, budget: Budget): readonly RegionProof[] {
+    const regions = this.regions();
     const different = regions.filter((region) => region.outcome === "different");
     const claims = different.map((region) => this.claims.get(region));
     if (claims.includes(undefined)) return regions;
@@ -118,6 +132,7 @@ export class Findings {
       a,
       b,
       [...claims, ...others.map(([, claim]) => claim)].filter((c) => c !== undefined),
+      budget,
     );
     const open = new Map<RegionProof, Weighed>();
     for (const [i, region] of different.entries()) {

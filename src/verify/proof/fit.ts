@@ -9,7 +9,7 @@
  */
 import type { GraphNode } from "../../graph/view.ts";
 import { halfUlp, halfUlps, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
-import type { Misfit, Rows, Tolerance } from "./rows.ts";
+import { allows, distance, type Misfit, type Rows, type Tolerance } from "./rows.ts";
 
 export interface Fit {
   readonly k: Float64Array;
@@ -83,17 +83,17 @@ function checkOf(b: StoredRows, weight: number): Check {
     let most = worst;
     for (let i = from; i < end; i++) {
       const expected = gain * theirs[i];
-      const error = Math.abs(mine[i] - expected);
+      const error = distance(mine[i], expected);
       if (error === 0) continue;
       const half = allowance(i);
-      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) {
+      if (!allows(weight * half + Math.abs(expected) * 2 ** -50, error)) {
         const noise = magnitude === undefined ? Math.abs(expected) * 2 ** -50 : Math.abs(gain) * magnitude()[i] * 2 ** -50;
         const budget =
           loose * Math.abs(expected) +
           openGain * Math.abs(theirs[i]) +
           (open === undefined ? 0 : Math.abs(gain) * open[i]) +
           (b.rows.open?.[i] ?? 0);
-        if (!(error <= weight * half + noise + budget)) return { wrong: i, worst: most };
+        if (!allows(weight * half + noise + budget, error)) return { wrong: i, worst: most };
       }
       if (error > most * half) most = error / half;
     }
@@ -114,8 +114,10 @@ function checkOf(b: StoredRows, weight: number): Check {
       const error = Math.abs(mine[i] - expected);
       const half = table[(high[2 * i + 1] >>> 20) & 0x7ff];
       if (error <= most * half) continue;
-      if (!(error <= weight * half + Math.abs(expected) * 2 ** -50))
+      if (!allows(weight * half + Math.abs(expected) * 2 ** -50, error)) {
+        if (Object.is(mine[i], expected)) continue;
         return plain ? { wrong: i, worst: most } : any(compared, range, gain, worst, openGain);
+      }
       most = error / half;
     }
     return { wrong: -1, worst: most };
@@ -152,17 +154,18 @@ export function fits(
       misfit ??= { tensor: b.stored.weight, index: [o, wrong - o * a.width], expected: gain * theirs[wrong], got: mine[wrong] };
     const bias = biasFit(a, b, by, tolerance, o);
     if (wrong < 0 && bias.ok) matching++;
-    if (!bias.ok)
-      misfit ??= {
-        tensor: b.stored.biasName || `${b.stored.weight} (bias)`,
-        index: [o],
-        expected: bias.expected,
-        got: b.rows.bias[o],
-      };
+    if (!bias.ok) misfit ??= biasMisfit(b, o, bias.expected);
     worst = Math.max(worst, bias.units);
   }
   return misfit === undefined ? { worst } : { ...misfit, matching: matching / a.count };
 }
+
+const biasMisfit = ({ rows, stored }: StoredRows, o: number, expected: number): Misfit => ({
+  tensor: stored.biasName || `${stored.weight} (bias)`,
+  index: [o],
+  expected,
+  got: rows.bias[o],
+});
 
 /** The same of the biases alone: the largest error in half-ulps, undefined where one does not fit. */
 export function biasesFit(a: Rows, b: StoredRows, by: RowMap, tolerance: Tolerance): number | undefined {
@@ -186,7 +189,7 @@ function biasFit(
   const [now, was] = [b.rows.bias[o], b.stored.bias[o]];
   const sum = Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o])) + terms[o] + Math.abs(now - was);
   const half = biasHalf(b, o);
-  const error = Math.abs(now - expected);
+  const error = distance(now, expected);
   const noise = 4 * 2 ** -53 * sum;
   const budget =
     openBias(a, b, o, k[o]) + (b.open?.[o] ?? 0) + (open === undefined ? 0 : open.k[o] * Math.abs(a.bias[o]) + open.d[o]);
@@ -194,7 +197,7 @@ function biasFit(
     ? 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * sum + half + budget
     : 1.01 * half + noise + 2 ** -1074 + budget;
   return {
-    ok: error <= allowed,
+    ok: error === 0 || allows(allowed, error),
     expected,
     units: unitsOf(Math.max(0, error - noise - (b.open?.[o] ?? 0)), half, tolerance.foreign ? normOf(b, o) : 0),
   };
@@ -267,14 +270,11 @@ export function solve(a: Rows, b: StoredRows, tolerance: Tolerance): Fit | Likel
   for (const o of zeros) [k[o], slackK[o]] = common ? [(least + most) / 2, (most - least) / 2] : [1, 0];
   for (let o = 0; o < a.count; o++) {
     d[o] = rows.bias[o] - k[o] * a.bias[o];
+    const size = Math.abs(rows.bias[o]) + Math.abs(k[o]) * (a.biasMagnitude?.[o] ?? Math.abs(a.bias[o]));
     slackD[o] =
-      1.01 * biasHalf(b, o) +
-      (b.open?.[o] ?? 0) +
-      openBias(a, b, o, k[o]) +
-      slackK[o] * Math.abs(a.bias[o]) +
-      2 ** -50 * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
-    if (tolerance.foreign)
-      slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * (Math.abs(rows.bias[o]) + Math.abs(k[o] * a.bias[o]));
+      1.01 * biasHalf(b, o) + (b.open?.[o] ?? 0) + openBias(a, b, o, k[o]) + slackK[o] * Math.abs(a.bias[o]) + 2 ** -50 * size;
+    if (tolerance.foreign) slackD[o] += 4 * STORAGE_FLOATS[b.dtype].unitRoundoff * size;
+    if (!Number.isFinite(d[o])) misfit ??= biasMisfit(b, o, k[o] * a.bias[o]);
   }
   const fit = { k, d, slackK, slackD, worst };
   return misfit === undefined ? fit : { misfit, likely: fit };
@@ -320,14 +320,11 @@ function gainOf(a: Rows, rows: Rows, { from, end }: Range, allowed: Allowed): Ga
     const wa = x[i];
     const wb = y[i];
     const room = allowed(i) + Math.abs(wb) * 2 ** -50;
-    if (wa === 0) {
-      if (Math.abs(wb) <= room) continue;
-      wrong = i;
-      break;
-    }
+    if (wa === 0 && allows(room, Math.abs(wb))) continue;
     const middle = wb / wa;
     const half = room / Math.abs(wa);
-    if (middle - half > high || middle + half < low) {
+    // Nothing holds of NaN, which infinite numbers and those beside zeros lead to.
+    if (!(middle - half <= high && middle + half >= low && Number.isFinite(wa))) {
       wrong = i;
       break;
     }

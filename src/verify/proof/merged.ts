@@ -99,7 +99,8 @@ export function mergedPair(
     );
     const layer = mine.terms.flatMap(({ layers }) => layers)[0];
     if (first === undefined || second === undefined || slack === undefined || layer === undefined) continue;
-    const pair = laidOut({ first, second, slack }, { axes, layer, node, foreign }, b, value);
+    const terms = mine.terms.map(({ map }) => map);
+    const pair = laidOut({ first, second, slack, terms }, { axes, layer, node, foreign }, b, value);
     if (pair !== undefined) return pair;
   }
   return undefined;
@@ -190,6 +191,8 @@ interface Maps {
   readonly second: ReadonlyMap<Core, LinearMap>;
   /** What the second file's may be off because of what it starts from. */
   readonly slack: ReadonlyMap<Core, LinearMap>;
+  /** The second file's before what they start from went into them. */
+  readonly terms: readonly LinearMap[];
 }
 
 function laidOut(maps: Maps, { axes, layer, node, foreign }: Place, b: Side, value: GraphValue): MergedPair | undefined {
@@ -229,6 +232,11 @@ function laidOut(maps: Maps, { axes, layer, node, foreign }: Place, b: Side, val
     );
     return known;
   };
+  // Each bias that was added up is rounded by its own size, whatever is left of their sum.
+  const { unitRoundoff } = STORAGE_FLOATS[w.dtype];
+  const sizes = summed(maps.terms.map((map) => map.biasMagnitude()));
+  const sums = summed(maps.terms.map((map) => map.bias()));
+  const biasOpen = sizes.map((size, o) => unitRoundoff * (size - Math.abs(sums[o])));
   const biasMagnitude = plus(
     summed(first.map((map) => map.biasMagnitude())),
     summed(slack.map((map) => map.biasMagnitude())),
@@ -237,7 +245,7 @@ function laidOut(maps: Maps, { axes, layer, node, foreign }: Place, b: Side, val
   return {
     value,
     rows: { ...rowsOf(first), magnitude, biasMagnitude },
-    stored: { rows: stored, stored, dtype: w.dtype, biasType: biased ? w.dtype : undefined, node },
+    stored: { rows: { ...stored, biasOpen }, stored, dtype: w.dtype, biasType: biased ? w.dtype : undefined, node },
   };
 }
 

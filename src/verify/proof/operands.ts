@@ -14,7 +14,7 @@ import { isRefused } from "../../rules/types.ts";
 import { storedType } from "./casts.ts";
 import type { Side } from "./classes.ts";
 import type { Budget } from "./relation.ts";
-import type { Misfit, Tolerance } from "./rows.ts";
+import { allows, distance, type Misfit, type Tolerance } from "./rows.ts";
 import { absentNumber, sameSetting, settingsCount } from "./settings.ts";
 
 export type Agreement = { readonly worst: number; readonly coefficients: number } | Disagreement;
@@ -44,7 +44,7 @@ function aligned(p: Param, q: Param): readonly [Param, Param] {
 
 /** Two float attributes, one of which may have been computed: float32 holds it to one rounding. */
 export const sameFloat = (x: number, y: number, tolerance: Tolerance): boolean =>
-  x === y || Math.abs(x - y) <= tolerance.weight * 2 ** -24 * Math.max(Math.abs(x), Math.abs(y));
+  x === y || allows(tolerance.weight * 2 ** -24 * Math.max(Math.abs(x), Math.abs(y)), Math.abs(x - y));
 
 /** What a float attribute is where the file does not have it. */
 function standing({ node, version }: RuleNode, name: string): number {
@@ -191,8 +191,8 @@ function compare(
     const open = slack.gain * Math.abs(y[k]) + slack.shift + (mine?.[k] ?? 0) + (theirs?.[k] ?? 0);
     const noise =
       2 ** -46 * (Math.abs(y[k]) + (p?.mixed === true || q?.mixed === true ? Math.abs(stored[k]) + Math.abs(x[k]) : 0));
-    const error = Math.abs(x[k] - y[k]);
-    if (!(error <= tolerance.weight * grown + noise + open)) return { index: [k], expected: y[k], got: x[k] };
+    const error = distance(x[k], y[k]);
+    if (error !== 0 && !allows(tolerance.weight * grown + noise + open, error)) return { index: [k], expected: y[k], got: x[k] };
     if (error > noise + open) worst = Math.max(worst, (error - noise - open) / Math.max(grown, 2 ** -1074));
   }
   return { worst, count: x.length };

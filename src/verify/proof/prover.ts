@@ -24,7 +24,7 @@ import { affineOf, Classes, type Side } from "./classes.ts";
 import { Comparison } from "./compare.ts";
 import { composed } from "./composed.ts";
 import { lostByTheFirst, narrowed, roundedThere } from "./digits.ts";
-import { madeBy } from "./effect.ts";
+import { type Budget, madeBy } from "./effect.ts";
 import { compareOutputs, relatedInputs } from "./ends.ts";
 import { Findings } from "./findings.ts";
 import { leftOut } from "./left-out.ts";
@@ -49,7 +49,7 @@ interface Suspect {
 export class Prover {
   private readonly classes: Classes;
   private readonly related = new Map<GraphValue, Relation>();
-  private readonly findings = new Findings();
+  readonly findings = new Findings();
   /** Values that are taken for the first file's although that could not be shown: what follows from them proves no difference. */
   private readonly doubtful = new Set<GraphValue>();
   private readonly comparison: Comparison;
@@ -117,8 +117,8 @@ export class Prover {
   }
 
   /** The outcome of a walk once the places that differ have been asked to show it. */
-  settled(): Proof {
-    return this.findings.settled(this.a, this.b);
+  settled(budget: Budget): Proof {
+    return this.findings.settled(this.a, this.b, budget);
   }
 
   /**

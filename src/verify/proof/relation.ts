@@ -7,7 +7,7 @@ import { blocks, combine, every, map, plus, type Spread, sameSpread, simplify, t
 import type { GraphNode } from "../../graph/view.ts";
 import { constantsOf, liveOf } from "../../laws/constant-channels.ts";
 import type { AffineMap, Core, Member, Open } from "./classes.ts";
-import type { Misfit } from "./rows.ts";
+import { allows, type Misfit } from "./rows.ts";
 
 export interface Relation {
   readonly core: Core;
@@ -71,7 +71,7 @@ const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
     combine(
       combine(x, y, (p, q) => Math.abs(p - q)),
       room,
-      (e, r) => (e <= r ? 1 : 0),
+      (e, r) => (allows(r, e) ? 1 : 0),
     ),
     (ok) => ok === 1,
   );
@@ -167,6 +167,7 @@ export function relative(beta: Relation, alpha: AffineMap): InputMap | undefined
   const shift = combine(beta.shift, moved, (b, m) => b - m);
   const noise = map(plus(abs(beta.shift), abs(moved)), (v) => v * NOISE);
   const slackShift = opened(plus(plus(beta.slackShift, times(slackScale, abs(alpha.shift))), noise), open?.shift);
+  if (![slackScale, slackShift].every((slack) => every(slack, Number.isFinite))) return undefined;
   // A shift that may be nothing is nothing: relations are kept as plain as the numbers allow.
   const plain = collapse(
     combine(shift, slackShift, (t, s) => (Math.abs(t) <= s ? 0 : t)),
@@ -248,8 +249,11 @@ const alike = (x: number, y: number): boolean => Math.abs(x - y) <= NOISE * Math
 export const isExact = ({ slackScale, slackShift }: Relation): boolean =>
   every(slackScale, (v) => v === 0) && every(slackShift, (v) => v === 0);
 
-/** The other way round: α as a map of β, when β is known exactly and has lost nothing. */
-export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined {
+/**
+ * The other way round: α as a map of β, when β is known exactly and has lost nothing.
+ * @param loose Also when rounding leaves something open of β, which is then open of the map.
+ */
+export function inverse(beta: Relation, alpha: AffineMap, loose = false): InputMap | undefined {
   const rank = beta.scale.dims.length;
   if (alpha.scale.dims.length !== rank) return undefined;
   const none = uniform(rank, 0);
@@ -263,7 +267,7 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
       return { scale: live, shift: constantsOf(live, alpha.shift), slackScale: none, slackShift: none, identity: false };
   }
   if (!every(beta.scale, (v) => v !== 0)) return undefined;
-  if (!isExact(beta)) return undefined;
+  if (!isExact(beta) && !(loose && [beta.slackScale, beta.slackShift].every((s) => every(s, Number.isFinite)))) return undefined;
   const by = alpha.open === undefined ? proposedOver(beta, alpha) : undefined;
   const back = by && invertGauge(by);
   if (back !== undefined) return { ...back, slackScale: none, slackShift: none, identity: false };
@@ -272,17 +276,20 @@ export function inverse(beta: Relation, alpha: AffineMap): InputMap | undefined 
   // Where two large shifts cancel, what is left is as uniform as their rounding allows.
   const noise = map(plus(abs(alpha.shift), abs(moved)), (v) => v * 2 ** -50);
   const left = combine(alpha.shift, moved, (a, m) => a - m);
-  const shift = collapse(
-    combine(left, noise, (t, n) => (Math.abs(t) <= n ? 0 : t)),
-    noise,
-  );
   const zero = uniform(rank, 0);
-  const open = openQuotient(scale, alpha.open, { ...beta, magnitude: zero, open: memberOf(beta)?.open });
+  const own = isExact(beta) ? memberOf(beta)?.open : { scale: beta.slackScale, shift: beta.slackShift };
+  const open = openQuotient(scale, alpha.open, { ...beta, magnitude: zero, open: own });
+  const slackShift = open === undefined ? zero : plus(open.shift, times(open.scale, abs(beta.shift)));
+  const room = isExact(beta) ? noise : plus(noise, slackShift);
+  const shift = collapse(
+    combine(left, room, (t, n) => (Math.abs(t) <= n ? 0 : t)),
+    room,
+  );
   return {
     scale,
     shift,
     slackScale: open?.scale ?? zero,
-    slackShift: open === undefined ? zero : plus(open.shift, times(open.scale, abs(beta.shift))),
+    slackShift,
     ...budgetOf(open, scale),
     identity: every(scale, (v) => v === 1) && every(shift, (v) => v === 0),
   };

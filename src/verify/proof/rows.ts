@@ -1,6 +1,8 @@
 /** Operators as rows of coefficients, what two of them are compared within, and where they differ. */
 import type { Param } from "../../rules/types.ts";
-import type { Layout } from "./singles.ts";
+
+/** How rows stand in a file: one after the other, or side by side as columns. */
+export type Layout = "rows" | "columns";
 
 export interface Rows {
   /** Axis of the output tensor the rows lie on. */
@@ -52,6 +54,12 @@ export interface Tolerance {
   /** True for files of other tools: biases are judged by the sum of their terms. */
   readonly foreign: boolean;
 }
+
+/** True where an error lies within what is allowed: room that infinite numbers make allows nothing. */
+export const allows = (room: number, error: number): boolean => error <= room && room < Number.POSITIVE_INFINITY;
+
+/** How far apart two numbers are; infinite ones, and NaN, are so unless they are the same. */
+export const distance = (x: number, y: number): number => (Object.is(x, y) ? 0 : Math.abs(x - y));
 
 export const OWN: Tolerance = { weight: 1.01, foreign: false };
 export const FOREIGN: Tolerance = { weight: 6, foreign: true };

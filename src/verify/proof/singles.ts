@@ -5,14 +5,13 @@
  * those that follow one another are read whole. A row of x that is all zeros has no gain to speak of, and is not for here.
  */
 import { halfUlps } from "../../onnx/dtype.ts";
+import { allows, type Layout } from "./rows.ts";
 
 /** Numbers read at a time: what stays in a processor's cache. */
 const BLOCK = 1 << 16;
 
 /** Half-ulps of float32 by its own exponent bits. */
 const HALVES = Float64Array.from({ length: 256 }, (_, e) => halfUlps("float32")[e === 0 ? 0 : e - 127 + 1023]);
-
-export type Layout = "rows" | "columns";
 
 /** Rows as they stand in a file. */
 export interface Stored32 {
@@ -105,7 +104,7 @@ function rowFit(x: Placed, y: Placed, o: number, n: number, gain: number, weight
     const error = Math.abs(mine[j] - expected);
     const half = HALVES[(bits[j] >>> 23) & 0xff];
     if (error <= most * half) continue;
-    if (!(error <= weight * half + Math.abs(expected) * 2 ** -50)) return undefined;
+    if (!allows(weight * half + Math.abs(expected) * 2 ** -50, error)) return undefined;
     most = error / half;
   }
   return most;

@@ -26,7 +26,7 @@ import {
 import { createSession } from "../../../src/run/session.ts";
 import { type AttributeSpec, f, is, type ModelSpec, model, type TensorSpec, type ValueSpec } from "../../helpers/build.ts";
 import { evaluateAll } from "../../ops/evaluate.ts";
-import { type Case, type Open, type Operand, wholes } from "./subject.ts";
+import { type Case, type Fed, type Open, type Operand, wholes } from "./subject.ts";
 
 export type Direction = "back" | "forward";
 type Tensors = readonly (Tensor | undefined)[];
@@ -63,9 +63,11 @@ export interface Scene {
 }
 
 const isOpen = (o: Operand): o is Open => typeof o !== "string" && "open" in o;
+const isFed = (o: Operand): o is Fed => typeof o !== "string" && "fed" in o;
 const outputCount = ({ outputs = 1 }: Case): number => outputs;
 
-const namesOf = ({ inputs }: Case): string[] => inputs.map((o, i) => (typeof o === "string" ? o : isOpen(o) ? `x${i}` : `c${i}`));
+const namesOf = ({ inputs }: Case): string[] =>
+  inputs.map((o, i) => (typeof o === "string" ? o : isOpen(o) || isFed(o) ? `x${i}` : `c${i}`));
 
 /** What is fed to a case in the `seed`-th probe. */
 export function feedsOf(it: Case, seed: number): Map<string, Tensor> {
@@ -73,7 +75,11 @@ export function feedsOf(it: Case, seed: number): Map<string, Tensor> {
   const feeds = new Map<string, Tensor>(
     Object.entries(it.computed ?? {}).map(([name, open], i) => [name, probe({ open }, 50 * seed + i)]),
   );
-  for (const [i, o] of it.inputs.entries()) if (isOpen(o)) feeds.set(names[i], probe(o, 10 * seed + i));
+  for (const [i, o] of it.inputs.entries()) {
+    if (isOpen(o)) feeds.set(names[i], probe(o, 10 * seed + i));
+    else if (isFed(o))
+      feeds.set(names[i], decode(model({ nodes: [], initializers: { fed: o.fed }, outputs: [] }).graph.initializers[0]));
+  }
   return feeds;
 }
 
@@ -81,9 +87,12 @@ export function feedsOf(it: Case, seed: number): Map<string, Tensor> {
 export function specOf(op: string, version: number, it: Case, dtype: "float64" | "float32" = "float64"): ModelSpec {
   const names = namesOf(it);
   const initializers: Record<string, TensorSpec> = { ...it.constants };
-  const inputs: ValueSpec[] = Object.entries(it.computed ?? {}).map(([name, dims]) => ({ name, dtype, dims }));
+  const told = (dims: readonly number[]): Pick<ValueSpec, "dims"> =>
+    it.shapes === undefined ? { dims } : it.shapes === "ranks" ? { dims: dims.map(() => undefined) } : {};
+  const inputs: ValueSpec[] = Object.entries(it.computed ?? {}).map(([name, dims]) => ({ name, dtype, ...told(dims) }));
   for (const [i, o] of it.inputs.entries()) {
-    if (isOpen(o)) inputs.push({ name: names[i], dtype, dims: o.open });
+    if (isOpen(o)) inputs.push({ name: names[i], dtype, ...told(o.open) });
+    else if (isFed(o)) inputs.push({ name: names[i], dtype: o.fed.dtype, ...told(o.fed.dims) });
     else if (typeof o !== "string") initializers[names[i]] = o.dtype === "float64" ? { ...o, dtype } : o;
   }
   const made = Array.from({ length: outputCount(it) }, (_, i) => `y${i}`);

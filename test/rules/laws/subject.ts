@@ -8,8 +8,13 @@ export interface Open {
   readonly values?: "any" | "positive" | "nonzero";
 }
 
+/** An operand that holds these numbers, which nobody knows before the model runs. */
+export interface Fed {
+  readonly fed: TensorSpec;
+}
+
 /** A computed operand, a constant, the name of a value that `before` makes, or "" for an absent one. */
-export type Operand = Open | TensorSpec | string;
+export type Operand = Open | Fed | TensorSpec | string;
 
 export interface Case {
   readonly inputs: readonly Operand[];
@@ -32,6 +37,8 @@ export interface Case {
   readonly roundings?: number;
   /** Only some of the maps are tried: for forms that differ in sizes alone. */
   readonly few?: boolean;
+  /** What the model says of the shapes of its inputs. Default: all. */
+  readonly shapes?: "ranks" | "nothing";
 }
 
 export interface Subject {
@@ -83,7 +90,9 @@ export function labelOf(op: string, { inputs, attributes = {}, outputs = 1, read
       ? o || "-"
       : "open" in o
         ? `[${o.open}]${o.values?.[0] ?? ""}`
-        : `${o.dtype === "float64" ? "c" : o.dtype}[${o.dims}]`;
+        : "fed" in o
+          ? `${o.fed.dtype}[${o.fed.dims}] fed`
+          : `${o.dtype === "float64" ? "c" : o.dtype}[${o.dims}]`;
   const attribute = (value: unknown): string =>
     typeof value === "object" && value !== null && "value" in value ? String(value.value) : String(value);
   const list = Object.entries(attributes).map(([name, value]) => `${name}=${attribute(value)}`);
