@@ -149,7 +149,9 @@ class Builder extends Values {
     const wires = node.inputs.map((value) => this.wire(value));
     const { facts } = this.read;
     const open = [0, 1].filter((k) => wires[k] !== undefined && !(k === 1 && node.opType === "Div"));
-    const whole = open.filter((k) => sameShape(facts.shape(node.inputs[k]), facts.shape(y)));
+    // Of a square, a gain is a square: no law of lines and ratios.
+    const square = node.inputs[0] === node.inputs[1];
+    const whole = square ? [] : open.filter((k) => sameShape(facts.shape(node.inputs[k]), facts.shape(y)));
     const [i] = whole;
     const [other] = wires.filter((wire, k) => k !== i && wire !== undefined);
     if (wires.every((wire) => wire === undefined)) return;
@@ -259,7 +261,7 @@ class Builder extends Values {
     const wires = node.inputs.map((value) => this.wire(value));
     const open = [1, 0].filter((k) => wires[k] !== undefined);
     if (open.length === 0) return;
-    if (y === undefined || (this.lax && open.length > 1)) {
+    if (y === undefined || (this.lax && open.length > 1) || node.inputs[0] === node.inputs[1]) {
       this.unknown(node);
       return;
     }

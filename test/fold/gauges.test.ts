@@ -506,3 +506,14 @@ describe("a channel with a gain of zero", () => {
     expect(prove(before, after, { foreign: false, gauges }).outcome).toBe("equal");
   });
 });
+
+describe("a product of a value with itself", () => {
+  it.each(["Mul", "MatMul"])("squares a gain, which no law of ratios tells: %s", (op) => {
+    const net = new Net();
+    net.conv("x", "c");
+    net.add(op, ["c", "c"], "p");
+    net.initializers.k = float32([C, 1, 1], [2, 1, 0.5, 4, 2]);
+    net.add("Mul", ["p", "k"], "y");
+    check(net.spec(["y"]), { folds: 0, ...close });
+  });
+});
