@@ -201,7 +201,7 @@ class Inliner {
         edits.push({ frame: holder.frame, at, pieces: compacted(pieces) });
       } else {
         if (place.names !== undefined) edits.push(...nodeEdits(source, node, place.names, place.attributes));
-        out.push(this.kept(node, place, edits));
+        out.push(this.kept(node, holder.nodes, place, edits));
       }
     }
     if (place.names !== undefined && isGraph(holder))
@@ -214,7 +214,7 @@ class Inliner {
   }
 
   /** A node that stays itself; its inner graphs may change. */
-  private kept(node: NodeRecord, place: Place, edits: Edit[]): Emitted {
+  private kept(node: NodeRecord, siblings: readonly NodeRecord[], place: Place, edits: Edit[]): Emitted {
     const fn = this.functions.called(node);
     if (fn !== undefined) this.want(fn);
     if (place.site !== undefined && !place.root.opsets.has(node.domain)) place.root.missing.add(node.domain);
@@ -222,7 +222,7 @@ class Inliner {
     for (const attribute of node.attributes.values()) {
       for (const [i, graph] of graphsOf(attribute).entries()) {
         const names = place.names?.inner(graph);
-        const home = innerPath(place.home, node, attribute.name, i);
+        const home = innerPath(place.home, node, siblings, attribute.name, i);
         bodies.push(this.graph(graph, { ...place, home, names }, edits));
       }
     }
@@ -277,7 +277,7 @@ class Inliner {
         continue;
       }
       const edits = nodeEdits(source, node, names, place.attributes);
-      out.push(this.kept(node, place, edits));
+      out.push(this.kept(node, callee.nodes, place, edits));
       const content = splice(source, node.frame, edits);
       pieces.push({ bytes: header(field, piecesLength(content)) });
       for (const piece of content) pieces.push(piece);
@@ -336,6 +336,6 @@ function note(
     let k = 0;
     for (const attribute of node.attributes.values())
       for (const [j, graph] of graphsOf(attribute).entries())
-        note(graph.nodes, bodies[k++], innerPath(path, node, attribute.name, j), origins, names);
+        note(graph.nodes, bodies[k++], innerPath(path, node, nodes, attribute.name, j), origins, names);
   }
 }

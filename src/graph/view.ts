@@ -160,7 +160,9 @@ export function viewOf(model: Model): GraphView {
     for (const node of scope.nodes) {
       for (const attribute of node.record.attributes.values()) {
         graphsOf(attribute).forEach((graph, i) => {
-          node.bodies.push(build("subgraph", innerPath(path, node.record, attribute.name, i), graph, scope, opsets));
+          node.bodies.push(
+            build("subgraph", innerPath(path, node.record, record.nodes, attribute.name, i), graph, scope, opsets),
+          );
         });
       }
     }
@@ -177,9 +179,24 @@ export function viewOf(model: Model): GraphView {
 }
 
 /** The path of a graph inside a node: of its attribute `attribute`, the i-th there. */
-export function innerPath(path: string, node: NodeRecord, attribute: string, i: number): string {
-  const name = node.name || node.outputs[0] || `#${node.index}`;
+export function innerPath(path: string, node: NodeRecord, siblings: readonly NodeRecord[], attribute: string, i: number): string {
+  const own = isShared(node.name, siblings) ? "" : node.name;
+  const name = own || node.outputs[0] || `#${node.index}`;
   return `${path === "" ? "" : `${path}/`}${name}/${attribute}${i === 0 ? "" : i}`;
+}
+
+const sharedNames = new WeakMap<readonly NodeRecord[], ReadonlySet<string>>();
+
+/** True of a name that several nodes with inner graphs have in one graph, which ONNX does not forbid. */
+function isShared(name: string, nodes: readonly NodeRecord[]): boolean {
+  let shared = sharedNames.get(nodes);
+  if (shared === undefined) {
+    const seen = new Set<string>();
+    const holders = nodes.filter(({ attributes }) => [...attributes.values()].some((one) => graphsOf(one).length > 0));
+    shared = new Set(holders.flatMap((node) => (seen.size === seen.add(node.name).size ? [node.name] : [])));
+    sharedNames.set(nodes, shared);
+  }
+  return shared.has(name);
 }
 
 /** Domains of nodes no rule is about: what they do is not in their own record. */

@@ -60,3 +60,34 @@ it("bodies correspond by the attribute that has them, in whatever order a file l
   expect(prove(a, turned(false)).outcome).toBe("equal");
   expect(prove(a, turned(true)).outcome).not.toBe("equal");
 });
+
+/** u = If(c, convs), v = If(c, other convs), y = u − v, in any order; bodies by the letter of their weights. */
+const two = (order: readonly string[], operands: readonly string[], bodies: Record<string, string>, name = "") => {
+  const weights = (k: number) => float32([2, 2, 1, 1], [k, 2 * k, -k, 3]);
+  const conv = (w: string) => ({ nodes: [node("Conv", ["x", w], [`${w}_y`])], outputs: [floats(`${w}_y`)] });
+  const holder = (out: string): NodeSpec => ({
+    op: "If",
+    name,
+    inputs: ["c"],
+    outputs: [out],
+    attributes: { then_branch: conv(`t${bodies[out]}`), else_branch: conv(`e${bodies[out]}`) },
+  });
+  return model({
+    nodes: [...order.map(holder), node("Sub", operands, ["y"])],
+    initializers: { tu: weights(1), eu: weights(-2), tv: weights(3), ev: weights(0.5) },
+    inputs: [floats("x", [1, 2, 3, 3]), { name: "c", dtype: "bool", dims: [] }],
+    outputs: [floats("y")],
+  });
+};
+
+it.each(["", "one name"])('a node is compared with the one whose graphs its own are compared with, if named "%s"', (name) => {
+  const own = { u: "u", v: "v" };
+  const a = two(["u", "v"], ["u", "v"], own, name);
+  const outcome = (...b: Parameters<typeof two>) => prove(a, two(...b)).outcome;
+  expect(outcome(["v", "u"], ["u", "v"], own, name)).toBe("equal");
+  expect(outcome(["v", "u"], ["v", "u"], own, name)).not.toBe("equal");
+  expect(outcome(["u", "v"], ["v", "u"], own, name)).not.toBe("equal");
+  expect(outcome(["u", "v"], ["u", "v"], { u: "v", v: "v" }, name)).not.toBe("equal");
+  expect(outcome(["u", "v"], ["u", "v"], { u: "u", v: "u" }, name)).not.toBe("equal");
+  expect(outcome(["u", "v"], ["u", "v"], { u: "v", v: "u" }, name)).not.toBe("equal");
+});

@@ -47,7 +47,8 @@ function callsOf(model: Model): Set<string> {
       const callee = functions.called(node);
       if (callee !== undefined) calls.add(keyOf(home, node, callee));
       for (const attribute of node.attributes.values())
-        for (const [i, graph] of graphsOf(attribute).entries()) visit(graph.nodes, innerPath(home, node, attribute.name, i));
+        for (const [i, graph] of graphsOf(attribute).entries())
+          visit(graph.nodes, innerPath(home, node, nodes, attribute.name, i));
     }
   };
   visit(model.graph.nodes, "");

@@ -33,7 +33,7 @@ import { leadsOn, mergedPair } from "./merged.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { exact, memberOf, type Relation, type Suspicion } from "./relation.ts";
 import type { Tolerance } from "./rows.ts";
-import { alignScopes } from "./scopes.ts";
+import { alignScopes, areAligned } from "./scopes.ts";
 import { sharedValues } from "./shared.ts";
 
 export interface Contradicted extends Contradiction {
@@ -407,7 +407,7 @@ export class Prover {
     const core = dynamic && this.related.get(dynamic)?.core;
     const pool =
       core === undefined ? this.a.view.nodes.filter((n) => n.outputs[0]?.name === node.outputs[0]?.name) : core.readers;
-    const fitting = pool.filter((n) => familyOf(n) === family && n.scope.path === node.scope.path);
+    const fitting = pool.filter((n) => familyOf(n) === family && n.scope.path === node.scope.path && areAligned(node, n));
     const rank = (n: GraphNode) =>
       (this.used.has(n) ? 2 : 0) + (n.record.name === node.record.name && n.record.name !== "" ? 0 : 1);
     return fitting.length < 2 ? fitting : fitting.toSorted((x, y) => rank(x) - rank(y));

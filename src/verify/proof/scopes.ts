@@ -51,3 +51,7 @@ export function alignScopes(a: GraphView, b: GraphView): void {
     if (twin !== undefined) pair(twin, scope);
   }
 }
+
+/** True of nodes without inner graphs, and of two whose graphs correspond: they are compared with each other, and with no others. */
+export const areAligned = ({ bodies }: GraphNode, other: GraphNode): boolean =>
+  bodies.length === other.bodies.length && bodies.every(({ path }) => other.bodies.some((body) => body.path === path));
