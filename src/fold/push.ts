@@ -117,7 +117,7 @@ export class Push {
     if (this.direction === "backward") return this.ending(node.inputs[0], node);
     const other = rule.together === this.kind && node.inputs.find((value) => value !== undefined && this.isBare(work, value));
     if (other)
-      return refuse("other-reader", "combines it with another value that does not carry the same gain", { value: other });
+      return refuse("other-reader", "adds another value that does not carry the same gain", { value: other });
     return this.ending(node.outputs[0], node);
   }
 
