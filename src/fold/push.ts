@@ -116,8 +116,7 @@ export class Push {
     if (rule?.handsOn !== this.direction) return undefined;
     if (this.direction === "backward") return this.ending(node.inputs[0], node);
     const other = rule.together === this.kind && node.inputs.find((value) => value !== undefined && this.isBare(work, value));
-    if (other)
-      return refuse("other-reader", "combines it with another value that does not carry the same gain", { value: other });
+    if (other) return refuse("other-reader", "adds another value that does not carry the same gain", { value: other });
     return this.ending(node.outputs[0], node);
   }
 

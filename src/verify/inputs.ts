@@ -4,7 +4,7 @@
  * wrong mean of a dead channel from small inputs.
  */
 import { BnfoldError } from "../diag/error.ts";
-import { type GraphView, viewOf } from "../graph/view.ts";
+import { type GraphValue, type GraphView, viewOf } from "../graph/view.ts";
 import { roundArray } from "../onnx/codec.ts";
 import { type DType, dtypeInfo, dtypeOf } from "../onnx/dtype.ts";
 import type { Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
@@ -65,8 +65,8 @@ export function generateInputs(model: Model, options: InputOptions = {}): Sample
   const plan = resolveShapes(model, view, shapes, attempt);
   if (plan === undefined || (attempt > 0 && !plan.guessed)) return undefined;
   if (open.length === 0) return [{ kind: "given", seed, feeds: fixed }];
-  const makers = open.map((input) => ({ input, make: makerOf(input, plan.shapes.get(input.name) ?? [], view) }));
-  const numbers = open.reduce((sum, { name }) => sum + sizeOf(plan.shapes.get(name) ?? []), 0);
+  const makers = open.map((input) => ({ input, make: makerOf(input, plan.shapes.get(input.name) as number[], view) }));
+  const numbers = open.reduce((sum, { name }) => sum + sizeOf(plan.shapes.get(name) as number[]), 0);
   const { samples = options.thorough ? samplesOf(model, numbers) : LEAST } = options;
   return Array.from({ length: samples }, (_, i) => {
     // After one sample of each kind, more of the plainest ones.
@@ -104,10 +104,8 @@ export const shapesOf = (feeds: ReadonlyMap<string, Value>): Readonly<Record<str
 type Maker = (random: Random, kind: Kind) => Value;
 
 function makerOf(input: ValueInfoRecord, dims: readonly number[], view: GraphView): Maker {
-  const value = view.main.values.get(input.name);
-  const hint = value === undefined ? undefined : hintOf(value, dims.length);
-  const spatial = hint?.spatial;
-  const places = { dims, axes: spatialAxes(dims, spatial), rows: hint?.rows, name: input.name };
+  const { spatial, rows } = hintOf(view.main.values.get(input.name) as GraphValue, dims.length);
+  const places = { dims, axes: spatialAxes(dims, spatial), rows, name: input.name };
   const make = (type: TypeInfo, random: Random, kind: Kind): Value => {
     switch (type.kind) {
       case "tensor":

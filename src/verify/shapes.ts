@@ -4,7 +4,7 @@
  * a short fixed list of defaults is tried.
  */
 import { BnfoldError } from "../diag/error.ts";
-import type { GraphView } from "../graph/view.ts";
+import type { GraphValue, GraphView } from "../graph/view.ts";
 import type { Model, TypeInfo, ValueInfoRecord } from "../onnx/records.ts";
 import { type Hint, hintOf, totalStride } from "./hints.ts";
 
@@ -87,9 +87,8 @@ export function resolveShapes(model: Model, view: GraphView, user: UserShapes = 
   const open = inputs.map((input) => {
     const declared = tensorType(input.type)?.shape;
     const given = user.get(input.name);
-    const value = view.main.values.get(input.name);
     const rank = given?.length ?? declared?.length;
-    const hint: Hint = value === undefined ? { rank, sizes: new Map() } : hintOf(value, rank);
+    const hint = hintOf(view.main.values.get(input.name) as GraphValue, rank);
     return { name: input.name, declared, given, hint, rank: rank ?? hint.rank ?? 2 };
   });
   // Symbols are bound before any default: a size another input fixes holds for all that share the name.

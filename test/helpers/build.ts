@@ -162,6 +162,8 @@ const CODES: Record<string, number> = {
   float64: 11,
   uint32: 12,
   uint64: 13,
+  complex64: 14,
+  complex128: 15,
   bfloat16: 16,
   uint4: 21,
   int4: 22,

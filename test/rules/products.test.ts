@@ -1,5 +1,7 @@
 /** ONNX Runtime's products of whole numbers: what their scales and biases take, and near misses. */
 import { describe, expect, it } from "vitest";
+import type { DType } from "../../src/onnx/dtype.ts";
+import type { Tensor } from "../../src/onnx/tensor.ts";
 import { prove } from "../../src/verify/index.ts";
 import { float32, int8, type ModelSpec, model, type NodeSpec, node, type TensorSpec, uint8 } from "../helpers/build.ts";
 import { batchNorm, check, floats, operators, whole } from "./check.ts";
@@ -100,5 +102,92 @@ describe.each([
     expect(outcome(first, folded([0.5, 0.25, 0.125, 1], [1, -2, 0.5, 3]))).toBe("equal");
     expect(outcome(first, folded([0.5, 0.25, 0.125, 0.5], [1, -2, 0.5, 3]))).not.toBe("equal");
     expect(outcome(first, folded([0.5, 0.25, 0.125, 1], [1, -2, 0.5, 2]))).not.toBe("equal");
+  });
+});
+
+describe("what is computed as it runs", () => {
+  const wide = {
+    ...codes,
+    bs: float32([4], [0.25, 0.5, 1, 2]),
+    bz: int8([4], [0, 1, -1, 2]),
+    i: int32([1, 2, 3, -4]),
+    f: whole([4]),
+  };
+  const arrays = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array, int32: Int32Array };
+  const fed = ({ dtype, dims, values }: TensorSpec): Tensor => ({
+    dtype: dtype as DType,
+    dims,
+    data: arrays[dtype as "int8"].from(values as number[]),
+  });
+  /** Each operator with a bias, and what has to be constant for a gain, and for a shift. */
+  const products: Record<string, { nodes: NodeSpec[]; gain: string[]; shift: string[] }> = {
+    QGemm: { nodes: [quantize, gemm(["i"])], gain: ["bs", "bz"], shift: ["as", "bs", "i"] },
+    MatMulIntegerToFloat: {
+      nodes: [quantize, node("MatMulIntegerToFloat", ["a", "b", "as", "bs", "az", "bz", "f"], ["c"], {}, microsoft)],
+      gain: ["bs", "f"],
+      shift: ["f"],
+    },
+    DynamicQuantizeMatMul: {
+      nodes: [node("DynamicQuantizeMatMul", ["x", "b", "bs", "bz", "f"], ["c"], {}, microsoft)],
+      gain: ["bs", "f"],
+      shift: ["f"],
+    },
+  };
+  const ways = {
+    gain: [node("Mul", ["c", "k"], ["y"]), float32([4], [2, -1, 0.5, 4])],
+    shift: [node("Add", ["c", "k"], ["y"]), float32([4], [1, -2, 3, 4])],
+  } as const;
+  it.each(Object.keys(products).flatMap((op) => (["gain", "shift"] as const).map((way) => [op, way] as const)))(
+    "keeps a map that has to go into it: %s, %s",
+    (op, way) => {
+      const { nodes } = products[op];
+      const [last, k] = ways[way];
+      for (const name of new Set(nodes.flatMap(({ inputs }) => inputs))) {
+        if (!(name in wide)) continue;
+        const constant = wide[name as "bs"];
+        const rest = Object.fromEntries(Object.entries(wide).filter(([own]) => own !== name));
+        const inputs = [...x, { name, dtype: constant.dtype, dims: constant.dims }];
+        const folds = products[op][way].includes(name) ? 0 : 1;
+        check(spec([...nodes, last], { ...rest, k }, inputs), { folds, feeds: { [name]: fed(constant) }, tolerance: 1e-13 });
+      }
+    },
+  );
+
+  it("but takes one number for all columns into one scale, or into each", () => {
+    for (const [op, { nodes }] of Object.entries(products)) {
+      for (const bs of [codes.bs, float32([1], [0.25]), wide.bs]) {
+        const bz = bs.dims[0] === 4 ? wide.bz : { ...codes.bz, dims: bs.dims };
+        const done = check(spec([...nodes, mul], { ...wide, bs, bz, k: float32([], [-2]) }, x), { folds: 1, tolerance: 1e-13 });
+        const made = done.after.graph.nodes.at(-1);
+        const scale = done.after.graph.initializers.find(
+          (t) => t.name === made?.inputs[op === "DynamicQuantizeMatMul" ? 2 : op === "QGemm" ? 4 : 3],
+        );
+        expect(scale?.dims).toEqual(bs.dims);
+      }
+    }
+  });
+
+  it("and no map that varies along rows, nor one of columns nobody knows", () => {
+    for (const { nodes } of Object.values(products)) {
+      for (const op of ["Mul", "Add"]) {
+        const rows = spec([...nodes, node(op, ["c", "k"], ["y"])], { ...wide, k: float32([2, 1], [2, 4]) }, x);
+        check(rows, { folds: 0, refused: "axis-blocks", tolerance: 1e-13 });
+        const { b: matrix, ...others } = wide;
+        const open = spec([...nodes, node(op, ["c", "k"], ["y"])], { ...others, k: float32([1, 1], [2]) }, [
+          ...x,
+          { name: "b", dtype: "int8", dims: [undefined, undefined] },
+        ]);
+        check(open, { folds: 0, refused: "shape-unknown", feeds: { b: fed(matrix) }, tolerance: 1e-13 });
+      }
+    }
+  });
+
+  it("and nothing where whole numbers are added that are not one for each column", () => {
+    const bn = batchNorm("c", "y", 4, { gain: [1, 1, 1, 1], shift: [1, -0.25, 0.5, 3] });
+    for (const bias of [int32([2]), { ...int32([1, 2, 3, 4, 5, 6, 7, 8]), dims: [2, 4] }])
+      check(spec([quantize, gemm(["i"]), bn.node], { ...codes, i: bias, ...bn.initializers }, x), {
+        folds: 0,
+        refused: "parameter-shape",
+      });
   });
 });

@@ -4,7 +4,7 @@ import { asNumbers, type Tensor } from "../../src/onnx/tensor.ts";
 import type { Value } from "../../src/ops/define.ts";
 import { createSession } from "../../src/run/session.ts";
 import { compareFaces } from "../../src/verify/faces.ts";
-import { generateInputs, KINDS, type Sample } from "../../src/verify/inputs.ts";
+import { generateInputs, KINDS, type Sample, shapesOf, shapesText } from "../../src/verify/inputs.ts";
 import { randomOf } from "../../src/verify/random.ts";
 import { float32, int64, model, node, type ValueSpec } from "../helpers/build.ts";
 
@@ -264,5 +264,77 @@ describe("a scalar of whole numbers", () => {
     for (const dtype of ["int32", "int64", "uint8"] as const)
       for (const sample of generateInputs(simple({ name: "k", dtype, dims: [] })))
         expect([...asNumbers(tensorOf(sample, "k"))].map(Number), dtype).toEqual([1]);
+  });
+});
+
+describe("values that are made up", () => {
+  const every = (input: ValueSpec) => generateInputs(simple(input), { samples: KINDS.length });
+  const rangeOf = (sample: Sample, name: string): [number, number] => {
+    const data = asNumbers(tensorOf(sample, name));
+    return [Math.min(...data), Math.max(...data)];
+  };
+
+  it("of small whole numbers fill their type, but for kinds that say otherwise", () => {
+    for (const [dtype, low, high] of [
+      ["int8", -128, 127],
+      ["uint8", 0, 255],
+    ] as const) {
+      for (const sample of every({ name: "x", dtype, dims: [2000] })) {
+        const [least, most] = rangeOf(sample, "x");
+        if (sample.kind === "zero") expect([least, most]).toEqual([0, 0]);
+        else if (sample.kind === "small") expect([least, most]).toEqual([Math.max(low, -1), 1]);
+        else if (sample.kind === "negative" && low < 0) expect([least, most]).toEqual([low, -1]);
+        else expect([least < low + 5, most > high - 5], sample.kind).toEqual([true, true]);
+      }
+    }
+  });
+
+  it("of counts are at least one, and few", () => {
+    for (const dims of [[], [50]]) {
+      for (const sample of every({ name: "num_steps", dtype: "int64", dims })) {
+        const [least, most] = rangeOf(sample, "num_steps");
+        expect([least >= 1, most <= (sample.kind === "large" ? 4 : 2)], sample.kind).toEqual([true, true]);
+      }
+    }
+    for (const sample of every({ name: "i", dtype: "int64", dims: [500] })) {
+      expect(rangeOf(sample, "i")).toEqual(sample.kind === "zero" ? [1, 1] : [0, sample.kind === "large" ? 7 : 1]);
+    }
+  });
+
+  it("of complex numbers have two parts each", () => {
+    for (const dtype of ["complex64", "complex128"]) {
+      const [sample] = generateInputs(simple({ name: "x", dtype, dims: [3, 4] }));
+      expect([tensorOf(sample, "x").dims, tensorOf(sample, "x").data.length]).toEqual([[3, 4], 24]);
+    }
+  });
+
+  it("are told by their shapes", () => {
+    const [sample] = generateInputs(simple({ name: "x", dims: [2, 3] }, { name: "s", kind: "sequence", dims: [2] }));
+    expect(shapesText(sample.feeds)).toBe("x [2, 3], s sequence");
+    expect(shapesOf(sample.feeds)).toEqual({ x: [2, 3] });
+    expect(shapesText(new Map())).toBe("no inputs");
+  });
+
+  it("leave alone what is given, which must be an input", () => {
+    const given = (name: string, value: Value) => new Map([[name, value]]);
+    const list: Value = { kind: "sequence", items: [], of: { kind: "tensor", elemType: 1 } };
+    const two = simple({ name: "x", dims: [2] }, { name: "s", kind: "sequence" });
+    const [sample] = generateInputs(two, { fixed: given("s", list) });
+    expect(sample.feeds.get("s")).toBe(list);
+    expect(tensorOf(sample, "x").dims).toEqual([2]);
+    expect(() => generateInputs(two, { fixed: given("z", list) })).toThrow(
+      expect.objectContaining({ kind: "usage", message: expect.stringContaining('"z", which is no input') }),
+    );
+    const closed = model({ nodes: [node("Constant", [], ["y"], { value_int: 1 })], inputs: [], outputs: [{ name: "y" }] });
+    for (const options of [{ fixed: given("z", list) }, { shapes: new Map([["z", [1]]]) }])
+      expect(() => generateInputs(closed, options)).toThrow(expect.objectContaining({ hint: "Inputs: none." }));
+  });
+
+  it("are of the size that the name of an axis asks for", () => {
+    const m = simple({ name: "x", dims: ["c", "width", "foo", "bar"] }, { name: "z", dims: ["batch", "other", "seq", "bar"] });
+    const [x, z] = ["x", "z"].map((name) => dimsOf(m, name));
+    const plain = dimsOf(simple({ name: "p", dims: [undefined, undefined, undefined, undefined] }), "p");
+    expect([x[0], x[1]]).toEqual([plain[1], plain[2]]);
+    expect([z[0], z[1], z[3]]).toEqual([plain[0], plain[1], x[3]]);
   });
 });

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Tensor } from "../../src/onnx/tensor.ts";
+import { KINDS } from "../../src/verify/inputs.ts";
 import { witness } from "../../src/verify/witness.ts";
 import { f, float32, float64, int64, model, node } from "../helpers/build.ts";
 import { blocks, chain, type DType, type Fault } from "./nets.ts";
@@ -332,5 +334,103 @@ describe("what is run", () => {
     const list = blocks("float32", 10);
     const twice = [1, 2].map(() => witness(chain(list, "float32", false), chain(list, "float32", true), { seed: 11 }));
     expect(JSON.parse(JSON.stringify(twice[0]))).toEqual(twice[1]);
+  });
+});
+
+describe("what cannot be run", () => {
+  const relu = { nodes: [node("Relu", ["x"], ["y"])], inputs: [{ name: "x", dims: [4] }], outputs: [{ name: "y" }] };
+  const tensor = (dims: number[], value: number): Tensor => ({
+    dtype: "float32",
+    dims,
+    data: new Float32Array(dims.reduce((n, d) => n * d, 1)).fill(value),
+  });
+  const given = (name: string, feeds: Record<string, Tensor>) => ({ name, feeds: new Map(Object.entries(feeds)) });
+
+  it("is told where the second file lacks an output, or has an operator nobody knows", () => {
+    const other = model({ ...relu, nodes: [node("Relu", ["x"], ["z"])], outputs: [{ name: "z" }] });
+    expect(witness(model(relu), other)).toMatchObject({ outcome: "not-run", reason: expect.stringContaining('no output "y"') });
+    const magic = model({
+      ...relu,
+      nodes: [node("Magic", ["x"], ["y"], {}, { domain: "my.domain" })],
+      opsets: { "": 21, "my.domain": 1 },
+    });
+    const reason = expect.stringMatching(/^the second model cannot be run: .*Magic/);
+    expect(witness(model(relu), magic)).toMatchObject({ outcome: "not-run", reason });
+  });
+
+  it("is a difference where only the second file fails", () => {
+    const reshape = model({ ...relu, nodes: [node("Reshape", ["x", "s"], ["y"])], initializers: { s: int64([1], [5]) } });
+    const run = witness(model(relu), reshape, { samples: 1 });
+    expect(run).toMatchObject({ outcome: "different", samples: [{ ok: false, outputs: [] }] });
+    expect(run.reason).toMatch(/^the first model runs on sample "normal", the second does not: /);
+    expect(run.firstDifference).toBeUndefined();
+  });
+
+  it("is left out where the first file fails on some inputs, and all is told where it fails on every one", () => {
+    // Row 7 of 4 is asked for in large inputs alone.
+    const rows = model({
+      nodes: [node("Neg", ["x"], ["n"]), node("Gather", ["n", "i"], ["y"])],
+      inputs: [
+        { name: "x", dims: [4] },
+        { name: "i", dtype: "int64", dims: [60] },
+      ],
+      outputs: [{ name: "y" }],
+    });
+    const run = witness(rows, rows, { samples: KINDS.length });
+    expect(run.outcome).toBe("equal");
+    expect(run.samples).toHaveLength(KINDS.length - 1);
+    expect(run.reason).toMatch(/^sample \d+ \(large\) was left out: the first model cannot be run on it: /);
+
+    const picky = model({
+      ...relu,
+      nodes: [node("Reshape", ["x", "s"], ["y"])],
+      initializers: { s: int64([2], [7, 1013]) },
+      inputs: [{ name: "x", dims: ["n"] }],
+    });
+    expect(witness(picky, picky).outcome).toBe("not-run");
+    const right = given("right", { x: tensor([7091], 1) });
+    expect(witness(picky, picky, { given: [right] })).toMatchObject({ outcome: "equal", samples: [{ kind: "right" }] });
+  });
+
+  it("is an error of the caller's where what was given does not fit", () => {
+    const wrong = given("wrong", { x: tensor([2, 2], 1) });
+    const add = model({
+      ...relu,
+      nodes: [node("Add", ["x", "c"], ["y"])],
+      initializers: { c: float32([4], [1, 2, 3, 4]) },
+      inputs: [{ name: "x" }],
+    });
+    expect(() => witness(model(relu), model(relu), { given: [wrong], samples: 0 })).toThrow(
+      expect.objectContaining({ kind: "usage" }),
+    );
+    expect(() => witness(model(relu), model(relu), { shapes: new Map([["x", [5]]]) })).toThrow(
+      expect.objectContaining({ kind: "usage" }),
+    );
+    expect(() => witness(model(relu), model(relu), { given: [given("ok", { x: tensor([4], 1) }), wrong], samples: 0 })).toThrow(
+      expect.objectContaining({ kind: "usage" }),
+    );
+    expect(witness(add, add, { given: [given("ok", { x: tensor([4], 1) }), wrong], samples: 0 })).toMatchObject({
+      outcome: "equal",
+      samples: [{ kind: "ok" }],
+      reason: expect.stringContaining("sample 2 (wrong) was left out"),
+    });
+    expect(witness(model(relu), model(relu), { samples: 0 })).toMatchObject({
+      outcome: "not-run",
+      reason: "no samples were asked for",
+    });
+  });
+
+  it("is told of values that are no numbers, and of another limit", () => {
+    const log = model({ ...relu, nodes: [node("Log", ["x"], ["y"])] });
+    const zero = given("zero", { x: tensor([4], -1) });
+    expect(witness(log, log, { given: [zero], samples: 0 })).toMatchObject({
+      outcome: "equal",
+      reason: 'output "y", sample "zero": 4 elements are NaN or infinite, alike in both',
+    });
+    expect(witness(model(relu), model(relu), { samples: 1, limit: 7 }).limit).toBe(7);
+    expect(witness(model(relu), model(relu), { samples: 1 }).limit).toBeUndefined();
+    const other = model({ ...relu, nodes: [node("Reshape", ["x", "s"], ["y"])], initializers: { s: int64([2], [2, 2]) } });
+    const run = witness(model(relu), other, { samples: 1 });
+    expect(run).toMatchObject({ outcome: "different", reason: expect.stringMatching(/^output "y", sample "normal": /) });
   });
 });
