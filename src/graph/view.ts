@@ -147,6 +147,8 @@ const isGraph = (record: GraphRecord | FunctionRecord): record is GraphRecord =>
 export function viewOf(model: Model): GraphView {
   const scopes: Scope[] = [];
   const functions = new Functions(model.functions);
+  // Names may be anything: two ways through them may read the same.
+  const taken = new Set<string>();
   const build = (
     kind: Scope["kind"],
     path: string,
@@ -154,15 +156,16 @@ export function viewOf(model: Model): GraphView {
     parent: Scope | undefined,
     opsets: ReadonlyMap<string, number>,
   ): Scope => {
-    const scope = new Scope(kind, path, record, parent, opsets);
+    let own = path;
+    for (let k = 2; taken.has(own); k++) own = `${path} (${k})`;
+    taken.add(own);
+    const scope = new Scope(kind, own, record, parent, opsets);
     scopes.push(scope);
     declare(scope, functions);
     for (const node of scope.nodes) {
       for (const attribute of node.record.attributes.values()) {
         graphsOf(attribute).forEach((graph, i) => {
-          node.bodies.push(
-            build("subgraph", innerPath(path, node.record, record.nodes, attribute.name, i), graph, scope, opsets),
-          );
+          node.bodies.push(build("subgraph", innerPath(own, node.record, record.nodes, attribute.name, i), graph, scope, opsets));
         });
       }
     }

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { plan } from "../../src/fold/index.ts";
+import { viewOf } from "../../src/graph/view.ts";
 import { read } from "../../src/onnx/read.ts";
 import type { AttributeRecord } from "../../src/onnx/records.ts";
 import { memorySource } from "../../src/onnx/source.ts";
@@ -90,4 +91,26 @@ it.each(["", "one name"])('a node is compared with the one whose graphs its own 
   expect(outcome(["u", "v"], ["u", "v"], { u: "v", v: "v" }, name)).not.toBe("equal");
   expect(outcome(["u", "v"], ["u", "v"], { u: "u", v: "u" }, name)).not.toBe("equal");
   expect(outcome(["u", "v"], ["u", "v"], { u: "v", v: "u" }, name)).not.toBe("equal");
+});
+
+it("every graph has a path of its own, whatever the names on the way to it", () => {
+  const inner = (nodes: NodeSpec[]) => ({ nodes, outputs: [floats("z")] });
+  const holder = (name: string, out: string, nodes: NodeSpec[]): NodeSpec => ({
+    op: "If",
+    name,
+    inputs: ["c"],
+    outputs: [out],
+    attributes: { then_branch: inner(nodes), else_branch: inner([node("Neg", ["x"], ["z"])]) },
+  });
+  const m = model({
+    nodes: [
+      holder("a", "u", [holder("b", "z", [node("Abs", ["x"], ["z"])])]),
+      holder("a/then_branch/b", "v", [node("Relu", ["x"], ["z"])]),
+      node("Add", ["u", "v"], ["y"]),
+    ],
+    inputs: [floats("x", [2]), { name: "c", dtype: "bool", dims: [] }],
+    outputs: [floats("y")],
+  });
+  const paths = viewOf(m).scopes.map(({ path }) => path);
+  expect(new Set(paths).size).toBe(paths.length);
 });
