@@ -319,10 +319,18 @@ export class Attempts {
     return new Push(this.draft, kind, to, { retypes: this.retypes, rounds, ones: this.ones }).all(requests);
   }
 
-  private onward({ node, scale, shift }: Candidate, kind: Kind): MapRequest | undefined {
+  private onward({ node, input, scale, shift }: Candidate, kind: Kind): MapRequest | Refused | undefined {
     const by = kind === "scale" ? scale : shift;
     if (kind === "scale" ? isOne(by) : isZero(by)) return undefined;
-    return { value: node.outputs[0] as GraphValue, by, node, index: 0 };
+    const value = node.outputs[0] as GraphValue;
+    // Readers in inner graphs will read what the node reads, by its name.
+    const x = node.inputs[input];
+    const hidden = [...value.readers()].find((use) => x !== undefined && use.node.scope.resolve(x.name) !== x)?.node;
+    if (hidden === undefined) return { value, by, node, index: 0 };
+    return refuse("captured-by-subgraph", `reads it inside a subgraph that has a "${x?.name}" of its own`, {
+      value,
+      node: hidden,
+    });
   }
 
   private back({ node, input, scale, shift }: Candidate, kind: Kind, moves: Moves): MapRequest | Refused | undefined {

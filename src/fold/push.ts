@@ -211,11 +211,7 @@ export class Push {
     if (stop !== undefined) return stop;
     this.draft.move(value, this.gaugeOf(by));
     work.demands.set(value, [{ node: value.producer as GraphNode, index: 0, by }]);
-    for (const use of value.readers()) {
-      if (use.node.scope !== value.scope)
-        return refuse("captured-by-subgraph", `reads "${value.name}" inside a subgraph`, { value, node: use.node });
-      pushHeap(work.heap, use.node, (a, b) => a.order < b.order);
-    }
+    for (const use of value.readers()) pushHeap(work.heap, use.node, (a, b) => a.order < b.order);
     return undefined;
   }
 

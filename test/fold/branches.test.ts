@@ -5,7 +5,7 @@ import { memorySource } from "../../src/onnx/source.ts";
 import { asFloat64, type Tensor } from "../../src/onnx/tensor.ts";
 import { createSession } from "../../src/run/session.ts";
 import { prove } from "../../src/verify/proof.ts";
-import { float32, type GraphSpec, type ModelSpec, model, modelBytes, type NodeSpec, node } from "../helpers/build.ts";
+import { float32, type GraphSpec, int64, type ModelSpec, model, modelBytes, type NodeSpec, node } from "../helpers/build.ts";
 import { decisions, folded } from "../helpers/fold.ts";
 
 const wave = (n: number, seed: number) => Array.from({ length: n }, (_, i) => Math.sin(seed + 1.7 * i));
@@ -112,6 +112,53 @@ describe("a normalization behind an If", () => {
   it("stays where a branch gives one value twice, of which one is wanted as it is", () => {
     const twice = (y: string, seed: number): GraphSpec => branch(conv("x", y, seed), y, y);
     check(net(twice("t", 1), twice("e", 2), [norm("z", "n"), node("Add", ["n", "z1"], ["y"])]), 1);
+  });
+});
+
+describe("a normalization that graphs inside nodes read", () => {
+  /** Sigmoid lets nothing pass backward; the layers in the branches read n. */
+  const inner = (then: GraphSpec, other: GraphSpec): ModelSpec => ({
+    nodes: [
+      node("Sigmoid", ["x"], ["s"]),
+      node("BatchNormalization", ["s", "g", "b", "m", "v"], ["n"]),
+      node("If", ["c"], ["y"], { then_branch: then, else_branch: other }),
+    ],
+    initializers: {
+      g: float32([3], [1.5, -0.5, 2]),
+      b: float32([3], [0.25, 1, -1]),
+      m: float32([3], [0.5, -2, 0]),
+      v: float32([3], [1, 4, 2]),
+    },
+    inputs: [
+      { name: "c", dtype: "bool", dims: [] },
+      { name: "x", dims: [1, 3, 2, 2] },
+    ],
+    outputs: [{ name: "y" }],
+  });
+
+  it("goes into the layers there", () => check(inner(branch(conv("n", "t", 1), "t"), branch(conv("n", "e", 2), "e")), 0));
+
+  it("stays where one of them takes no map, or means something else by the name of what it normalizes", () => {
+    const layer = branch(conv("n", "t", 1), "t");
+    check(inner(layer, branch({ nodes: [node("Tanh", ["n"], ["e"])] }, "e")), 1);
+    const { nodes, initializers } = conv("n", "e", 2);
+    const shadow = branch({ nodes, initializers: { ...initializers, s: float32([1], [3]) } }, "e");
+    check(inner(layer, shadow), 1);
+    expect(folded(model(inner(layer, shadow))).data.kept[0].message).toMatch(/subgraph that has a "s" of its own/);
+  });
+
+  it("goes into a layer that a loop reads it with", () => {
+    const { nodes, initializers } = conv("n", "d", 1);
+    const body: GraphSpec = {
+      nodes: [...nodes, node("Add", ["before", "d"], ["after"]), node("Identity", ["go"], ["on"])],
+      initializers,
+      inputs: [{ name: "i", dtype: "int64", dims: [] }, { name: "go", dtype: "bool", dims: [] }, { name: "before" }],
+      outputs: [{ name: "on", dtype: "bool" }, { name: "after" }],
+    };
+    const spec = inner(branch(conv("n", "t", 1), "t"), branch(conv("n", "e", 2), "e"));
+    const nodesOf = [...spec.nodes.slice(0, 2), node("Loop", ["three", "c", "zero"], ["y"], { body })];
+    const zero = float32([1, 2, 2, 2], wave(8, 1));
+    check({ ...spec, nodes: nodesOf, initializers: { ...spec.initializers, three: int64([], [3]), zero } }, 0);
   });
 });
 

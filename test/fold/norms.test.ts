@@ -471,7 +471,7 @@ describe("what stays", () => {
     );
   });
 
-  it("a value that a subgraph reads", () => {
+  it("a value that a subgraph gives as it is", () => {
     const inner = { nodes: [node("Identity", ["n"], ["z"])], outputs: [floats("z")] };
     const other = { nodes: [node("Identity", ["x"], ["z"])], outputs: [floats("z")] };
     const spec = net(
@@ -481,7 +481,7 @@ describe("what stays", () => {
     );
     const inputs = [...(spec.inputs ?? []), { name: "cond", dtype: "bool", dims: [] }];
     const { data } = plan(model({ ...spec, inputs, outputs: [floats("y"), floats("r")] }), { norms: true });
-    expect(data.kept.map(({ kind, code }) => [kind, code])).toEqual([["norm", "captured-by-subgraph"]]);
+    expect(data.kept.map(({ kind, code }) => [kind, code])).toEqual([["norm", "is-graph-output"]]);
   });
 
   it("a product beyond the largest float16", () => {
