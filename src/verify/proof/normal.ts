@@ -14,21 +14,24 @@ import { knownElements } from "./match.ts";
 import { CURVES, GELU, HARDSIGMOID, HARDSWISH, MISH, QUICKGELU } from "./normal/activations.ts";
 import { ATTENTION } from "./normal/attention.ts";
 import { COUNTED } from "./normal/axes.ts";
-import { CLIPPED, RECTIFIED } from "./normal/bounds.ts";
+import { CLIPPED, RECTIFIED, TURNED } from "./normal/bounds.ts";
+import { CONVS } from "./normal/convs.ts";
+import { BRANCHES } from "./normal/curves.ts";
 import { FUNCTIONS } from "./normal/functions.ts";
 import { CONTRIBUTED, FUSED } from "./normal/fused.ts";
 import { IDLE_OPERATORS, PLAIN } from "./normal/identities.ts";
 import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
-import { PADDED } from "./normal/pads.ts";
+import { PADDED, PADS } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
 import { MEANS, POOLED } from "./normal/pools.ts";
 import { POWERS } from "./normal/powers.ts";
-import { FACTORED, SCALED } from "./normal/products.ts";
+import { COMMON, FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
 import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
 import { RESIZED } from "./normal/resizes.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
+import { SELECTIONS } from "./normal/selections.ts";
 import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
 import { SLOPES } from "./normal/slopes.ts";
@@ -40,6 +43,8 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...FUNCTIONS,
   ...POWERS,
   ...SLOPES,
+  ...BRANCHES,
+  ...COMMON,
   FACTORED,
   SCALED,
   BARED,
@@ -59,15 +64,19 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...TRANSPOSES,
   ...SEQUENCES,
   ...PIECES,
+  ...SELECTIONS,
+  ...CONVS,
   GELU,
   ...CURVES,
   ...SOFTMAXES,
   QUICKGELU,
   ...MEANS,
   POOLED,
+  PADS,
   PADDED,
   RESIZED,
   SINGLE,
+  TURNED,
   RECTIFIED,
   CLIPPED,
   LAYERED,

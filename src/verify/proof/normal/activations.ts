@@ -73,7 +73,7 @@ const byTangent: Rewrite = (node, { facts }) => {
 };
 
 /** What is added to one, where a value is that. */
-function besideOne(value: GraphValue | undefined, node: GraphNode, side: Side): GraphNode | undefined {
+export function besideOne(value: GraphValue | undefined, node: GraphNode, side: Side): GraphNode | undefined {
   const sum = makerOf(value, node);
   if (sum === undefined || !isReal(sum, "Add", side)) return undefined;
   const at = sum.inputs.findIndex((one, i) => numberBeside(one, sum.inputs[1 - i], side) === 1);

@@ -2,18 +2,24 @@
  *   Max(x, c)      c + Relu(x − c)
  *   Min(x, c)      c − Relu(c − x)
  *
- *   Clip(x; a, b)  Min(Max(x, a), b)          a and b constant, left out where they are none; Max(x, 0) is Relu(x)
+ *   Max(x, 0)      Relu(x)
+ *   Max(Min(x, b), a)      Min(Max(x, a), b)          a ≤ b
+ *
+ *   Clip(x; a, b)  Min(Max(x, a), b)          a and b constant, left out where they are none
  *
  * Exact over the reals, c finite.
  */
-import type { GraphValue } from "../../../graph/view.ts";
+import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../../../onnx/dtype.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { asNumbers } from "../../../onnx/tensor.ts";
-import { inner, make, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import type { Side } from "../classes.ts";
+import { isReal, numberBeside } from "./powers.ts";
+import { inner, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** Max and Min with a constant as Relu between its shifts. */
-const rectified: Rewrite = (node, { constants }) => {
+const rectified: Rewrite = (node, side) => {
+  const { constants } = side;
   const max = node.opType === "Max";
   if (node.domain !== "" || (!max && node.opType !== "Min") || node.version < 8 || node.inputs.length !== 2) return undefined;
   const fixed = node.inputs.map((value) => value !== undefined && constants.has(value));
@@ -21,12 +27,40 @@ const rectified: Rewrite = (node, { constants }) => {
   const c = node.inputs[fixed[0] ? 0 : 1] as GraphValue;
   if (!asNumbers(constants.tensor(c)).every(Number.isFinite)) return undefined;
   const [x, threshold] = fixed[0] ? node.record.inputs.toReversed() : node.record.inputs;
+  if (max && numberBeside(c, node.inputs[fixed[0] ? 1 : 0], side) === 0) return [make(node, "Relu", [x], outputOf(node))];
   const [beyond, kept] = [inner(node, "beyond"), inner(node, "kept")];
   return [
     make(node, "Sub", max ? [x, threshold] : [threshold, x], beyond),
     make(node, "Relu", [beyond], kept),
     make(node, max ? "Add" : "Sub", [threshold, kept], outputOf(node)),
   ];
+};
+
+/** Bounded from above and then from below, where the bounds leave something between them. */
+const turned: Rewrite = (node, side) => {
+  const low = isReal(node, "Max", side) ? bounded(node, side) : undefined;
+  const maker = low && makerOf(low.x, node);
+  const high = maker && isReal(maker, "Min", side) ? bounded(maker, side) : undefined;
+  if (low === undefined || high === undefined || low.number > high.number) return undefined;
+  const above = inner(node, "above");
+  return [make(node, "Max", [high.name, low.bound], above), make(node, "Min", [above, high.bound], outputOf(node))];
+};
+
+/** What a Max or Min of two bounds by one number. */
+function bounded(node: GraphNode, side: Side) {
+  if (node.inputs.length !== 2) return undefined;
+  for (const i of [0, 1]) {
+    const [x, number] = [node.inputs[i], numberBeside(node.inputs[1 - i], node.inputs[i], side)];
+    if (x !== undefined && number !== undefined && !side.constants.has(x))
+      return { x, number, name: node.record.inputs[i], bound: node.record.inputs[1 - i] };
+  }
+  return undefined;
+}
+
+export const TURNED: Rewriting = {
+  equation: ["Max(Min(x, b), a), a ≤ b", "Min(Max(x, a), b)"],
+  rewrite: turned,
+  where: ["Max", "Min", "Clip", "HardSigmoid"],
 };
 
 export const RECTIFIED: Rewriting = {

@@ -2,16 +2,18 @@
  *   Conv(Pad(x; p zeros on spatial axes); q)                Conv(x; p + q)
  *   AveragePool(Pad(x; p zeros on spatial axes); q)         AveragePool(x; p + q), zeros counted
  *
+ *   Pad(Pad(x; p zeros); q zeros)                           Pad(x; p + q zeros)
+ *
  * Exact: a Conv sees zeros beyond the border, and so does an AveragePool that counts them (q is 0, or it counts its own). The Pad is
  * constant, not negative, and the pads behind it are given by numbers; with ceil_mode the last window may reach beyond what is counted.
  */
 import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { attribute, makerOf, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { attribute, integers, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
-/** What a Pad adds on the spatial axes, begin of each and then end; undefined where it is not zeros on those axes. */
-function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
+/** How many zeros a Pad adds, begin of each axis and then end; undefined where it adds something else, or takes away. */
+function zeros(pad: GraphNode, side: Side): readonly number[] | undefined {
   const { record } = pad;
   if (pad.domain !== "" || pad.opType !== "Pad" || stringAttr(record, "mode", "constant") !== "constant") return undefined;
   const old = pad.version < 11;
@@ -21,11 +23,17 @@ function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
     : pad.inputs[2] === undefined
       ? [0]
       : numbersOf(pad.inputs[2], side);
-  if (pads === undefined || fill?.[0] !== 0 || pad.inputs[3] !== undefined) return undefined;
+  return fill?.[0] !== 0 || pad.inputs[3] !== undefined || pads?.some((p) => p < 0) ? undefined : pads;
+}
+
+/** The same on the spatial axes; undefined where there are zeros elsewhere. */
+function zerosAround(pad: GraphNode, side: Side): number[] | undefined {
+  const pads = zeros(pad, side);
+  if (pads === undefined) return undefined;
   const rank = pads.length / 2;
   const outer = [0, 1, rank, rank + 1].every((i) => pads[i] === 0);
   const spatial = [...pads.slice(2, rank), ...pads.slice(rank + 2)];
-  return rank < 3 || !outer || spatial.some((p) => p < 0) ? undefined : spatial;
+  return rank < 3 || !outer ? undefined : spatial;
 }
 
 /** An AveragePool that counts the zeros it adds, or adds none, and whose windows end where those do. Before opset 7 none were counted. */
@@ -51,5 +59,20 @@ const padded: Rewrite = (node, side) => {
   if (pool) attributes.set("count_include_pad", attribute(node, "count_include_pad", { i: 1 }));
   return [{ ...node.record, inputs: [pad.record.inputs[0], ...node.record.inputs.slice(1)], attributes }];
 };
+
+/** Zeros around zeros. */
+const twice: Rewrite = (node, side) => {
+  const within = makerOf(node.inputs[0], node);
+  const [outer, own] = [node, within].map((pad) => pad && zeros(pad, side));
+  if (within === undefined || outer === undefined || own?.length !== outer.length || node.version < 11) return undefined;
+  const pads = integers(
+    node,
+    "both",
+    own.map((p, i) => p + outer[i]),
+  );
+  return [pads, make(node, "Pad", [within.record.inputs[0], pads.outputs[0]], outputOf(node))];
+};
+
+export const PADS: Rewriting = { equation: ["Pad(Pad(x))", "one Pad"], rewrite: twice, where: ["Pad"] };
 
 export const PADDED: Rewriting = { equation: ["Conv(Pad(x)), AveragePool(Pad(x))", "with larger pads"], rewrite: padded };

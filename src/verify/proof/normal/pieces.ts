@@ -93,7 +93,7 @@ export function cutsOf(node: GraphNode | undefined, side: Side): readonly Cut[] 
 }
 
 /** The bounds of a Slice of one axis, forward, within it. */
-function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
+export function boundsOf(node: GraphNode, side: Side): Bounds | undefined {
   const cuts = cutsOf(node, side);
   if (cuts?.length !== 1 || cuts[0].step !== 1) return undefined;
   const [{ axis, start, end }] = cuts;

@@ -5,11 +5,12 @@
  *   ReduceMean(ReduceMean(x; A); B)                            ReduceMean(x; A ∪ B)
  *   ReduceMean(Reshape(x)) over all of what x's axes A become  Reshape(ReduceMean(x; A))
  *   ReduceSum(x; A) / n, n = how many A has      ReduceMean(x; A)
+ *   MaxPool(MaxPool(x; k); m), the inner in steps of 1         MaxPool(x; k + m − 1), pads added
  *   AveragePool, MaxPool of one window that is the plane      the global one
  *   Reduce(x; A; noop_with_empty_axes), A not empty            Reduce(x; A)
  *   ReduceMean of x over all axes but the first two, kept      GlobalAveragePool(x)
  *
- * Exact over the reals: parts of one size have as mean the mean of their means. Axes are known; of a Reshape all sizes are.
+ * Exact over the reals: each place of a larger window lies in a window around a place that is there, since none is of pads alone. Parts of one size have as mean the mean of their means. Axes are known; of a Reshape all sizes are.
  */
 import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
@@ -143,10 +144,38 @@ const whole: Rewrite = (node, { facts }) => {
     : undefined;
 };
 
+/** Kernel, steps and pads of a MaxPool of plain windows. */
+function windowsOf(node: GraphNode | undefined, { facts }: Side) {
+  const kernel = node && intsAttr(node.record, "kernel_shape");
+  if (node?.domain !== "" || node.opType !== "MaxPool" || kernel === undefined || node.record.outputs.slice(1).some(Boolean))
+    return undefined;
+  const all = (name: string, n: number, v: number) => intsAttr(node.record, name) ?? new Array<number>(n).fill(v);
+  const [n, auto] = [kernel.length, stringAttr(node.record, "auto_pad", "NOTSET") || "NOTSET"];
+  const [strides, pads] = [all("strides", n, 1), all("pads", 2 * n, 0)];
+  const plain = all("dilations", n, 1).every((d) => d === 1) && intAttr(node.record, "ceil_mode", 0) === 0 && auto === "NOTSET";
+  // A window of pads alone has no largest number.
+  const filled = pads.every((p, i) => p >= 0 && p < kernel[i % n]) && facts.rank(node.inputs[0]) === n + 2;
+  return plain && filled ? { kernel, strides, pads } : undefined;
+}
+
+const larger: Rewrite = (node, side) => {
+  const maker = makerOf(node.inputs[0], node);
+  const [outer, own] = [windowsOf(node, side), windowsOf(maker, side)];
+  if (maker === undefined || outer === undefined || own === undefined || own.strides.some((s) => s !== 1)) return undefined;
+  return [
+    make(node, "MaxPool", maker.record.inputs, outputOf(node), {
+      kernel_shape: { ints: own.kernel.map((k, i) => k + outer.kernel[i] - 1) },
+      pads: { ints: own.pads.map((p, i) => p + outer.pads[i]) },
+      strides: { ints: outer.strides },
+    }),
+  ];
+};
+
 const where = ["ReduceMean", "GlobalAveragePool", "Squeeze", "Reshape", "Flatten"];
 
 export const MEANS: readonly Rewriting[] = [
   { equation: ["ReduceSum(x) / n", "ReduceMean(x)"], rewrite: averaged, where: ["ReduceMean", "ReduceSum"] },
+  { equation: ["MaxPool(MaxPool(x; k); m)", "MaxPool(x; k + m − 1)"], rewrite: larger, where: ["MaxPool"] },
   { equation: ["a pool of the whole plane", "a global pool"], rewrite: whole, where: ["AveragePool", "MaxPool"] },
   { equation: ["Reduce(x; A), told what to do without A", "Reduce(x; A)"], rewrite: told },
   { equation: ["Reduce(x; A) that drops its axes", "Squeeze(Reduce(x; A), A)"], rewrite: dropped, where },

@@ -24,7 +24,11 @@ function slopeOf(value: GraphValue | undefined, x: GraphValue, node: GraphNode, 
 /** By comparison with zero on the right, whether it is true of negative numbers. */
 const BELOW: Readonly<Record<string, boolean>> = { Less: true, LessOrEqual: true, Greater: false, GreaterOrEqual: false };
 
-const chosen: Rewrite = (node, side) => {
+/** A choice between x itself, where it is above zero, and something else where it is below. */
+export function branchesOf(
+  node: GraphNode,
+  side: Side,
+): { x: GraphValue; name: string; below: GraphValue | undefined } | undefined {
   if (!isReal(node, "Where", side)) return undefined;
   const [condition, yes, no] = node.inputs;
   const test = makerOf(condition, node);
@@ -32,11 +36,15 @@ const chosen: Rewrite = (node, side) => {
   const turned = side.constants.has(test.inputs[0] as GraphValue);
   const [x, zero] = turned ? test.inputs.toReversed() : test.inputs;
   const below = BELOW[test.opType] !== turned;
-  const [kept, scaled] = below ? [no, yes] : [yes, no];
-  if (x === undefined || kept !== x || numberBeside(zero, x, side) !== 0) return undefined;
-  const slope = slopeOf(scaled, x, node, side);
-  const name = node.record.inputs[below ? 2 : 1];
-  return slope === undefined ? undefined : [make(node, "LeakyRelu", [name], outputOf(node), { alpha: { f: slope } })];
+  if (x === undefined || (below ? no : yes) !== x || numberBeside(zero, x, side) !== 0) return undefined;
+  return { x, name: node.record.inputs[below ? 2 : 1], below: below ? yes : no };
+}
+
+const chosen: Rewrite = (node, side) => {
+  const found = branchesOf(node, side);
+  const slope = found && slopeOf(found.below, found.x, node, side);
+  if (found === undefined || slope === undefined) return undefined;
+  return [make(node, "LeakyRelu", [found.name], outputOf(node), { alpha: { f: slope } })];
 };
 
 const larger: Rewrite = (node, side) => {
