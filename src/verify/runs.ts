@@ -81,7 +81,7 @@ export function movedSteps(model: Model, { feeds }: Sample, plan: RunPlan): Step
 }
 
 /** True of what may draw random numbers: Dropout does where it trains. */
-const draws = (node: NodeRecord): boolean => hasTrait(node, "random") || node.opType === "Dropout";
+export const draws = (node: NodeRecord): boolean => hasTrait(node, "random") || node.opType === "Dropout";
 
 /**
  * The second model with its random nodes numbered as in the first: generators are seeded by a node's position, which a

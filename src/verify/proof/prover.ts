@@ -17,6 +17,7 @@ import { typeClash } from "../../graph/type-clash.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { isLayer } from "../../laws/region.ts";
 import type { SharedValue } from "../cuts.ts";
+import { draws } from "../runs.ts";
 import type { Proof, RegionProof } from "../types.ts";
 import { isMistaken, suspicionsOf } from "./blame.ts";
 import { losesDigits } from "./casts.ts";
@@ -399,6 +400,11 @@ export class Prover {
     );
   }
 
+  /** True of an operator of chance that another one stands for already: two draws are not one. */
+  private isDrawn(other: GraphNode, node: GraphNode): boolean {
+    return draws(other.record) && (this.used.get(other) ?? node) !== node;
+  }
+
   private candidates(node: GraphNode): GraphNode[] {
     const family = familyOf(node);
     const dynamic =
@@ -407,9 +413,12 @@ export class Prover {
     const core = dynamic && this.related.get(dynamic)?.core;
     const pool =
       core === undefined ? this.a.view.nodes.filter((n) => n.outputs[0]?.name === node.outputs[0]?.name) : core.readers;
-    const fitting = pool.filter((n) => familyOf(n) === family && n.scope.path === node.scope.path && areAligned(node, n));
-    const rank = (n: GraphNode) =>
-      (this.used.has(n) ? 2 : 0) + (n.record.name === node.record.name && n.record.name !== "" ? 0 : 1);
+    const fitting = pool.filter(
+      (n) => familyOf(n) === family && n.scope.path === node.scope.path && areAligned(node, n) && !this.isDrawn(n, node),
+    );
+    const isNamesake = (n: GraphNode) =>
+      (n.record.name === node.record.name && n.record.name !== "") || n.outputs[0]?.name === node.outputs[0]?.name;
+    const rank = (n: GraphNode) => (this.used.has(n) ? 2 : 0) + (isNamesake(n) ? 0 : 1);
     return fitting.length < 2 ? fitting : fitting.toSorted((x, y) => rank(x) - rank(y));
   }
 }

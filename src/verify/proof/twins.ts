@@ -1,9 +1,9 @@
 /** Operators of one file that compute the very same thing: same operator, attributes and input values, whatever copies lie between. */
 import type { Facts } from "../../graph/facts.ts";
-import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Constants } from "../../laws/constants.ts";
 import { sizeOf } from "../../onnx/tensor.ts";
+import { draws } from "../runs.ts";
 
 /** Constants up to this size are compared by their numbers, larger ones by name. */
 const SMALL = 16;
@@ -40,7 +40,7 @@ export class Twins {
 
   private keyOf(node: GraphNode): string | undefined {
     if (node.bodies.length > 0 || node.record.attributes.size > 12 || node.outputs.length > 1) return undefined;
-    if (hasTrait(node.record, "random")) return undefined;
+    if (draws(node.record)) return undefined;
     const attributes: string[] = [];
     for (const a of node.record.attributes.values()) {
       if (a.t !== undefined || a.tensors.length > 0 || a.sparseTensor !== undefined || a.refAttrName !== "") return undefined;
