@@ -95,6 +95,7 @@ function openTemporary(input: Model, path: string, files: readonly Temporary[]):
 
 /** A side file that is kept: where it is the input's own, the input's source of it. */
 function inputs(input: Model, location: string, there: FileSource): ByteSource {
+  if (!input.externalTensors.some(({ external }) => external?.location === location)) return there;
   const own = input.files.external(location) as Partial<FileSource> & ByteSource;
   if (own.path === undefined) return there;
   const [p, q] = [own.path, there.path].map((path) => lstatSync(path, { bigint: true }));

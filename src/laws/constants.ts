@@ -65,7 +65,8 @@ export class Constants {
     this.irVersion = view.model.irVersion;
     for (const node of view.nodes) {
       if (!this.isPure(node)) continue;
-      if (!node.inputs.every((value, i) => value === undefined || this.isFixed(value) || this.standsFor(node, i))) continue;
+      const readable = node.inputs.every((value, i) => value === undefined || this.isFixed(value) || this.standsFor(node, i));
+      if (!readable && node.outputs.some((output) => this.sized(output) === undefined)) continue;
       const quantized =
         node.opType === "DequantizeLinear" || node.inputs.some((value) => value !== undefined && this.dequantized.has(value));
       const wraps =
@@ -143,6 +144,15 @@ export class Constants {
     return { dtype: name, dims, data: allocate(name, 0) };
   }
 
+  /** Integers that sizes alone say, where those are known that count: of the channels, whatever the batch. */
+  private sized(value: GraphValue | undefined): Tensor | undefined {
+    const [numbers, shape, name] = [this.facts.numbers(value), this.facts.shape(value), dtypeOf(this.facts.of(value).dtype)];
+    if (numbers === undefined || (name !== "int64" && name !== "int32")) return undefined;
+    if (shape?.every((d) => typeof d === "number") !== true) return undefined;
+    const data = name === "int64" ? BigInt64Array.from(numbers, BigInt) : Int32Array.from(numbers);
+    return { dtype: name, dims: shape as number[], data };
+  }
+
   /** A tensor that is constant for every caller. */
   has(value: GraphValue): boolean {
     return this.isFixed(value) && !this.wrapped.has(value);
@@ -217,6 +227,11 @@ export class Constants {
   private compute(value: GraphValue, made: ReadonlyMap<GraphValue, Value | undefined>): Value | undefined {
     const { producer } = value;
     if (producer === undefined) throw new BnfoldError("model", `"${value.name}" is not a constant`, { tensor: value.name });
+    if (!producer.inputs.every((input, i) => input === undefined || this.isFixed(input) || this.standsFor(producer, i))) {
+      const sized = this.sized(value);
+      if (sized !== undefined) this.cache.set(value, sized);
+      return sized;
+    }
     const read = (input: GraphValue, i: number) =>
       this.isFixed(input) ? (made.get(input) ?? this.stored(input)) : this.standIn(producer, i);
     const outputs = computed(

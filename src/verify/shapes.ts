@@ -34,8 +34,8 @@ export function requiredInputs(model: Model): ValueInfoRecord[] {
   return model.graph.inputs.filter((input) => !defaults.has(input.name));
 }
 
-/** The lists of defaults to try, in order. `stride` is the total stride of the network. */
-function defaultLists(stride: number): Defaults[] {
+/** The lists of defaults to try, in order. `stride` is the total stride of the network, `batches` what inputs declare of their first axis. */
+function defaultLists(stride: number, batches: readonly number[]): Defaults[] {
   let spatial = 32;
   while (spatial < 2 * stride && spatial < 512) spatial *= 2;
   // A multiple of the stride keeps the branches of a U-net equal.
@@ -45,6 +45,8 @@ function defaultLists(stride: number): Defaults[] {
   return [
     first,
     one,
+    // Exporters leave the batch of one input open, and fix it in another.
+    ...batches.map((batch) => ({ ...first, batch })),
     { ...one, spatial: 224, length: 16 },
     { ...one, spatial: 64, length: 32, other: 8 },
     { ...one, spatial: 28, channels: 1, length: 4, other: 2 },
@@ -82,7 +84,9 @@ const tensorType = (type: TypeInfo): TypeInfo | undefined =>
 export function resolveShapes(model: Model, view: GraphView, user: UserShapes = new Map(), attempt = 0): ShapePlan | undefined {
   const inputs = requiredInputs(model);
   checkUser(inputs, user);
-  const defaults = defaultLists(totalStride(view))[attempt];
+  const batches = inputs.map(({ type }) => tensorType(type)?.shape?.[0]);
+  const fixed = new Set(batches.filter((d): d is number => typeof d === "number" && d > 2));
+  const defaults = defaultLists(totalStride(view), [...fixed])[attempt];
   if (defaults === undefined) return undefined;
   const open = inputs.map((input) => {
     const declared = tensorType(input.type)?.shape;

@@ -10,6 +10,7 @@ import { isSameRange, memorySource } from "../../src/onnx/source.ts";
 import { collect, type Piece } from "../../src/onnx/splice.ts";
 import { splicedSource } from "../../src/onnx/spliced.ts";
 import { NO_EDITS } from "../../src/onnx/write.ts";
+import { float32 } from "../helpers/build.ts";
 import { convNet, folder, writeModel } from "./bnfold.ts";
 
 const dir = folder();
@@ -36,6 +37,25 @@ describe("produce", () => {
     await produce(model, path, edits, target, judgeBy(false));
     expect(readdirSync(join(out, ".."))).toEqual(["out.onnx"]);
     expect(readFileSync(out, "utf8")).toBe("old");
+  });
+
+  it("takes its own side file for what it is when it writes once more", async () => {
+    const { initializers, ...net } = convNet();
+    const w = { ...float32([3, 2, 3, 3], []), external: { location: "w.bin", offset: 0, length: 216 } };
+    const apart = writeModel(join(dir, "apart.onnx"), { ...net, initializers: { ...initializers, w } });
+    writeFileSync(join(dir, "w.bin"), new Uint8Array(new Float32Array(54).fill(0.5).buffer));
+    const opened = openModel(apart);
+    const { edits: changes } = plan(opened.model);
+    const { out, target } = place();
+    const judge = async ({ graph, files }: typeof model) =>
+      graph.initializers.some(({ external }) => external !== undefined && files.external(external.location).size > 0);
+    const write = () => produce(opened.model, apart, changes, { ...target, external: "copy" }, judge);
+    const first = await write();
+    const files = readdirSync(join(out, "..")).sort();
+    expect(files.length).toBe(2);
+    expect(await write()).toEqual(first);
+    expect(readdirSync(join(out, "..")).sort()).toEqual(files);
+    opened.close();
   });
 
   it("writes nothing when the judge fails", async () => {

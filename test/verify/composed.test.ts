@@ -69,3 +69,38 @@ describe("a table below the normal numbers of its type", () => {
     }
   });
 });
+
+describe("a sum of values with shifts of several sizes", () => {
+  const beta = numbers(CHANNELS).map((v) => Math.fround(v * 2 ** -9));
+  const parts = [0, 1, 2].map(() => numbers(CHANNELS * CHANNELS));
+  const large = numbers(CHANNELS);
+  /** Layers, added up, with a shift behind them; or with biases that come to it: a small one, and two that cancel. */
+  const sum = (folded: boolean, off = 0): ModelSpec => {
+    const small = beta.map((v) => v / 3);
+    const biases = [small, large, beta.map((v, o) => v - small[o] - large[o] + off)];
+    return {
+      nodes: [
+        ...parts.map((_, i) => node("Conv", ["x", `w${i}`, ...(folded ? [`b${i}`] : [])], [`c${i}`])),
+        node("Add", ["c0", "c1"], ["s"]),
+        node("Add", ["s", "c2"], [folded ? "r" : "t"]),
+        ...(folded ? [] : [node("Add", ["t", "beta"], ["r"])]),
+        node("Relu", ["r"], ["y"]),
+      ],
+      initializers: {
+        ...Object.fromEntries(parts.map((values, i) => [`w${i}`, float32([CHANNELS, CHANNELS, 1, 1], values)])),
+        ...(folded
+          ? Object.fromEntries(biases.map((values, i) => [`b${i}`, float32([CHANNELS], values.map(Math.fround))]))
+          : { beta: float32([CHANNELS, 1, 1], beta) }),
+      },
+      inputs: [{ name: "x", dims: ["N", CHANNELS, 4, 4] }],
+      outputs: [{ name: "y" }],
+    };
+  };
+
+  it("is open by what each of them is, not by what the first is", () => {
+    for (const foreign of [true, false]) {
+      expect(prove(model(sum(false)), model(sum(true)), { foreign }).outcome).toBe("equal");
+      expect(prove(model(sum(false)), model(sum(true, 2 ** -16)), { foreign }).outcome).toBe("different");
+    }
+  });
+});

@@ -206,3 +206,44 @@ it("a mean that cancels leaves the rounding of what it was computed from", () =>
   expect(proof(before, of(-0.60009765625, -1, [], {})).outcome).toBe("equal");
   expect(proof(before, of(-0.60009765625, -0.99, [], {})).outcome).toBe("different");
 });
+
+describe("a place whose effect is as small as the rounding of other constants", () => {
+  const OUT = 6;
+  const w = Array.from({ length: OUT * OUT }, (_, i) => Math.fround(Math.sin(1 + 3.1 * i) * 9));
+  const gain = Math.fround(1.1);
+  const c = (v: number) => float32([], [v]);
+  /** A layer beside its own values between two small bounds, which are taken in one order or the other. */
+  const bounded = (folded: boolean, low = -1e-6): ModelSpec => {
+    const inner = (order: readonly (readonly [string, string])[], from: string): NodeSpec[] =>
+      order.map(([op, by], i) => node(op, [i === 0 ? from : "k0", by], [`k${i}`]));
+    const both = [
+      ["Max", "low"],
+      ["Min", "high"],
+    ] as const;
+    return {
+      nodes: [
+        node("MatMul", ["x", "w"], [folded ? "m" : "l"]),
+        ...(folded ? [] : [node("Mul", ["l", "g"], ["m"])]),
+        ...inner(folded ? both : both.toReversed(), "m"),
+        node("Add", ["m", "k1"], ["y"]),
+      ],
+      initializers: {
+        w: float32([OUT, OUT], folded ? w.map((v) => Math.fround(v * gain)) : w),
+        ...(folded ? {} : { g: c(gain) }),
+        low: c(low),
+        high: c(2e-6),
+      },
+      inputs: [{ name: "x", dims: ["N", OUT] }],
+      outputs: [{ name: "y" }],
+    };
+  };
+  const outcome = (a: ModelSpec, b: ModelSpec) => prove(model(a), model(b)).outcome;
+
+  it("is not taken for what that rounding makes", () => {
+    expect(outcome(bounded(false), bounded(true))).not.toBe("different");
+  });
+
+  it("is shown where it is larger", () => {
+    expect(outcome(bounded(true), bounded(true, -1))).toBe("different");
+  });
+});

@@ -119,6 +119,20 @@ describe("shapes", () => {
     expect([...generateInputs(m)[0].feeds.keys()]).toEqual(["x"]);
     expect(generateInputs(m, { attempt: 1 })).toBeUndefined();
   });
+
+  it("a batch that one input leaves open is that of another, where two and one will not do", () => {
+    const m = model({
+      nodes: [node("Gather", ["t", "i"], ["e"]), node("Concat", ["x", "e"], ["y"], { axis: 1 })],
+      initializers: { t: float32([5, 2], new Array(10).fill(1)) },
+      inputs: [
+        { name: "x", dims: ["N", 4] },
+        { name: "i", dtype: "int64", dims: [7] },
+      ],
+      outputs: [{ name: "y" }],
+    });
+    const batches = [0, 1, 2].map((attempt) => dimsOf(m, "x", { attempt })[0]);
+    expect(batches).toEqual([2, 1, 7]);
+  });
 });
 
 describe("values", () => {

@@ -114,3 +114,81 @@ it("every graph has a path of its own, whatever the names on the way to it", () 
   const paths = viewOf(m).scopes.map(({ path }) => path);
   expect(new Set(paths).size).toBe(paths.length);
 });
+
+/** If of two results, of which something reads the first alone. */
+const results = (branches: readonly (readonly string[])[], outputs: string[]) =>
+  model({
+    opset: 13,
+    nodes: [
+      {
+        op: "If",
+        inputs: ["c"],
+        outputs,
+        attributes: Object.fromEntries(
+          ["then_branch", "else_branch"].map((name, i) => {
+            const list = ["Abs", "Neg", "Relu"].map((op) => node(op, ["x"], [`${op}${i}`]));
+            return [name, { nodes: list, outputs: branches[i].map((op) => floats(`${op}${i}`)) }];
+          }),
+        ),
+      },
+      node("Sigmoid", ["r"], ["y"]),
+    ],
+    inputs: [floats("x", [2, 3]), { name: "c", dtype: "bool", dims: [] }],
+    outputs: [floats("y")],
+  });
+
+it("a result of an If that nobody reads may be left out, wherever it stands", () => {
+  const last = results(
+    [
+      ["Abs", "Neg"],
+      ["Neg", "Relu"],
+    ],
+    ["r", "s"],
+  );
+  const first = results(
+    [
+      ["Neg", "Abs"],
+      ["Relu", "Neg"],
+    ],
+    ["s", "r"],
+  );
+  const alone = results([["Abs"], ["Neg"]], ["r"]);
+  for (const one of [last, first]) {
+    expect(prove(one, alone).outcome).toBe("equal");
+    expect(prove(alone, one).outcome).toBe("equal");
+    expect(prove(one, results([["Abs"], ["Relu"]], ["r"])).outcome).not.toBe("equal");
+  }
+});
+
+it("what a Loop collects and nobody reads may be left out", () => {
+  const loop = (collected: string[], bodies: string[], op = "Abs") =>
+    model({
+      opset: 13,
+      nodes: [
+        {
+          op: "Loop",
+          inputs: ["n", "", "x"],
+          outputs: ["r", ...collected],
+          attributes: {
+            body: {
+              inputs: [{ name: "i", dtype: "int64", dims: [] }, { name: "on", dtype: "bool", dims: [] }, floats("v", [3])],
+              nodes: [
+                node("Identity", ["on"], ["go"]),
+                node(op, ["v"], ["w"]),
+                node("Sin", ["v"], ["p"]),
+                node("Cos", ["v"], ["q"]),
+              ],
+              outputs: [{ name: "go", dtype: "bool" }, floats("w"), ...bodies.map((name) => floats(name))],
+            },
+          },
+        },
+        node("Add", ["r", "k"], ["y"]),
+      ],
+      initializers: { k: float32([], [2]), n: { dtype: "int64", dims: [], values: [3] } },
+      inputs: [floats("x", [3])],
+      outputs: [floats("y")],
+    });
+  expect(prove(loop(["s", "t"], ["p", "q"]), loop([], [])).outcome).toBe("equal");
+  expect(prove(loop([], []), loop(["t"], ["q"])).outcome).toBe("equal");
+  expect(prove(loop(["s"], ["p"]), loop([], [], "Neg")).outcome).not.toBe("equal");
+});

@@ -24,6 +24,7 @@ import { isRefused } from "../../rules/types.ts";
 import { factsOf } from "../../run/facts.ts";
 import { Budgets } from "./budgets.ts";
 import { isLossless } from "./casts.ts";
+import { FOREIGN } from "./rows.ts";
 import { Twins } from "./twins.ts";
 
 /** What each number of a map may be off, for the file computes it (budgets.ts). */
@@ -131,8 +132,7 @@ function withTerms({ budgets, facts }: Side, node: GraphNode, magnitude: Spread,
   const dtype = node.opType === "BatchNormalization" ? dtypeOf(facts.of(node.inputs[1]).dtype) : undefined;
   if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype)) return open === undefined ? {} : { open };
   const terms = map(magnitude, (m) => 4 * STORAGE_FLOATS[dtype].unitRoundoff * m);
-  if (open !== undefined) return { open: { ...open, shift: plus(open.shift, terms) } };
-  return { open: { scale: uniform(magnitude.dims.length, 0), shift: terms } };
+  return { open: added({ scale: uniform(magnitude.dims.length, 0), shift: terms }, open) };
 }
 
 /** What a map may be off because its constants are computed: the sum of what moving each of them does. */
@@ -145,14 +145,28 @@ function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, 
     const moved = { ...tensor, data: asFloat64(tensor).map((v, i) => v + by[i]) };
     const found = candidateOf(node, facts, constants.replaced(value, moved), TABLE);
     if (found === undefined || "refusal" in found) continue;
-    const off = (x: Spread, y: Spread, more: Spread | undefined) => {
-      const distance = combine(x, y, (p, q) => Math.abs(p - q));
-      return more === undefined ? distance : plus(distance, more);
-    };
-    open = { scale: off(found.scale, scale, open?.scale), shift: off(found.shift, shift, open?.shift) };
+    const off = (x: Spread, y: Spread) => combine(x, y, (p, q) => Math.abs(p - q));
+    open = added({ scale: off(found.scale, scale), shift: off(found.shift, shift) }, open);
   }
   return open === undefined ? {} : { open };
 }
+
+/**
+ * Other tools fold one operator after the other, and round what they store each time: a map of several steps is off by as many roundings.
+ * One of them is in what they are judged by (rows.ts), and here is another one.
+ */
+function withStep({ budgets, facts }: Side, node: GraphNode, step: AffineMap, inner: AffineMap, made: AffineMap): AffineMap {
+  const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
+  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype) || isPlain(step) || isPlain(inner)) return made;
+  const { unitRoundoff } = STORAGE_FLOATS[dtype];
+  const scale = map(made.scale, (s) => (isOne(step.scale) ? 0 : FOREIGN.weight * unitRoundoff * Math.abs(s)));
+  return { ...made, open: added({ scale, shift: map(made.magnitude, (m) => 4 * unitRoundoff * m) }, made.open) };
+}
+
+const added = (open: Open, more: Open | undefined): Open =>
+  more === undefined ? open : { scale: plus(open.scale, more.scale), shift: plus(open.shift, more.shift) };
+
+const isPlain = ({ scale, shift }: AffineMap): boolean => isOne(scale) && isZero(shift);
 
 /** |β| + |μ·s| for a batch normalization, |t| otherwise. */
 function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: Constants): Spread {
@@ -189,7 +203,7 @@ export class Classes {
       const from = affine && this.known.get(node.inputs[affine.input] as GraphValue);
       const out = node.outputs[0];
       if (affine !== undefined && from !== undefined && out !== undefined) {
-        const made = composeMaps(affine.map, from);
+        const made = withStep(side, node, affine.map, from, composeMaps(affine.map, from));
         this.known.set(out, { ...made, core: from.core });
         from.core.members.push({ ...made, value: out });
         continue;

@@ -8,6 +8,13 @@
  *
  * and the place is shown to matter when e > 2⁻⁴⁰ |output| and d ≥ e/4. α and β come from the first file's own values, by the
  * relations of the proof, so that nothing before v is held against it.
+ *
+ * In d is also what the rounding of all other constants makes. Where numbers do not contradict by themselves, and e is not plainly more
+ * than that, element by element
+ *
+ *   Δ = b(v := β) − b(v := α)        r = a − b(v := α)        q = Σ r Δ / Σ Δ²        s = √(Σ r² Δ²) / Σ Δ²
+ *
+ * tell them apart: q is 0 up to its standard error s where nothing makes up for Δ, 1 where something does. Shown are q ≤ 1/2 and s ≤ 1/16.
  */
 import { applied } from "../../affine/gauge.ts";
 import { BnfoldError } from "../../diag/error.ts";
@@ -36,6 +43,8 @@ export interface Claim {
   /** What it is: a map of the first file's value, or what its node makes of maps of such values. */
   readonly actual: Relation | Made;
   readonly target: Relation;
+  /** True where it is not numbers that contradict, but what comes of them: as if no rewriting unknown here explained that. */
+  readonly inferred?: boolean;
 }
 
 /** What inputs show of a claim: that it matters, that something else makes up for it, that no output notices, or nothing. */
@@ -50,6 +59,8 @@ const SEED = 1;
 const NOISE = 2 ** -40;
 /** Part of its own effect that must be left when everything else has had its say. */
 const LEFT = 1 / 4;
+/** Part of an output that no rounding of constants makes. */
+const PLAIN = 1 / 16;
 
 /**
  * Multiply-adds that all claims about two files may take: seconds, where large networks with many places would take hours. Counted, not timed:
@@ -74,6 +85,14 @@ const SHOWN: Weighed = { outcome: "shown" };
 const UNREACHED: Weighed = { outcome: "unreached", because: "no output changed by it on the inputs tried" };
 const UNTRIED: Weighed = { outcome: "unknown", because: "whether an output changes by it would take too long to evaluate" };
 const MADE_UP_FOR: Weighed = { outcome: "made-up-for", because: "on the inputs tried the outputs agree all the same" };
+
+/** What a claim does to an output. */
+interface Effect {
+  readonly rms: number;
+  readonly scale: number;
+  readonly is: Value | undefined;
+  readonly should: Value | undefined;
+}
 
 /** One set of inputs, with what the two files make of it. */
 interface Trial {
@@ -142,9 +161,10 @@ class Ground {
     for (let i = 0; ; i++) {
       const trial = i > 0 && this.budget.isSpent ? undefined : this.trial(i);
       if (trial === undefined) return reached ? MADE_UP_FOR : UNREACHED;
-      for (const [name, e] of this.effect(claim, trial)) {
+      for (const [name, { rms, scale, is, should }] of this.effect(claim, trial)) {
         reached = true;
-        if ((trial.distance.get(name) ?? 0) >= LEFT * e) return SHOWN;
+        if ((trial.distance.get(name) ?? 0) < LEFT * rms) continue;
+        if (!claim.inferred || rms > PLAIN * scale || tells(trial.inner.get(name), is, should)) return SHOWN;
       }
     }
   }
@@ -185,8 +205,8 @@ class Ground {
     }
   }
 
-  /** By how much each output changes that does. */
-  private effect({ value, actual, target }: Claim, trial: Trial): Map<string, number> {
+  /** By how much each output changes that does, and what it is with either. */
+  private effect({ value, actual, target }: Claim, trial: Trial): Map<string, Effect> {
     const should = this.valueOf(target, trial);
     const is = "node" in actual ? this.evaluated(actual, value, trial) : this.valueOf(actual, trial);
     const run = (given: Value) =>
@@ -197,10 +217,10 @@ class Ground {
         spend: this.budget.spend,
       });
     const [left, right] = [run(is), run(should)];
-    const found = new Map<string, number>();
+    const found = new Map<string, Effect>();
     for (const name of this.names) {
       const { rms, scale } = apart(left.get(name), right.get(name));
-      if (rms > NOISE * scale) found.set(name, rms);
+      if (rms > NOISE * scale) found.set(name, { rms, scale, is: left.get(name), should: right.get(name) });
     }
     return found;
   }
@@ -283,6 +303,20 @@ const coresOf = ({ actual, target }: Claim): GraphValue[] => {
   const relations = "node" in actual ? [...actual.from.values()] : [actual];
   return [...relations, target].map((relation) => relation.core.value);
 };
+
+/** True where what an output changes by is still there, and no other rounding looks like it. */
+function tells(wanted: Value | undefined, is: Value | undefined, should: Value | undefined): boolean {
+  const [a, x, y] = [wanted, is, should].map((value) => value && isTensor(value) && asFloat64(value));
+  if (!a || !x || !y || a.length !== x.length || a.length !== y.length) return false;
+  let [sum, squares, spread] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const [change, rest] = [x[i] - y[i], a[i] - y[i]];
+    sum += rest * change;
+    squares += change * change;
+    spread += (rest * change) ** 2;
+  }
+  return sum <= squares / 2 && Math.sqrt(spread) <= squares / 16;
+}
 
 /** Root mean square distance of two results; what is no finite float in both counts as infinitely far. */
 function apart(x: Value | undefined, y: Value | undefined): { rms: number; scale: number } {

@@ -56,7 +56,8 @@ export function compareOutputs(walked: Walked, findings: Findings): void {
       const x = twin === undefined ? undefined : other.resolve(twin);
       const y = i < mine.length ? scope.resolve(name) : undefined;
       if (x === undefined || y === undefined)
-        face(findings, name, "different", `output "${name}" is missing in one of the files`);
+        // What an inner graph gives out may have no reader: its holder's readers say whether it is missed.
+        face(findings, name, isMain ? "different" : "not-decided", `output "${name}" is missing in one of the files`);
       else if (!walked.settled.has(y)) compareOutput(name, x, y, walked, findings);
     }
   }

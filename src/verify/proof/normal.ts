@@ -30,6 +30,7 @@ import { COMMON, FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
 import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
 import { RESIZED } from "./normal/resizes.ts";
+import { READ } from "./normal/results.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
 import { SELECTIONS } from "./normal/selections.ts";
 import { SEQUENCES } from "./normal/sequences.ts";
@@ -50,6 +51,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   BARED,
   PLAIN,
   IDLE_OPERATORS,
+  READ,
   UNBENT,
   HARDSWISH,
   HARDSIGMOID,

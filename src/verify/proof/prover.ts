@@ -147,6 +147,7 @@ export class Prover {
             value: suspect.value,
             actual: suspect.relation,
             target: exact(suspicion.core, suspicion.member),
+            inferred: true,
           });
         for (const value of node.outputs) if (value !== undefined) this.doubtful.delete(value);
         return;

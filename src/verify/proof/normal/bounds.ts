@@ -3,6 +3,7 @@
  *   Min(x, c)      c − Relu(c − x)
  *
  *   Max(x, 0)      Relu(x)
+ *   Max(Relu(x), c)        Max(x, c)          c ≥ 0
  *   Max(Min(x, b), a)      Min(Max(x, a), b)          a ≤ b
  *
  *   Clip(x; a, b)  Min(Max(x, a), b)          a and b constant, left out where they are none
@@ -17,6 +18,14 @@ import type { Side } from "../classes.ts";
 import { isReal, numberBeside } from "./powers.ts";
 import { inner, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
+/** What Relus read that make an operand: a bound that is not below zero does what they do. */
+function beforeRelu(node: GraphNode, index: number): string {
+  let name = node.record.inputs[index];
+  let maker = makerOf(node.inputs[index], node);
+  for (; maker?.domain === "" && maker.opType === "Relu"; maker = makerOf(maker.inputs[0], node)) name = maker.record.inputs[0];
+  return name;
+}
+
 /** Max and Min with a constant as Relu between its shifts. */
 const rectified: Rewrite = (node, side) => {
   const { constants } = side;
@@ -25,8 +34,10 @@ const rectified: Rewrite = (node, side) => {
   const fixed = node.inputs.map((value) => value !== undefined && constants.has(value));
   if (fixed[0] === fixed[1]) return undefined;
   const c = node.inputs[fixed[0] ? 0 : 1] as GraphValue;
-  if (!asNumbers(constants.tensor(c)).every(Number.isFinite)) return undefined;
-  const [x, threshold] = fixed[0] ? node.record.inputs.toReversed() : node.record.inputs;
+  const bounds = asNumbers(constants.tensor(c));
+  if (!bounds.every(Number.isFinite)) return undefined;
+  const [value, threshold] = fixed[0] ? node.record.inputs.toReversed() : node.record.inputs;
+  const x = max && bounds.every((v) => v >= 0) ? beforeRelu(node, fixed[0] ? 1 : 0) : value;
   if (max && numberBeside(c, node.inputs[fixed[0] ? 1 : 0], side) === 0) return [make(node, "Relu", [x], outputOf(node))];
   const [beyond, kept] = [inner(node, "beyond"), inner(node, "kept")];
   return [
@@ -93,7 +104,7 @@ const clipped: Rewrite = (node, side) => {
     bounds.push([named ? record.inputs[i + 1] : inner(node, key), number]);
   }
   const [low, high] = bounds;
-  const [x, out] = [record.inputs[0], outputOf(node)];
+  const [x, out] = [low?.[1] === 0 ? beforeRelu(node, 0) : record.inputs[0], outputOf(node)];
   const middle = low === undefined ? x : high === undefined ? out : inner(node, "above");
   if (low !== undefined) parts.push(low[1] === 0 ? make(node, "Relu", [x], middle) : make(node, "Max", [x, low[0]], middle));
   if (high !== undefined) parts.push(make(node, "Min", [middle, high[0]], out));
