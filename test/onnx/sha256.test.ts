@@ -18,6 +18,8 @@ it("is Node's, whatever parts the bytes come in", () => {
     const bytes = new Uint8Array(length).fill(7);
     expect(new Sha256().update(bytes).hex()).toBe(createHash("sha256").update(bytes).digest("hex"));
   }
+  const twice = new Sha256().update(Uint8Array.of(1));
+  expect(twice.hex()).toBe(twice.hex());
   expect(() => {
     const hash = new Sha256();
     hash.hex();

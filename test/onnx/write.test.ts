@@ -405,6 +405,33 @@ describe("external data", () => {
     expect(edited({ addTensors: [like("e2")] }, { sideFileName: "new.data" }, m).written.keptFiles).toEqual(["s"]);
   });
 
+  it("needs a name for its side file, or one for each", () => {
+    const m = open();
+    const replaceTensors = [{ tensor: m.graph.initializers[2], values: () => Float64Array.of(1, 2) }];
+    expect(() => edited({ replaceTensors }, {}, m)).toThrow(expect.objectContaining({ kind: "usage" }));
+    const options = (sideFileName: WriteOptions["sideFileName"]) => ({
+      external: "copy" as const,
+      sideFileName,
+      sideFileLimit: 8,
+    });
+    const like = {
+      name: "e2",
+      dims: [2],
+      dtype: "float32" as const,
+      like: m.graph.initializers[2],
+      values: () => Float64Array.of(3, 4),
+    };
+    for (const [name, second] of [
+      ["n", "n.2"],
+      [(k: number) => `part${k}`, "part2"],
+    ] as const) {
+      const { written } = edited({ replaceTensors, addTensors: [{ graph: m.graph, tensor: like }] }, options(name), m);
+      expect(written.sideFiles.map(({ location }) => location)[1]).toBe(second);
+      const parts = written.sideFiles.map(({ pieces }) => [...collect(pieces)]);
+      expect(parts).toEqual([bytesOf(Float32Array.of(1, 2)), bytesOf(Float32Array.of(3, 4))]);
+    }
+  });
+
   it("moves into the model, touched or not", () => {
     const m = open();
     const inlined = len(5, [...num(1, 2), ...num(2, 1), ...len(8, "e"), ...raw(8, 9), ...len(12, "d")]);
