@@ -108,7 +108,8 @@ function write(place: Partial<Record<"w" | "c", Place>> = {}): string {
       graphAttribute("then_branch", branch("t", { location: "sub/b.bin", offset: 8, length: 2400 })),
       graphAttribute("else_branch", branch("e", { location: "sub/../sub/b.bin".replace("sub/../", "./"), offset: 8 })),
     ),
-    node("Add", ["picked", "s"], ["y"]),
+    // No map, which could go into the branches.
+    node("Max", ["picked", "s"], ["y"]),
     len(2, "g"),
     len(5, outside("w", [C, C, 3, 3], { location: "a.bin", offset: 64, length: weights.byteLength, ...place.w })),
     ...["scale", "bias", "mean", "var"].map((name, k) =>

@@ -213,6 +213,47 @@ describe("splice", () => {
     expect(() => collect([lazy(4)])).toThrow(/internal/);
   });
 
+  it("finds a prefix behind a tag of any length, and keeps it as short or as long as it was", () => {
+    const tags = [
+      [0x0a],
+      // Field 16, field 1 with a tag that is longer than it need be, and field 2032.
+      [0x82, 0x01],
+      [0x8a, 0x80, 0x00],
+      [0x82, 0x7f],
+    ];
+    for (const tag of tags) {
+      for (const [from, width, to, prefix] of [
+        [3, 1, 5, 1],
+        [200, 2, 3, 1],
+        [3, 3, 5, 3],
+        [3, 2, 200, 2],
+        [100, 1, 200, 2],
+      ]) {
+        const of = (n: number, size: number) => [...tag, ...vi(n, size), ...new Array<number>(n).fill(7)];
+        const source = memorySource(Uint8Array.from([...num(2, 1), ...of(from, width), ...num(2, 1)]));
+        const root = rootFrame(source);
+        const frame: Frame = { ...fieldsOf(source, root)[1], parent: root };
+        const pieces = [{ bytes: new Uint8Array(to).fill(7) }];
+        const made = splice(source, root, [{ frame, at: { start: frame.start, end: frame.end }, pieces }]);
+        expect([...collect(made)]).toEqual([...num(2, 1), ...of(to, prefix), ...num(2, 1)]);
+      }
+    }
+  });
+
+  it("makes no pieces without bytes", () => {
+    const source = memorySource(Uint8Array.from([...num(1, 2), ...num(1, 3)]));
+    const root = rootFrame(source);
+    const edit = (start: number, end: number, ...bytes: number[]): Edit => ({
+      frame: root,
+      at: { start, end },
+      pieces: [{ bytes: Uint8Array.from(bytes) }],
+    });
+    for (const edits of [[edit(0, 1, 9)], [edit(0, 0, 9), edit(0, 2)], [edit(1, 2), edit(2, 3, 9)], [edit(3, 4), edit(0, 1)]]) {
+      const pieces = splice(source, root, edits);
+      expect(pieces.map((piece) => piecesLength([piece]) > 0)).not.toContain(false);
+    }
+  });
+
   it("refuses edits that overlap or leave their message", () => {
     const source = memorySource(Uint8Array.from([...num(1, 2), ...num(1, 3)]));
     const root = rootFrame(source);
@@ -220,5 +261,9 @@ describe("splice", () => {
     expect(() => splice(source, root, [edit(0, 3), edit(2, 4)])).toThrow(/internal.*overlap/);
     expect(() => splice(source, root, [edit(0, 5)])).toThrow(/internal/);
     expect(() => splice(source, { ...root, tagAt: 0, start: 2 }, [edit(0, 1)])).toThrow(/internal/);
+    // A message that is none of the root's, and one of another message.
+    const alone: Frame = { start: 2, end: 4, tagAt: 1, parent: undefined };
+    for (const frame of [alone, { ...alone, start: 3, tagAt: 2, parent: alone }])
+      expect(() => splice(source, root, [{ frame, at: { start: 3, end: 4 }, pieces: [] }])).toThrow(/outside the message/);
   });
 });
