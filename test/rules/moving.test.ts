@@ -86,6 +86,28 @@ describe("activations", () => {
     refuses(refused, "training-mode");
     const fed = backward(drop(["c", "", "t"]), mixed, { t: off });
     refuses({ ...fed, inputs: [...(fed.inputs ?? []), { name: "t", dtype: "bool", dims: [] }] }, "training-mode");
+    const read = backward([node("Dropout", ["c"], ["m", "mask"]), node("Not", ["mask"], ["z"])], mixed);
+    refuses({ ...read, outputs: [...read.outputs, { name: "z", dtype: "bool" }] }, "extra-outputs-used");
+  });
+
+  it("a Dropout before opset 7 drops unless it is told that it is tested", () => {
+    const bn = batchNorm("m", "y", C);
+    const old = (attributes: NodeSpec["attributes"]): ModelSpec => ({
+      ...backward([node("Dropout", ["c"], ["m"], attributes)], mixed, bn.initializers, { opset: 6 }),
+      nodes: [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Dropout", ["c"], ["m"], attributes),
+        { ...bn.node, attributes: { ...bn.node.attributes, is_test: 1 } },
+      ],
+    });
+    check(old({ is_test: 1 }), { folds: 1 });
+    refuses(old({}), "training-mode");
+  });
+
+  it("an exponent that is no number stops what a number lets through", () => {
+    const power = (p: number) => forward([node("Pow", ["a", "p"], ["m"])], positive, undefined, { p: float32([], [p]) });
+    check(power(2), { folds: 1 });
+    refuses(power(Number.POSITIVE_INFINITY), "parameter-not-finite");
   });
 });
 

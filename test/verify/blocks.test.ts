@@ -111,7 +111,8 @@ describe("a matrix that is compared as it is read", () => {
       const proof = prove(before, after.model);
       expect([proof.outcome, proof.regions[0].coefficients]).toEqual(["equal", k * n + n]);
       const span = payloadSpan(after.model.graph.initializers.find((t) => t.dims.length === 2) as never);
-      for (const index of [0, k * n - 1, Math.floor((k * n) / 2)]) {
+      // Where in a file of many blocks is asked of singles.test.ts.
+      for (const index of opType === "Gemm" ? [k * n - 1] : [Math.floor((k * n) / 2)]) {
         const bytes = after.bytes.slice();
         const view = new DataView(bytes.buffer, bytes.byteOffset + (span?.start as number) + 4 * index, 4);
         view.setFloat32(0, view.getFloat32(0, true) * (1 + 2 ** -20), true);
