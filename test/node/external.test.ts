@@ -100,7 +100,7 @@ function write(place: Partial<Record<"w" | "c", Place>> = {}): string {
     node("Conv", ["x", "w"], ["conv"]),
     node("BatchNormalization", ["conv", "scale", "bias", "mean", "var"], ["norm"]),
     node("Constant", [], ["c"], [...len(1, "value"), ...len(5, outside("", [1, C, 5, 5], c)), ...num(20, 4)]),
-    node("Add", ["norm", "c"], ["shifted"]),
+    node("Max", ["norm", "c"], ["shifted"]),
     node(
       "If",
       ["flag"],
@@ -108,7 +108,7 @@ function write(place: Partial<Record<"w" | "c", Place>> = {}): string {
       graphAttribute("then_branch", branch("t", { location: "sub/b.bin", offset: 8, length: 2400 })),
       graphAttribute("else_branch", branch("e", { location: "sub/../sub/b.bin".replace("sub/../", "./"), offset: 8 })),
     ),
-    // No map, which could go into the branches.
+    // No map, as Max above is none: it would go into the branches.
     node("Max", ["picked", "s"], ["y"]),
     len(2, "g"),
     len(5, outside("w", [C, C, 3, 3], { location: "a.bin", offset: 64, length: weights.byteLength, ...place.w })),
