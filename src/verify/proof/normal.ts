@@ -28,6 +28,7 @@ import { MEANS, POOLED } from "./normal/pools.ts";
 import { POWERS } from "./normal/powers.ts";
 import { COMMON, FACTORED, SCALED } from "./normal/products.ts";
 import { DEQUANTIZED, QUANTIZED, STANDARD, UNSIGNED } from "./normal/quantized.ts";
+import { RECURRENT } from "./normal/recurrent.ts";
 import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshapes.ts";
 import { RESIZED } from "./normal/resizes.ts";
 import { READ } from "./normal/results.ts";
@@ -66,6 +67,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...TRANSPOSES,
   ...SEQUENCES,
   ...PIECES,
+  ...RECURRENT,
   ...SELECTIONS,
   ...CONVS,
   GELU,

@@ -217,6 +217,13 @@ function cutBefore(draft: Draft, node: GraphNode, core: string, cut: Cut, to: st
     draft.fix(part);
     return part;
   };
+  if (["Add", "Sub", "Mul", "Div"].includes(maker.opType) && !maker.inputs.some((name) => draft.isFixed(name))) {
+    if (!maker.inputs.every((name) => sameShape(draft.shape(name), shape))) return undefined;
+    const parts = maker.inputs.map((name, i) => cutBefore(draft, node, name, cut, `${to}/part${i}`));
+    if (!parts.every((part) => part !== undefined)) return undefined;
+    draft.core({ ...maker, inputs: parts, outputs: [to] }, made);
+    return to;
+  }
   const at = maker.inputs.findIndex((name) => draft.isFixed(name));
   const [w, x] = [maker.inputs[at], maker.inputs[1 - at]];
   const own = at < 0 ? undefined : draft.shape(w);
