@@ -52,19 +52,21 @@ export function* proveSteps(a: Model, b: Model, options: ProveOptions = {}): Ste
     if (proof.outcome === "equal") return yield* found(proof, look, [first, second]);
   }
   const tried: Prover[] = [];
-  let turned: Prover | undefined;
   // Where the first file has fewer operators, it may be what was made of the second.
   const isPlainer = x.graph.nodes.length < y.graph.nodes.length;
+  const mirrored = looks(y, x, tolerance);
   for (const look of looks(x, y, tolerance)) {
     yield;
     const walk = look.walk(options.onProgress);
+    let isTurned = false;
     let step = walk.next();
     for (; step.done !== true; step = walk.next()) {
       yield;
-      if (turned !== undefined || look.rewritten || !look.findings.mayBeTurned(isPlainer)) continue;
-      turned = new Prover(sideOf(y, tolerance.foreign), sideOf(x, tolerance.foreign), tolerance);
-      const back = yield* turned.walk(options.onProgress);
-      if (back.outcome === "equal") return yield* found(back, turned, [second, first], true);
+      if (isTurned || !look.findings.mayBeTurned(isPlainer)) continue;
+      isTurned = true;
+      const turned = mirrored.next();
+      const back = turned.done === true ? undefined : yield* turned.value.walk(options.onProgress);
+      if (back?.outcome === "equal") return yield* found(back, turned.value as Prover, [second, first], true);
     }
     if (step.value.outcome === "equal") return yield* found(step.value, look, [first, second]);
     tried.push(look);
