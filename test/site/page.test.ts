@@ -434,7 +434,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
     await answer(page);
     const engine = [...new Set(site.served)].filter((name) => !/example/.test(name));
     // Proof and executor of every operator included; see docs/page.md.
-    expect(size(engine)).toBeLessThan(332_000);
+    expect(size(engine)).toBeLessThan(342_000);
     await context.close();
   });
 });
