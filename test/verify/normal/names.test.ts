@@ -1,27 +1,27 @@
-/** What is rewritten twice under one name stays two values. */
-import { float32, int64, node } from "../../helpers/build.ts";
-import { judge, net, series } from "./pairs.ts";
+/** Rewritings and the walk along axes after them give what they make names of their own. */
+import { expect, it } from "vitest";
+import { prove } from "../../../src/verify/index.ts";
+import { float32, int64, model, type NodeSpec, node } from "../../helpers/build.ts";
+import { floats } from "../../rules/check.ts";
 
-/** Queries of an attention whose three layers are one, tokens before the batch. */
-const first = (at: number) =>
-  net(
-    [{ name: "x", dims: [2, 3, 4] }],
-    [
-      node("Transpose", ["x"], ["t"], { perm: [1, 0, 2] }),
-      node("MatMul", ["t", "w"], ["m"]),
-      node("Add", ["m", "b"], ["a"]),
-      node("Reshape", ["a", "parts"], ["r"]),
-      node("Unsqueeze", ["r", "zero"], ["u"]),
-      node("Transpose", ["u"], ["v"], { perm: [3, 1, 2, 0, 4] }),
-      node("Squeeze", ["v", "three"], ["s"]),
-      node("Gather", ["s", "at"], ["g"], { axis: 0 }),
-      node("Reshape", ["g", "heads"], ["h"]),
-      node("Transpose", ["h"], ["y"], { perm: [1, 0, 2] }),
-    ],
-    {
-      ...{ w: float32([4, 12], series(48)), b: float32([12], series(12, 5)), at: int64([], [at]) },
-      ...{ parts: int64([4], [3, 2, 3, 4]), heads: int64([3], [3, 4, 2]), zero: int64([1], [0]), three: int64([1], [3]) },
-    },
-  );
-
-judge("Names", { "the same part": [first(0), first(0)] }, { "another part": [first(0), first(1)] });
+it("a list of one place, which becomes an Expand, whose copies become axes", () => {
+  const net = (nodes: NodeSpec[]) =>
+    model({
+      opset: 17,
+      nodes: [...nodes, node("Transpose", ["p"], ["t"], { perm: [0, 2, 1] }), node("MatMul", ["t", "w"], ["y"])],
+      initializers: {
+        places: int64([3], [0, 0, 0]),
+        wanted: int64([3], [1, 3, 1]),
+        w: float32([3, 2], [1, 2, 3, 4, 5, 6]),
+      },
+      inputs: [floats("x", [2, 1, 4])],
+      outputs: [floats("y")],
+    });
+  const gathered = net([node("Gather", ["x", "places"], ["p"], { axis: 1 })]);
+  const expanded = net([node("Expand", ["x", "wanted"], ["p"])]);
+  const turned = net([node("Tile", ["x", "wanted"], ["p"])]);
+  for (const a of [gathered, expanded, turned])
+    for (const b of [gathered, expanded, turned]) expect(prove(a, b).outcome).toBe("equal");
+  const other = net([node("Gather", ["x", "places"], ["q"], { axis: 1 }), node("Neg", ["q"], ["p"])]);
+  expect(prove(gathered, other).outcome).not.toBe("equal");
+});

@@ -216,7 +216,7 @@ export function contracted(
   const at = left.findIndex(([label]) => !isOut(label));
   const kept = left.map((group) => (isOut(group[0]) ? [group] : []));
   const made = at < 0 ? [...kept.flat(), ...more] : [...kept.slice(0, at).flat(), ...more, ...kept.slice(at).flat()];
-  const core = `${node.record.outputs[0]}/product`;
+  const core = `${node.record.outputs[0]}/axes/product`;
   const size = (label: string): Dim => {
     const from = mine.has(label) ? x : z;
     return from.move.splits.flat()[from.labels.indexOf(label)];

@@ -158,6 +158,6 @@ export class Draft {
 
 /** The name of what an operator makes of a core: its own where nothing is left to be moved. */
 export const coreName = (node: GraphNode, move: Move): string =>
-  isStill(simplified(move)) ? node.record.outputs[0] : `${node.record.outputs[0]}/core`;
+  isStill(simplified(move)) ? node.record.outputs[0] : `${node.record.outputs[0]}/axes/core`;
 
 export const heldShape = ({ move }: Held): Shape => shapeOf(move);

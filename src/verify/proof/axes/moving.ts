@@ -87,7 +87,7 @@ function repeated(draft: Draft, node: GraphNode): boolean {
     const copy = axes.includes(axis) ? [axes.indexOf(axis)] : [];
     return each ? [...own, ...copy] : [...copy, ...own];
   });
-  const core = `${node.record.outputs[0]}/copies`;
+  const core = `${node.record.outputs[0]}/axes/copies`;
   const ones = { ...move, joins: [...copies.map(() => []), ...idsOf(move)] };
   const laid = draft.name(node, held.core, ones);
   const after: Move = { from: [...copies, ...move.from], splits: [...copies.map((n) => [n]), ...move.splits], joins };

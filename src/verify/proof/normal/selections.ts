@@ -91,7 +91,7 @@ const gathered: Rewrite = (node, side) => {
   if (own === undefined || size === undefined || rank === undefined) return undefined;
   const output = outputOf(node);
   if (size === 1) {
-    const shape = integers(node, "copies", new Array<number>(rank).fill(1).with(own.axis, own.list.length));
+    const shape = integers(node, "wanted", new Array<number>(rank).fill(1).with(own.axis, own.list.length));
     return [shape, make(node, "Expand", [own.name, shape.outputs[0]], output)];
   }
   const made = written(node, own.name, own.axis, own.list, size, output);
