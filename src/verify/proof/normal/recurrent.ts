@@ -6,6 +6,7 @@
  * peepholes, lengths, batches first or input_forget. Only where one file has more of the operator than the other.
  */
 import { intAttr, stringAttr } from "../../../graph/attributes.ts";
+import type { Facts } from "../../../graph/facts.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import { Body } from "./body.ts";
 import { sizesOf } from "./orders.ts";
@@ -18,6 +19,20 @@ const FLOAT = 1;
 const SINCE = 14;
 
 const OTHER = ["activations", "activation_alpha", "activation_beta", "clip"];
+
+/** True where what is said of its sizes agrees: no runtime takes it otherwise. */
+function fits({ record, opType, inputs }: GraphNode, facts: Facts, features: number, hidden: number): boolean {
+  const rows = GATES[opType] * hidden;
+  const sizes = [
+    [1, rows, features],
+    [1, rows, hidden],
+    [1, 2 * rows],
+  ];
+  return (
+    intAttr(record, "hidden_size", hidden) === hidden &&
+    sizes.every((dims, i) => inputs[i + 1] === undefined || String(facts.shape(inputs[i + 1])) === String(dims))
+  );
+}
 
 const isPlain = ({ record, inputs, version }: GraphNode): boolean =>
   version >= SINCE &&
@@ -107,6 +122,7 @@ const unrolled: Rewrite = (node, { facts, constants }) => {
   const fixed = [1, 2, 3].every((i) => node.inputs[i] === undefined || constants.has(node.inputs[i]));
   if (node.domain !== "" || !Object.hasOwn(GATES, opType) || !isPlain(node) || !fixed) return undefined;
   if (x === undefined || r === undefined || x[0] > STEPS || facts.of(node.inputs[0]).dtype !== FLOAT) return undefined;
+  if (!fits(node, facts, x[2], r[2])) return undefined;
   const body = new Body(node);
   const cell = new Cell(body, node, r[2], x[1]);
   const one = body.number("one", 1);
