@@ -35,7 +35,8 @@ const lowered: Rewrite = (node, side) => {
   const axis = to.findIndex((d, i) => i >= 2 && d === 1 && kernel[i] === 1 && sameShape(from, to.toSpliced(i, 1)));
   const n = to.length - 2;
   const pads = intsAttr(node.record, "pads") ?? new Array<number>(2 * n).fill(0);
-  if (axis < 0 || pads[axis - 2] !== 0 || pads[axis - 2 + n] !== 0) return undefined;
+  const said = intsAttr(node.record, "kernel_shape")?.[axis - 2] ?? 1;
+  if (axis < 0 || said !== 1 || pads[axis - 2] !== 0 || pads[axis - 2 + n] !== 0) return undefined;
   const attributes = new Map(node.record.attributes);
   for (const name of ["kernel_shape", "strides", "dilations"]) {
     const ints = intsAttr(node.record, name);
