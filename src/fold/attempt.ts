@@ -4,7 +4,7 @@
  * is added beyond the one removed, and every changed constant fits its storage type.
  */
 import { every, map, times } from "../affine/spread.ts";
-import type { GraphNode, GraphValue } from "../graph/view.ts";
+import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
@@ -325,7 +325,8 @@ export class Attempts {
     const value = node.outputs[0] as GraphValue;
     // Readers in inner graphs will read what the node reads, by its name.
     const x = node.inputs[input];
-    const hidden = [...value.readers()].find((use) => x !== undefined && use.node.scope.resolve(x.name) !== x)?.node;
+    const isHidden = ({ node: reader }: Use) => x !== undefined && reader.scope.resolve(x.name) !== x;
+    const hidden = value.captured ? value.uses.find(isHidden)?.node : undefined;
     if (hidden === undefined) return { value, by, node, index: 0 };
     return refuse("captured-by-subgraph", `reads it inside a subgraph that has a "${x?.name}" of its own`, {
       value,

@@ -432,6 +432,7 @@ class Builder extends Values {
     return own.reduce((n, d) => n * d, 1) > TABLE ? least : own;
   }
 
+  /** Notes what has to hold for a candidate to go. */
   private enter(found: Candidate, from: Wire, to: Wire): void {
     this.movers.push(moverOf(this.read, found, [from, to], { open: this.mode.may(found), lax: this.lax }));
   }

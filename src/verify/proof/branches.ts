@@ -2,11 +2,10 @@
  * What an If gives, from what its branches give: where each branch's result is m(α), of its counterpart's α in the first file, the
  * result of the If is m of its counterpart's. Whichever branch is taken, it is the same in both files, for its condition is.
  */
-import { combine, every, map, plus, simplify } from "../../affine/spread.ts";
+import { combine, every, plus, simplify } from "../../affine/spread.ts";
 import { resultOf } from "../../graph/branches.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { isOne, isZero } from "../../rules/params.ts";
-import { type AffineMap, type Classes, composeMaps } from "./classes.ts";
+import { type AffineMap, type Classes, composeMaps, isIdentity } from "./classes.ts";
 import { exact, type InputMap, type Relation, relative, snap } from "./relation.ts";
 
 interface Result {
@@ -30,7 +29,7 @@ export function chosen(
   related: ReadonlyMap<GraphValue, Relation>,
   classes: Classes,
 ): Chosen | undefined {
-  if (!isOne(plain.scale) || !isZero(plain.shift) || node.bodies.length === 0) return undefined;
+  if (!isIdentity(plain) || node.bodies.length === 0) return undefined;
   const results: Result[] = [];
   for (const body of node.bodies) {
     const twin = other.bodies.find(({ path }) => path === body.path);
@@ -55,10 +54,7 @@ export function chosen(
 function common(p: InputMap, q: InputMap): InputMap | undefined {
   if (p.scale.dims.length !== q.scale.dims.length || p.budget !== undefined || q.budget !== undefined) return undefined;
   const meet = (kind: "scale" | "shift", slack: "slackScale" | "slackShift") => {
-    const apart = map(
-      combine(p[kind], q[kind], (x, y) => x - y),
-      Math.abs,
-    );
+    const apart = combine(p[kind], q[kind], (x, y) => Math.abs(x - y));
     const room = plus(p[slack], q[slack]);
     const over = combine(apart, room, (d, r) => (d > r ? 1 : 0));
     return every(over, (v) => v === 0) ? simplify(plus(room, apart)) : undefined;

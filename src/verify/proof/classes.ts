@@ -157,7 +157,8 @@ function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, 
  */
 function withStep({ budgets, facts }: Side, node: GraphNode, step: AffineMap, inner: AffineMap, made: AffineMap): AffineMap {
   const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
-  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype) || isPlain(step) || isPlain(inner)) return made;
+  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype) || isIdentity(step) || isIdentity(inner))
+    return made;
   const { unitRoundoff } = STORAGE_FLOATS[dtype];
   const scale = map(made.scale, (s) => (isOne(step.scale) ? 0 : FOREIGN.weight * unitRoundoff * Math.abs(s)));
   return { ...made, open: added({ scale, shift: map(made.magnitude, (m) => 4 * unitRoundoff * m) }, made.open) };
@@ -166,7 +167,7 @@ function withStep({ budgets, facts }: Side, node: GraphNode, step: AffineMap, in
 const added = (open: Open, more: Open | undefined): Open =>
   more === undefined ? open : { scale: plus(open.scale, more.scale), shift: plus(open.shift, more.shift) };
 
-const isPlain = ({ scale, shift }: AffineMap): boolean => isOne(scale) && isZero(shift);
+export const isIdentity = ({ scale, shift }: Pick<AffineMap, "scale" | "shift">): boolean => isOne(scale) && isZero(shift);
 
 /** |β| + |μ·s| for a batch normalization, |t| otherwise. */
 function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: Constants): Spread {
@@ -230,7 +231,7 @@ export class Classes {
    */
   rebase(value: GraphValue, s: Spread, t: Spread): boolean {
     const known = this.known.get(value);
-    if (known === undefined || !isOne(known.scale) || !isZero(known.shift)) return false;
+    if (known === undefined || !isIdentity(known)) return false;
     const { core } = known;
     for (const [i, { value: member, scale, shift, magnitude, open, proposed }] of core.members.entries()) {
       const moved = open && { scale: times(open.scale, abs(s)), shift: plus(times(open.scale, abs(t)), open.shift) };

@@ -14,7 +14,7 @@ import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { chosen } from "./branches.ts";
 import { budgetSlack, type Carried, carriedSlack, carry, meetingShifts, passThrough, slackOf, uncarry } from "./carry.ts";
 import { isCast, roundoffOf } from "./casts.ts";
-import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
+import { type AffineMap, type Classes, isIdentity, type Member, type Passed, type Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { Layers, sameOutputs } from "./layers.ts";
 import { linearOf } from "./linear.ts";
@@ -22,7 +22,7 @@ import { familyOf, sameElements, sameReshape } from "./match.ts";
 import { attributeDifference, attributeDifferences, isTelling, meaningDifference } from "./meaning.ts";
 import { operandsAgree, type Slack } from "./operands.ts";
 import { type Failure, failed, type Outcome } from "./outcome.ts";
-import { exact, type InputMap, inverse, type Relation, relative, snap } from "./relation.ts";
+import { exact, type InputMap, inverse, isExact, type Relation, relative, snap } from "./relation.ts";
 import type { Misfit, Tolerance } from "./rows.ts";
 import { sameSetting, settingsCount } from "./settings.ts";
 
@@ -133,7 +133,7 @@ export class Comparison {
         inverses[order[i] ?? i] = by;
         continue;
       }
-      const [known, back] = [inverse(beta, alpha), inverse(beta, alpha, true)];
+      const back = inverse(beta, alpha, true);
       if (by === undefined && back === undefined)
         return failed("the first file's input has lost channels that this one still reads");
       maps[i] = by;
@@ -141,7 +141,7 @@ export class Comparison {
       identity = false;
       inverses[order[i] ?? i] = back;
       invertible &&= back !== undefined;
-      exactly &&= known !== undefined;
+      exactly &&= isExact(beta) || inverse(beta, alpha) !== undefined;
     }
     // What rounding leaves open is better pushed through where it came about.
     if (possible) invertible &&= exactly;
@@ -302,8 +302,7 @@ export class Comparison {
     const [output, extra] = other.outputs;
     const known = output && this.classes.of(output);
     const rule = ruleOf(atA.state.opType, other.domain);
-    if (known === undefined || extra !== undefined || rule === undefined || !isOne(known.scale) || !isZero(known.shift))
-      return undefined;
+    if (known === undefined || extra !== undefined || rule === undefined || !isIdentity(known)) return undefined;
     for (const m of wholeAndGains(known.core.members)) {
       if (m.value === output) continue;
       const mark = this.draftA.mark();

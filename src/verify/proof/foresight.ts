@@ -13,7 +13,7 @@ import { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type Kind, type Step } from "../../rules/types.ts";
-import { type AffineMap, type Classes, composeMaps, type Member } from "./classes.ts";
+import { type AffineMap, type Classes, composeMaps, isIdentity, type Member } from "./classes.ts";
 
 /** Proposals in one class, and ways through one operator. */
 const MOST = 8;
@@ -40,8 +40,6 @@ export function foresee(classes: Classes): void {
     }
   }
 }
-
-const isIdentity = ({ scale, shift }: AffineMap): boolean => isOne(scale) && isZero(shift);
 
 /** What is made of the result of an If may have been made of what each branch gives. */
 function proposeToBranches(classes: Classes, node: GraphNode, index: number, member: Member): void {

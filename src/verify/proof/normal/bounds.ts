@@ -15,7 +15,7 @@ import { dtypeOf, isStorageFloat } from "../../../onnx/dtype.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
 import { asNumbers } from "../../../onnx/tensor.ts";
 import type { Side } from "../classes.ts";
-import { isReal, numberBeside } from "./powers.ts";
+import { besideNumber, isReal, made, numberBeside } from "./powers.ts";
 import { inner, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** What Relus read that make an operand: a bound that is not below zero does what they do. */
@@ -50,8 +50,8 @@ const rectified: Rewrite = (node, side) => {
 /** Bounded from above and then from below, where the bounds leave something between them. */
 const turned: Rewrite = (node, side) => {
   const low = isReal(node, "Max", side) ? bounded(node, side) : undefined;
-  const maker = low && makerOf(low.x, node);
-  const high = maker && isReal(maker, "Min", side) ? bounded(maker, side) : undefined;
+  const maker = low && made(low.x, "Min", node, side);
+  const high = maker && bounded(maker, side);
   if (low === undefined || high === undefined || low.number > high.number) return undefined;
   const above = inner(node, "above");
   return [make(node, "Max", [high.name, low.bound], above), make(node, "Min", [above, high.bound], outputOf(node))];
@@ -59,13 +59,10 @@ const turned: Rewrite = (node, side) => {
 
 /** What a Max or Min of two bounds by one number. */
 function bounded(node: GraphNode, side: Side) {
-  if (node.inputs.length !== 2) return undefined;
-  for (const i of [0, 1]) {
-    const [x, number] = [node.inputs[i], numberBeside(node.inputs[1 - i], node.inputs[i], side)];
-    if (x !== undefined && number !== undefined && !side.constants.has(x))
-      return { x, number, name: node.record.inputs[i], bound: node.record.inputs[1 - i] };
-  }
-  return undefined;
+  const found = node.inputs.length === 2 ? besideNumber(node, side) : undefined;
+  if (found === undefined || side.constants.has(found.x)) return undefined;
+  const { inputs } = node.record;
+  return { ...found, name: inputs[found.at], bound: inputs[1 - found.at] };
 }
 
 export const TURNED: Rewriting = {

@@ -18,8 +18,8 @@ import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
 import { besideOne } from "./activations.ts";
 import { Body } from "./body.ts";
-import { isReal, numberBeside } from "./powers.ts";
-import { make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { besideNumber, isReal, made, numberBeside } from "./powers.ts";
+import { make, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 import { branchesOf } from "./slopes.ts";
 
 const FLOAT = 1;
@@ -31,20 +31,6 @@ const isFloat32 = (node: GraphNode, opType: string, { facts }: Side): boolean =>
   node.opType === opType &&
   node.version >= (opType === "PRelu" ? SINCE : 1) &&
   facts.of(node.inputs[0]).dtype === FLOAT;
-
-const made = (value: GraphValue | undefined, opType: string, node: GraphNode, side: Side): GraphNode | undefined => {
-  const maker = makerOf(value, node);
-  return maker !== undefined && isReal(maker, opType, side) ? maker : undefined;
-};
-
-/** What a commutative operator does to the one number beside it. */
-function besideNumber(maker: GraphNode | undefined, side: Side): { x: GraphValue; number: number } | undefined {
-  for (const i of [0, 1]) {
-    const [x, number] = [maker?.inputs[i], numberBeside(maker?.inputs[1 - i], maker?.inputs[i], side)];
-    if (x !== undefined && number !== undefined) return { x, number };
-  }
-  return undefined;
-}
 
 /** The α of α · (exp(z) − 1), where z is x below zero. */
 function alphaOf(value: GraphValue | undefined, x: GraphValue, node: GraphNode, side: Side): number | undefined {

@@ -29,6 +29,18 @@ export function numberBeside(value: GraphValue | undefined, x: GraphValue | unde
     : undefined;
 }
 
+/** What a commutative operator does to the one number beside it: `at` is where x stands. */
+export function besideNumber(
+  node: GraphNode | undefined,
+  side: Side,
+): { readonly x: GraphValue; readonly at: number; readonly number: number } | undefined {
+  for (const at of [0, 1]) {
+    const [x, number] = [node?.inputs[at], numberBeside(node?.inputs[1 - at], node?.inputs[at], side)];
+    if (x !== undefined && number !== undefined) return { x, at, number };
+  }
+  return undefined;
+}
+
 /** An operator of real numbers: whole ones are divided otherwise. */
 export function isReal(node: GraphNode, opType: string, { facts }: Side): boolean {
   const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
@@ -36,7 +48,7 @@ export function isReal(node: GraphNode, opType: string, { facts }: Side): boolea
 }
 
 /** The operator of this type that makes a value. */
-function made(value: GraphValue | undefined, opType: string, node: GraphNode, side: Side): GraphNode | undefined {
+export function made(value: GraphValue | undefined, opType: string, node: GraphNode, side: Side): GraphNode | undefined {
   const maker = makerOf(value, node);
   return maker !== undefined && isReal(maker, opType, side) ? maker : undefined;
 }

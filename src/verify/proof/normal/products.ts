@@ -9,7 +9,7 @@
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
 import { Body } from "./body.ts";
-import { isReal, numberBeside } from "./powers.ts";
+import { isReal, made, numberBeside } from "./powers.ts";
 import { inner, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** An operand that is a product with a constant, or a quotient by one. */
@@ -121,13 +121,9 @@ const common: Rewrite = (node, side) => {
 const centred: Rewrite = (node, side) => {
   const add = isReal(node, "Add", side);
   if (!add && !isReal(node, "Sub", side)) return undefined;
-  const made = (value: GraphValue | undefined, type: string): GraphNode | undefined => {
-    const maker = makerOf(value, node);
-    return maker !== undefined && isReal(maker, type, side) ? maker : undefined;
-  };
   for (const k of add ? [0, 1] : [0]) {
-    const [scaled, rest] = [made(node.inputs[k], "Mul"), made(node.inputs[1 - k], "Sub")];
-    const shift = rest && made(rest.inputs[add ? 1 : 0], "Mul");
+    const [scaled, rest] = [made(node.inputs[k], "Mul", node, side), made(node.inputs[1 - k], "Sub", node, side)];
+    const shift = rest && made(rest.inputs[add ? 1 : 0], "Mul", node, side);
     if (scaled === undefined || rest === undefined || shift === undefined) continue;
     for (const i of [0, 1]) {
       const at = shift.inputs.indexOf(scaled.inputs[i]);
