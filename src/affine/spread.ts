@@ -36,6 +36,9 @@ export const fitsInto = ({ dims: own }: Spread, dims: readonly number[]): boolea
 
 export const every = (s: Spread, test: (v: number) => boolean): boolean => s.data.every(test);
 
+export const isZero = (s: Spread): boolean => every(s, (v) => v === 0);
+export const isOne = (s: Spread): boolean => every(s, (v) => v === 1);
+
 export const map = (s: Spread, f: (v: number) => number): Spread => ({ dims: s.dims, data: s.data.map(f) });
 
 /** First position whose number fails the test, for messages; -1 when none does. */
@@ -113,6 +116,7 @@ function steps(dims: readonly number[]): number[] {
 export const times = (a: Spread, b: Spread): Spread => stretched(a, b, multiplied);
 export const plus = (a: Spread, b: Spread): Spread => stretched(a, b, added);
 export const negate = (a: Spread): Spread => map(a, (v) => -v);
+export const invert = (a: Spread): Spread => map(a, (v) => 1 / v);
 
 /** Drops axes along which the number never changes: equal coefficients are found equal, however they were spread. */
 export function simplify(s: Spread): Spread {

@@ -3,12 +3,13 @@
  * forward; the shift backward (as t/s) and the scale forward. The first is taken in which constants absorb everything, no node
  * is added beyond the one removed, and every changed constant fits its storage type.
  */
-import { every, map, times } from "../affine/spread.ts";
+import { isPlain } from "../affine/gauge.ts";
+import { every, invert, isOne, isZero, times } from "../affine/spread.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
-import { fresh, isOne, isZero, trimmed } from "../rules/params.ts";
+import { fresh, isNeutral, trimmed } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Refused, refuse } from "../rules/types.ts";
 import { type Carried, carryOnes } from "./constant-channel.ts";
 import type { Attempt } from "./kept.ts";
@@ -207,13 +208,7 @@ export class Attempts {
         this.draft.undo(mark);
         continue;
       }
-      const left =
-        to === "backward"
-          ? shift
-          : times(
-              shift,
-              map(scale, (v) => 1 / v),
-            );
+      const left = to === "backward" ? shift : times(shift, invert(scale));
       if (!left.data.every(Number.isFinite)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
       // The parameters may be of another type than the data (from opset 15 on); the operands of an Add may not.
       const dtype = dtypeOf(this.draft.facts.of(node.inputs[0]).dtype);
@@ -296,8 +291,9 @@ export class Attempts {
   }
 
   /** A map that changes nothing needs no one to take it, but one of its two names has to be free to go. */
-  private identity({ node, input, scale, shift, proven }: Candidate, direction: Fold["direction"]): Refused | undefined {
-    if (!isOne(scale) || !isZero(shift)) return undefined;
+  private identity(found: Candidate, direction: Fold["direction"]): Refused | undefined {
+    if (!isPlain(found)) return undefined;
+    const { node, input, proven } = found;
     const [x, y] = [node.inputs[input], node.outputs[0]];
     if (x === undefined || y === undefined) return refuse("malformed-graph", "lacks its input or output");
     if (!proven) return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
@@ -321,7 +317,7 @@ export class Attempts {
 
   private onward({ node, input, scale, shift }: Candidate, kind: Kind): MapRequest | Refused | undefined {
     const by = kind === "scale" ? scale : shift;
-    if (kind === "scale" ? isOne(by) : isZero(by)) return undefined;
+    if (isNeutral(kind, by)) return undefined;
     const value = node.outputs[0] as GraphValue;
     // Readers in inner graphs will read what the node reads, by its name.
     const x = node.inputs[input];
@@ -334,8 +330,9 @@ export class Attempts {
     });
   }
 
-  private back({ node, input, scale, shift }: Candidate, kind: Kind, moves: Moves): MapRequest | Refused | undefined {
-    if (kind === "scale" ? isOne(scale) : isZero(shift)) return undefined;
+  private back(found: Candidate, kind: Kind, moves: Moves): MapRequest | Refused | undefined {
+    const { node, input, scale, shift } = found;
+    if (isNeutral(kind, found[kind])) return undefined;
     // A shift that goes first goes below the gain: x + t/s.
     const below = kind === "shift" && moves[0][0] === "shift";
     if (below && !every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
@@ -343,8 +340,7 @@ export class Attempts {
     if (value === undefined) return refuse("malformed-graph", "lacks its input");
     if (value.scope !== node.scope)
       return refuse("captured-by-subgraph", `reads "${value.name}" from the graph around it`, { value });
-    const inverse = () => map(scale, (v) => 1 / v);
-    return { value, by: kind === "scale" ? scale : below ? times(shift, inverse()) : shift, node, index: input };
+    return { value, by: below ? times(shift, invert(scale)) : found[kind], node, index: input };
   }
 
   /** Node count and storage ranges of what an attempt changed. */

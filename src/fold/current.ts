@@ -1,6 +1,6 @@
 /** The map of an affine node as the draft has it: what earlier folds moved into its constants counts. */
 import { normalMap } from "../affine/normal.ts";
-import { map, simplify } from "../affine/spread.ts";
+import { invert, negate, simplify } from "../affine/spread.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { laidOver } from "../rules/legacy.ts";
@@ -38,6 +38,6 @@ function operandMap(found: Candidate, draft: Draft): Pick<Candidate, "scale" | "
   const c = simplify({ dims, data: param.values() });
   const { opType } = found.node;
   if (opType === "Mul") return { scale: c, shift: found.shift };
-  if (opType === "Div") return { scale: map(c, (v) => 1 / v), shift: found.shift };
-  return { scale: found.scale, shift: opType === "Sub" && index === 1 ? map(c, (v) => -v) : c };
+  if (opType === "Div") return { scale: invert(c), shift: found.shift };
+  return { scale: found.scale, shift: opType === "Sub" && index === 1 ? negate(c) : c };
 }

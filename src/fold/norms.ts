@@ -9,13 +9,14 @@
  * which it does not need, goes. LayerNormalization 17, RMSNormalization 23, InstanceNormalization 1, 6, 22,
  * GroupNormalization 18 (γ, β per group), 21 (per channel).
  */
-import { combine, every, type Spread } from "../affine/spread.ts";
+import { isPlain } from "../affine/gauge.ts";
+import { combine, every, isOne, isZero, type Spread } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate, Rejected } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { type OwnMap, ownMap } from "../rules/norms.ts";
-import { fresh, isOne, isZero } from "../rules/params.ts";
+import { fresh } from "../rules/params.ts";
 import {
   isRefused,
   type Kind,
@@ -63,7 +64,7 @@ export class Norms {
     const own = this.own(node);
     if (own === undefined) return undefined;
     if (isRefused(own)) return { node, kind: "norm", refusal: own };
-    if (isOne(own.scale) && isZero(own.shift)) return undefined;
+    if (isPlain(own)) return undefined;
     return { node, kind: "norm", input: 0, ...own, proven: true, notes: [] };
   }
 

@@ -23,14 +23,14 @@
  *   a stored row     lost to underflow: ‖round(w) − w‖ against u·‖w‖ or what hides it (range.ts)
  *   a value others read  shifted by b (gauges): before: v; after: v + b (`shiftBits`)
  */
-import { combine, map, plus, type Spread, times, uniform } from "../affine/spread.ts";
+import { combine, isOne, map, plus, type Spread, times, uniform } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Candidate, Magnitude } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { type Magnitudes, mappedMagnitude, power, unmapped } from "../laws/magnitudes.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { isOne, vectorOn } from "../rules/params.ts";
+import { vectorOn } from "../rules/params.ts";
 import { isRefused, type Kind, type NodeState, type Param } from "../rules/types.ts";
 import { type Direction, Push } from "./push.ts";
 import { biasAt, weightAxis } from "./roles.ts";

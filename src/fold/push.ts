@@ -13,7 +13,7 @@ import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, Use } from "../graph/view.ts";
 import type { Draft } from "../laws/draft.ts";
 import { ruleOf } from "../rules/index.ts";
-import { isOne, isZero } from "../rules/params.ts";
+import { isNeutral } from "../rules/params.ts";
 import { isRefused, type Kind, type Move, type MoveFn, type Refused, type Rule, refuse, type Step } from "../rules/types.ts";
 
 export type Direction = "backward" | "forward";
@@ -83,10 +83,6 @@ export class Push {
   private gaugeOf(by: Spread): Gauge {
     const plain = plainGauge(by.dims.length);
     return this.kind === "scale" ? { ...plain, scale: by } : { ...plain, shift: by };
-  }
-
-  private isIdentity(by: Spread): boolean {
-    return this.kind === "scale" ? isOne(by) : isZero(by);
   }
 
   private walk(work: Work): Refused | undefined {
@@ -176,7 +172,7 @@ export class Push {
   }
 
   private demandOf(work: Work, value: GraphValue, by: Spread, node: GraphNode, index: number): Refused | undefined {
-    if (this.isIdentity(by)) return undefined;
+    if (isNeutral(this.kind, by)) return undefined;
     const stop =
       value.producer === undefined
         ? refuse("is-graph-input", `reads the graph input "${value.name}"`, { value, node })
@@ -206,7 +202,7 @@ export class Push {
   }
 
   private handTo(work: Work, value: GraphValue, by: Spread): Refused | undefined {
-    if (this.isIdentity(by)) return undefined;
+    if (isNeutral(this.kind, by)) return undefined;
     const stop = untouchable(value);
     if (stop !== undefined) return stop;
     this.draft.move(value, this.gaugeOf(by));

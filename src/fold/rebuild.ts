@@ -1,11 +1,11 @@
 /** Rewrites a linear region: the layers that stay get the merged coefficients, read their tensor, and are added up. */
-
 import { type Kernel, type LinearMap, weightsOf } from "../affine/linear-map.ts";
 import { sameShape } from "../graph/dims.ts";
 import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";
 import type { Draft } from "../laws/draft.ts";
 import { isTurned, turned } from "../laws/region.ts";
+import { sameNumbers } from "../rules/params.ts";
 import type { AttributeChange, NodeState, Param } from "../rules/types.ts";
 import type { Found, Part } from "./parts.ts";
 import { checkRange } from "./range.ts";
@@ -63,8 +63,6 @@ function common(param: Param, draft: Draft): Param {
   if (first === undefined) list.push(param);
   return first ?? param;
 }
-
-const sameNumbers = (a: Float64Array, b: Float64Array): boolean => a.length === b.length && a.every((v, i) => Object.is(v, b[i]));
 
 function convolution(host: GraphNode, map: LinearMap, kernel: Kernel, draft: Draft): Made {
   const at = draft.at(host);

@@ -7,13 +7,13 @@
  *
  * Powers of two round nothing, so that the fold is as exact as any other; Relu, pools and bounds pass them, layers take them into their weights.
  */
-import { along, map, type Spread, simplify, uniform } from "../affine/spread.ts";
+import { along, invert, type Spread, simplify, uniform } from "../affine/spread.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Draft } from "../laws/draft.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { ruleOf } from "../rules/index.ts";
 import { isRefused, type Param, type Refused, refuse } from "../rules/types.ts";
+import { absorb } from "./absorb.ts";
 import { Push, type Pushed } from "./push.ts";
 import { biasAt, weightAxis } from "./roles.ts";
 
@@ -136,14 +136,10 @@ function divided(
       exponents.map((e) => 2 ** -e),
     ),
   );
-  const steps = ruleOf(draft.state(layer).opType, layer.domain)?.backScale?.(draft.at(layer), [by]);
-  if (steps === undefined) return refuse("operator-blocks", "absorbs no gain", { node: layer });
-  if (isRefused(steps)) return { node: layer, ...steps };
-  const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
-  if (step?.state === undefined) return refuse("operator-blocks", "does not absorb a gain", { node: layer });
-  draft.set(layer, step.state);
+  const refused = absorb(draft, layer, "backScale", [by]);
+  if (refused !== undefined) return refused;
   draft.moveTo(output, { scale: by, shift: uniform(rank, 0) });
   const from = output === x ? (node.outputs[0] as GraphValue) : output;
-  const back = map(by, (v) => 1 / v);
+  const back = invert(by);
   return new Push(draft, "scale", "forward").all([{ value: from, by: back, node: output === x ? node : layer, index: 0 }]);
 }

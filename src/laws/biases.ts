@@ -1,6 +1,6 @@
 /** Adds that are the biases of layers which have no bias of their own: they are no maps to fold, but take what comes to them. */
+import { isOne, isZero } from "../affine/spread.ts";
 import { isLayer } from "../rules/arithmetic.ts";
-import { isOne, isZero } from "../rules/params.ts";
 import type { Candidate } from "./candidates.ts";
 import type { Reading } from "./reach.ts";
 

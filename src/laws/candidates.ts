@@ -6,7 +6,7 @@
  * c / x is not affine. A constant that would broadcast x to a larger shape is not a map of x.
  */
 import { normalMap } from "../affine/normal.ts";
-import { along, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
+import { along, invert, map, operand, type Spread, simplify, uniform } from "../affine/spread.ts";
 import { floatAttr, intAttr } from "../graph/attributes.ts";
 import type { Facts } from "../graph/facts.ts";
 import { hasTrait } from "../graph/operators.ts";
@@ -267,7 +267,7 @@ function mapOf(opType: string, constantAt: number, c: Spread): [scale: Spread, s
   const rank = c.dims.length;
   const [one, zero] = [uniform(rank, 1), uniform(rank, 0)];
   if (opType === "Mul") return [c, zero];
-  if (opType === "Div") return [map(c, (v) => 1 / v), zero];
+  if (opType === "Div") return [invert(c), zero];
   if (opType === "Sub") return constantAt === 1 ? [one, map(c, (v) => -v)] : [uniform(rank, -1), c];
   return [one, c];
 }

@@ -20,13 +20,12 @@
  * A bound on what can go must not forget what rules/ can do and no law says. So for a certificate an operator with a rule and
  * without a law leaves its results loose: no equation holds of them, whatever is asked; and bounds take gains and shifts.
  */
-import type { Spread } from "../affine/spread.ts";
+import { isOne, type Spread } from "../affine/spread.ts";
 import type { Steps } from "../diag/steps.ts";
 import { sameShape } from "../graph/dims.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
-import { isOne } from "../rules/params.ts";
 import { isRefused } from "../rules/types.ts";
 import { isLayerBias } from "./biases.ts";
 import type { Candidate } from "./candidates.ts";

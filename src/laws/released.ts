@@ -3,11 +3,10 @@
  * constant of it, those can do without: W·t goes into their bias and their weights for it become zero. Nobody then reads what stands in
  * the channel, so that the node may go whatever would have to hold of its gain and shift there.
  */
-import { axesOf, map, type Spread, simplify } from "../affine/spread.ts";
+import { axesOf, isZero, map, type Spread, simplify } from "../affine/spread.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import { ruleOf } from "../rules/index.ts";
-import { isZero } from "../rules/params.ts";
 import { isRefused, type MoveFn } from "../rules/types.ts";
 import type { Candidate } from "./candidates.ts";
 import { type ConstantChannels, constantChannels, constantsOf, liveOf } from "./constant-channels.ts";

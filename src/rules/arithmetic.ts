@@ -13,7 +13,19 @@
  * A constant operand may be smaller than the tensor (broadcast); it is spread out only as far as the map needs.
  * ONNX 1, 6 (legacy.ts says where their second operand lies), 7, 13, 14.
  */
-import { every, map, negate, operand, plus, type Spread, sameSpread, simplify, times, together } from "../affine/spread.ts";
+import {
+  every,
+  invert,
+  map,
+  negate,
+  operand,
+  plus,
+  type Spread,
+  sameSpread,
+  simplify,
+  times,
+  together,
+} from "../affine/spread.ts";
 import type { Shape } from "../graph/dims.ts";
 import type { GraphNode } from "../graph/view.ts";
 import { dtypeOf, isStorageFloat } from "../onnx/dtype.ts";
@@ -33,7 +45,6 @@ import {
   type Step,
 } from "./types.ts";
 
-const invert = (s: Spread): Spread => map(s, (v) => 1 / v);
 const nonZero = (s: Spread): boolean => every(s, (v) => v !== 0);
 
 /** Position of the only constant operand; undefined when none or all are constant. */

@@ -1,9 +1,9 @@
 /** Arithmetic on constant operands: each result remembers how to compute itself, in float64, when it is written. */
-import { axesOf, every, numberOf, type Spread, scaleInPlace, simplify, stretch, together } from "../affine/spread.ts";
+import { axesOf, isOne, isZero, numberOf, type Spread, scaleInPlace, simplify, stretch, together } from "../affine/spread.ts";
 import type { StorageFloat } from "../onnx/dtype.ts";
 import { sizeOf } from "../onnx/tensor.ts";
 import { type Numbers, scaledStream } from "./stream.ts";
-import { type NodeState, type Param, type Refused, type RuleNode, refuse, withAttribute } from "./types.ts";
+import { type Kind, type NodeState, type Param, type Refused, type RuleNode, refuse, withAttribute } from "./types.ts";
 
 /** A constant that took this many changes keeps the numbers it has then: the chain of functions stays short. */
 const LONGEST = 32;
@@ -30,7 +30,7 @@ interface Made {
 /** What constants were changed into: the same change of the same constant is the same function again, and written once. */
 const made = new WeakMap<Numbers, Made[]>();
 
-const sameNumbers = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
+export const sameNumbers = (a: ArrayLike<number>, b: ArrayLike<number>): boolean => {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
   return true;
@@ -136,8 +136,8 @@ export function vectorOn(by: Spread, axis: number, size: number): Float64Array |
   return by.data.length === size ? by.data : undefined;
 }
 
-export const isZero = (by: Spread): boolean => every(by, (v) => v === 0);
-export const isOne = (by: Spread): boolean => every(by, (v) => v === 1);
+/** True of a gain of one, or a shift of zero. */
+export const isNeutral = (kind: Kind, by: Spread): boolean => (kind === "scale" ? isOne(by) : isZero(by));
 
 /** The numbers of a param as a spread of its own rank. */
 export const spreadOf = (param: Param): Spread => ({ dims: param.dims, data: param.values() });

@@ -10,7 +10,7 @@
  * for gains whose power, and its inverse, are ordinary numbers of the type. ReduceSumSquare and ReduceProd (window.ts) as well.
  * ONNX Sqrt 1, 6, 13; Reciprocal 1, 6, 13; Pow 1, 7, 12, 13, 15.
  */
-import { firstFailing, map, type Spread } from "../affine/spread.ts";
+import { firstFailing, invert, map, type Spread } from "../affine/spread.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../onnx/dtype.ts";
 import { isRefused, type MoveFn, type Refused, type Rule, type RuleNode, refuse } from "./types.ts";
 
@@ -42,7 +42,7 @@ const root: MoveFn = (_at, [by]) => signed(by as Spread, (v) => v > 0) ?? [{ pas
 
 const reciprocal = (test: (v: number) => boolean): MoveFn => {
   return (at, [by]) => {
-    const inverse = map(by as Spread, (v) => 1 / v);
+    const inverse = invert(by as Spread);
     return signed(by as Spread, test) ?? cramped(at, inverse) ?? [{ pass: [inverse] }];
   };
 };

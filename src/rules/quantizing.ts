@@ -6,7 +6,7 @@
  *   DynamicQuantizeLinear              forward  scale g > 0, one for all   the same codes and zero point, the scale that comes out times g
  * ONNX QuantizeLinear 10, 13, 19, 21, 23, 24, 25, and com.microsoft's 1; DynamicQuantizeLinear 11.
  */
-import { every, map, numberOf, type Spread, uniform } from "../affine/spread.ts";
+import { every, invert, numberOf, type Spread, uniform } from "../affine/spread.ts";
 import { positiveOnly } from "./quantized.ts";
 import { SCALE, stepped, withScales } from "./scales.ts";
 import { absorb, isRefused, type MoveFn, type Rule, refuse } from "./types.ts";
@@ -19,12 +19,7 @@ const forwardScale: MoveFn = (at, by) => {
   if (!every(g, (v) => v > 0)) return positiveOnly(g);
   const scale = at.param(SCALE);
   if (isRefused(scale)) return scale;
-  const state = withScales(
-    at,
-    at.state,
-    scale,
-    map(g, (v) => 1 / v),
-  );
+  const state = withScales(at, at.state, scale, invert(g));
   return isRefused(state) ? state : absorb(state);
 };
 

@@ -10,7 +10,7 @@
  * Along the axes that places count, the map may not vary.
  * ONNX GatherND 11, 12, 13; ScatterElements 11, 13, 16, 18; ScatterND 11, 13, 16, 18; Scatter 9, 11; MaxUnpool 9, 11, 22; Col2Im 18.
  */
-import { axesOf, every, map, negate, type Spread, sameSpread, take } from "../affine/spread.ts";
+import { axesOf, every, invert, negate, type Spread, sameSpread, take } from "../affine/spread.ts";
 import { type Dim, sameDim } from "../graph/dims.ts";
 import { unpooled } from "../graph/infer-sampling.ts";
 import { scaled, shifted } from "./params.ts";
@@ -106,7 +106,7 @@ function operandUnder(at: RuleNode, index: number, kind: Kind, back: boolean, by
   if (isRefused(c)) return c;
   if (!back && kind === "scale" && !every(by, (v) => v !== 0))
     return refuse("sign-blocks", "has a constant that would have to be divided by a gain of zero");
-  const next = kind === "scale" ? scaled(c, back ? by : map(by, (v) => 1 / v)) : shifted(c, back ? by : negate(by));
+  const next = kind === "scale" ? scaled(c, back ? by : invert(by)) : shifted(c, back ? by : negate(by));
   return next.dims.some((d, a) => d !== c.dims[a]) ? refuse("broadcast-grows", "has a constant that the map would widen") : next;
 }
 

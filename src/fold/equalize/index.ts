@@ -285,8 +285,7 @@ class Equalizer {
   /** What is added to a value takes its gain; a factor stays. */
   private added(node: GraphNode, open: number, s: Spread): Refused | undefined {
     if (node.opType === "Mul" || node.opType === "Div") return undefined;
-    const rule = ruleOf(node.opType)?.forwardScale;
-    return this.take(node, rule?.(this.draft.at(node), onInput(open, s)));
+    return this.take(node, open, s);
   }
 
   private bound(node: GraphNode, open: number, s: Spread): Refused | undefined {
@@ -297,13 +296,13 @@ class Equalizer {
       if (state !== at.state) this.draft.set(node, state);
       return undefined;
     }
-    return this.take(node, ruleOf(node.opType)?.forwardScale?.(at, onInput(open, s)));
+    return this.take(node, open, s);
   }
 
-  private take(
-    node: GraphNode,
-    steps: ReturnType<NonNullable<NonNullable<ReturnType<typeof ruleOf>>["forwardScale"]>> | undefined,
-  ) {
+  /** What an operator does to its constants when it hands a gain of an input on. */
+  private take(node: GraphNode, open: number, s: Spread): Refused | undefined {
+    const by = Array.from({ length: open + 1 }, (_, i) => (i === open ? s : undefined));
+    const steps = ruleOf(node.opType)?.forwardScale?.(this.draft.at(node), by);
     if (steps === undefined) return refuse("operator-blocks", "does not take it", { node });
     if (isRefused(steps)) return { node, ...steps };
     const [{ state }] = steps;
@@ -311,9 +310,6 @@ class Equalizer {
     return undefined;
   }
 }
-
-const onInput = (index: number, s: Spread): (Spread | undefined)[] =>
-  Array.from({ length: index + 1 }, (_, i) => (i === index ? s : undefined));
 
 const touches = (group: Group, node: GraphNode): boolean =>
   group.layers.some((layer) => layer.node === node) ||

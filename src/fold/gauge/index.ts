@@ -5,7 +5,7 @@
  * A shift on a value that others read costs digits there, log₂|β/γ| bits: none beyond 4 bits is made. What an operator refuses when
  * it comes to its numbers (range, type), and what the guard forbids, stays, and the rest is solved for again.
  */
-import { type Gauge, plainGauge } from "../../affine/gauge.ts";
+import { type Gauge, isPlain, plainGauge } from "../../affine/gauge.ts";
 import { plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { Steps } from "../../diag/steps.ts";
 import type { GraphNode, GraphValue, GraphView } from "../../graph/view.ts";
@@ -15,7 +15,6 @@ import { type Laws, lawsOf } from "../../laws/laws.ts";
 import { layerOf } from "../../laws/linear.ts";
 import type { Mover } from "../../laws/movers.ts";
 import { isTable } from "../../laws/wires.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type NodeState, type Refused, refuse } from "../../rules/types.ts";
 import type { Success } from "../attempt.ts";
 import type { Fold } from "../types.ts";
@@ -108,7 +107,7 @@ class Solver {
       simplify({ ...names, data: names.data.map((x) => values[x]) });
     for (const [value, { scale, shift }] of this.laws.wires) {
       const gauge = { scale: numbers(scale, scales), shift: numbers(shift, shifts) };
-      if (!isOne(gauge.scale) || !isZero(gauge.shift)) made.set(value, gauge);
+      if (!isPlain(gauge)) made.set(value, gauge);
     }
     // What was a constant in a channel that nobody needs is one whatever stands there now.
     for (const k of gone) {
@@ -183,7 +182,7 @@ class Solver {
     const shift = derivedShift(this.draft, node, index, (x && gauges.get(x)) ?? plainGauge(rank));
     if (isRefused(shift)) return shift;
     const gauge = { scale: gauges.get(y)?.scale ?? plainGauge(rank).scale, shift };
-    if (isOne(gauge.scale) && isZero(shift)) gauges.delete(y);
+    if (isPlain(gauge)) gauges.delete(y);
     else gauges.set(y, gauge);
     return undefined;
   }

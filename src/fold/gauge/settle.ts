@@ -6,25 +6,24 @@
  *   c − x   c' = (c − b_x − b_y)/a                        −x      nothing
  */
 import type { Gauge } from "../../affine/gauge.ts";
-import { combine, map, negate, type Spread, simplify, uniform } from "../../affine/spread.ts";
+import { combine, invert, isOne, isZero, negate, type Spread, simplify, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import type { Candidate } from "../../laws/candidates.ts";
 import type { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
 import { laidOut, putBack } from "../../rules/legacy.ts";
-import { isOne, isZero, scaled, shifted } from "../../rules/params.ts";
+import { isNeutral, scaled, shifted } from "../../rules/params.ts";
 import { isRefused, type Param, type Refused, refuse } from "../../rules/types.ts";
-
-const inverse = (s: Spread): Spread => map(s, (v) => 1 / v);
+import { absorb } from "../absorb.ts";
 
 /** Changes a layer or a normalization, of which input `index` is not constant; why it cannot be changed, where it cannot. */
 export function settleLayer(draft: Draft, node: GraphNode, index: number, input: Gauge, output: Gauge): Refused | undefined {
   const into = (by: Spread): (Spread | undefined)[] => [...new Array<undefined>(index).fill(undefined), by];
   return (
-    take(draft, node, "forwardShift", into(input.shift), isZero) ??
-    take(draft, node, "forwardScale", into(input.scale), isOne) ??
-    take(draft, node, "backShift", [negate(output.shift)], isZero) ??
-    take(draft, node, "backScale", [inverse(output.scale)], isOne)
+    take(draft, node, "forwardShift", into(input.shift)) ??
+    take(draft, node, "forwardScale", into(input.scale)) ??
+    take(draft, node, "backShift", [negate(output.shift)]) ??
+    take(draft, node, "backScale", [invert(output.scale)])
   );
 }
 
@@ -44,21 +43,9 @@ function take(
   node: GraphNode,
   move: "forwardShift" | "forwardScale" | "backShift" | "backScale",
   by: readonly (Spread | undefined)[],
-  isNothing: (by: Spread) => boolean,
 ): Refused | undefined {
-  if (by.every((map) => map === undefined || isNothing(map))) return undefined;
-  // A product that got a bias is a Gemm by now.
-  const rule = ruleOf(draft.state(node).opType)?.[move];
-  const steps =
-    rule?.(
-      draft.at(node),
-      by.map((map) => map && simplify(map)),
-    ) ?? refuse("operator-blocks", "neither absorbs nor passes it");
-  if (isRefused(steps)) return { node, ...steps };
-  const step = steps.find(({ pass }) => pass.every((s) => s === undefined));
-  if (step === undefined) return refuse("operator-blocks", "does not absorb it", { node });
-  if (step.state !== undefined) draft.set(node, step.state);
-  return undefined;
+  const kind = move.endsWith("Scale") ? "scale" : "shift";
+  return by.every((map) => map === undefined || isNeutral(kind, map)) ? undefined : absorb(draft, node, move, by);
 }
 
 /** Changes the constant of an arithmetic node that stays. */
@@ -81,10 +68,10 @@ export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gau
     case "Mul":
       return isOne(gain) ? undefined : write(scaled(c, gain));
     case "Div":
-      return isOne(gain) ? undefined : write(scaled(c, inverse(gain)));
+      return isOne(gain) ? undefined : write(scaled(c, invert(gain)));
     default: {
       const added = isZero(moved) ? c : shifted(c, node.opType === "Sub" && input === 0 ? negate(moved) : moved);
-      const made = isOne(to.scale) ? added : scaled(added, inverse(to.scale));
+      const made = isOne(to.scale) ? added : scaled(added, invert(to.scale));
       return made === c ? undefined : write(made);
     }
   }

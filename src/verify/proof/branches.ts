@@ -2,10 +2,11 @@
  * What an If gives, from what its branches give: where each branch's result is m(α), of its counterpart's α in the first file, the
  * result of the If is m of its counterpart's. Whichever branch is taken, it is the same in both files, for its condition is.
  */
+import { isPlain } from "../../affine/gauge.ts";
 import { combine, every, plus, simplify } from "../../affine/spread.ts";
 import { resultOf } from "../../graph/branches.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { type AffineMap, type Classes, composeMaps, isIdentity } from "./classes.ts";
+import { type AffineMap, type Classes, composeMaps } from "./classes.ts";
 import { exact, type InputMap, type Relation, relative, snap } from "./relation.ts";
 
 interface Result {
@@ -29,7 +30,7 @@ export function chosen(
   related: ReadonlyMap<GraphValue, Relation>,
   classes: Classes,
 ): Chosen | undefined {
-  if (!isIdentity(plain) || node.bodies.length === 0) return undefined;
+  if (!isPlain(plain) || node.bodies.length === 0) return undefined;
   const results: Result[] = [];
   for (const body of node.bodies) {
     const twin = other.bodies.find(({ path }) => path === body.path);

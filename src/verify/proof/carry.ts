@@ -2,14 +2,24 @@
  * Maps that pass an operator. With x' = k·x + d at an input, the rules of `rules/` say what the constants become and which map
  * (s, t) comes out: f(x') = s ⊙ f'(x) + t. What rounding leaves open of k and d is pushed through in the same way.
  */
-import { combine as combineSpread, factors, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import {
+  combine as combineSpread,
+  factors,
+  isZero,
+  map,
+  plus,
+  type Spread,
+  simplify,
+  times,
+  uniform,
+} from "../../affine/spread.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { type ConstantChannels, constantChannels } from "../../laws/constant-channels.ts";
 import type { Draft } from "../../laws/draft.ts";
 import { dtypeOf, isStorageFloat } from "../../onnx/dtype.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero } from "../../rules/params.ts";
+import { isNeutral } from "../../rules/params.ts";
 import { isRefused, type MoveFn, type Rule } from "../../rules/types.ts";
 import { borderMisfit, isFinal } from "./blame.ts";
 import type { Slack } from "./operands.ts";
@@ -276,9 +286,7 @@ export function passThrough(
   const rule = ruleIn(draft, node);
   const carried: { -readonly [K in keyof Carried]: Carried[K] } = { scale: [], shift: [] };
   for (const kind of ["shift", "scale"] as const) {
-    const list = maps.map((by) =>
-      by === undefined || (kind === "scale" ? isOne(by.scale) : isZero(by.shift)) ? undefined : simplify(by[kind]),
-    );
+    const list = maps.map((by) => (by === undefined || isNeutral(kind, by[kind]) ? undefined : simplify(by[kind])));
     if (list.every((by) => by === undefined)) continue;
     const full = Array.from({ length: node.inputs.length }, (_, i) => list[i]);
     const move = kind === "scale" ? rule?.forwardScale : ((ones ? rule?.ones : rule)?.forwardShift ?? rule?.forwardShift);

@@ -7,7 +7,8 @@
  * as many maps as there are gains: k·c + d. The core of such a class is changed for one the constant is a map of with a gain
  * of zero, core' ↦ s ⊙ core' + t, so that every value has one map again.
  */
-import { combine, fitsInto, map, plus, type Spread, simplify, times, together, uniform } from "../../affine/spread.ts";
+import { isPlain } from "../../affine/gauge.ts";
+import { combine, fitsInto, isOne, map, plus, type Spread, simplify, times, together, uniform } from "../../affine/spread.ts";
 import type { Facts } from "../../graph/facts.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import { type GraphNode, type GraphValue, type GraphView, viewOf } from "../../graph/view.ts";
@@ -19,7 +20,6 @@ import { dtypeOf, isStorageFloat, STORAGE_FLOATS } from "../../onnx/dtype.ts";
 import type { Model } from "../../onnx/records.ts";
 import { asFloat64 } from "../../onnx/tensor.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused } from "../../rules/types.ts";
 import { factsOf } from "../../run/facts.ts";
 import { Budgets } from "./budgets.ts";
@@ -157,8 +157,7 @@ function openMap({ facts, constants, budgets }: Side, node: GraphNode, { scale, 
  */
 function withStep({ budgets, facts }: Side, node: GraphNode, step: AffineMap, inner: AffineMap, made: AffineMap): AffineMap {
   const dtype = dtypeOf(facts.of(node.outputs[0]).dtype);
-  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype) || isIdentity(step) || isIdentity(inner))
-    return made;
+  if (budgets === undefined || dtype === undefined || !isStorageFloat(dtype) || isPlain(step) || isPlain(inner)) return made;
   const { unitRoundoff } = STORAGE_FLOATS[dtype];
   const scale = map(made.scale, (s) => (isOne(step.scale) ? 0 : FOREIGN.weight * unitRoundoff * Math.abs(s)));
   return { ...made, open: added({ scale, shift: map(made.magnitude, (m) => 4 * unitRoundoff * m) }, made.open) };
@@ -166,8 +165,6 @@ function withStep({ budgets, facts }: Side, node: GraphNode, step: AffineMap, in
 
 const added = (open: Open, more: Open | undefined): Open =>
   more === undefined ? open : { scale: plus(open.scale, more.scale), shift: plus(open.shift, more.shift) };
-
-export const isIdentity = ({ scale, shift }: Pick<AffineMap, "scale" | "shift">): boolean => isOne(scale) && isZero(shift);
 
 /** |β| + |μ·s| for a batch normalization, |t| otherwise. */
 function magnitudeOf(node: GraphNode, scale: Spread, shift: Spread, constants: Constants): Spread {
@@ -231,7 +228,7 @@ export class Classes {
    */
   rebase(value: GraphValue, s: Spread, t: Spread): boolean {
     const known = this.known.get(value);
-    if (known === undefined || !isIdentity(known)) return false;
+    if (known === undefined || !isPlain(known)) return false;
     const { core } = known;
     for (const [i, { value: member, scale, shift, magnitude, open, proposed }] of core.members.entries()) {
       const moved = open && { scale: times(open.scale, abs(s)), shift: plus(times(open.scale, abs(t)), open.shift) };

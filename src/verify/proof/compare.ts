@@ -2,19 +2,20 @@
  * An operator of the second file beside its counterpart: the maps of its inputs are pushed through (carry.ts), on the side
  * where they are known exactly, and attributes, constants and coefficients are then compared. The result relates the outputs.
  */
-import { plus, type Spread, times, uniform } from "../../affine/spread.ts";
+import { isPlain } from "../../affine/gauge.ts";
+import { isZero, plus, type Spread, times, uniform } from "../../affine/spread.ts";
 import { BnfoldError } from "../../diag/error.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
 import { readsOnes, withOnes } from "../../rules/conv.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero } from "../../rules/params.ts";
+import { isNeutral } from "../../rules/params.ts";
 import { isRefused, type RuleNode } from "../../rules/types.ts";
 import { chosen } from "./branches.ts";
 import { budgetSlack, type Carried, carriedSlack, carry, meetingShifts, passThrough, slackOf, uncarry } from "./carry.ts";
 import { isCast, roundoffOf } from "./casts.ts";
-import { type AffineMap, type Classes, isIdentity, type Member, type Passed, type Side } from "./classes.ts";
+import type { AffineMap, Classes, Member, Passed, Side } from "./classes.ts";
 import { joinedMember } from "./concat.ts";
 import { Layers, sameOutputs } from "./layers.ts";
 import { linearOf } from "./linear.ts";
@@ -302,13 +303,13 @@ export class Comparison {
     const [output, extra] = other.outputs;
     const known = output && this.classes.of(output);
     const rule = ruleOf(atA.state.opType, other.domain);
-    if (known === undefined || extra !== undefined || rule === undefined || !isIdentity(known)) return undefined;
+    if (known === undefined || extra !== undefined || rule === undefined || !isPlain(known)) return undefined;
     for (const m of wholeAndGains(known.core.members)) {
       if (m.value === output) continue;
       const mark = this.draftA.mark();
       try {
         const taken = (["scale", "shift"] as const).every((kind) => {
-          if (kind === "scale" ? isOne(m.scale) : isZero(m.shift)) return true;
+          if (isNeutral(kind, m[kind])) return true;
           const steps = (kind === "scale" ? rule.backScale : rule.backShift)?.(this.draftA.at(other), [m[kind]]);
           const step =
             steps === undefined || isRefused(steps) ? undefined : steps.find((s) => s.pass.every((by) => by === undefined));

@@ -3,10 +3,9 @@
  * their own rounding: s is proportional to a stored number, so half an ulp of that is at most u·|s|, or half the smallest number
  * of the type where a factor lies below its normal ones; t is a stored number, of which the same is true, or for a batch normalization β − μ·s, whose terms may be far larger than what is left of them.
  */
-import { combine, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
+import { combine, isOne, isZero, map, plus, type Spread, simplify, times, uniform } from "../../affine/spread.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { dtypeOf, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import { suspicionsOf } from "./blame.ts";
 import { storedType } from "./casts.ts";
 import type { AffineMap, Side } from "./classes.ts";

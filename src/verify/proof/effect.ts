@@ -16,14 +16,13 @@
  *
  * tell them apart: q is 0 up to its standard error s where nothing makes up for Δ, 1 where something does. Shown are q ≤ 1/2 and s ≤ 1/16.
  */
-import { applied } from "../../affine/gauge.ts";
+import { applied, isPlain } from "../../affine/gauge.ts";
 import { BnfoldError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue, GraphView, Scope } from "../../graph/view.ts";
 import { isFloat } from "../../onnx/dtype.ts";
 import type { GraphRecord, Model } from "../../onnx/records.ts";
 import { asFloat64, type Tensor } from "../../onnx/tensor.ts";
 import { isTensor, type Value } from "../../ops/define.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import { runNode } from "../../run/session.ts";
 import { compareValues } from "../compare.ts";
 import { generateInputs, type Sample } from "../inputs.ts";
@@ -230,7 +229,7 @@ class Ground {
     const value = inner.get(name) ?? sample.feeds.get(name) ?? (core.value.initializer && this.a.constants.tensor(core.value));
     if (value === undefined || !isTensor(value))
       throw new BnfoldError("model", `"${name}" has no value of its own`, { tensor: name });
-    if (isOne(scale) && isZero(shift)) return value;
+    if (isPlain({ scale, shift })) return value;
     if (!isFloat(value.dtype) || value.dims.length !== scale.dims.length)
       throw new BnfoldError("model", `"${name}" has another rank than was taken for granted`, { tensor: name });
     const { dims, data } = applied({ dims: value.dims, data: asFloat64(value) }, { scale, shift });

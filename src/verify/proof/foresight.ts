@@ -5,15 +5,15 @@
  * the laws that folding uses, and joins the class of every value it comes by. A proposal proves nothing: constants have to
  * agree with it like with any other member.
  */
-import { map, type Spread, sameSpread, simplify, uniform } from "../../affine/spread.ts";
+import { isPlain } from "../../affine/gauge.ts";
+import { isOne, isZero, map, type Spread, sameSpread, simplify, uniform } from "../../affine/spread.ts";
 import { resultsOf } from "../../graph/branches.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
 import { ruleOf } from "../../rules/index.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import { isRefused, type Kind, type Step } from "../../rules/types.ts";
-import { type AffineMap, type Classes, composeMaps, isIdentity, type Member } from "./classes.ts";
+import { type AffineMap, type Classes, composeMaps, type Member } from "./classes.ts";
 
 /** Proposals in one class, and ways through one operator. */
 const MOST = 8;
@@ -33,7 +33,7 @@ export function foresee(classes: Classes): void {
       const known = value && classes.of(value);
       // What makes another member of a class is affine: its map is in the members after it already.
       if (known === undefined || known.core.value !== value) continue;
-      for (const member of known.core.members.filter((one) => !isIdentity(one))) {
+      for (const member of known.core.members.filter((one) => !isPlain(one))) {
         if (branches) proposeToBranches(classes, node, i, member);
         else propose(classes, draft, node, i, member);
       }

@@ -2,8 +2,8 @@
  * An operator g of the second file that reads v where its counterpart in the first reads f(v): f was left out. That it gives g(v) in the
  * place of g(f(v)) is certain, whatever comes of it; where no input shows it, a run that agrees says nothing.
  */
+import { isPlain } from "../../affine/gauge.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
-import { isOne, isZero } from "../../rules/params.ts";
 import type { Classes, Side } from "./classes.ts";
 import { familyOf } from "./match.ts";
 import { type Failure, failed } from "./outcome.ts";
@@ -36,7 +36,7 @@ export function leftOut(
       continue;
     }
     // What made the class: Casts and other maps that change nothing may follow it.
-    if (!isOne(alpha.scale) || !isZero(alpha.shift)) return undefined;
+    if (!isPlain(alpha)) return undefined;
     const maker = alpha.core.value.producer;
     const read = maker?.inputs.filter((v) => v !== undefined && !a.constants.has(v)) ?? [];
     const from = read.length === 1 && read[0] !== undefined ? classes.of(read[0]) : undefined;

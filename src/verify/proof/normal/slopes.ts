@@ -9,13 +9,13 @@
  */
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { isReal, numberBeside } from "./powers.ts";
+import { isReal, made, numberBeside } from "./powers.ts";
 import { make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** The number that one value is a multiple of another by. */
 function slopeOf(value: GraphValue | undefined, x: GraphValue, node: GraphNode, side: Side): number | undefined {
-  const maker = makerOf(value, node);
-  if (maker === undefined || !isReal(maker, "Mul", side)) return undefined;
+  const maker = made(value, "Mul", node, side);
+  if (maker === undefined) return undefined;
   const at = maker.inputs.indexOf(x);
   const slope = at < 0 ? undefined : numberBeside(maker.inputs[1 - at], x, side);
   return slope !== undefined && Math.fround(slope) === slope ? slope : undefined;

@@ -11,14 +11,14 @@
 import { intAttr } from "../../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { isReal } from "./powers.ts";
+import { isReal, made } from "./powers.ts";
 import { inner, listAt, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 const ALONG_ONE = 13;
 
-function made(value: GraphValue | undefined, opType: string, node: GraphNode, side: Side): GraphNode | undefined {
-  const maker = makerOf(value, node);
-  return maker !== undefined && maker.version >= ALONG_ONE && isReal(maker, opType, side) ? maker : undefined;
+function along(value: GraphValue | undefined, opType: string, node: GraphNode, side: Side): GraphNode | undefined {
+  const maker = made(value, opType, node, side);
+  return maker !== undefined && maker.version >= ALONG_ONE ? maker : undefined;
 }
 
 /** The one axis a reduction keeps with a size of 1. */
@@ -37,13 +37,13 @@ const logarithm: Rewrite = (node, side) => {
 
 /** exp undoes a logarithm, of what is above 0. */
 const undone: Rewrite = (node, side) => {
-  const log = isReal(node, "Exp", side) ? made(node.inputs[0], "Log", node, side) : undefined;
-  return log && made(log.inputs[0], "Softmax", node, side) && [make(node, "Identity", log.record.inputs, outputOf(node))];
+  const log = isReal(node, "Exp", side) ? along(node.inputs[0], "Log", node, side) : undefined;
+  return log && along(log.inputs[0], "Softmax", node, side) && [make(node, "Identity", log.record.inputs, outputOf(node))];
 };
 
 const quotient: Rewrite = (node, side) => {
   if (!isReal(node, "Div", side)) return undefined;
-  const [power, sum] = [made(node.inputs[0], "Exp", node, side), made(node.inputs[1], "ReduceSum", node, side)];
+  const [power, sum] = [along(node.inputs[0], "Exp", node, side), along(node.inputs[1], "ReduceSum", node, side)];
   const axis = sum && axisOf(sum, side);
   if (power === undefined || axis === undefined || makerOf(sum?.inputs[0], node) !== power) return undefined;
   return [make(node, "Softmax", power.record.inputs, outputOf(node), { axis: { i: axis } })];
@@ -51,10 +51,10 @@ const quotient: Rewrite = (node, side) => {
 
 const difference: Rewrite = (node, side) => {
   if (!isReal(node, "Sub", side)) return undefined;
-  const log = made(node.inputs[1], "Log", node, side);
+  const log = along(node.inputs[1], "Log", node, side);
   const sum =
-    log === undefined ? made(node.inputs[1], "ReduceLogSumExp", node, side) : made(log.inputs[0], "ReduceSum", node, side);
-  const of = log === undefined ? sum?.inputs[0] : made(sum?.inputs[0], "Exp", node, side)?.inputs[0];
+    log === undefined ? along(node.inputs[1], "ReduceLogSumExp", node, side) : along(log.inputs[0], "ReduceSum", node, side);
+  const of = log === undefined ? sum?.inputs[0] : along(sum?.inputs[0], "Exp", node, side)?.inputs[0];
   const axis = sum && axisOf(sum, side);
   if (axis === undefined || of === undefined || of !== node.inputs[0]) return undefined;
   const soft = inner(node, "soft");
@@ -64,8 +64,8 @@ const difference: Rewrite = (node, side) => {
 /** The largest number taken away before: it is one along the axis. */
 const shifted: Rewrite = (node, side) => {
   if (!isReal(node, "Softmax", side) || node.version < ALONG_ONE) return undefined;
-  const sub = made(node.inputs[0], "Sub", node, side);
-  const most = sub && made(sub.inputs[1], "ReduceMax", node, side);
+  const sub = along(node.inputs[0], "Sub", node, side);
+  const most = sub && along(sub.inputs[1], "ReduceMax", node, side);
   const [axis, rank] = [most && axisOf(most, side), side.facts.rank(node.inputs[0])];
   const given = intAttr(node.record, "axis", -1);
   if (sub === undefined || axis === undefined || rank === undefined || most?.inputs[0] !== sub.inputs[0]) return undefined;
