@@ -96,8 +96,11 @@ export function judgeDecided(
     const onlyA = [...new Set([...names, ...insideA])];
     const movedA = runMoved(a, sample, { seed, only: onlyA, held: heldA });
     const movedB = runMoved(b, sample, { seed, only: onlyB, held: heldB });
-    outputs.forEach((j, i) => j.addEvaluation(get(movedA, names[i]), get(movedB, j.name)));
-    inner.forEach((j, i) => j.addEvaluation(get(movedA, insideA[i]), get(movedB, j.name)));
+    const namesA = [...names, ...insideA];
+    for (const [i, judgement] of all.entries()) {
+      judgement.addEvaluation(get(movedB, judgement.name), judgement.after);
+      judgement.addEvaluation(get(movedA, namesA[i]), judgement.before);
+    }
   }
   return { outputs, ok: all.every((j) => j.ok), note: tiesText(b, pairs, before, sample, seed) };
 }

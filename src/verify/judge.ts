@@ -77,10 +77,10 @@ export class Judgement {
     if (this.difference.rms <= CLEAR * this.limit * least) this.evaluation = least;
   }
 
-  /** Results of the two models, each after a move by n·2⁻⁵³. */
-  addEvaluation(before: Value, after: Value): void {
-    const { scale } = this.difference;
-    this.evaluation = Math.hypot(rmsDistance(this.before, before), rmsDistance(this.after, after), scale * 2 ** -53);
+  /** The result of one of the models after a move by n·2⁻⁵³, and without. Often that of the second alone is enough. */
+  addEvaluation(moved: Value, without: Value): void {
+    const least = this.evaluation === 0 ? this.difference.scale * 2 ** -53 : 0;
+    this.evaluation = Math.hypot(this.evaluation, rmsDistance(without, moved), least);
   }
 
   get rounding(): number {

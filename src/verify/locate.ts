@@ -88,7 +88,9 @@ export function firstDifference(
     const movedB = collect((watch) => runMoved(b, sample, { ...plan, watch }), keep, whole);
     for (const { judgement } of judged) {
       const [p, q] = [movedA.get(judgement.name), movedB.get(judgement.name)];
-      if (p !== undefined && q !== undefined) judgement.addEvaluation(p, q);
+      if (p === undefined || q === undefined) continue;
+      judgement.addEvaluation(q, judgement.after);
+      judgement.addEvaluation(p, judgement.before);
     }
     return judged;
   };

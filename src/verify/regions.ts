@@ -100,7 +100,7 @@ export class RegionWitness {
     const cuttable = alike(shared, this.views, facts, others);
     this.cuts = new Cuts(this.views.a, this.views.b, cuttable, this.dtypes, (value) => others.of(value).dtype);
     this.sizes = new NetworkSizes(a, options.shapes);
-    this.measures = measuresOf(this.views.b);
+    this.measures = new Set([...measuresOf(this.views.a), ...measuresOf(this.views.b)]);
     this.parts = { a: new Parts(a), b: new Parts(b) };
   }
 
@@ -160,7 +160,7 @@ export class RegionWitness {
    */
   private *made(region: Region, thorough: boolean): Steps<RegionRun> {
     const { seed } = this.options;
-    const lists = sizesOf(region, this.sizes);
+    const lists = sizesOf(region, this.sizes, this.measures);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
     const linear = [...region.nodesA, ...region.nodesB].every((node) => hasTrait(node, "linear", "moves", "casts"));
     let done: RegionRun | undefined;
@@ -234,9 +234,12 @@ export class RegionWitness {
     }
     if (!judgement.ok) judgement.addLastRounding();
     if (!judgement.ok && judgement.difference.mismatches === 0) {
-      const movedA = yield* movedSteps(a, { kind, seed, feeds: feedsA }, { seed });
       const movedB = yield* movedSteps(b, { kind, seed, feeds: feedsB }, { seed });
-      judgement.addEvaluation(mapped(movedA.get(target.a.name) as Value, target), movedB.get(target.b.name) as Value);
+      judgement.addEvaluation(movedB.get(target.b.name) as Value, after);
+      if (!judgement.ok) {
+        const movedA = yield* movedSteps(a, { kind, seed, feeds: feedsA }, { seed });
+        judgement.addEvaluation(mapped(movedA.get(target.a.name) as Value, target), before);
+      }
     }
     return {
       value: target.b.name,
@@ -281,7 +284,7 @@ export class RegionWitness {
   *inStorage(region: Region, values: (cut: Cut, dims: readonly number[]) => Tensor | undefined): Steps<InStorage | undefined> {
     const { seed } = this.options;
     const { target } = region;
-    for (const sizes of sizesOf(region, this.sizes)[0] ?? []) {
+    for (const sizes of sizesOf(region, this.sizes, this.measures)[0] ?? []) {
       const given = new Map(region.inputs.map((cut) => [cut, values(cut, sizes.get(cut.a.name) as readonly number[])]));
       if ([...given.values()].includes(undefined)) return undefined;
       try {

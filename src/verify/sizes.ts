@@ -9,6 +9,7 @@ import { BnfoldError } from "../diag/error.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
+import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
@@ -142,25 +143,47 @@ const between: Axes = (rank) => Array.from({ length: Math.max(0, rank - 2) }, (_
 export type RegionSizes = ReadonlyMap<string, readonly number[]>;
 
 /**
- * Sizes to try for a region, the smallest first, ending with those of the network. Several lists where remainders are open:
- * one of each is to be run.
+ * True where nodes, in running order, make floats of a size (attention that scales by √(its own width)), and not to measure with: at other
+ * sizes they are other numbers.
  */
-export function sizesOf(region: Region, network: NetworkSizes): RegionSizes[][] {
+function countsSizes(nodes: readonly GraphNode[], measures: ReadonlySet<GraphValue>): boolean {
+  const sizes = new Set<GraphValue>();
+  for (const node of nodes) {
+    const ofSizes = node.inputs.some((value) => value !== undefined && sizes.has(value));
+    if (!ofSizes && traitsOf(node)?.sees?.[0] !== "shape") continue;
+    const [output] = node.outputs;
+    if (ofSizes && isCastToFloat(node) && output !== undefined && !measures.has(output)) return true;
+    for (const value of node.outputs) if (value !== undefined) sizes.add(value);
+  }
+  return false;
+}
+
+function isCastToFloat(node: GraphNode): boolean {
+  if (!hasTrait(node, "casts")) return false;
+  const to = dtypeOf(Number(node.record.attributes.get("to")?.i ?? 0));
+  return to === undefined || isFloat(to);
+}
+
+/**
+ * Sizes to try for a region, the smallest first, ending with those of the network. Several lists where remainders are open:
+ * one of each is to be run. `measures`: values of either file that only measure.
+ */
+export function sizesOf(region: Region, network: NetworkSizes, measures: ReadonlySet<GraphValue>): RegionSizes[][] {
   const [p, q] = [windowOf(region.nodesA), windowOf(region.nodesB)];
   const window = {
     stride: Math.max(p.stride, q.stride),
     extent: Math.max(p.extent, q.extent),
     channelsFirst: p.channelsFirst || q.channelsFirst,
   };
+  // What one file computes of sizes the other may hold as a number: then only those of the network will do.
+  const isWhole = countsSizes(region.nodesA, measures) !== countsSizes(region.nodesB, measures);
+  const orders = isWhole ? [] : window.channelsFirst ? [after, between] : [between, after];
   const found: RegionSizes[][] = [];
   for (let more = 0; more < Math.min(window.stride, REMAINDERS); more++) {
     const all = network.of(more);
     const whole = all && wholeSizes(region, all);
     if (whole === undefined) break;
-    const tries = (window.channelsFirst ? [after, between] : [between, after]).flatMap(
-      (axes) => smaller(whole, axes, window) ?? [],
-    );
-    found.push([...tries, whole]);
+    found.push([...orders.flatMap((axes) => smaller(whole, axes, window) ?? []), whole]);
   }
   return found;
 }

@@ -257,10 +257,11 @@ class Trials {
 
   private *addEvaluation({ sample, judgements, error }: Trial): Steps<void> {
     if (error !== undefined || judgements.every((j) => j.ok) || judgements.some((j) => j.certain)) return;
-    const before = yield* movedSteps(this.a, sample, { seed: this.seed });
     const after = yield* movedSteps(this.b, sample, { seed: this.seed });
-    for (const judgement of judgements)
-      judgement.addEvaluation(before.get(judgement.name) as Value, after.get(judgement.name) as Value);
+    for (const judgement of judgements) judgement.addEvaluation(after.get(judgement.name) as Value, judgement.after);
+    if (judgements.every((j) => j.ok)) return;
+    const before = yield* movedSteps(this.a, sample, { seed: this.seed });
+    for (const judgement of judgements) judgement.addEvaluation(before.get(judgement.name) as Value, judgement.before);
   }
 
   private decide(trial: Trial): void {

@@ -402,7 +402,7 @@ describe("sizes", () => {
       () => 1,
     );
     const region = cuts.region(cuts.targets()[0]);
-    return region && sizesOf(region, new NetworkSizes(a, undefined)).map((tries) => [...tries[0].values()][0]);
+    return region && sizesOf(region, new NetworkSizes(a, undefined), new Set()).map((tries) => [...tries[0].values()][0]);
   };
 
   it("keep their remainder modulo the stride, and hold a window within", () => {
@@ -418,6 +418,25 @@ describe("sizes", () => {
     const w = { w: weight([2, 3, 3, 3]) };
     const found = sizesFor([node("Conv", ["x", "w"], ["y"], { strides: [3, 3] })], w, ["n", 3, "h", "w"]);
     expect(found?.map((dims) => dims[2] % 3).sort()).toEqual([0, 1, 2]);
+  });
+
+  it("are those of the network where one file holds as a number what the other computes of them", () => {
+    const index = { at: tensor([], [3], "int64"), half: tensor([], [0.5]) };
+    const scaled = [
+      node("Shape", ["s"], ["sizes"]),
+      node("Gather", ["sizes", "at"], ["width"]),
+      node("Cast", ["width"], ["float"], { to: 1 }),
+      node("Div", ["half", "float"], ["by"]),
+      node("Mul", ["s", "by"], ["m"]),
+    ];
+    const of = (nodes: readonly NodeSpec[], more: GraphSpec["initializers"]) =>
+      made([node("Softsign", ["x"], ["s"]), ...nodes, node("Relu", ["m"], ["y"])], { ...index, ...more }, [1, 2, 6, 8]);
+    const a = of(scaled, {});
+    const run = blindRun(a, of([node("Mul", ["s", "by"], ["m"])], { by: tensor([], [0.0625]) }));
+    expect(run.outcome).toBe("equal");
+    expect(run.regions?.map(({ value, sizes }) => [value, ...sizes])).toEqual([["m", "1×2×6×8"]]);
+    const other = of([...scaled.slice(0, -1), node("Mul", ["by", "s"], ["m"])], {});
+    expect(blindRun(a, other).regions?.map(({ value, sizes }) => [value, ...sizes])).toEqual([["m", "1×2×2×4", ""]]);
   });
 
   it("of values that differ by a stride shrink together", () => {
@@ -443,7 +462,7 @@ describe("sizes", () => {
       () => 1,
     );
     const region = cuts.region(cuts.targets()[0]);
-    const sizes = region && sizesOf(region, new NetworkSizes(a, undefined))[0][0];
+    const sizes = region && sizesOf(region, new NetworkSizes(a, undefined), new Set())[0][0];
     expect(sizes && Object.fromEntries(sizes)).toEqual({ r: [1, 4, 4, 4], s: [1, 4, 2, 2] });
   });
 });
