@@ -34,12 +34,20 @@ export const numberOf = (s: Spread): number | undefined => (s.data.length === 1 
 export const fitsInto = ({ dims: own }: Spread, dims: readonly number[]): boolean =>
   own.length === dims.length && own.every((d, i) => d === 1 || d === dims[i]);
 
-export const every = (s: Spread, test: (v: number) => boolean): boolean => s.data.every(test);
+// Loops, and no methods of typed arrays: their callbacks are never inlined, and each number they hand over is an object.
+export function every({ data }: Spread, test: (v: number) => boolean): boolean {
+  for (let i = 0; i < data.length; i++) if (!test(data[i])) return false;
+  return true;
+}
 
 export const isZero = (s: Spread): boolean => every(s, (v) => v === 0);
 export const isOne = (s: Spread): boolean => every(s, (v) => v === 1);
 
-export const map = (s: Spread, f: (v: number) => number): Spread => ({ dims: s.dims, data: s.data.map(f) });
+export function map({ dims, data }: Spread, f: (v: number) => number): Spread {
+  const made = new Float64Array(data.length);
+  for (let i = 0; i < data.length; i++) made[i] = f(data[i]);
+  return { dims, data: made };
+}
 
 /** First position whose number fails the test, for messages; -1 when none does. */
 export const firstFailing = (s: Spread, test: (v: number) => boolean): number => s.data.findIndex((v) => !test(v));
@@ -154,8 +162,7 @@ export function take(s: Spread, axis: number, indices: readonly number[]): Sprea
   const data = new Float64Array(count(dims));
   for (let o = 0, to = 0; o < outer; o++) {
     for (const k of indices) {
-      data.set(s.data.subarray((o * n + k) * inner, (o * n + k + 1) * inner), to);
-      to += inner;
+      for (let from = (o * n + k) * inner, end = from + inner; from < end; from++) data[to++] = s.data[from];
     }
   }
   return { dims, data };
@@ -238,10 +245,12 @@ export function factors(s: Spread, noise: number): Spread[] | undefined {
   return every(apart, (v) => v <= 0) ? found : undefined;
 }
 
-export const sameSpread = (a: Spread, b: Spread): boolean => {
+export function sameSpread(a: Spread, b: Spread): boolean {
   const [x, y] = [simplify(a), simplify(b)];
-  return x.dims.length === y.dims.length && x.dims.every((d, i) => d === y.dims[i]) && x.data.every((v, i) => v === y.data[i]);
-};
+  if (x.dims.length !== y.dims.length || x.dims.some((d, i) => d !== y.dims[i])) return false;
+  for (let i = 0; i < x.data.length; i++) if (x.data[i] !== y.data[i]) return false;
+  return true;
+}
 
 /**
  * A constant operand of a broadcasting operator as a spread over a tensor of rank `rank`: right-aligned, as ONNX does.

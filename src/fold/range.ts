@@ -15,7 +15,7 @@ import { roundArray } from "../onnx/codec.ts";
 import { STORAGE_FLOATS } from "../onnx/dtype.ts";
 import type { Values } from "../onnx/payload.ts";
 import { sizeOf } from "../onnx/tensor.ts";
-import { eachRun, fillFrom, PIECE, piecesOf, type Stream } from "../rules/stream.ts";
+import { eachRun, type Factor, fillFrom, PIECE, piecesOf, type Stream } from "../rules/stream.ts";
 import { type Param, type Refused, refuse } from "../rules/types.ts";
 
 /** Factors within these bounds cannot take an ordinary float32 or float64 weight out of range; it need not be read for that. */
@@ -182,12 +182,15 @@ export function guarded(param: Param): Values {
 /** Shared by all streams: only one is under way at a time, and what it gives out is good until its next step. */
 const scratch: { scaler?: Scaler; numbers?: Float64Array } = {};
 
+/** A run of a few numbers costs more to hand to the scaler than to multiply. */
+const inRuns = ({ inner }: Factor): boolean => inner >= 16;
+
 function* checked(param: Param, stream: Stream): Generator<Float64Array | Float32Array> {
   const { max, minNormal } = STORAGE_FLOATS[param.dtype];
   let plain = true;
   for (let at = 0; at < stream.length; at += PIECE) {
     const n = Math.min(PIECE, stream.length - at);
-    if (param.dtype === "float32" && stream.read32 !== undefined && stream.factors.length === 1) {
+    if (param.dtype === "float32" && stream.read32 !== undefined && stream.factors.length === 1 && inRuns(stream.factors[0])) {
       scratch.scaler ??= createScaler(PIECE);
       const { scaler } = scratch;
       stream.read32(at, scaler.from.subarray(0, n));

@@ -353,7 +353,10 @@ function layerOf(at: RuleNode): LinearMap | undefined {
   const [rows, cols] = w.dims;
   const [inputs, outputs] = isTurned(at) ? [cols, rows] : [rows, cols];
   const alpha = gemm ? at.float("alpha", 1) : 1;
-  const matrix = () => (isTurned(at) ? w.values() : turned(w.values(), rows, cols)).map((v) => alpha * v);
+  const matrix = () => {
+    const values = isTurned(at) ? w.values() : turned(w.values(), rows, cols);
+    return alpha === 1 ? values : values.map((v) => alpha * v);
+  };
   if (!gemm) return linearLayer(outputs, inputs, matrix, spreadBias(at.state.bias, 1, outputs));
   const bias = biasOf(at);
   if (bias === undefined || (bias.param !== undefined && !isRow(bias.param, outputs))) return undefined;

@@ -89,9 +89,17 @@ export function eachRun(
 /** Fills `out` with the finished numbers from `start` on. */
 export function fillFrom(stream: Stream, start: number, out: Float64Array): void {
   stream.read(start, out);
-  for (const factor of stream.factors) {
-    eachRun(factor, start, out.length, (from, to, by) => {
-      for (let i = from; i < to; i++) out[i] *= by;
-    });
+  for (const factor of stream.factors) multiply(out, start, factor);
+}
+
+/** As by {@link eachRun}, without a call for each run: many are of one number. */
+function multiply(out: Float64Array, start: number, { data, inner }: Factor): void {
+  let k = Math.floor(start / inner) % data.length;
+  let to = inner - (start % inner);
+  for (let at = 0; at < out.length; ) {
+    const [end, by] = [Math.min(out.length, to), data[k]];
+    for (; at < end; at++) out[at] *= by;
+    to += inner;
+    k = k + 1 === data.length ? 0 : k + 1;
   }
 }

@@ -95,10 +95,17 @@ function compareTensors(tally: Tally, x: Tensor, y: Tensor): void {
   else compareExact(tally, x, y);
 }
 
+/** Elements compared by one call: a function is compiled after a few calls, and a long loop waits for its end. */
+const BLOCK = 4096;
+
 function compareFloats(tally: Tally, x: Float64Array, y: Float64Array): void {
+  for (let at = 0; at < x.length; at += BLOCK) compareBlock(tally, x, y, at, Math.min(x.length, at + BLOCK));
+}
+
+function compareBlock(tally: Tally, x: Float64Array, y: Float64Array, from: number, to: number): void {
   // Sums in locals: a number kept in a field is an object of its own, one for each element.
   let [finite, squares, reference, max] = [0, 0, 0, 0];
-  for (let i = 0; i < x.length; i++) {
+  for (let i = from; i < to; i++) {
     const p = x[i];
     const q = y[i];
     const difference = p - q;

@@ -24,8 +24,9 @@ export function shiftedRows(rows: Rows, shift: Spread | undefined): Rows | undef
 export function openBias({ weights, count, width }: Rows, shift: number, columns?: Float64Array): Float64Array | undefined {
   if (shift === 0 && columns === undefined) return undefined;
   return Float64Array.from({ length: count }, (_, o) => {
-    const row = weights.subarray(o * width, (o + 1) * width);
-    return row.reduce((sum, w, i) => sum + Math.abs(w) * (shift + (columns?.[i] ?? 0)), 0);
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += Math.abs(weights[o * width + i]) * (shift + (columns === undefined ? 0 : columns[i]));
+    return sum;
   });
 }
 
