@@ -91,13 +91,13 @@ export class Search {
   *begin(): Steps<void> {
     const { network, scales, shifts } = this;
     for (const x of network.zeros) shifts.ground(x);
-    for (const [index, ratio] of network.ratios.entries()) {
-      scales.join(ratio, { label: -1, index });
+    for (let index = 0; index < network.ratios.length; index++) {
+      scales.join(network.ratios[index], { label: -1, index });
       if (index % OFTEN === 0) yield;
     }
     for (const [index, x] of network.positive.entries()) scales.positive(x, index);
-    for (const [index, row] of network.rows.entries()) {
-      shifts.add(row, { label: -1, index });
+    for (let index = 0; index < network.rows.length; index++) {
+      shifts.add(network.rows[index], { label: -1, index });
       if (index % OFTEN === 0) yield;
     }
     this.components = yield* this.parts();
@@ -332,17 +332,18 @@ export class Search {
       if (x !== undefined && y !== undefined) join(x, y);
       return x ?? y;
     };
-    for (const [index, { at }] of network.rows.entries()) {
+    for (let index = 0; index < network.rows.length; index++) {
       if (index % OFTEN === 0) yield;
+      const { at } = network.rows[index];
       let first: number | undefined;
-      for (const x of at) first = beside(first, shift(x));
+      for (let i = 0; i < at.length; i++) first = beside(first, shift(at[i]));
     }
     for (const [k, { demand, stays }] of movers.entries()) {
       for (const { x, y } of stays ?? demand.ratios) {
         beside(k, gain(x));
         beside(k, gain(y));
       }
-      for (const { at } of demand.rows) for (const x of at) beside(k, shift(x));
+      for (const { at } of demand.rows) for (let i = 0; i < at.length; i++) beside(k, shift(at[i]));
       yield;
     }
     const parts = new Map<number, number[]>();

@@ -108,7 +108,7 @@ export class Shifts {
         if (Math.abs(term.by) <= NOTHING * term.size) work.delete(x);
       }
     };
-    for (const [i, x] of row.at.entries()) put(x, row.by[i], Math.abs(row.by[i]));
+    for (let i = 0; i < row.at.length; i++) put(row.at[i], row.by[i], Math.abs(row.by[i]));
     let { is } = row;
     let size = Math.abs(is);
     const from: Held[] = [];
@@ -117,8 +117,11 @@ export class Shifts {
       const term = work.get(first.pivot) as { by: number; size: number };
       work.delete(first.pivot);
       const factor = term.by / first.lead;
-      for (const [i, x] of first.at.entries())
-        if (x !== first.pivot) put(x, -factor * first.by[i], Math.abs(factor * first.by[i]));
+      for (let i = 0; i < first.at.length; i++) {
+        if (first.at[i] === first.pivot) continue;
+        const by = factor * first.by[i];
+        put(first.at[i], -by, Math.abs(by));
+      }
       is -= factor * first.is;
       size += Math.abs(factor) * first.size;
       from.push(first);
@@ -162,10 +165,11 @@ export class Shifts {
       const { at, by, is, size: terms, pivot, lead } = this.rows[r];
       let left = is;
       let size = terms;
-      for (const [i, x] of at.entries()) {
-        if (x === pivot) continue;
-        left -= by[i] * values[x];
-        size += Math.abs(by[i] * values[x]);
+      for (let i = 0; i < at.length; i++) {
+        if (at[i] === pivot) continue;
+        const term = by[i] * values[at[i]];
+        left -= term;
+        size += Math.abs(term);
       }
       values[pivot] = Math.abs(left) <= NOTHING * size ? 0 : left / lead;
     }
@@ -180,10 +184,11 @@ export class Shifts {
    */
   private refine(values: Float64Array): void {
     const left = new Float64Array(this.rows.length);
-    for (const [r, { given, from, factors }] of this.rows.entries()) {
+    for (let r = 0; r < this.rows.length; r++) {
+      const { given, from, factors } = this.rows[r];
       let rest = given.is;
-      for (const [i, x] of given.at.entries()) rest -= given.by[i] * values[x];
-      for (const [i, { place }] of from.entries()) rest -= factors[i] * left[place];
+      for (let i = 0; i < given.at.length; i++) rest -= given.by[i] * values[given.at[i]];
+      for (let i = 0; i < from.length; i++) rest -= factors[i] * left[from[i].place];
       left[r] = rest;
     }
     const more = new Float64Array(values.length);
@@ -192,10 +197,10 @@ export class Shifts {
       // What was nothing stays nothing.
       if (values[pivot] === 0) continue;
       let rest = left[r];
-      for (const [i, x] of at.entries()) if (x !== pivot) rest -= by[i] * more[x];
+      for (let i = 0; i < at.length; i++) if (at[i] !== pivot) rest -= by[i] * more[at[i]];
       more[pivot] = rest / lead;
     }
-    for (const [x, v] of more.entries()) values[x] += v;
+    for (let x = 0; x < more.length; x++) values[x] += more[x];
   }
 }
 
