@@ -2,10 +2,10 @@
  * The page beside the command line: time of fold, proof and run of one model, in turns in one run, with the SHA-256 of both outputs;
  * and the memory of the tab (all processes that render it, PSS, sampled every 50 ms) above that of the empty page.
  *
- *   npm run build && npm run site && npm run bench -- page [model.onnx ...] [--sizes 3000] [--runs 3] [--folder /tmp] [--no-check]
+ *   npm run build && npm run site && npm run bench -- page [model.onnx ...] [--sizes 3000] [--runs 3] [--folder /tmp] [--no-check] [--first]
  *
  * Models that are named are measured as they are; a line under each says what the page answered, and its stages. `--sizes` adds
- * generated ones, of megabytes, nine tenths of them holes that stay. BNFOLD_BROWSER names the browser.
+ * generated ones, of megabytes, nine tenths of them holes that stay. Of a second visit, which has threads; `--first` of the first, which has none. BNFOLD_BROWSER names the browser.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -27,6 +27,7 @@ const { values, positionals } = parseArgs({
     runs: { type: "string", default: "3" },
     folder: { type: "string", default: tmpdir() },
     "no-check": { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
   },
 });
 if (program === undefined) throw new Error("no browser on this machine: BNFOLD_BROWSER names one");
@@ -66,9 +67,12 @@ async function watched<T>(of: Browser, work: () => Promise<T>): Promise<{ result
 }
 
 async function openPage(): Promise<Page> {
-  const context = await browser.newContext({ acceptDownloads: true, serviceWorkers: "block" });
+  const context = await browser.newContext({ acceptDownloads: true, serviceWorkers: values.first ? "block" : "allow" });
   const page = await context.newPage();
   await page.goto(site.url, { waitUntil: "networkidle" });
+  if (values.first) return page;
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  await page.reload({ waitUntil: "networkidle" });
   return page;
 }
 

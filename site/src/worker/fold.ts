@@ -18,6 +18,7 @@ import { toBlob } from "./blobs.ts";
 import { baseName, missingSides, openModel, sideFile } from "./models.ts";
 import { memoryLimit, planOptionsOf, runOptionsOf } from "./options.ts";
 import { blobSource } from "./source.ts";
+import { startThreads } from "./threads.ts";
 
 /** Bytes hashed at a time. */
 const HASHED = 1 << 22;
@@ -110,6 +111,9 @@ async function certified(model: Model, plan: PlanData, output: string, { assumeC
 
 export async function folded(files: ModelFiles, options: FoldOptions, onProgress: OnStage): Promise<Folded> {
   const began = performance.now();
+  startThreads();
+  // The check comes last: it is fetched while the fold is planned. What keeps it from coming is said there.
+  if (!options.noCheck) void import("../../../src/verify/index.ts").catch(() => undefined);
   const opened = openModel(files);
   const readMs = performance.now() - began;
   const { model, frozen } = await frozenBy(options, opened);

@@ -7,6 +7,7 @@ import { verifyModelsAsync } from "../../../src/verify/index.ts";
 import type { FoldOptions, ModelFiles, Verified } from "../protocol.ts";
 import { baseName, openModel } from "./models.ts";
 import { runOptionsOf } from "./options.ts";
+import { startThreads } from "./threads.ts";
 
 const factsOf = (files: ModelFiles, model: Model) =>
   modelFacts(model, { file: baseName(files.path), bytes: files.main.size, sha256: null });
@@ -17,6 +18,7 @@ export interface Pair {
 }
 
 export async function verified(pair: Pair, options: FoldOptions, wantsBisection: boolean, told: OnStage): Promise<Verified> {
+  startThreads();
   const [a, b] = [openModel(pair.a), openModel(pair.b)];
   const given = runOptionsOf(options, a);
   const verdict = await verifyModelsAsync(a, b, {
