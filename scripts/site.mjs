@@ -188,8 +188,18 @@ put("docs/words.js", `export default ${JSON.stringify([...words, ...api.words]).
 
 // --- The page -----------------------------------------------------------------------------------------------------------------
 
+/** Operators that the executor can do without at first are left out of it, and loaded by what asks for them (site/src/worker/operators.ts). */
+const rareLater = {
+  name: "rare operators later",
+  setup(building) {
+    building.onResolve({ filter: /^\.\/rare\.ts$/ }, () => ({ path: "none", namespace: "rare" }));
+    building.onLoad({ filter: /./, namespace: "rare" }, () => ({ contents: "export const rareOps = [];" }));
+  },
+};
+
 const hosted = await build({
   ...common,
+  plugins: [rareLater],
   splitting: true,
   format: "esm",
   entryPoints: { main: "site/src/main.ts", worker: "site/src/worker/main.ts", docs: "site/src/docs.ts" },

@@ -1,77 +1,29 @@
-/** The registry: every operator the executor knows, one line a family. */
+/** The registry: every operator the executor knows, one line a family. Families that few networks have are in rare.ts. */
 
 import { activationOps } from "./activation.ts";
 import { arithmeticOps } from "./arithmetic.ts";
-import { attentionOps } from "./attention.ts";
 import { batchnormOps } from "./batchnorm.ts";
 import { castOps } from "./cast.ts";
 import { constantOps } from "./constant.ts";
-import { contributedOps } from "./contributed.ts";
-import { controlOps } from "./control.ts";
 import { convOps } from "./conv.ts";
 import type { OpDef } from "./define.ts";
-import { detOps } from "./det.ts";
-import { einsumOps } from "./einsum.ts";
 import { elementwiseOps } from "./elementwise.ts";
 import { gatherOps } from "./gather.ts";
 import { gemmOps } from "./gemm.ts";
-import { gridOps } from "./gridsample.ts";
-import { indexingOps } from "./indexing.ts";
 import { logicOps } from "./logic.ts";
-import { lossOps } from "./loss.ts";
 import { matmulOps } from "./matmul.ts";
-import { mlLinearOps } from "./mllinear.ts";
-import { mlSvmOps } from "./mlsvm.ts";
-import { mlTableOps } from "./mltables.ts";
-import { mlTreeOps } from "./mltrees.ts";
 import { normalizationOps } from "./normalization.ts";
-import { optimizerOps } from "./optimizer.ts";
-import { optionalOps } from "./optional.ts";
 import { poolOps } from "./pool.ts";
-import { quantizeOps } from "./quantize.ts";
-import { randomOps } from "./random.ts";
+import { rareOps } from "./rare.ts";
 import { reduceOps } from "./reduce.ts";
-import { resizeOps } from "./resize.ts";
-import { rnnOps } from "./rnn.ts";
-import { roiOps } from "./roialign.ts";
-import { rotaryOps } from "./rotary.ts";
-import { sequenceOps } from "./sequence.ts";
 import { shapeOps } from "./shape.ts";
-import { signalOps } from "./signal.ts";
 import { sliceOps } from "./slice.ts";
 import { softmaxOps } from "./softmax.ts";
-import { statefulOps } from "./stateful.ts";
-import { textOps } from "./text.ts";
-import { tfidfOps } from "./tfidf.ts";
 
 const families: readonly (readonly OpDef[])[] = [
-  mlSvmOps,
-  mlLinearOps,
-  tfidfOps,
-  mlTreeOps,
-  mlTableOps,
-  optimizerOps,
-  rnnOps,
-  detOps,
-  signalOps,
-  einsumOps,
-  statefulOps,
-  rotaryOps,
-  attentionOps,
-  randomOps,
-  textOps,
-  optionalOps,
-  sequenceOps,
-  controlOps,
-  contributedOps,
-  quantizeOps,
   castOps,
-  roiOps,
-  gridOps,
-  resizeOps,
   normalizationOps,
   batchnormOps,
-  lossOps,
   softmaxOps,
   reduceOps,
   activationOps,
@@ -80,7 +32,6 @@ const families: readonly (readonly OpDef[])[] = [
   arithmeticOps,
   sliceOps,
   shapeOps,
-  indexingOps,
   gatherOps,
   constantOps,
   convOps,
@@ -90,13 +41,20 @@ const families: readonly (readonly OpDef[])[] = [
 ];
 
 const byName = new Map<string, OpDef[]>();
-for (const op of families.flat()) {
-  const key = `${op.domain ?? ""}:${op.type}`;
-  const list = byName.get(key);
-  if (list === undefined) byName.set(key, [op]);
-  else list.push(op);
+
+/** Adds operators to those the executor knows: what a program loads later, when a model asks for it. */
+export function register(ops: readonly OpDef[]): void {
+  for (const op of ops) {
+    const key = `${op.domain ?? ""}:${op.type}`;
+    const list = [...(byName.get(key) ?? []), op];
+    byName.set(
+      key,
+      list.sort((p, q) => q.since - p.since),
+    );
+  }
 }
-for (const list of byName.values()) list.sort((a, b) => b.since - a.since);
+register(families.flat());
+register(rareOps);
 
 /** Every operator: its domain, type, and the opset versions from which its semantics here differ, ascending. */
 export function operators(): { readonly domain: string; readonly type: string; readonly since: readonly number[] }[] {

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
 import { unzipSync, zipSync } from "fflate";
 import type { Download, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
@@ -46,6 +47,22 @@ async function save(page: Page): Promise<{ name: string; bytes: Uint8Array }> {
       .click(),
   ]);
   return { name: download.suggestedFilename(), bytes: await bytesOf(download) };
+}
+
+/** Bytes of files of the site, compressed. */
+const sizeOf = (names: readonly string[]): number =>
+  names.reduce(
+    (n, name) => n + gzipSync(readFileSync(join(dist, name.endsWith("/") ? `${name}index.html` : name)), { level: 9 }).length,
+    0,
+  );
+
+/** What the worker loads for a fold before anything else, with all it imports. */
+function foldingFiles(): Set<string> {
+  const text = (name: string) => readFileSync(join(dist, name), "utf8");
+  const found = new Set([...text("worker.js").matchAll(/import\("\.(\/chunks\/fold-[^"]+)"\)/g)].map(([, name]) => name));
+  for (const name of found)
+    for (const [, file] of text(name).matchAll(/(?:from|import)"\.\/([^"]+)"/g)) found.add(`/chunks/${file}`);
+  return found;
 }
 
 const answer = async (page: Page): Promise<string> =>
@@ -427,19 +444,46 @@ describe.skipIf(!hasBrowser)("the page", () => {
     await page.goto(site.url, { waitUntil: "networkidle" });
     const first = [...new Set(site.served)];
     expect(first.some((name) => /worker/.test(name))).toBe(false);
-    const { gzipSync } = await import("node:zlib");
-    const size = (names: readonly string[]) =>
-      names.reduce(
-        (n, name) => n + gzipSync(readFileSync(join(dist, name.endsWith("/") ? `${name}index.html` : name))).length,
-        0,
-      );
-    expect(size(first)).toBeLessThan(15_000);
+    expect(sizeOf(first)).toBeLessThan(15_000);
     site.served.length = 0;
     await page.getByRole("button", { name: "Try an example" }).click();
     await answer(page);
     const engine = [...new Set(site.served)].filter((name) => !/example/.test(name));
-    // Proof and executor of every operator included; see docs/page.md.
-    expect(size(engine)).toBeLessThan(342_000);
+    // What folds comes with the file; what checks it is fetched meanwhile: see docs/page.md.
+    const folding = foldingFiles();
+    expect(sizeOf([...folding])).toBeLessThan(200_000);
+    expect(engine).toEqual(expect.arrayContaining([...folding]));
+    expect(sizeOf(engine)).toBeLessThan(345_000);
+    await context.close();
+  });
+
+  it("folds and checks what the operators need that come later", async () => {
+    const { page, context } = await openPage(site.browser, site.url);
+    await page.goto(site.url);
+    const nodes = [
+      { op: "Conv", inputs: ["x", "w"], outputs: ["c"] },
+      { op: "BatchNormalization", inputs: ["c", "g", "b", "m", "v"], outputs: ["n"] },
+      { op: "TopK", inputs: ["n", "two"], outputs: ["y", "places"] },
+    ];
+    const four = (from: number) => float32([4], [from, 2, 3, 4]);
+    const bytes = build({
+      nodes,
+      initializers: {
+        w: float32(
+          [4, 4, 1, 1],
+          Array.from({ length: 16 }, (_, i) => i - 7),
+        ),
+        ...{ g: four(2), b: four(1), m: four(0), v: four(1) },
+        two: { dtype: "int64", dims: [1], values: [2] },
+      },
+      inputs: [{ name: "x", dims: [1, 4, 3, 3] }],
+      outputs: [{ name: "y" }],
+    });
+    await give(page, [{ name: "top.onnx", bytes }]);
+    expect(await answer(page)).toMatch(/^Equivalent\. 1 of 1/);
+    const saved = await save(page);
+    const made = byCommand([{ name: "top.onnx", bytes }], "bnfold fold top.onnx -o top.folded.onnx");
+    expect(sha256(saved.bytes)).toBe(made.get(saved.name));
     await context.close();
   });
 });

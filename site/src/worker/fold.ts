@@ -16,6 +16,7 @@ import { certificateName } from "../command.ts";
 import type { Folded, FoldOptions, ModelFiles, Opened, OutputFile } from "../protocol.ts";
 import { toBlob } from "./blobs.ts";
 import { baseName, missingSides, openModel, sideFile } from "./models.ts";
+import { allOperators } from "./operators.ts";
 import { memoryLimit, planOptionsOf, runOptionsOf } from "./options.ts";
 import { blobSource } from "./source.ts";
 import { startThreads } from "./threads.ts";
@@ -30,8 +31,8 @@ const SPLIT = 2e9;
 const factsOf = (files: ModelFiles, model: Model) =>
   modelFacts(model, { file: baseName(files.path), bytes: files.main.size, sha256: null });
 
-export function opened(files: ModelFiles): Opened {
-  const model = openModel(files);
+export async function opened(files: ModelFiles): Promise<Opened> {
+  const model = await openModel(files);
   const { graph } = model;
   return {
     facts: factsOf(files, model),
@@ -112,9 +113,10 @@ async function certified(model: Model, plan: PlanData, output: string, { assumeC
 export async function folded(files: ModelFiles, options: FoldOptions, onProgress: OnStage): Promise<Folded> {
   const began = performance.now();
   startThreads();
-  // The check comes last: it is fetched while the fold is planned. What keeps it from coming is said there.
-  if (!options.noCheck) void import("../../../src/verify/index.ts").catch(() => undefined);
-  const opened = openModel(files);
+  // The check comes last: it is fetched while the fold is planned.
+  const check = options.noCheck ? undefined : Promise.all([import("../../../src/verify/index.ts"), allOperators()]);
+  check?.catch(() => undefined);
+  const opened = await openModel(files);
   const readMs = performance.now() - began;
   const { model, frozen } = await frozenBy(options, opened);
   const can = affordable(model, options);
@@ -137,6 +139,7 @@ export async function folded(files: ModelFiles, options: FoldOptions, onProgress
       );
       const source = madeOf(blobSource(main, name), pieces.main);
       const result = read(source, { external: (location) => fresh.get(location) ?? model.files.external(location) });
+      await check;
       if (!(await judge(result))) return undefined;
       const kept = pieces.keptFiles.flatMap((location): OutputFile[] => {
         const side = sideFile(files, location);

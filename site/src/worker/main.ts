@@ -35,11 +35,11 @@ async function answer(request: Request, told: Progress["step"]): Promise<Calls[C
         import("../../../src/train/channels.ts"),
         import("./models.ts"),
       ]);
-      return inspectChannels(openModel(request.model));
+      return inspectChannels(await openModel(request.model));
     }
     case "graph": {
       const [{ drawnPair }, { openModel }] = await Promise.all([import("./graph.ts"), import("./models.ts")]);
-      return drawnPair(openModel(request.before), request.after && openModel(request.after));
+      return drawnPair(await openModel(request.before), request.after && (await openModel(request.after)));
     }
     case "layout":
       return (await import("./layout.ts")).laidOut(request);

@@ -4,6 +4,7 @@ import { read } from "../../../src/onnx/read.ts";
 import type { Model } from "../../../src/onnx/records.ts";
 import type { ByteSource } from "../../../src/onnx/source.ts";
 import type { ModelFiles } from "../protocol.ts";
+import { operatorsOf } from "./operators.ts";
 import { blobSource } from "./source.ts";
 
 const KEPT = 2;
@@ -30,7 +31,7 @@ export function sideFile(model: ModelFiles, location: string): ModelFiles["sides
   return named.length === 1 ? named[0] : undefined;
 }
 
-export function openModel(files: ModelFiles): Model {
+export async function openModel(files: ModelFiles): Promise<Model> {
   const known = open.get(files.key);
   if (known !== undefined) return known;
   const sides = new Map<string, ByteSource>();
@@ -50,6 +51,7 @@ export function openModel(files: ModelFiles): Model {
     return source;
   };
   const model = read(blobSource(files.main, baseName(files.path)), { external });
+  await operatorsOf(model);
   open.set(files.key, model);
   for (const key of [...open.keys()].slice(0, Math.max(0, open.size - KEPT))) open.delete(key);
   return model;

@@ -6,6 +6,7 @@ import { modelFacts } from "../../../src/report/report.ts";
 import { verifyModelsAsync } from "../../../src/verify/index.ts";
 import type { FoldOptions, ModelFiles, Verified } from "../protocol.ts";
 import { baseName, openModel } from "./models.ts";
+import { allOperators } from "./operators.ts";
 import { runOptionsOf } from "./options.ts";
 import { startThreads } from "./threads.ts";
 
@@ -19,7 +20,8 @@ export interface Pair {
 
 export async function verified(pair: Pair, options: FoldOptions, wantsBisection: boolean, told: OnStage): Promise<Verified> {
   startThreads();
-  const [a, b] = [openModel(pair.a), openModel(pair.b)];
+  await allOperators();
+  const [a, b] = [await openModel(pair.a), await openModel(pair.b)];
   const given = runOptionsOf(options, a);
   const verdict = await verifyModelsAsync(a, b, {
     ...given,
