@@ -2,9 +2,10 @@
  * Sizes for a region run on its own (cuts.ts). The sizes its inputs have in the network are made smaller together: where the region
  * strides by S in all and its windows reach over E places, an axis of N places gets
  *   n = N − σ·d      σ: how many times larger than the smallest such axis it is; d the multiple of S that leaves it at least E + S − 1
- * so that every axis is cut where it was, modulo every stride, and there are windows over either border and over none. Axes of
- * a size the file leaves open are taken at several remainders.
+ * so that every axis is cut where it was, modulo every stride, and there are windows over either border and over none. An axis along which
+ * the map of an input varies stays whole. Axes of a size the file leaves open are taken at several remainders.
  */
+import { axesOf } from "../affine/spread.ts";
 import { BnfoldError } from "../diag/error.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
@@ -13,7 +14,7 @@ import { dtypeOf, isFloat } from "../onnx/dtype.ts";
 import type { Model, ValueInfoRecord } from "../onnx/records.ts";
 import { isTensor, type Value } from "../ops/define.ts";
 import { factsOf } from "../run/facts.ts";
-import type { Region } from "./cuts.ts";
+import type { Cut, Region } from "./cuts.ts";
 import { generateInputs } from "./inputs.ts";
 import { plain, runVariant } from "./runs.ts";
 import { requiredInputs, resolveShapes, type UserShapes } from "./shapes.ts";
@@ -183,7 +184,7 @@ export function sizesOf(region: Region, network: NetworkSizes, measures: Readonl
     const all = network.of(more);
     const whole = all && wholeSizes(region, all);
     if (whole === undefined) break;
-    found.push([...orders.flatMap((axes) => smaller(whole, axes, window) ?? []), whole]);
+    found.push([...orders.flatMap((axes) => smaller(region, whole, axes, window) ?? []), whole]);
   }
   return found;
 }
@@ -198,8 +199,14 @@ function wholeSizes(region: Region, all: (name: string) => readonly number[] | u
   return sizes;
 }
 
-function smaller(whole: RegionSizes, axes: Axes, { stride, extent }: Window): RegionSizes | undefined {
-  const cut = [...whole.values()].flatMap((dims) => axes(dims.length).map((axis) => dims[axis])).filter((size) => size > 1);
+/** Axes of an input of which a part has no map of its own: the map varies along them. */
+const mapped = ({ map }: Cut): number[] => (map === undefined ? [] : [...axesOf(map.scale), ...axesOf(map.shift)]);
+
+function smaller({ inputs }: Region, whole: RegionSizes, axes: Axes, { stride, extent }: Window): RegionSizes | undefined {
+  const kept = new Map(inputs.map((cut) => [cut.a.name, new Set(mapped(cut))]));
+  const open = (name: string, dims: readonly number[]) =>
+    axes(dims.length).filter((axis) => dims[axis] > 1 && kept.get(name)?.has(axis) !== true);
+  const cut = [...whole].flatMap(([name, dims]) => open(name, dims).map((axis) => dims[axis]));
   const least = Math.min(...cut);
   const wanted = Math.max(2, extent + stride - 1);
   const less = cut.length === 0 ? 0 : stride * Math.max(0, Math.floor((least - wanted) / stride));
@@ -207,8 +214,8 @@ function smaller(whole: RegionSizes, axes: Axes, { stride, extent }: Window): Re
   const sizes = new Map<string, readonly number[]>();
   for (const [name, dims] of whole) {
     const made = [...dims];
-    if (made.length > 2 && made[0] > BATCH) made[0] = BATCH;
-    for (const axis of axes(dims.length)) if (dims[axis] > 1) made[axis] -= Math.round(dims[axis] / least) * less;
+    if (made.length > 2 && made[0] > BATCH && kept.get(name)?.has(0) !== true) made[0] = BATCH;
+    for (const axis of open(name, dims)) made[axis] -= Math.round(dims[axis] / least) * less;
     if (made.some((size, axis) => size < 1 && dims[axis] > 0)) return undefined;
     changed ||= made.some((size, axis) => size !== dims[axis]);
     sizes.set(name, made);

@@ -439,6 +439,28 @@ describe("sizes", () => {
     expect(blindRun(a, other).regions?.map(({ value, sizes }) => [value, ...sizes])).toEqual([["m", "1×2×2×4", ""]]);
   });
 
+  it("keep an axis whole along which a map varies", () => {
+    const turned = [node("Transpose", ["s"], ["t"], { perm: [0, 2, 3, 1] }), node("Relu", ["t"], ["y"])];
+    const a = made([node("Softsign", ["x"], ["s"]), ...turned], {}, [4, 5, 7, 9]);
+    const by = { by: tensor([7, 1], [1, 2, 3, 4, 5, 6, 7]) };
+    const b = made([node("Softsign", ["x"], ["r"]), node("Mul", ["r", "by"], ["s"]), ...turned], by, [4, 5, 7, 9]);
+    const map = (axis: number) => ({ scale: along(4, axis, Float64Array.of(1, 2, 3, 4, 5, 6, 7)), shift: uniform(4, 0) });
+    const maps: Shared = new Map([
+      ["s", { name: "s", map: map(2) }],
+      ["t", { name: "t", map: map(1) }],
+    ]);
+    const views = [viewOf(a), viewOf(b)] as const;
+    const cuts = new Cuts(
+      ...views,
+      maps,
+      () => 1,
+      () => 1,
+    );
+    const region = cuts.targets().flatMap((cut) => (cut.b.name === "t" ? (cuts.region(cut) ?? []) : []))[0];
+    const [[sizes]] = sizesOf(region, new NetworkSizes(a, undefined), new Set());
+    expect(Object.fromEntries(sizes)).toEqual({ s: [2, 5, 7, 2] });
+  });
+
   it("of values that differ by a stride shrink together", () => {
     const w = { w: weight([4, 4, 3, 3]), v: weight([4, 4, 1, 1], 2) };
     const nodes = [
