@@ -161,7 +161,7 @@ export function affine(m: LinearMap, s: Float64Array, t: Float64Array): LinearMa
   };
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
+export const gcd = (a: number, b: number): number => (b === 0 ? Math.abs(a) : gcd(b, a % b));
 
 /**
  * Adds factor times a matrix of a map to one for fewer, larger groups, [O, I/groups]: blocks on the diagonal. Rows stand `step`
@@ -343,42 +343,6 @@ function through(m: LinearMap, matrices: readonly Float64Array[], out: Float64Ar
   return out;
 }
 
-export interface Kernel {
-  /** [O, I/g, k…]. */
-  readonly dims: readonly number[];
-  readonly groups: number;
-  readonly strides: readonly number[];
-  readonly dilations: readonly number[];
-  readonly pads: readonly number[];
-  /** Where each tap of the map stands in the kernel, row-major. */
-  readonly places: readonly number[];
-}
-
-/** The smallest convolution that is the map: the bounding kernel, dilated where all taps lie on a coarser lattice. */
-export function kernelOf(m: LinearMap): Kernel {
-  const n = m.strides.length;
-  const [kernel, dilations, low] = [zeros(n), zeros(n), zeros(n)];
-  const pads = zeros(2 * n);
-  for (let a = 0; a < n; a++) {
-    const at = m.offsets.map((o) => o[a]);
-    low[a] = Math.min(...at);
-    let high = Math.max(...at);
-    // Pads may not be negative: a window that starts late or ends early gets taps of zero.
-    low[a] = Math.min(low[a], 0);
-    high = Math.max(high, -1 - m.span[a]);
-    const step = Math.max(
-      1,
-      at.reduce((g, v) => gcd(g, v - low[a]), high - low[a]),
-    );
-    dilations[a] = step;
-    kernel[a] = (high - low[a]) / step + 1;
-    pads[a] = -low[a];
-    pads[a + n] = m.span[a] + high + 1;
-  }
-  const places = m.offsets.map((offset) => offset.reduce((index, v, a) => index * kernel[a] + (v - low[a]) / dilations[a], 0));
-  return { dims: [m.outputs, m.inputs / m.groups, ...kernel], groups: m.groups, strides: m.strides, dilations, pads, places };
-}
-
 /** True for x, false for anything else; undefined for −x. Looks at numbers only where the shape allows it. */
 export function isIdentity(m: LinearMap): boolean | undefined {
   if (!isPointwise(m) || m.groups !== m.inputs || m.inputs !== m.outputs || m.strides.some((v) => v !== 1)) return false;
@@ -386,19 +350,6 @@ export function isIdentity(m: LinearMap): boolean | undefined {
   if (gains.every((v) => v === 1)) return true;
   return gains.every((v) => v === -1) ? undefined : false;
 }
-
-/** Matrices laid out as a kernel's weight [O, I/g, k…]. */
-export function weightsOf(m: LinearMap, kernel: Kernel, matrices = m.matrices()): Float64Array {
-  const [, , ...spatial] = kernel.dims;
-  const taps = spatial.reduce((a, b) => a * b, 1);
-  const size = kernel.dims[0] * kernel.dims[1];
-  const out = new Float64Array(size * taps);
-  for (const [tap, matrix] of matrices.entries()) for (let k = 0; k < size; k++) out[k * taps + kernel.places[tap]] += matrix[k];
-  return out;
-}
-
-/** Multiply-adds per output position of the convolution that is the map. */
-export const kernelCost = (kernel: Kernel): number => kernel.dims.reduce((a, b) => a * b, 1);
 
 /** Offsets and groups over which several maps can be laid out. */
 export interface Layout {

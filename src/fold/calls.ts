@@ -15,7 +15,7 @@ import type { FunctionRecord, Model } from "../onnx/records.ts";
 import { nodeKey } from "./describe.ts";
 import type { PlanOptions } from "./options.ts";
 import { planDraft } from "./plan.ts";
-import type { PlanDraft } from "./planner.ts";
+import type { PlanDraft } from "./plan-draft.ts";
 import type { InlinedFunction, Kept, NodeRef, PlanData } from "./types.ts";
 
 /** Models that would be larger than this with every call written out are planned as they are. */

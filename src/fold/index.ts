@@ -11,7 +11,7 @@ import type { Equalization } from "./equalize/told.ts";
 import { growing, payloadBytes } from "./growth.ts";
 import type { PlanOptions, Start } from "./options.ts";
 import { patch } from "./patch.ts";
-import { gaugesOf, type PlanDraft } from "./planner.ts";
+import { gaugesOf, type PlanDraft } from "./plan-draft.ts";
 import type { Fold, NodeRef, PlanData, TensorChange } from "./types.ts";
 
 export { nodeKey } from "./describe.ts";

@@ -5,7 +5,8 @@
  * of the region become the merged ones; everything else in it goes.
  */
 
-import { affine, isIdentity, type Kernel, kernelCost, kernelOf } from "../affine/linear-map.ts";
+import { type Kernel, kernelCost, kernelOf } from "../affine/kernel.ts";
+import { affine, isIdentity } from "../affine/linear-map.ts";
 import type { Steps } from "../diag/steps.ts";
 import { hasTrait } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView, Scope, Use } from "../graph/view.ts";

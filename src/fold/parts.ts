@@ -1,5 +1,6 @@
 /** A linear region as it will be rewritten: its summands, and what adds them up. */
-import type { Kernel, LinearMap } from "../affine/linear-map.ts";
+import type { Kernel } from "../affine/kernel.ts";
+import type { LinearMap } from "../affine/linear-map.ts";
 import type { GraphNode, GraphValue } from "../graph/view.ts";
 import type { Axes } from "../laws/region.ts";
 

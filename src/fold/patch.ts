@@ -12,7 +12,7 @@ import type { FunctionRecord, GraphRecord, TensorRecord, ValueInfoRecord } from 
 import type { AttributeValue, ModelEdits, NodeRewrite } from "../onnx/write.ts";
 import type { Codes, NodeState, Param } from "../rules/types.ts";
 import { widened } from "./constant-channel.ts";
-import type { PlanDraft } from "./planner.ts";
+import type { PlanDraft } from "./plan-draft.ts";
 import { guarded } from "./range.ts";
 import type { TensorChange } from "./types.ts";
 

@@ -8,7 +8,8 @@ import { viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
 import { nodeKey } from "./describe.ts";
 import type { PlanOptions, Start } from "./options.ts";
-import { type PlanDraft, Planner } from "./planner.ts";
+import type { PlanDraft } from "./plan-draft.ts";
+import { Planner } from "./planner.ts";
 
 /** Where something stays, graphs up to this size are planned from the other end too, and the plan that saves more is taken. */
 const MAX_NODES_TWICE = 4096;

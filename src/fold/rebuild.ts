@@ -1,5 +1,6 @@
 /** Rewrites a linear region: the layers that stay get the merged coefficients, read their tensor, and are added up. */
-import { type Kernel, type LinearMap, weightsOf } from "../affine/linear-map.ts";
+import { type Kernel, weightsOf } from "../affine/kernel.ts";
+import type { LinearMap } from "../affine/linear-map.ts";
 import { sameShape } from "../graph/dims.ts";
 import { FreshNames } from "../graph/fresh-names.ts";
 import { type GraphNode, GraphValue, type GraphView } from "../graph/view.ts";

@@ -7,6 +7,7 @@
  * Operators are followed upward as long as `follow` allows; a value that is not followed stands for itself. An eager reading
  * composes two layers wherever that is exact, a thrifty one only where their product costs no more than the two.
  */
+import { kernelCost, kernelOf } from "../affine/kernel.ts";
 import {
   add,
   affine,
@@ -15,8 +16,6 @@ import {
   convolution,
   identity,
   isMisfit,
-  kernelCost,
-  kernelOf,
   type LinearMap,
   linearLayer,
   unbiased,

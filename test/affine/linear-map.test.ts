@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { kernelCost, kernelOf, weightsOf } from "../../src/affine/kernel.ts";
 import {
   add,
   affine,
@@ -14,12 +15,9 @@ import {
   identity,
   isIdentity,
   isMisfit,
-  kernelCost,
-  kernelOf,
   type LinearMap,
   linearLayer,
   rowsOver,
-  weightsOf,
 } from "../../src/affine/linear-map.ts";
 import { asFloat64, type Tensor } from "../../src/onnx/tensor.ts";
 import { isTensor } from "../../src/ops/define.ts";

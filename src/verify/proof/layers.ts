@@ -12,13 +12,14 @@ import { bySimilarity } from "./blame.ts";
 import { blocksOf } from "./blocks.ts";
 import { storedType } from "./casts.ts";
 import type { Classes, Member, Side } from "./classes.ts";
-import { type Fit, fits, type StoredRows, solve } from "./fit.ts";
+import { fits, type StoredRows } from "./fit.ts";
 import { alongside, linearOf, rowsWith, zeroRows } from "./linear.ts";
 import { openParam, type Slack, sameFloat } from "./operands.ts";
 import { failed, type Outcome } from "./outcome.ts";
 import { type Blame, exact, type Relation, type Suspicion } from "./relation.ts";
 import { type Known, openBias, openOnes, rowDims, rowMap, shiftedRows, termsOf } from "./row-maps.ts";
 import type { Linear, Rows, Tolerance } from "./rows.ts";
+import { type Fit, solve } from "./solve.ts";
 
 /** The second file's operator gives what the first file's does. */
 export function sameOutputs(classes: Classes, { outputs }: GraphNode): Outcome {
