@@ -34,9 +34,10 @@ const goesOn = (value: GraphValue | undefined): boolean =>
   value.uses.length > 0 &&
   value.uses.every(({ node }) => traitsOf(node) !== undefined && (node.inputs.length > 1 || goesOn(node.outputs[0])));
 
-function unknownShape({ value, node }: Refused, own: GraphNode, facts: Facts): string | undefined {
+function unknownShape({ value, node: at }: Refused, own: GraphNode, facts: Facts): string | undefined {
+  const node = at ?? own;
   const open = (of: GraphValue | undefined) => of !== undefined && facts.rank(of) === undefined;
-  const unknown = open(value) ? value : [...(node?.inputs ?? []), ...(node?.outputs ?? [])].find(open);
+  const unknown = open(value) ? value : [...node.inputs, ...node.outputs].find(open);
   if (unknown === undefined) return undefined;
   const lost = lostAt(unknown, facts);
   if ("opType" in lost) {
@@ -44,8 +45,8 @@ function unknownShape({ value, node }: Refused, own: GraphNode, facts: Facts): s
     const operator = `${nameOf(lost)}${lost.domain === "" ? "" : ` of ${lost.domain}`}`;
     if (own.inputs[0]?.producer === lost && !goesOn(own.outputs[0]))
       return `Nothing to do: neither ${operator}, which ONNX does not define, nor what reads the result takes a gain or a shift.`;
-    const output = lost.outputs.find((made) => made !== undefined)?.name ?? "";
-    return `Shape inference sees nothing behind ${operator}: declare the shape of "${output}" in the file (value_info).`;
+    const [output] = lost.outputs.filter((made) => made !== undefined);
+    return `Shape inference sees nothing behind ${operator}: declare the shape of "${output.name}" in the file (value_info).`;
   }
   return lost.isInput ? `Declare the shape of the input "${lost.name}" in the file.` : undefined;
 }
@@ -80,7 +81,7 @@ export function adviceOf(main: Refused, own: GraphNode, facts: Facts): string | 
   if (main.advice !== undefined) return main.advice;
   switch (main.refused) {
     case "shape-unknown":
-      return unknownShape({ node: own, ...main }, own, facts);
+      return unknownShape(main, own, facts);
     case "parameter-not-constant":
       return parameter(main, own);
     case "weight-not-constant":

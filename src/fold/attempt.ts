@@ -147,8 +147,7 @@ export class Attempts {
   /** The same way with rows of a half type brought back into its range by powers of two. */
   private rescued(found: Candidate, way: Way, mark: number): Refused | Success {
     const { node, input } = found;
-    const x = node.inputs[input];
-    if (x === undefined) return refuse("malformed-graph", "lacks its input");
+    const x = node.inputs[input] as GraphValue;
     const moved = this.moved([found], way);
     if (isRefused(moved)) return moved;
     const loss = this.precision.lossOf([found], way.moves, this.draft.since(mark));
@@ -294,8 +293,7 @@ export class Attempts {
   private identity(found: Candidate, direction: Fold["direction"]): Refused | undefined {
     if (!isPlain(found)) return undefined;
     const { node, input, proven } = found;
-    const [x, y] = [node.inputs[input], node.outputs[0]];
-    if (x === undefined || y === undefined) return refuse("malformed-graph", "lacks its input or output");
+    const [x, y] = [node.inputs[input], node.outputs[0]] as [GraphValue, GraphValue];
     if (!proven) return refuse("shape-unknown", "may broadcast its input along an axis of unknown size");
     if (direction === "forward") return untouchable(y);
     if (x.scope !== y.scope) return refuse("captured-by-subgraph", `reads "${x.name}" from the graph around it`, { value: x });
@@ -336,8 +334,7 @@ export class Attempts {
     // A shift that goes first goes below the gain: x + t/s.
     const below = kind === "shift" && moves[0][0] === "shift";
     if (below && !every(scale, (v) => v !== 0)) return refuse("sign-blocks", "has a gain of zero, below which a shift cannot go");
-    const value = node.inputs[input];
-    if (value === undefined) return refuse("malformed-graph", "lacks its input");
+    const value = node.inputs[input] as GraphValue;
     if (value.scope !== node.scope)
       return refuse("captured-by-subgraph", `reads "${value.name}" from the graph around it`, { value });
     return { value, by: below ? times(shift, invert(scale)) : found[kind], node, index: input };

@@ -6,9 +6,7 @@ import type { Fold } from "./types.ts";
  * forward or more readers know the input.
  */
 export function bypass(node: GraphNode, input: number, direction: Fold["direction"]): void {
-  const x = node.inputs[input];
-  const y = node.outputs[0];
-  if (x === undefined || y === undefined) return;
+  const [x, y] = [node.inputs[input], node.outputs[0]] as [GraphValue, GraphValue];
   node.removed = true;
   for (const value of node.inputs) value?.release();
   const producer = x.producer;

@@ -4,7 +4,7 @@ import { invert, negate, simplify } from "../affine/spread.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { laidOver } from "../rules/legacy.ts";
-import { isRefused, type Refused, refuse } from "../rules/types.ts";
+import { type Param, type Refused, refuse } from "../rules/types.ts";
 
 /** The candidate with what earlier folds moved into it. */
 export function currentMap(found: Candidate, draft: Draft): Candidate | Refused {
@@ -15,9 +15,7 @@ export function currentMap(found: Candidate, draft: Draft): Candidate | Refused 
   const numbers: Float64Array[] = [];
   if (found.kind === "batch-normalization") {
     for (const i of [1, 2, 3, 4]) {
-      const param = at.param(i);
-      if (isRefused(param)) return param;
-      numbers.push(param.values());
+      numbers.push((at.param(i) as Param).values());
     }
     const [gamma, beta, mean, variance] = numbers;
     const epsilon = at.float("epsilon", Math.fround(1e-5));

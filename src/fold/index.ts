@@ -89,7 +89,7 @@ function* planOnce(model: Model, options: PlanOptions): Steps<Planned> {
       gauges: draft.gauges,
       from: draft.from,
     },
-    removed: (fold) => keys.get(places.get(fold) ?? -1),
+    removed: (fold) => keys.get(places.get(fold) as number),
   };
 }
 

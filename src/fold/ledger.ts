@@ -76,7 +76,7 @@ export class Ledger {
   /** The folds in the order of the graph, in whichever order they were found, each with its absorbers. */
   told(view: GraphView): { folds: Fold[]; absorbers: (readonly GraphNode[])[] } {
     const places = new Map(view.nodes.map((node, i) => [nodeKey(refOf(node)), i]));
-    const placeOf = ({ fold }: Entry) => places.get(nodeKey(fold.node)) ?? 0;
+    const placeOf = ({ fold }: Entry) => places.get(nodeKey(fold.node)) as number;
     const entries = this.entries.toSorted((a, b) => placeOf(a) - placeOf(b));
     const into = (nodes: readonly GraphNode[]) => nodes.map((node) => ({ node: refOf(node), tensors: [] }));
     return {

@@ -3,6 +3,7 @@
  *   y[n, c] = s[c]·x[n, c] + t[c]       Conv, group = C, w[C, 1, 1 …] = s, b[C] = t
  * on tensors of rank 3 to 5 whose channels are known to be C; each of the two numbers is rounded once, as any folded constant.
  */
+import { type Spread, stretch } from "../affine/spread.ts";
 import type { Candidate } from "../laws/candidates.ts";
 import type { Draft } from "../laws/draft.ts";
 import { dtypeOf } from "../onnx/dtype.ts";
@@ -18,18 +19,15 @@ export function depthwise(draft: Draft, found: Candidate): NodeState | undefined
   const { node, kind, scale, shift } = found;
   const rank = scale.dims.length;
   const [x, old] = [node.inputs[0], draft.at(node).param(1)];
-  const channels = Math.max(scale.dims[1] ?? 1, shift.dims[1] ?? 1);
+  const channels = draft.facts.size(x, 1);
   const channelwise = [scale, shift].every(({ dims }) => dims.every((d, axis) => d === 1 || axis === 1));
   // Before, the check does not know the two as one.
   if (node.version < 7) return undefined;
   if (kind !== "batch-normalization" || !RANKS.includes(rank) || !channelwise || x === undefined || isRefused(old))
     return undefined;
   // Parameters of another type than the data would run in that.
-  if (draft.facts.size(x, 1) !== channels || dtypeOf(draft.facts.of(x).dtype) !== old.dtype) return undefined;
-  const numbers =
-    ({ data }: typeof scale) =>
-    () =>
-      data.length === channels ? data.slice() : uniformOf(channels, data[0]);
+  if (typeof channels !== "number" || dtypeOf(draft.facts.of(x).dtype) !== old.dtype) return undefined;
+  const numbers = (by: Spread) => () => stretch(by, 1, channels).data.slice();
   const name = node.record.name || node.record.outputs[0];
   const ones = new Array<number>(rank - 2).fill(1);
   const weight = { ...fresh(old.dtype, [channels, 1, ...ones], numbers(scale)), name: `${name}_weight` };
@@ -46,5 +44,3 @@ export function depthwise(draft: Draft, found: Candidate): NodeState | undefined
     bias: undefined,
   };
 }
-
-const uniformOf = (size: number, value: number): Float64Array => new Float64Array(size).fill(value);

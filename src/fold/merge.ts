@@ -22,7 +22,7 @@ import {
   type Surroundings,
   type Term,
 } from "../laws/region.ts";
-import { isRefused } from "../rules/types.ts";
+import { isRefused, type Param } from "../rules/types.ts";
 import { refOf } from "./describe.ts";
 import type { Found, Part } from "./parts.ts";
 import { rebuild, takesBias } from "./rebuild.ts";
@@ -274,7 +274,7 @@ class Merger {
     const kernels = terms.map((term) => (term.layers.length > 0 ? kernelOf(term.map) : undefined));
     const after = kernels.reduce((n, kernel) => n + (kernel === undefined ? 0 : kernelCost(kernel)), 0);
     if (after > cost) return { costly: layers[0].opType, expression, cost: [cost, after] };
-    const types = new Set(layers.map((node) => this.draft.at(node).param(1)).map((w) => (isRefused(w) ? "" : w.dtype)));
+    const types = new Set(layers.map((node) => (this.draft.at(node).param(1) as Param).dtype));
     if (types.size !== 1) return undefined;
     const parts = terms.map((term, i) => this.part(root, term, kernels[i]));
     if (parts.some((part) => part === undefined)) return undefined;
@@ -300,8 +300,7 @@ class Merger {
   /** The layer that looks most like the result keeps its name: same kernel first, then the largest. */
   private host(layers: readonly GraphNode[], kernel: Kernel): GraphNode {
     const size = (node: GraphNode): number => {
-      const w = this.draft.at(node).param(1);
-      if (isRefused(w)) return -1;
+      const w = this.draft.at(node).param(1) as Param;
       return (String(w.dims) === String(kernel.dims) ? 1e15 : 0) + w.dims.reduce((a, b) => a * b, 1);
     };
     return layers.toSorted((a, b) => size(b) - size(a) || a.order - b.order)[0];

@@ -117,9 +117,9 @@ export class Norms {
   /** The operator without what has left it. */
   private reset({ node, scale, shift }: Candidate, gains: boolean, shifts: boolean, divides: boolean): void {
     const at = this.draft.at(node);
-    const [gamma, beta] = [at.param(1), at.has(2) ? at.param(2) : undefined];
+    // Both were read before.
+    const [gamma, beta] = [at.param(1), at.has(2) ? at.param(2) : undefined] as [Param, Param | undefined];
     let { state } = at;
-    if (isRefused(gamma) || (beta !== undefined && isRefused(beta))) return;
     if (gains && !isOne(scale)) state = withParam(state, 1, this.constant(gamma, 1));
     if (beta !== undefined) {
       if (divides) state = withParam(state, 2, divided(beta, gamma));
@@ -131,8 +131,7 @@ export class Norms {
 
   /** n adds to β/γ when the operator runs: the sum has to fit as well (|n| < √(elements of a set), far below half the range). */
   private tooLarge(node: GraphNode): Refused | undefined {
-    const beta = this.draft.at(node).param(2);
-    if (isRefused(beta)) return beta;
+    const beta = this.draft.at(node).param(2) as Param;
     const { max } = STORAGE_FLOATS[beta.dtype];
     const worst = beta.values().find((v) => !(Math.abs(v) <= max / 2));
     return worst === undefined

@@ -285,7 +285,7 @@ class Patcher {
     const { record } = node;
     const state = this.plan.draft.state(node);
     const operands = this.replaced.get(node);
-    const inputs = node.inputs.map((value, i) => value?.name ?? record.inputs[i] ?? "");
+    const inputs = node.inputs.map((value, i) => value?.name ?? record.inputs[i]);
     for (const [index, name] of operands ?? []) {
       while (inputs.length < index) inputs.push("");
       inputs[index] = name;

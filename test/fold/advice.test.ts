@@ -143,3 +143,37 @@ describe("spatial=0", () => {
     expect([code, advice]).toEqual(["parameter-shape", expect.stringContaining("remove the attribute")]);
   });
 });
+
+describe("a shape that is lost", () => {
+  const lost = (domain: string, behind = "Relu") =>
+    net({
+      nodes: [
+        node("Odd", ["x"], ["o"], {}, { domain }),
+        node(behind, ["o"], ["h"]),
+        bn("h", ["g", "b", "m", "v"], "n"),
+        node("Conv", ["n", "w"], ["y"]),
+      ],
+      opsets: { "": 17, ...(domain === "" ? {} : { [domain]: 1 }) },
+    });
+  it("behind an operator that ONNX does not define, of its own domain or another", () => {
+    const [code, own] = adviceOn(lost("", "Relu"));
+    const [, other] = adviceOn(lost("other"));
+    expect(code).toBe("shape-unknown");
+    expect(own).toBe('Shape inference sees nothing behind Odd "o": declare the shape of "o" in the file (value_info).');
+    expect(other).toBe(
+      'Shape inference sees nothing behind Odd "o" of other: declare the shape of "o" in the file (value_info).',
+    );
+  });
+});
+
+describe("a parameter that is computed from what is left out", () => {
+  it("is told as what it is: operands that are not there lead nowhere", () => {
+    const clip = node("Clip", ["m", "", "top"], ["mean"]);
+    const inputs = [input, { name: "top", dims: [] }];
+    const [code, advice] = adviceOn(net({ inputs, nodes: [conv, clip, bn("c", ["g", "b", "mean", "v"])] }));
+    expect([code, advice]).toEqual([
+      "parameter-not-constant",
+      expect.stringMatching(/^Nothing to do while it is computed from what the model is fed/),
+    ]);
+  });
+});

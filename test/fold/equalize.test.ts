@@ -460,3 +460,60 @@ describe("what is told of a group", () => {
     );
   });
 });
+
+describe("numbers at the ends of their type", () => {
+  /** The net with numbers put into a constant, `{ position: number }`. */
+  const withNumbers = (net: Net, tensor: string, put: Readonly<Record<number, number>>): Net => {
+    const old = net.initializers[tensor];
+    const values = Array.from(old.values as ArrayLike<number>, (v, i) => put[i] ?? v);
+    return { ...net, initializers: { ...net.initializers, [tensor]: { ...old, values } } };
+  };
+  const plain = NETS["two convolutions"];
+  const affine = NETS["an affine node that stays"];
+  /** Every channel of a vector. */
+  const all = (value: number) => Object.fromEntries(Array.from({ length: C }, (_, c) => [c, value]));
+  const clipped = between([node("Clip", ["c0", "lo", "six"], ["r"])], { lo: bound.lo, six: float32([], [3 * 2 ** -149]) });
+
+  const nets: Readonly<Record<string, Net>> = {
+    "a bias near the largest number": withNumbers(plain, "b0", all(1.5 * 2 ** 127)),
+    "a bias of three times the smallest": withNumbers(plain, "b0", all(3 * 2 ** -149)),
+    "a constant that is added, near the largest": withNumbers(affine, "t", all(1.5 * 2 ** 127)),
+    "a constant that is added, of three times the smallest": withNumbers(affine, "t", all(3 * 2 ** -149)),
+    "a bound of three times the smallest": clipped,
+    "a bound near the largest": between([node("Clip", ["c0", "lo", "six"], ["r"])], {
+      lo: bound.lo,
+      six: float32([], [1.5 * 2 ** 127]),
+    }),
+  };
+
+  it.each(Object.keys(nets))("%s: is moved by a power of two to a number of the type, or stays", (name) => {
+    const { before, model: after, data } = equalize(nets[name]);
+    const was = tensors(before);
+    const moved = new Set<number>();
+    for (const [tensor, values] of tensors(after)) {
+      const old = was.get(tensor) ?? new Float64Array(values.length).fill(nets[name].initializers.six.values[0] as number);
+      for (const [i, v] of values.entries()) {
+        expect(Number.isFinite(v)).toBe(true);
+        expect(Math.abs(old[i] === 0 ? v : Math.log2(v / old[i]) % 1)).toBe(0);
+        moved.add(v / old[i]);
+      }
+    }
+    expect(moved.size > 2).toBe((data.equalized?.moved.length as number) > 0);
+    expect(prove(before, after, { foreign: false }).outcome).toBe("equal");
+  });
+});
+
+describe("a layer of zeros", () => {
+  it("has no noise, and what it reads may move for the others", () => {
+    const net = NETS["two convolutions"];
+    const nodes = [...net.nodes, node("Conv", ["r", "wz"], ["z"])];
+    const initializers = { ...net.initializers, wz: float32([2, C, 1, 1], new Array<number>(2 * C).fill(0)) };
+    const read = spec({ nodes, initializers });
+    const before = model({ ...read, outputs: [...read.outputs, { name: "z" }] });
+    const { data, model: after } = folded(before, { fold: false, equalize: equalization() });
+    expect(data.equalized?.moved.length).toBe(1);
+    expect(Number.isFinite(data.equalized?.snr[1])).toBe(true);
+    expect(tensors(after).get("wz")).toEqual(new Float64Array(2 * C));
+    expect(prove(before, after, { foreign: false }).outcome).toBe("equal");
+  });
+});

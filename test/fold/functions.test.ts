@@ -274,6 +274,28 @@ describe("calls that have to stay", () => {
     expect(after.data.kept[0].message).toContain("ReduceMean of opset 15, which is another operator in opset 21");
   });
 
+  it("say so where they come to more nodes than anyone writes out", () => {
+    const levels = 19;
+    const twice = (k: number) => node(`F${k + 1}`, ["x"], ["a"], {}, local);
+    const functions = Array.from({ length: levels }, (_, k) =>
+      fn(`F${k}`, ["x"], [twice(k), node(`F${k + 1}`, ["a"], ["r"], {}, local)]),
+    );
+    const last = fn(`F${levels}`, ["x"], [node("Relu", ["x"], ["h"]), bn("h", "", "r")], {});
+    const params = Object.entries({ s: [2, 1, 1], b: [1, 0, 0], m: [0, 0, 0], v: [1, 1, 1] });
+    const held = params.map(([name, values]) => node("Constant", [], [name], { value: float32([C], values) }));
+    const before = model({
+      nodes: [node("F0", ["x"], ["y"], {}, local)],
+      functions: [...functions, { ...last, nodes: [...held, ...last.nodes] }],
+      inputs: [x],
+      outputs: [{ name: "y" }],
+      opsets: { "": 17, local: 1 },
+    });
+    const { data } = folded(before);
+    expect(data.folds).toEqual([]);
+    expect(data.kept.map(({ code }) => code)).toEqual(["call-stays"]);
+    expect(data.kept[0].message).toMatch(/come to \d+ nodes when they are written out, more than 262144/);
+  });
+
   it("functions that call themselves are an error", () => {
     const again = fn("Again", ["x"], [call("Again", ["x"], "r")], { opsets: { "": 21, local: 1 } });
     expect(() => folded(net([call("Again", ["x"], "y")], { functions: [again] }))).toThrow("local:Again calls itself");

@@ -53,6 +53,42 @@ describe("a lone BatchNormalization", () => {
     expect(operators(check(spec, { folds: 1, options, tolerance: 1e-5 }))).toEqual(["Conv"]);
   });
 
+  it("of an operator set before 7 stays: its Conv and its normalization broadcast otherwise", () => {
+    const spec = lone([2, C, 4, 4], 6);
+    const nodes = spec.nodes.map((one) => (one.op === "BatchNormalization" ? { ...one, attributes: { is_test: 1 } } : one));
+    expect(folded(model({ ...spec, nodes }), options).data).toMatchObject({ folds: [], kept: [{}] });
+  });
+
+  it("becomes one as well where all channels have one gain and one shift", () => {
+    const spec = lone([2, C, 4, 4]);
+    const alike = Object.fromEntries(
+      Object.keys(spec.initializers ?? {}).map((name, i) => [name, float32([C], [i + 1, i + 1, i + 1])]),
+    );
+    const done = check({ ...spec, initializers: alike }, { folds: 1, options, tolerance: 1e-6 });
+    expect(operators(done)).toEqual(["Sigmoid", "Conv", "Tanh"]);
+  });
+
+  it("stays where its gain fits no weight of its type", () => {
+    const made = batchNorm("a", "b", C);
+    const half = (values: readonly number[]) => ({ dtype: "float16", dims: [C], values });
+    const [gain, shift, mean, variance] = made.node.inputs.slice(1);
+    const spec: ModelSpec = {
+      ...lone([2, C, 4, 4]),
+      inputs: [{ name: "x", dims: [2, C, 4, 4], dtype: "float16" }],
+      outputs: [{ name: "y", dtype: "float16" }],
+      initializers: {
+        [gain]: half([1, 300, 1]),
+        [shift]: half([0, 0, 0]),
+        [mean]: half([0, 0, 0]),
+        [variance]: half([1, 2 ** -14, 1]),
+      },
+    };
+    // 300 / √(2^-14 + 1e-5) is 35 600, and with a gain of 600 beyond 65 504.
+    expect(folded(model(spec), options).data.folds.length).toBe(1);
+    const large = { ...spec, initializers: { ...spec.initializers, [gain]: half([1, 600, 1]) } };
+    expect(folded(model(large), options).data.folds).toEqual([]);
+  });
+
   it("is told from a Conv with another number on one channel", () => {
     const before = model(lone([2, C, 4, 4]));
     const { model: after } = folded(before, options);

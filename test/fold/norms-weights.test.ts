@@ -180,6 +180,12 @@ describe("what stays", () => {
     stays(net(nodes, { v: whole([3, 4]), g: whole([4]) }, [4, 3, 3]), "extra-outputs-used");
   });
 
+  it("a weight whose numbers a quantization annotation is about", () => {
+    const { data } = folded(model(net([...weightNorm([1, 2, 3]), conv], parts, dims, { annotations: ["w"] })), NORMS.options);
+    expect(data.folds).toEqual([]);
+    expect(data.kept.map(({ node: { output } }) => output)).toContain("w");
+  });
+
   it("what is only moved, cast or dequantised is none of them", () => {
     const { data } = plan(
       model(

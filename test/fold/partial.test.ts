@@ -113,3 +113,23 @@ describe("operands of two types", () => {
     expect(prove(model({ ...spec(13), initializers: halves }), model(spec(13))).outcome).toBe("different");
   });
 });
+
+describe("an operator set before 7", () => {
+  it("has no Add that broadcasts as the normalization did: it stays whole", () => {
+    const bn = batchNorm("c", "n", 2);
+    const padded = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+    const spec = (opset: number): ModelSpec => ({
+      opset,
+      nodes: [
+        node("Sigmoid", ["x"], ["c"]),
+        { ...bn.node, attributes: opset < 7 ? { is_test: 1 } : {} },
+        node("Conv", ["n", "w"], ["y"], padded),
+      ],
+      initializers: { ...bn.initializers, w: whole([2, 2, 3, 3]) },
+      inputs: [floats("x", [1, 2, 4, 4])],
+      outputs: [floats("y")],
+    });
+    expect(operators(check(spec(7), { folds: 1, options, tolerance: 1e-5 }))).toEqual(["Sigmoid", "Add", "Conv"]);
+    expect(operators(check(spec(6), { folds: 0, options }))).toEqual(["Sigmoid", "BatchNormalization", "Conv"]);
+  });
+});

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { along } from "../../src/affine/spread.ts";
 import { plan } from "../../src/fold/index.ts";
-import { checkRange, checkStored } from "../../src/fold/range.ts";
+import { checkRange, checkStored, guarded, LateRefusal } from "../../src/fold/range.ts";
 import { scaled } from "../../src/rules/params.ts";
+import { PIECE, type Stream } from "../../src/rules/stream.ts";
 import type { Param } from "../../src/rules/types.ts";
 import { model, node } from "../helpers/build.ts";
 
@@ -86,5 +87,81 @@ describe("the range of a constant that was scaled", () => {
       const found = [param, { ...param, span: undefined }].map((one) => checkRange(scaled(one, by(...gains)), true)?.refused);
       expect(found[0], `trial ${trial}`).toBe(found[1]);
     }
+  });
+});
+
+describe("a constant that is checked while it is written, piece by piece", () => {
+  const COUNT = PIECE + 5000;
+  const plain = Float64Array.from({ length: COUNT }, (_, i) => Math.fround(1 + (i % 97) / 8));
+
+  /** Numbers that are read from a file in stretches, times one gain for each row. */
+  function streamed(numbers: Float64Array, rows: number, gains: readonly number[], single = true): Param {
+    const stream: Stream = {
+      length: numbers.length,
+      read: (start, out) => out.set(numbers.subarray(start, start + out.length)),
+      ...(single ? { read32: (start: number, out: Float32Array) => out.set(numbers.subarray(start, start + out.length)) } : {}),
+      factors: [],
+    };
+    const values = Object.assign(() => numbers.slice(), { stream });
+    const dims = [rows, numbers.length / rows];
+    const param: Param = { dtype: "float32", dims, source: undefined, gain: 1, smallest: 1, mixed: false, values };
+    return gains.length === 0 ? param : scaled(param, along(2, 0, Float64Array.from(gains)));
+  }
+
+  function written(param: Param): number[] {
+    const values = guarded(param);
+    if (values.pieces === undefined) return [...(values() as Float64Array)];
+    const made: number[] = [];
+    // Each piece is good until the next.
+    for (const piece of values.pieces()) for (const v of piece as Float64Array) made.push(Math.fround(v));
+    return made;
+  }
+
+  const halves = (gains: readonly number[], numbers = plain): number[] =>
+    [...numbers].map((v, i) => Math.fround(v * gains[Math.floor(i / (COUNT / 2))]));
+  const ways = { "as float32": true, "as float64": false };
+
+  for (const [how, single] of Object.entries(ways)) {
+    it(`has each number rounded once, ${how}`, () => {
+      expect(written(streamed(plain, 2, [1 / 3, -7], single))).toEqual(halves([1 / 3, -7]));
+    });
+
+    it(`may hold numbers below the smallest normal beside larger ones, in every piece, ${how}`, () => {
+      const numbers = plain.slice();
+      for (const i of [3, PIECE - 1, PIECE + 7]) numbers[i] = 2 ** -130;
+      const made = written(streamed(numbers, 2, [1 / 3, 1 / 5], single));
+      expect(made).toEqual(halves([1 / 3, 1 / 5], numbers));
+      expect([made[3], made[PIECE + 7]]).toEqual([Math.fround(2 ** -130 / 3), Math.fround(2 ** -130 / 5)]);
+    });
+
+    it(`is not finished where a number has outgrown its type, in the first piece or a later one, ${how}`, () => {
+      for (const at of [5, PIECE + 5]) {
+        const numbers = plain.slice();
+        numbers[at] = 2 ** 120;
+        expect(() => written(streamed(numbers, 2, [2 ** 10, 2 ** 10], single)), `${at}`).toThrow(LateRefusal);
+        expect(written(streamed(numbers, 2, [2 ** 7, 2 ** 7], single))[at]).toBe(2 ** 127);
+      }
+    });
+  }
+
+  it("is not finished where a small one that is computed whole has outgrown its type", () => {
+    const numbers = Float64Array.of(1, 2, 3, 2 ** 120);
+    expect(() => written(streamed(numbers, 2, [1, 2 ** 10]))).toThrow(LateRefusal);
+    expect(written(streamed(numbers, 2, [2 ** 10, 1]))).toEqual([2 ** 10, 2 ** 11, 3, 2 ** 120]);
+  });
+
+  it("adds up a row that lies in two pieces", () => {
+    // Every number of the first piece is lost to underflow; those of the second are what hides it, or not.
+    const lost = (rest: number) => Float64Array.from({ length: COUNT }, (_, i) => (i < PIECE ? 1.5 * 2 ** -149 : rest));
+    for (const rest of [2 ** -149, 2 ** -120]) {
+      const numbers = lost(rest);
+      const found = checkRange(streamed(numbers, 1, []), true);
+      expect(found).toEqual(checkStored("float32", [1, COUNT], numbers));
+      expect(found?.refused).toBe(rest === 2 ** -120 ? undefined : "storage-precision");
+    }
+  });
+
+  it("is one row where it has no axes", () => {
+    expect(checkStored("float16", [], Float64Array.of(45.5 * 2 ** -24))).toMatchObject({ facts: { row: 0 } });
   });
 });

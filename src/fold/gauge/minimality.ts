@@ -129,7 +129,7 @@ class Writer {
       const pairs = clique.flatMap((p, i) => clique.slice(i + 1).map((q) => [p, q]));
       made.push(...this.set(clique, clique.length - 1, pairs));
       for (const k of clique) {
-        for (const other of beside.get(k) ?? []) beside.get(other)?.delete(k);
+        for (const other of beside.get(k) as Set<number>) beside.get(other)?.delete(k);
         beside.delete(k);
       }
     }
@@ -225,7 +225,8 @@ function cliqueOf(beside: ReadonlyMap<number, ReadonlySet<number>>): number[] {
   for (const [first, own] of beside) {
     if (own.size < best.length) continue;
     const clique = [first];
-    const open = [...own].sort((p, q) => (beside.get(q)?.size ?? 0) - (beside.get(p)?.size ?? 0));
+    const degree = (k: number): number => (beside.get(k) as ReadonlySet<number>).size;
+    const open = [...own].sort((p, q) => degree(q) - degree(p));
     for (const k of open) if (clique.every((other) => beside.get(other)?.has(k))) clique.push(k);
     if (clique.length > best.length) best = clique;
   }

@@ -43,7 +43,6 @@ export class Names {
   /** Makes one value of the two of candidate k; the candidates whose values then had two names that stay. */
   join(k: number): Set<number> | undefined {
     const [p, q] = this.ends[k].map((x) => this.find(x));
-    if (p === q) return undefined;
     if (this.held[p] && this.held[q]) {
       const before = this.log.filter((entry) => [p, q].includes(this.find(entry.low)));
       return new Set([...before.map((entry) => entry.k), k]);

@@ -147,13 +147,13 @@ export class Search {
    * each other, all stay.
    */
   private turned(forbidden: ReadonlySet<number>): Set<number> {
-    const list = [...this.movers.entries()].filter(([, { stays }]) => stays !== undefined);
+    const list = [...this.movers.entries()].flatMap(([k, { may, stays }]) => (stays === undefined ? [] : [{ k, may, stays }]));
     const marks = this.mark();
     for (const all of [true, false]) {
       const gone = new Set<number>();
-      const fits = list.every(([k, { may, stays }]) => {
+      const fits = list.every(({ k, may, stays }) => {
         if (all && may && !forbidden.has(k) && this.add(k, -1) === undefined) gone.add(k);
-        else return (stays ?? []).every((ratio, index) => this.scales.join(ratio, { label: -1, index }) === undefined);
+        else return stays.every((ratio, index) => this.scales.join(ratio, { label: -1, index }) === undefined);
         return true;
       });
       if (fits) return gone;

@@ -3,7 +3,7 @@
  *   y_new = (op(a_x ⊙ x_new + b_x) − b_y) / a_y
  * For layers and normalizations that is a shift and a gain forward, then a shift and a gain back, as the laws of rules/ have them.
  *   x · c   c' = c·a_x/a_y     x / c   c' = c·a_y/a_x     x + c   c' = (c + b_x − b_y)/a     x − c   c' = (c − b_x + b_y)/a
- *   c − x   c' = (c − b_x − b_y)/a                        −x      nothing
+ *   c − x   c' = (c − b_x − b_y)/a
  */
 import type { Gauge } from "../../affine/gauge.ts";
 import { combine, invert, isOne, isZero, negate, type Spread, simplify, uniform } from "../../affine/spread.ts";
@@ -50,7 +50,6 @@ function take(
 
 /** Changes the constant of an arithmetic node that stays. */
 export function settleAffine(draft: Draft, { node, input }: Candidate, from: Gauge, to: Gauge): Refused | undefined {
-  if (node.opType === "Neg") return undefined;
   const at = draft.at(node);
   const index = 1 - input;
   const c = laidOut(at, index, from.scale.dims.length);
