@@ -15,7 +15,7 @@ export interface Kernel {
 /** The smallest convolution that is the map: the bounding kernel, dilated where all taps lie on a coarser lattice. */
 export function kernelOf(m: LinearMap): Kernel {
   const n = m.strides.length;
-  const [kernel, dilations, low, pads] = [n, n, n, 2 * n].map((size) => new Array<number>(size).fill(0));
+  const [kernel, dilations, low, pads]: number[][] = [[], [], [], []];
   for (let a = 0; a < n; a++) {
     const at = m.offsets.map((o) => o[a]);
     low[a] = Math.min(...at);

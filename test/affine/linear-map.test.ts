@@ -415,6 +415,26 @@ describe("kernels and rows", () => {
     expect(asConv(map, x)).toEqual(evaluate(map, x));
   });
 
+  const along = (taps: number, dilation: number, pads: readonly [number, number]): LinearMap =>
+    convolution({
+      ...{ dims: [1, 1, taps], groups: 1, strides: [1], dilations: [dilation], pads },
+      ...{ weights: () => Float64Array.from({ length: taps }, (_, i) => i + 1), bias: undefined },
+    });
+
+  it("taps that lie around the middle unevenly are as far apart as they were", () => {
+    expect(kernelOf(along(2, 3, [1, 1]))).toMatchObject({ dims: [1, 1, 2], dilations: [3], pads: [1, 1], places: [0, 1] });
+    expect(kernelOf(along(3, 2, [1, 3]))).toMatchObject({ dims: [1, 1, 3], dilations: [2], pads: [1, 3], places: [0, 1, 2] });
+  });
+
+  it("a window that starts behind the edge, or ends before it, gets taps of zero up to there", () => {
+    const late = along(2, 1, [-1, 0]);
+    expect(kernelOf(late)).toMatchObject({ dims: [1, 1, 3], dilations: [1], pads: [0, 0], places: [1, 2] });
+    expect([...weightsOf(late, kernelOf(late))]).toEqual([0, 1, 2]);
+    const early = along(2, 1, [0, -1]);
+    expect(kernelOf(early)).toMatchObject({ dims: [1, 1, 3], dilations: [1], pads: [0, 0], places: [0, 1] });
+    expect([...weightsOf(early, kernelOf(early))]).toEqual([1, 2, 0]);
+  });
+
   property("rows over a common layout hold every coefficient once", branches, ({ shape, groups, trim, seed }) => {
     const [a, b] = [
       conv(shape, 4, 4, groups[0], true, seed).map,

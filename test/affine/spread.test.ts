@@ -4,6 +4,8 @@ import {
   along,
   axesOf,
   combine,
+  factors,
+  fitsInto,
   join,
   negate,
   operand,
@@ -166,5 +168,34 @@ describe("moving numbers", () => {
     expect(operand(Float64Array.of(1, 2, 3), [3], 3)?.dims).toEqual([1, 1, 3]);
     expect(operand(Float64Array.of(2, 2, 2), [3], 3)?.dims).toEqual([1, 1, 1]);
     expect(operand(Float64Array.of(1), [1, 1], 1)).toBeUndefined();
+  });
+});
+
+describe("what fits into a tensor", () => {
+  const of = (...dims: number[]) => ({ dims, data: new Float64Array(dims.reduce((n, d) => n * d, 1)) });
+  it("has its rank, and on each axis one number or as many as it has", () => {
+    expect([of(1, 3, 1), of(2, 3, 4), of(1, 1, 1)].map((s) => fitsInto(s, [2, 3, 4]))).toEqual([true, true, true]);
+    expect([of(3, 1), of(1, 2, 1), of(4, 3, 2)].map((s) => fitsInto(s, [2, 3, 4]))).toEqual([false, false, false]);
+  });
+});
+
+describe("a product of spreads over one axis each", () => {
+  it("is found, with the size in the first, and multiplies to the spread", () => {
+    const s = { dims: [1, 2, 3], data: Float64Array.of(2, 4, 6, -4, -8, -12) };
+    const found = factors(s, 0) as Spread[];
+    expect(found.map(({ dims }) => dims)).toEqual([
+      [1, 2, 1],
+      [1, 1, 3],
+    ]);
+    expect([...found.reduce(times).data]).toEqual([...s.data]);
+    expect([...found[1].data].every((v) => Math.abs(v) <= 1)).toBe(true);
+  });
+  it("is none of one axis, of nothing but zeros, of what is not finite, and of what is no product", () => {
+    const one = (dims: number[], ...data: number[]) => factors({ dims, data: Float64Array.from(data) }, 0);
+    expect(one([1, 3], 1, 2, 3)).toBeUndefined();
+    expect(one([2, 2], 0, 0, 0, 0)).toBeUndefined();
+    expect(one([2, 2], 1, Number.POSITIVE_INFINITY, 1, 1)).toBeUndefined();
+    expect(one([2, 2], 1, 1, 1, 2)).toBeUndefined();
+    expect(factors({ dims: [2, 2], data: Float64Array.of(1, 1, 1, 1 + 2 ** -30) }, 2 ** -29)).toBeDefined();
   });
 });

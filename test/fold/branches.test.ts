@@ -109,6 +109,12 @@ describe("a normalization behind an If", () => {
     check(net(layer, constant), 1);
   });
 
+  it("stays where a quantization annotation describes what a branch gives", () => {
+    const annotated = { ...branch(conv("x", "e", 2), "e"), annotations: ["e"] };
+    check(net(branch(conv("x", "t", 1), "t"), annotated), 1);
+    expect(folded(model(net(branch(conv("x", "t", 1), "t"), annotated))).data.kept[0].code).toBe("quantized");
+  });
+
   it("stays where a branch gives one value twice, of which one is wanted as it is", () => {
     const twice = (y: string, seed: number): GraphSpec => branch(conv("x", y, seed), y, y);
     check(net(twice("t", 1), twice("e", 2), [norm("z", "n"), node("Add", ["n", "z1"], ["y"])]), 1);

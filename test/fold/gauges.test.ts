@@ -517,3 +517,25 @@ describe("a product of a value with itself", () => {
     check(net.spec(["y"]), { folds: 0, ...close });
   });
 });
+
+it("a shift of which nothing comes out of a layer leaves the bias behind it as it is", () => {
+  const w = float32([2, 3], [1, -2, 4, 2, -4, 8]);
+  const b = float32([3], [5, 6, 7]);
+  const spec: ModelSpec = {
+    nodes: [
+      node("Relu", ["x"], ["r"]),
+      node("Add", ["r", "t"], ["a"]),
+      node("MatMul", ["a", "w"], ["m"]),
+      node("Add", ["m", "b"], ["y"]),
+    ],
+    // Columns are twice the first row below: 2·1 − 1·2 = 0.
+    initializers: { t: float32([2], [2, -1]), w, b },
+    inputs: [{ name: "x", dims: ["N", 4, 2] }],
+    outputs: [{ name: "y" }],
+  };
+  const done = check(spec, { folds: 1 });
+  expect(operators(done)).toEqual(["Relu", "MatMul", "Add"]);
+  const kept = done.after.graph.initializers.map((tensor) => Array.from(decode(tensor).data as ArrayLike<number>));
+  expect(kept).toContainEqual([5, 6, 7]);
+  expect(kept).toContainEqual([1, -2, 4, 2, -4, 8]);
+});

@@ -250,4 +250,37 @@ describe("what makes a constant", () => {
     );
     expect(operators(done)).toEqual(["Split", "Conv", "Conv"]);
   });
+
+  it("stays while another of its outputs is an output of the graph", () => {
+    const norm = batchNorm("c", "y", 2);
+    const done = check(
+      {
+        nodes: [node("Split", ["both", "halves"], ["v", "w"], { axis: 0 }), node("Conv", ["x", "v"], ["c"]), norm.node],
+        initializers: { both: whole([4, 3, 1, 1]), halves: int64([2], [2, 2]), ...norm.initializers },
+        inputs: [floats("x", [1, 3, 2, 2])],
+        outputs: [floats("y"), floats("w")],
+      },
+      { folds: 1 },
+    );
+    expect(operators(done)).toEqual(["Split", "Conv"]);
+  });
+
+  it("goes with what it read, where an operand of it is left out", () => {
+    const norm = batchNorm("c", "y", 2);
+    const shift = norm.initializers[norm.node.inputs[2]];
+    const limited = { ...norm.node, inputs: norm.node.inputs.map((name, i) => (i === 2 ? "limited" : name)) };
+    const done = check(
+      {
+        nodes: [node("Clip", ["given", "", "top"], ["limited"]), node("Conv", ["x", "v"], ["c"]), limited],
+        initializers: { ...norm.initializers, given: shift, top: float32([], [1]), v: whole([2, 3, 1, 1]) },
+        inputs: [floats("x", [1, 3, 2, 2])],
+        outputs: [floats("y")],
+      },
+      { folds: 1 },
+    );
+    expect(operators(done)).toEqual(["Conv"]);
+    const left = done.after.graph.initializers.map(({ name }) => name);
+    expect(left).not.toContain("given");
+    expect(left).not.toContain("top");
+  });
 });

@@ -95,6 +95,14 @@ describe("a weight that constants compute", () => {
     );
   });
 
+  it("by an operator that has an operand left out", () => {
+    const nodes = [node("Clip", ["v", "", "top"], ["w"]), conv];
+    const done = check(net(nodes, { v: parts.v, top: float32([], [1]) }, dims), { folds: 1, ...NORMS });
+    expect(operators(done)).toEqual(["Conv"]);
+    expect(names(done)).toEqual(["w"]);
+    expect(numbers(done, "w")).toEqual(integers(54, 7, -3, 3).map((v) => Math.min(v, 1)));
+  });
+
   it("is written once for several readers", () => {
     const nodes = [
       ...weightNorm([1, 2, 3]),
@@ -178,6 +186,12 @@ describe("what stays", () => {
       node("Max", ["p", "mean"], ["y"]),
     ];
     stays(net(nodes, { v: whole([3, 4]), g: whole([4]) }, [4, 3, 3]), "extra-outputs-used");
+  });
+
+  it("another output that is an output of the graph", () => {
+    const nodes = [node("LayerNormalization", ["v", "g"], ["w", "mean"]), node("MatMul", ["x", "w"], ["y"])];
+    const initializers = { v: whole([3, 4]), g: whole([4]) };
+    stays(net(nodes, initializers, [4, 3, 3], { outputs: [floats("y"), floats("mean")] }), "extra-outputs-used");
   });
 
   it("a weight whose numbers a quantization annotation is about", () => {

@@ -188,3 +188,49 @@ it("a wrong power of two, or one that is not taken back, is different", () => {
   expect(outcome(folded(by, [1, 16, 1, 32]))).toBe("different");
   expect(outcome(folded(by, [1, 1, 1, 1]))).toBe("different");
 });
+
+describe("rows are scaled only where", () => {
+  it("the layer is right in front of what leaves: not with a Relu between them", () => {
+    const { bn, initializers } = norm([512, 2, 512, 512], [0, 0, 0, 0]);
+    const spec: ModelSpec = {
+      nodes: [node("Conv", ["x", "w"], ["r"]), node("Relu", ["r"], ["c"]), bn, node("Sigmoid", ["n"], ["y"])],
+      initializers: {
+        w: half(
+          [4, 2, 1, 1],
+          w.map((e) => e * 256),
+        ),
+        ...initializers,
+      },
+      inputs: [{ name: "x", dtype: "float16", dims: [1, 2, 4, 4] }],
+      outputs: [{ name: "y", dtype: "float16" }],
+    };
+    const done = check(spec, { folds: 0, refused: "storage-overflow", feeds });
+    expect(operators(done)).toEqual(["Conv", "Relu", "BatchNormalization", "Sigmoid"]);
+  });
+
+  it("the channels of a matrix product are its last axis", () => {
+    const { bn, initializers } = norm([2, 512, 1, 4096]);
+    const spec: ModelSpec = {
+      nodes: [node("MatMul", ["x", "w"], ["c"]), bn, node("Relu", ["n"], ["r"]), node("MatMul", ["r", "v"], ["y"])],
+      initializers: {
+        w: half(
+          [2, 4],
+          w.map((e) => e * 256),
+        ),
+        v: half(
+          [4, 2],
+          v.map((e) => e * 32),
+        ),
+        ...initializers,
+      },
+      inputs: [{ name: "x", dtype: "float16", dims: [3, 2] }],
+      outputs: [{ name: "y", dtype: "float16" }],
+    };
+    const done = check(spec, {
+      folds: 1,
+      feeds: { x: { dtype: "float16", dims: [3, 2], data: Float64Array.of(1, -2, 0, 3, 2, 1) } },
+    });
+    expect(done.after.graph.initializers.every((t) => asFloat64(decode(t)).every(Number.isFinite))).toBe(true);
+    expect(done.data.folds[0].notes.join()).toContain("powers of two");
+  });
+});
