@@ -428,10 +428,11 @@ describe("kernels and rows", () => {
 
   it("a window that starts behind the edge, or ends before it, gets taps of zero up to there", () => {
     const late = along(2, 1, [-1, 0]);
-    expect(kernelOf(late)).toMatchObject({ dims: [1, 1, 3], dilations: [1], pads: [0, 0], places: [1, 2] });
+    expect(kernelOf(late)).toMatchObject({ dims: [1, 1, 3], dilations: [1], places: [1, 2] });
     expect([...weightsOf(late, kernelOf(late))]).toEqual([0, 1, 2]);
     const early = along(2, 1, [0, -1]);
-    expect(kernelOf(early)).toMatchObject({ dims: [1, 1, 3], dilations: [1], pads: [0, 0], places: [0, 1] });
+    expect(kernelOf(early)).toMatchObject({ dims: [1, 1, 3], dilations: [1], places: [0, 1] });
+    for (const { pads } of [late, early].map(kernelOf)) expect(pads.map(Math.abs)).toEqual([0, 0]);
     expect([...weightsOf(early, kernelOf(early))]).toEqual([1, 2, 0]);
   });
 
