@@ -56,3 +56,9 @@ export class BnfoldError extends Error {
     return new BnfoldError(this.kind, this.message, { ...place, ...this.place }, this.hint);
   }
 }
+
+/** What was caught, where it is bad input; anything else is a fault of the program, and thrown on. */
+export function inputError(error: unknown): BnfoldError {
+  if (!(error instanceof BnfoldError)) throw error;
+  return error;
+}

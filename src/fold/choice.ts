@@ -1,5 +1,5 @@
 /** Which nodes may be folded, and as what: constant affine nodes as they are now, without those that the user or an earlier check left out. */
-import { BnfoldError } from "../diag/error.ts";
+import { inputError } from "../diag/error.ts";
 import type { Facts } from "../graph/facts.ts";
 import type { GraphNode } from "../graph/view.ts";
 import { isConstantNorm } from "../laws/affines.ts";
@@ -39,9 +39,10 @@ export class Choice {
     try {
       return candidateOf(node, this.facts, this.constants);
     } catch (error) {
-      if (!(error instanceof BnfoldError) || error.kind === "file") throw error;
+      const { kind: of, message } = inputError(error);
+      if (of === "file") throw error;
       const kind = node.opType === "BatchNormalization" ? "batch-normalization" : "affine";
-      return { node, kind, refusal: refuse("malformed-graph", `has an operand that cannot be read (${error.message})`) };
+      return { node, kind, refusal: refuse("malformed-graph", `has an operand that cannot be read (${message})`) };
     }
   }
 

@@ -1,5 +1,5 @@
 /** The affine nodes of a model that laws know: every node y = s ⊙ x + t with constants that are read and finite. */
-import { BnfoldError } from "../diag/error.ts";
+import { inputError } from "../diag/error.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphView } from "../graph/view.ts";
 import { factsOf } from "../run/facts.ts";
@@ -47,7 +47,7 @@ export function affinesOf(view: GraphView, { facts, constants }: Reading): Candi
       return isTable(found.scale) || isTable(found.shift) ? [] : [found];
     } catch (error) {
       // An operand that cannot be read: the node stays as it is.
-      if (!(error instanceof BnfoldError) || error.kind === "file") throw error;
+      if (inputError(error).kind === "file") throw error;
       return [];
     }
   });

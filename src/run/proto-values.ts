@@ -1,5 +1,5 @@
 /** TensorProto, SequenceProto and OptionalProto files (ONNX test data: input_0.pb) as values. */
-import { BnfoldError } from "../diag/error.ts";
+import { BnfoldError, inputError } from "../diag/error.ts";
 import { decode } from "../onnx/codec.ts";
 import { concat, intField, lengthDelimited } from "../onnx/put.ts";
 import { read } from "../onnx/read.ts";
@@ -25,10 +25,9 @@ export function parseTensorProto(bytes: Uint8Array, file: string): Tensor {
   try {
     return decode(read(memorySource(wrapped, file)).graph.initializers[0]);
   } catch (error) {
-    if (!(error instanceof BnfoldError)) throw error;
     throw new BnfoldError(
       "format",
-      `the file is not a TensorProto: ${error.message}`,
+      `the file is not a TensorProto: ${inputError(error).message}`,
       { file },
       "Files of ONNX test data hold one tensor each.",
     );

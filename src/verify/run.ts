@@ -3,7 +3,7 @@
  * (regions.ts); else, or where such a part cannot be cut out, the whole networks (witness.ts). Where a part differs, the whole is run
  * too, and the part once more on what the first file gives it: it is different if it differs there as well.
  */
-import { BnfoldError } from "../diag/error.ts";
+import { inputError } from "../diag/error.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import type { GraphNode } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
@@ -121,7 +121,7 @@ function* onGiven(a: Model, regions: RegionWitness, region: Region, sample: Samp
       for (const [name, value] of yield* variantSteps(plain(a), sample.feeds, { seed, only: wanted })) values.set(name, value);
     return yield* regions.onValues(region, values);
   } catch (error) {
-    if (!(error instanceof BnfoldError)) throw error;
+    inputError(error);
     return undefined;
   }
 }

@@ -6,7 +6,7 @@
  * the map of an input varies stays whole. Axes of a size the file leaves open are taken at several remainders.
  */
 import { axesOf } from "../affine/spread.ts";
-import { BnfoldError } from "../diag/error.ts";
+import { inputError } from "../diag/error.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
 import type { GraphNode, GraphValue, GraphView } from "../graph/view.ts";
 import { viewOf } from "../graph/view.ts";
@@ -85,7 +85,7 @@ export class NetworkSizes {
       const [sample] = generateInputs(this.model, { samples: 1, shapes });
       runVariant(plain(this.model), sample.feeds, { seed: 1, watch });
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
+      inputError(error);
     }
     return found;
   }

@@ -4,7 +4,7 @@
  * sample stops drawing once its difference is at most half of what passes, so that n samples of a good fold cost 3n, and draws
  * on to 32 when it would fail after four.
  */
-import { BnfoldError } from "../diag/error.ts";
+import { type BnfoldError, inputError } from "../diag/error.ts";
 import { finish, type Steps } from "../diag/steps.ts";
 import { type GraphView, viewOf } from "../graph/view.ts";
 import type { Model } from "../onnx/records.ts";
@@ -160,8 +160,9 @@ class Trials {
       try {
         reference ??= yield* variantSteps(plain(this.a), sample.feeds, { seed });
       } catch (error) {
-        if (!(error instanceof BnfoldError) || (this.byUser && error.kind === "usage")) throw error;
-        this.notes.push(`sample ${i + 1} (${sample.kind}) was left out: the first model cannot be run on it: ${said(error)}`);
+        const known = inputError(error);
+        if (this.byUser && known.kind === "usage") throw known;
+        this.notes.push(`sample ${i + 1} (${sample.kind}) was left out: the first model cannot be run on it: ${said(known)}`);
         continue;
       }
       trials.push(yield* this.compare(sample, reference));
@@ -186,12 +187,12 @@ class Trials {
       );
       return { sample, judgements };
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
-      if (isLimit(error)) throw new NotRun(`the second model cannot be run: ${said(error)}`);
+      const known = inputError(error);
+      if (isLimit(known)) throw new NotRun(`the second model cannot be run: ${said(known)}`);
       return {
         sample,
         judgements: [],
-        error: `the first model runs on sample "${sample.kind}", the second does not: ${said(error)}`,
+        error: `the first model runs on sample "${sample.kind}", the second does not: ${said(known)}`,
       };
     }
   }
@@ -211,9 +212,10 @@ class Trials {
         const outputs = yield* variantSteps(plain(this.a), first.feeds, { seed: this.seed });
         return { samples: all, before: new Map([[first, outputs]]) };
       } catch (error) {
-        if (!(error instanceof BnfoldError) || (this.byUser && error.kind === "usage")) throw error;
-        if (isLimit(error)) throw new NotRun(`the model cannot be run: ${said(error)}`);
-        const text = `${shapesText(first.feeds)}: ${said(error)}`;
+        const known = inputError(error);
+        if (this.byUser && known.kind === "usage") throw known;
+        if (isLimit(known)) throw new NotRun(`the model cannot be run: ${said(known)}`);
+        const text = `${shapesText(first.feeds)}: ${said(known)}`;
         if (!tried.includes(text)) tried.push(text);
       }
     }
@@ -230,8 +232,9 @@ class Trials {
     try {
       return generateInputs(this.a, options);
     } catch (error) {
-      if (!(error instanceof BnfoldError) || error.kind === "usage") throw error;
-      tried.push(error.message);
+      const { kind, message } = inputError(error);
+      if (kind === "usage") throw error;
+      tried.push(message);
       return undefined;
     }
   }
@@ -272,7 +275,7 @@ class Trials {
       this.notes.push(`sample "${trial.sample.kind}": ${decided.note}`);
     } catch (error) {
       // What the first file decides may not fit the second's sizes: then nothing takes the difference back.
-      if (!(error instanceof BnfoldError)) throw error;
+      inputError(error);
     }
   }
 
@@ -287,8 +290,7 @@ class Trials {
         judgement.storage = [distance(before), distance(after)];
       }
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
-      this.notes.push(`the storage-precision run of sample "${sample.kind}" failed: ${said(error)}`);
+      this.notes.push(`the storage-precision run of sample "${sample.kind}" failed: ${said(inputError(error))}`);
     }
   }
 
@@ -297,8 +299,7 @@ class Trials {
     try {
       return firstDifference(this.a, this.b, this.viewA, this.changes, sample, this.seed, this.options.limit);
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
-      this.notes.push(`the first difference could not be located: ${said(error)}`);
+      this.notes.push(`the first difference could not be located: ${said(inputError(error))}`);
       return undefined;
     }
   }

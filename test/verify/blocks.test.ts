@@ -108,15 +108,19 @@ describe("a matrix that is compared as it is read", () => {
       const before = matrix(opType, [k, n], (i) => Math.sin(i * 0.37) + 2);
       const after = folded(before);
       expect(after.model.graph.nodes.map((each) => each.opType)).toEqual(["Gemm", "Relu"]);
-      const proof = prove(before, after.model);
-      expect([proof.outcome, proof.regions[0].coefficients]).toEqual(["equal", k * n + n]);
+      for (const foreign of [true, false]) {
+        const proof = prove(before, after.model, { foreign });
+        expect([proof.outcome, proof.regions[0].coefficients]).toEqual(["equal", k * n + n]);
+        expect(proof.regions[0].worstHalfUlps).toBeLessThanOrEqual(1.01);
+      }
       const span = payloadSpan(after.model.graph.initializers.find((t) => t.dims.length === 2) as never);
       // Where in a file of many blocks is asked of singles.test.ts.
       for (const index of opType === "Gemm" ? [k * n - 1] : [Math.floor((k * n) / 2)]) {
         const bytes = after.bytes.slice();
         const view = new DataView(bytes.buffer, bytes.byteOffset + (span?.start as number) + 4 * index, 4);
         view.setFloat32(0, view.getFloat32(0, true) * (1 + 2 ** -20), true);
-        expect(prove(before, read(memorySource(bytes))).outcome, `${opType} ${index}`).not.toBe("equal");
+        for (const foreign of [true, false])
+          expect(prove(before, read(memorySource(bytes)), { foreign }).outcome, `${opType} ${index}`).not.toBe("equal");
       }
     }
   });

@@ -148,3 +148,58 @@ describe("a constant part that another tool evaluated", () => {
     ).not.toBe("equal");
   });
 });
+
+describe("a part with a channel that is constant", () => {
+  const bn = (x: string, y: string, i: string) =>
+    node("BatchNormalization", [x, `g${i}`, `b${i}`, `m${i}`, `v${i}`], [y], { epsilon: f(0) });
+  const norm = (i: string, gain: readonly number[], shift: readonly number[]) => ({
+    [`g${i}`]: vector(gain),
+    [`b${i}`]: vector(shift),
+    [`m${i}`]: vector(gain.map(() => 0)),
+    [`v${i}`]: vector(gain.map(() => 1)),
+  });
+  const twice = spec(
+    [
+      node("Relu", ["x"], ["r"]),
+      bn("r", "p", "0"),
+      node("Concat", ["p", "c"], ["h"], { axis: 1 }),
+      bn("h", "n", "1"),
+      node("Sigmoid", ["n"], ["y"]),
+    ],
+    { c: float32([1, 2, 2, 2], PART), ...norm("0", [0, 2], [3, 1]), ...norm("1", GAIN, SHIFT) },
+  );
+  const once = (gain: readonly number[], shift: readonly number[]) =>
+    spec(
+      [
+        node("Relu", ["x"], ["r"]),
+        bn("r", "p", "0"),
+        node("Concat", ["p", "c"], ["n"], { axis: 1 }),
+        node("Sigmoid", ["n"], ["y"]),
+      ],
+      { c: float32([1, 2, 2, 2], mapped()), ...norm("0", gain, shift) },
+    );
+
+  it("is what the map behind makes of that constant", () => {
+    // 2·3 + 1, and 4·(2·r + 1) − 2.
+    const right = once([0, 8], [7, 2]);
+    expect(same(twice, right)).toBe(true);
+    expect(outcome(twice, right)).toBe("equal");
+    for (const [gain, shift] of [
+      [
+        [0, 8],
+        [6, 2],
+      ],
+      [
+        [0, 4],
+        [7, 2],
+      ],
+      [
+        [1, 8],
+        [7, 2],
+      ],
+    ] as const) {
+      expect(same(twice, once(gain, shift))).toBe(false);
+      expect(outcome(twice, once(gain, shift))).not.toBe("equal");
+    }
+  });
+});

@@ -12,7 +12,7 @@
  * √n: roundings add up like a random walk (Higham and Mary, 2019). Stored numbers have no budget, nor have integers.
  */
 
-import { BnfoldError } from "../../diag/error.ts";
+import { BnfoldError, inputError } from "../../diag/error.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Constants } from "../../laws/constants.ts";
@@ -72,7 +72,7 @@ export class Budgets {
       // A number that is none allows nothing.
       return open?.map((e) => (Number.isFinite(e) ? e : 0));
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
+      inputError(error);
       return undefined;
     }
   }

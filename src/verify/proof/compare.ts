@@ -4,7 +4,7 @@
  */
 import { isPlain } from "../../affine/gauge.ts";
 import { isZero, plus, type Spread, times, uniform } from "../../affine/spread.ts";
-import { BnfoldError } from "../../diag/error.ts";
+import { inputError } from "../../diag/error.ts";
 import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import { Draft } from "../../laws/draft.ts";
@@ -223,8 +223,7 @@ export class Comparison {
         return failed(`a gain of zero comes out of ${other.label}`);
       return { ...inner, outputs };
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
-      return failed(error.message);
+      return failed(inputError(error).message);
     } finally {
       this.draftA.undo(marks[0]);
       this.draft.undo(marks[1]);

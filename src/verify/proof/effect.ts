@@ -17,7 +17,7 @@
  * tell them apart: q is 0 up to its standard error s where nothing makes up for Δ, 1 where something does. Shown are q ≤ 1/2 and s ≤ 1/16.
  */
 import { applied, isPlain } from "../../affine/gauge.ts";
-import { BnfoldError } from "../../diag/error.ts";
+import { BnfoldError, inputError } from "../../diag/error.ts";
 import type { GraphNode, GraphValue, GraphView, Scope } from "../../graph/view.ts";
 import { isFloat } from "../../onnx/dtype.ts";
 import type { GraphRecord, Model } from "../../onnx/records.ts";
@@ -117,8 +117,8 @@ export class Effects {
     try {
       return this.ground(claim.value.scope).weigh(claim);
     } catch (error) {
-      if (!(error instanceof BnfoldError)) throw error;
-      return { outcome: "unknown", because: `whether an output changes by it could not be evaluated (${error.message})` };
+      const { message } = inputError(error);
+      return { outcome: "unknown", because: `whether an output changes by it could not be evaluated (${message})` };
     }
   }
 
@@ -198,8 +198,7 @@ class Ground {
         this.samples = samples;
         return made;
       } catch (error) {
-        if (!(error instanceof BnfoldError)) throw error;
-        problem = error;
+        problem = inputError(error);
       }
     }
   }

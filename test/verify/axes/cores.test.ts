@@ -1,5 +1,5 @@
 /** Reshapes and Transposes as late as they go: products, gates and heads in any layout, and their nearest wrong neighbours. */
-import { float32, int64, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
+import { float32, int64, type ModelSpec, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
 import { judge, net, type Pair, series } from "../normal/pairs.ts";
 
 const opset = { opset: 17 };
@@ -274,6 +274,19 @@ const nearest = (mode: string) =>
     opset,
   );
 
+/** A constant for the inner part of an axis that was split, as one for the whole axis. */
+const inner = [1, -2, 0.5, 3];
+const partly = (split: number[], c: TensorSpec): ModelSpec =>
+  net(
+    tokens,
+    [node("Reshape", ["x", "parts"], ["p"]), node("Mul", ["p", "c"], ["m"]), node("Reshape", ["m", "rows"], ["y"])],
+    { parts: int64([4], [2, 5, ...split]), rows: int64([3], [2, 5, 8]), c },
+    opset,
+  );
+const wholly = (values: number[]): ModelSpec => net(tokens, [node("Mul", ["x", "c"], ["y"])], { c: float32([8], values) }, opset);
+const tiles = [...inner, ...inner];
+const repeats = inner.flatMap((v) => [v, v]);
+
 const same: Record<string, Pair> = {
   "sums of products and matrices": [products([0, 2, 1]), sumOfProducts(3)],
   "all products of two": [outer(true), outerSum],
@@ -289,6 +302,8 @@ const same: Record<string, Pair> = {
   "a gate by Convs and by rows": [gateByConv, gateByRows([-1, 4, 1, 1])],
   "a gate by Convs and with channels last": [gateByConv, gateLast([1, 2])],
   "a gate that is spread out first": [spread([2, 4, 3, 3]), unspread],
+  "a constant of the inner part of an axis": [partly([2, 4], float32([4], inner)), wholly(tiles)],
+  "a constant of the outer part of an axis": [partly([4, 2], float32([4, 1], inner)), wholly(repeats)],
   "blocks as channels": [
     blocks([node("DepthToSpace", ["x"], ["y"], { blocksize: 2 })]),
     shuffled([2, 2, 2, 2, 3, 5], [0, 3, 4, 1, 5, 2]),
@@ -300,6 +315,8 @@ const same: Record<string, Pair> = {
 };
 
 const unequal: Record<string, Pair> = {
+  "a constant of the inner part of an axis for one of the outer": [partly([2, 4], float32([4], inner)), wholly(repeats)],
+  "a constant of the outer part of an axis for one of the inner": [partly([4, 2], float32([4, 1], inner)), wholly(tiles)],
   "sums along another axis": [
     net(
       two.map(({ name }) => ({ name, dims: [2, 4, 4] })),

@@ -103,11 +103,42 @@ const gated = (axis: number): Pair => {
   ];
 };
 
+/** A reduction, or an element of one axis, behind channels last: the rest as it was, or turned by `back`. */
+const reduced = (there: number[], here: number[], keepdims: number, back?: number[]): Pair => {
+  const mean = (from: string, to: string) => node("ReduceMean", [from, "a"], [to], { keepdims });
+  const after = back === undefined ? [mean("r", "y")] : [mean("r", "m"), T("m", "y", back)];
+  return [
+    n([node("Relu", ["x"], ["r"]), T("r", "t", last), mean("t", "y")], { a: ints(...there) }),
+    n([node("Relu", ["x"], ["r"]), ...after], { a: ints(...here) }),
+  ];
+};
+const element = (there: number, here: number, back?: number[]): Pair => {
+  const pick = (from: string, to: string, axis: number) => node("Gather", [from, "i"], [to], { axis });
+  const more = { i: int64([], [1]) };
+  const after = back === undefined ? [pick("r", "y", here)] : [pick("r", "m", here), T("m", "y", back)];
+  return [
+    n([node("Relu", ["x"], ["r"]), T("r", "t", last), pick("t", "y", there)], more),
+    n([node("Relu", ["x"], ["r"]), ...after], more),
+  ];
+};
+const stretch = (there: number, here: number): Pair => {
+  const cut = (from: string, to: string) => node("Slice", [from, "from", "end", "a"], [to]);
+  const more = (axis: number) => ({ from: ints(1), end: ints(3), a: ints(axis) });
+  return [around([cut("t", "m")], more(there)), n([cut("x", "y")], more(here))];
+};
+
 judge(
   "what works along axes that moved",
   {
     "a Softmax": soft("Softmax", 3, 1),
     "a LogSoftmax, counted from the end": soft("LogSoftmax", -2, 3),
+    "a mean along channels, counted from the end": reduced([-1], [1], 0),
+    "a mean along rows, which leaves the order turned": reduced([1], [2], 0, [0, 2, 1]),
+    "a mean that keeps its axis": reduced([-1], [1], 1, last),
+    "an element along channels, counted from the end": element(-1, 1),
+    "an element along rows, which leaves the order turned": element(-3, 2, [0, 2, 1]),
+    "a stretch along rows, counted from the end": stretch(-3, 2),
+    "an axis left out, counted from the end": squeezed(-2, 1),
     "a Split and a Concat": split(3, 1),
     "a Concat with a constant": constant([1, 3, 2, 4]),
     "the place of the largest": argument(3, 1),
@@ -126,6 +157,9 @@ judge(
   },
   {
     "a Softmax of the axis it counts": soft("Softmax", 3, 3),
+    "a mean along another axis from the end": reduced([-1], [3], 0, [0, 1, 2]),
+    "an element along another axis from the end": element(-1, 3),
+    "a stretch along another axis from the end": stretch(-2, 2),
     "a Split of another axis": split(2, 1),
     "a Concat with a constant that was not turned": constant([1, 2, 3, 4]),
     "the place along another axis": argument(1, 1),

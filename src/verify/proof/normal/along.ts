@@ -37,17 +37,22 @@ function withAxes(node: GraphNode, x: string, axes: readonly number[], output: s
   ];
 }
 
+/** What `core` makes, whose axes lie as `order` says, with its axes in order. */
+function ordered(node: GraphNode, order: readonly number[], core: (output: string) => readonly NodeRecord[]): NodeRecord[] {
+  if (inOrder(order)) return [...core(outputOf(node))];
+  const output = inner(node, "still");
+  return [...core(output), transposed(node, output, order)];
+}
+
 const reduced: Rewrite = (node, side) => {
   if (node.domain !== "" || !node.opType.startsWith("Reduce") || node.outputs.length !== 1) return undefined;
   const inside = before(node.inputs[0], node, side);
   const axes = listAt(node, 1, "axes", side);
   if (inside === undefined || axes === undefined || axes.length === 0) return undefined;
   const { x, perm } = inside;
-  const over = axes.map((axis) => perm[axis < 0 ? axis + perm.length : axis]).sort((p, q) => p - q);
+  const over = axes.map((axis) => perm.at(axis) as number).sort((p, q) => p - q);
   const order = intAttr(node.record, "keepdims", 1) === 0 ? left(perm, new Set(over)) : perm;
-  const output = inOrder(order) ? outputOf(node) : inner(node, "still");
-  const core = withAxes(node, x, over, output);
-  return inOrder(order) ? core : [...core, transposed(node, output, order)];
+  return ordered(node, order, (output) => withAxes(node, x, over, output));
 };
 
 const gathered: Rewrite = (node, side) => {
@@ -59,14 +64,10 @@ const gathered: Rewrite = (node, side) => {
   if (inside === undefined) return undefined;
   const { x, perm } = inside;
   const axis = intAttr(node.record, "axis", 0);
-  const from = perm[axis < 0 ? axis + perm.length : axis];
+  const from = perm.at(axis) as number;
   const order = left(perm, new Set([from]));
-  const output = inOrder(order) ? outputOf(node) : inner(node, "still");
-  const attributes = new Map(node.record.attributes).set("axis", attribute(node, "axis", { i: from }));
-  return [
-    { ...node.record, attributes, inputs: [x, node.record.inputs[1]], outputs: [output] },
-    ...(inOrder(order) ? [] : [transposed(node, output, order)]),
-  ];
+  const inputs = [x, node.record.inputs[1]];
+  return ordered(node, order, (output) => [{ ...node.record, attributes: withAxis(node, from), inputs, outputs: [output] }]);
 };
 
 const sliced: Rewrite = (node, side) => {
@@ -81,7 +82,7 @@ const sliced: Rewrite = (node, side) => {
     integers(
       node,
       "axes",
-      axes.map((axis) => perm[axis < 0 ? axis + perm.length : axis]),
+      axes.map((axis) => perm.at(axis) as number),
     ),
     { ...node.record, inputs, outputs: [output] },
     transposed(node, output, perm),
@@ -103,11 +104,7 @@ const argument: Rewrite = (node, side) => {
   if (inside === undefined) return undefined;
   const { x, perm, axis } = inside;
   const order = intAttr(node.record, "keepdims", 1) === 0 ? left(perm, new Set([axis])) : perm;
-  const output = inOrder(order) ? outputOf(node) : inner(node, "still");
-  return [
-    { ...node.record, attributes: withAxis(node, axis), inputs: [x], outputs: [output] },
-    ...(inOrder(order) ? [] : [transposed(node, output, order)]),
-  ];
+  return ordered(node, order, (output) => [{ ...node.record, attributes: withAxis(node, axis), inputs: [x], outputs: [output] }]);
 };
 
 /** Softmax and its like since 13, when they have worked along one axis. */
@@ -163,11 +160,9 @@ const squeezed: Rewrite = (node, side) => {
   const axes = listAt(node, 1, "axes", side);
   if (inside === undefined || axes === undefined || axes.length === 0) return undefined;
   const { x, perm } = inside;
-  const gone = axes.map((axis) => perm[axis < 0 ? axis + perm.length : axis]);
+  const gone = axes.map((axis) => perm.at(axis) as number);
   const order = left(perm, new Set(gone));
-  const output = inOrder(order) ? outputOf(node) : inner(node, "still");
-  const core = withAxes(node, x, gone, output);
-  return inOrder(order) ? core : [...core, transposed(node, output, order)];
+  return ordered(node, order, (output) => withAxes(node, x, gone, output));
 };
 
 const unsqueezed: Rewrite = (node, side) => {
