@@ -88,10 +88,14 @@ const renumber = (
 const free = () => undefined;
 const nonNegative = (at: RuleNode, s: Spread): Refused | undefined => {
   const channel = firstFailing(s, (v) => v >= 0);
-  if (channel >= 0)
-    return refuse("sign-blocks", `takes maxima, which a gain of ${s.data[channel]} on channel ${channel} would make minima`, {
-      facts: { channel, gain: s.data[channel] },
-    });
+  if (channel >= 0) {
+    const gain = `a gain of ${s.data[channel]} on channel ${channel} would make`;
+    const says =
+      at.node.opType.includes("Max") || at.node.opType.includes("Min")
+        ? `takes maxima, which ${gain} minima`
+        : `gives no negative numbers, which ${gain} of them`;
+    return refuse("sign-blocks", says, { facts: { channel, gain: s.data[channel] } });
+  }
   const indices = at.node.outputs[1];
   return indices !== undefined && (indices.uses.length > 0 || indices.isOutput) && firstFailing(s, (v) => v > 0) >= 0
     ? refuse("sign-blocks", "has indices that a zero gain would change")

@@ -314,6 +314,11 @@ describe("windows", () => {
     refuses(backward(indexed, zero, {}, { outputs: [floats("y"), { name: "i", dtype: "int64" }] }), "sign-blocks");
   });
 
+  it("norms are never negative, which is what is said of them", () => {
+    const spec = backward([node("ReduceL2", ["c"], ["m"], { axes: [2, 3], keepdims: 1 })], mixed);
+    check(spec, { folds: 0, refused: "sign-blocks", because: /gives no negative numbers/ });
+  });
+
   it("a reduction over channels takes one gain for all", () => {
     const mean = [node("ReduceMean", ["c", "a"], ["m"])];
     check(backward(mean, float32([], [2]), { a: int64([1], [1]) }), { folds: 1 });

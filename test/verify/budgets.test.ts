@@ -11,7 +11,7 @@ import { Budgets } from "../../src/verify/proof/budgets.ts";
 import { sideOf } from "../../src/verify/proof/classes.ts";
 import { prove } from "../../src/verify/proof.ts";
 import { randomOf } from "../../src/verify/random.ts";
-import { int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
+import { float32, int64, type ModelSpec, model, type NodeSpec, node, type TensorSpec } from "../helpers/build.ts";
 
 type Storage = "float16" | "float32";
 
@@ -161,6 +161,32 @@ describe.each(Object.entries(CHAINS))("%s", (_name, chain) => {
     const values = evaluated(spec);
     const off = values.map((v) => v * (1 + 12 * U.float32));
     expect(prove(model(spec), model(stored(spec, "float32", off)), { foreign: false }).outcome).not.toBe("equal");
+  });
+});
+
+describe("what rounds nothing", () => {
+  const budget = (nodes: readonly NodeSpec[], c: readonly number[]) => {
+    const spec: ModelSpec = {
+      nodes,
+      initializers: { c: float32([c.length], c), h: float32([], [0.5]) },
+      outputs: [{ name: "r" }],
+      opset: 13,
+    };
+    const { view, constants: known } = sideOf(model(spec));
+    return new Budgets(known).of(view.main.values.get("r"));
+  };
+  const halved = [node("Mul", ["c", "h"], ["half"]), node("Floor", ["half"], ["floor"]), node("Add", ["floor", "floor"], ["r"])];
+
+  it("has no budget: halves of whole numbers, rounded down, twice", () => {
+    expect(budget(halved, [128, 127, 0, -3])).toBeUndefined();
+    expect(budget([node("Sub", ["c", "c"], ["zero"]), node("Add", ["c", "zero"], ["r"])], [0.1, 0.3])).toBeUndefined();
+  });
+
+  it("and what does has one, by a step where it decides", () => {
+    const third = [node("Div", ["c", "c"], ["one"]), node("Mul", ["c", "h"], ["half"]), node("Exp", ["half"], ["e"])];
+    const open = budget([...third, node("Log", ["e"], ["back"]), node("Floor", ["back"], ["r"])], [2, 3]);
+    expect(open?.[0]).toBeGreaterThanOrEqual(1);
+    expect(open?.[1]).toBe(0);
   });
 });
 

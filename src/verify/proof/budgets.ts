@@ -9,7 +9,9 @@
  *   sums of n products           f(|x| + e) − f(|x|)  +  (4 + √n) u·f(|x| + e)       for it is a sum of products of |x|
  *   any other                    4 max |f(x ± e) − y| over four draws of signs  +  4 |f in storage − y|  +  8 u·(|y| + rms y)
  *
- * √n: roundings add up like a random walk (Higham and Mary, 2019). Stored numbers have no budget, nor have integers.
+ * √n: roundings add up like a random walk (Higham and Mary, 2019). Stored numbers have no budget, nor have integers; nor has what a basic
+ * operation makes of exact numbers where the type holds it: that rounds nothing. What decides (Floor, Round) jumps where e is not 0, and rounds
+ * nothing itself: without the last two rules half of a zero point would be a whole step off once it is rounded down.
  */
 
 import { BnfoldError, inputError } from "../../diag/error.ts";
@@ -17,6 +19,7 @@ import { hasTrait } from "../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../graph/view.ts";
 import type { Constants } from "../../laws/constants.ts";
 import { halfUlp, isStorageFloat, STORAGE_FLOATS, type StorageFloat } from "../../onnx/dtype.ts";
+import { roundTo } from "../../onnx/float.ts";
 import { asFloat64, type Tensor } from "../../onnx/tensor.ts";
 import { isTensor } from "../../ops/define.ts";
 import { computed } from "../../run/constant.ts";
@@ -70,7 +73,7 @@ export class Budgets {
       const step = this.step(value);
       const open = step && budgetOf(step);
       // A number that is none allows nothing.
-      return open?.map((e) => (Number.isFinite(e) ? e : 0));
+      return open?.some((e) => e > 0) ? open.map((e) => (Number.isFinite(e) ? e : 0)) : undefined;
     } catch (error) {
       inputError(error);
       return undefined;
@@ -102,7 +105,8 @@ function budgetOf(step: Step): Float64Array | undefined {
   const moves = hasTrait(node, "moves", "fills") || (node.opType === "Cast" && !narrows(step)) || isWhole(step);
   if (moves)
     return exact || isWhole(step) ? undefined : step.run(({ tensor, open }) => numbers(tensor, (_, i) => open?.[i] ?? 0));
-  if (hasTrait(node, "basic") || node.opType === "Cast") return elementwise(step, (y) => halfUlp(y, step.type));
+  if (hasTrait(node, "basic") || node.opType === "Cast")
+    return elementwise(step, (y, e) => (e === 0 && roundTo(step.type, y) === y ? 0 : halfUlp(y, step.type)));
   if (hasTrait(node, "function")) return elementwise(step, (y) => 4 * halfUlp(y, step.type));
   if (node.opType === "BatchNormalization") return normalized(step);
   if (hasTrait(node, "sums")) return summed(step);
@@ -153,9 +157,9 @@ function moved({ node, operands, run, result }: Step): Float64Array {
   return total;
 }
 
-function elementwise(step: Step, rounding: (y: number) => number): Float64Array {
+function elementwise(step: Step, rounding: (y: number, e: number) => number): Float64Array {
   const open = moved(step);
-  return open.map((e, i) => e + rounding(step.result[i]));
+  return open.map((e, i) => e + rounding(step.result[i], e));
 }
 
 function normalized(step: Step): Float64Array {
@@ -197,5 +201,6 @@ function sampled({ node, operands, run, result, type }: Step): Float64Array {
   );
   const { unitRoundoff } = STORAGE_FLOATS[type];
   const rms = Math.sqrt(result.reduce((sum, y) => sum + y * y, 0) / Math.max(1, result.length));
-  return most.map((e, i) => 4 * (e + rounded[i]) + 8 * unitRoundoff * (Math.abs(result[i]) + rms));
+  const steps = hasTrait(node, "decides") ? 0 : 8 * unitRoundoff;
+  return most.map((e, i) => 4 * (e + rounded[i]) + steps * (Math.abs(result[i]) + rms));
 }

@@ -96,3 +96,25 @@ judge(
     "another zero point": [spelled("quantised", 1, 3), spelled("arithmetic", 1, 2)],
   },
 );
+
+const offset = (by: number, z: TensorSpec) =>
+  net(
+    x,
+    [
+      node("Add", ["x", "c"], ["a"]),
+      node("QuantizeLinear", ["a", "s", "z"], ["q"]),
+      node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+      node("Relu", ["d"], ["y"]),
+    ],
+    { s, z, c: float32([1, 4], [0.01, 0.02, by, 0.04]) },
+  );
+
+judge(
+  "what is added in front of the rounding",
+  { "the same, as codes without a sign": [offset(0.03, int8([], [0])), offset(0.03, uint8([], [128]))] },
+  {
+    "more, by less than a step": [offset(0.03, uint8([], [128])), offset(0.12, uint8([], [128]))],
+    "more, at an odd zero point": [offset(0.03, int8([], [-3])), offset(0.12, int8([], [-3]))],
+    "more, by a few steps": [offset(0.03, int8([], [0])), offset(0.33, int8([], [0]))],
+  },
+);
