@@ -164,7 +164,7 @@ function coefficients(node: GraphNode, facts: Facts, rank: number, tensors: read
   }
   const spatial = node.version < 9 && intAttr(node.record, "spatial", 1) === 0;
   const full = spatial || dims.length !== 1;
-  if (full ? !spatial || dims.length !== rank - 1 : rank === 1 && gamma.length !== 1) {
+  if (full ? !spatial || dims.length !== rank - 1 : rank === 0 || (rank === 1 && gamma.length !== 1)) {
     const by = spatial ? "spatial=0 and parameters" : "parameters";
     return refuse("parameter-shape", `has ${by} of shape [${dims.join(", ")}] for an input of rank ${rank}`);
   }

@@ -44,7 +44,7 @@ function cast(toInput: boolean, rounds: boolean): MoveFn {
   return (at, by) => {
     const [from, to] = [at.node.inputs[0], at.node.outputs[0]].map((v) => dtypeOf(at.facts.of(v).dtype));
     if (from === undefined || to === undefined || !isStorageFloat(from) || !isStorageFloat(to)) {
-      return refuse("operator-blocks", "converts to or from a type that is not a float");
+      return refuse("operator-blocks", "converts to or from a type that is not a float, or not known to be one");
     }
     const [old, next] = toInput ? [to, from] : [from, to];
     const half = isHalf(next) && old === "float32";

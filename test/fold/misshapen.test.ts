@@ -65,6 +65,22 @@ describe("a normalization behind a layer that is broken", () => {
   });
 });
 
+describe("a normalization of one number, as where operands changed places", () => {
+  const spec = (first: string, second: string): ModelSpec => ({
+    ...behind(node("Clip", [first, second], ["c"]), { low: float32([], [0]) }, image, []),
+    inputs: [{ name: "x", dims: [2, 6] }],
+  });
+
+  it("stays, and is another file's", () => {
+    const [right, wrong] = [model(spec("x", "low")), model(spec("low", "x"))];
+    const { data } = plan(wrong);
+    expect(data.folds).toEqual([]);
+    expect(data.kept[0].message).toContain("parameters of shape [6] for an input of rank 0");
+    expect(prove(right, wrong).outcome).not.toBe("equal");
+    expect(prove(wrong, right).outcome).not.toBe("equal");
+  });
+});
+
 describe("a name that is given twice in one graph", () => {
   const relu = (from: string, to: string) => node("Relu", [from], [to]);
   const graph = (nodes: readonly NodeSpec[], more: Partial<ModelSpec> = {}): ModelSpec => ({
