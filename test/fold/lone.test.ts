@@ -53,6 +53,16 @@ describe("a lone BatchNormalization", () => {
     expect(operators(check(spec, { folds: 1, options, tolerance: 1e-5 }))).toEqual(["Conv"]);
   });
 
+  it("of operator set 7 becomes one, and its constants are called after it", () => {
+    const spec = lone([2, C, 4, 4], 7);
+    const nodes = spec.nodes.map((one) => (one.op === "BatchNormalization" ? { ...one, name: "norm" } : one));
+    const done = check({ ...spec, nodes }, { folds: 1, options, tolerance: 1e-6 });
+    expect(operators(done)).toEqual(["Sigmoid", "Conv", "Tanh"]);
+    expect(done.after.graph.initializers.map(({ name }) => name).sort()).toEqual(["norm_bias", "norm_weight"]);
+    const unnamed = check(spec, { folds: 1, options, tolerance: 1e-6 });
+    expect(unnamed.after.graph.initializers.map(({ name }) => name).sort()).toEqual(["b_bias", "b_weight"]);
+  });
+
   it("of an operator set before 7 stays: its Conv and its normalization broadcast otherwise", () => {
     const spec = lone([2, C, 4, 4], 6);
     const nodes = spec.nodes.map((one) => (one.op === "BatchNormalization" ? { ...one, attributes: { is_test: 1 } } : one));

@@ -55,6 +55,31 @@ describe("a row that underflows", () => {
   });
 });
 
+describe("a row that underflows beside a bias", () => {
+  const lost = 45.5 * 2 ** -24;
+  const of = (beside: number[] | undefined, dims = [2, 1], numbers = [lost, lost], axis = 0) =>
+    checkStored("float16", dims, Float64Array.from(numbers), {
+      ...{ limit: 4, axis },
+      ...(beside === undefined ? {} : { beside: Float64Array.from(beside) }),
+    });
+
+  it("is hidden by its own, or by one for all rows", () => {
+    expect(of(undefined)).toMatchObject({ facts: { row: 0 } });
+    expect(of([1, 0])).toMatchObject({ facts: { row: 1 } });
+    expect(of([0, 1])).toMatchObject({ facts: { row: 0 } });
+    expect(of([1, -1])).toBeUndefined();
+    expect(of([-1])).toBeUndefined();
+  });
+
+  it("is what belongs to one place of its axis", () => {
+    // Along the first axis each row has a one beside what it loses, along the second one row has none.
+    expect(of(undefined, [2, 2], [1, lost, 1, lost])).toBeUndefined();
+    const far = { ...{ limit: 4, axis: 1 }, beside: Float64Array.of(0, 0) };
+    const found = checkStored("float16", [2, 2], Float64Array.of(2 ** -14, lost, 2 ** -14, lost), far);
+    expect(found).toMatchObject({ facts: { row: 1 } });
+  });
+});
+
 describe("the range of a constant that was scaled", () => {
   const by = (...gains: number[]) => along(2, 0, Float64Array.from(gains));
 
@@ -159,6 +184,25 @@ describe("a constant that is checked while it is written, piece by piece", () =>
       expect(found).toEqual(checkStored("float32", [1, COUNT], numbers));
       expect(found?.refused).toBe(rest === 2 ** -120 ? undefined : "storage-precision");
     }
+  });
+
+  it("goes on with the same row in the next piece", () => {
+    // The last row begins in the first piece, which loses all of it, and ends in the second, beside which that is nothing.
+    const [rows, last] = [3, 2 * (COUNT / 3)];
+    const numbers = Float64Array.from({ length: COUNT }, (_, i) =>
+      i < last ? 2 ** -120 : i < PIECE ? 1.5 * 2 ** -149 : 2 ** -110,
+    );
+    expect(checkRange(streamed(numbers, rows, []), true)).toBeUndefined();
+    const lost = numbers.map((v, i) => (i < last ? v : 1.5 * 2 ** -149));
+    expect(checkRange(streamed(lost, rows, []), true)).toMatchObject({ refused: "storage-precision", facts: { row: 2 } });
+  });
+
+  it("is read before it is written where its gains are small enough to lose everything", () => {
+    expect(checkRange(streamed(plain, 2, [2 ** -140, 2 ** -130]), false)).toMatchObject({
+      refused: "storage-precision",
+      facts: { row: 0 },
+    });
+    expect(checkRange(streamed(plain, 2, [2 ** -10, 1]), false)).toBeUndefined();
   });
 
   it("is one row where it has no axes", () => {
