@@ -7,8 +7,8 @@
  * e: what evaluating in double may differ by. A computed sum of n products is the exact sum for data moved by at most n·2⁻⁵³
  *    relatively (Higham, Accuracy and Stability of Numerical Algorithms, §3.1), so e is the change of the outputs of both
  *    models when all their stored floats and inputs are moved by random parts of n·2⁻⁵³. Only asked for when p does not
- *    suffice: models stored in float64, rewrites that round nothing but add in another order. At least u times the outputs,
- *    which are rounded themselves.
+ *    suffice: models stored in float64, rewrites that round nothing but add in another order. That of the second model alone comes
+ *    first, and is often enough. At least u times the outputs, which are rounded themselves.
  */
 import type { Model, TensorRecord } from "../onnx/records.ts";
 import type { Value } from "../ops/define.ts";
