@@ -159,6 +159,17 @@ export class RegionWitness {
    * comes through a Relu is often nothing.
    */
   private *made(region: Region, thorough: boolean): Steps<RegionRun> {
+    for (;;) {
+      try {
+        return yield* this.atSizes(region, thorough);
+      } catch (error) {
+        // Nor may the network run at sizes nobody said are its own.
+        if (!(error instanceof Unfit) || !this.sizes.change()) throw error;
+      }
+    }
+  }
+
+  private *atSizes(region: Region, thorough: boolean): Steps<RegionRun> {
     const { seed } = this.options;
     const lists = sizesOf(region, this.sizes, this.measures);
     if (lists.length === 0) throw new Unable(`sizes of what "${region.target.b.name}" is computed from are not known`);
@@ -189,7 +200,7 @@ export class RegionWitness {
         because = error.message;
       }
     }
-    throw new Unable(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
+    throw new Unfit(`what computes "${region.target.b.name}" cannot be run on its own: ${because}`);
   }
 
   private onMadeUp(region: Region, sizes: RegionSizes, kind: Kind, seed: number): Steps<RegionRun> {

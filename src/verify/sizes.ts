@@ -22,6 +22,9 @@ import { requiredInputs, resolveShapes, type UserShapes } from "./shapes.ts";
 /** Remainders tried at the most, where sizes are open. */
 const REMAINDERS = 4;
 
+/** Lists of default sizes tried at the most (shapes.ts), where a network does not run at those it got. */
+const ATTEMPTS = 6;
+
 /** Batches larger than this are cut. */
 const BATCH = 2;
 
@@ -29,12 +32,21 @@ const BATCH = 2;
 export class NetworkSizes {
   private readonly known = new Map<number, ((name: string) => readonly number[] | undefined) | undefined>();
   private readonly view: GraphView;
+  private attempt = 0;
 
   constructor(
     private readonly model: Model,
     private readonly user: UserShapes | undefined,
   ) {
     this.view = viewOf(model);
+  }
+
+  /** Takes other sizes from here on, where the file leaves any open; false when there are no more. */
+  change(): boolean {
+    if (++this.attempt >= ATTEMPTS || resolveShapes(this.model, this.view, this.user, this.attempt)?.guessed !== true)
+      return false;
+    this.known.clear();
+    return true;
   }
 
   /** With open axes `more` larger than by default; undefined where none is open. */
@@ -44,7 +56,7 @@ export class NetworkSizes {
   }
 
   private make(more: number): ((name: string) => readonly number[] | undefined) | undefined {
-    const plan = resolveShapes(this.model, this.view, this.user, 0);
+    const plan = resolveShapes(this.model, this.view, this.user, this.attempt);
     if (plan === undefined) return undefined;
     let open = more === 0;
     const sized = new Map<string, ValueInfoRecord>();

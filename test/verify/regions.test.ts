@@ -439,6 +439,18 @@ describe("sizes", () => {
     expect(blindRun(a, other).regions?.map(({ value, sizes }) => [value, ...sizes])).toEqual([["m", "1×2×2×4", ""]]);
   });
 
+  it("are others where the network does not run at those it was given, and the file leaves them open", () => {
+    const of = (nodes: readonly NodeSpec[], value: string) =>
+      made(
+        [node("Softsign", ["x"], ["s"]), ...nodes, node("Concat", [value, "k"], ["t"], { axis: 1 }), node("Relu", ["t"], ["y"])],
+        { k: weight([1, 2, 64, 4]) },
+        [1, 2, "height", 4],
+      );
+    const run = blindRun(of([], "s"), of([node("Identity", ["s"], ["i"])], "i"));
+    expect(run).toMatchObject({ outcome: "equal", samples: [] });
+    expect(run.regions?.map(({ value, sizes }) => [value, ...sizes])).toEqual([["t", "1×2×64×4"]]);
+  });
+
   it("keep an axis whole along which a map varies", () => {
     const turned = [node("Transpose", ["s"], ["t"], { perm: [0, 2, 3, 1] }), node("Relu", ["t"], ["y"])];
     const a = made([node("Softsign", ["x"], ["s"]), ...turned], {}, [4, 5, 7, 9]);
