@@ -14,11 +14,11 @@ export default defineConfig({
       include: ["src/**/*.ts"],
       exclude: ["src/kernels/assembly/**"],
       reporter: ["text", "json-summary"],
-      // Of the whole suite, with a margin of one; the goal is 95. Part of it, run with --coverage, falls short of them.
+      // Of the whole suite: 95 each, with a margin of one. Part of it, run with --coverage, falls short of them.
       thresholds: {
-        "src/verify/**": { branches: 93 },
+        "src/verify/**": { branches: 94 },
         "src/rules/**": { branches: 94 },
-        "src/fold/**": { branches: 91 },
+        "src/fold/**": { branches: 94 },
         "src/onnx/**": { branches: 94 },
       },
     },

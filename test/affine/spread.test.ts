@@ -6,8 +6,12 @@ import {
   combine,
   factors,
   fitsInto,
+  invert,
+  isOne,
+  isZero,
   join,
   negate,
+  numberOf,
   operand,
   permute,
   plus,
@@ -197,5 +201,19 @@ describe("a product of spreads over one axis each", () => {
     expect(one([2, 2], 1, Number.POSITIVE_INFINITY, 1, 1)).toBeUndefined();
     expect(one([2, 2], 1, 1, 1, 2)).toBeUndefined();
     expect(factors({ dims: [2, 2], data: Float64Array.of(1, 1, 1, 1 + 2 ** -30) }, 2 ** -29)).toBeDefined();
+  });
+});
+
+describe("one number for all", () => {
+  const of = (...data: number[]) => along(2, 1, Float64Array.from(data));
+  it("is read where there is one, and only there", () => {
+    expect([numberOf(uniform(3, 7)), numberOf(of(0)), numberOf(of(2, 2))]).toEqual([7, 0, undefined]);
+  });
+  it("is a gain of one or a shift of zero where all numbers are", () => {
+    expect([isOne(of(1, 1)), isOne(of(1, 2)), isOne(of(0, 0))]).toEqual([true, false, false]);
+    expect([isZero(of(0, -0)), isZero(of(0, 1)), isZero(of(1, 1))]).toEqual([true, false, false]);
+  });
+  it("is inverted, as each number is", () => {
+    expect([...invert(of(2, -4, 0.5)).data]).toEqual([0.5, -0.25, 2]);
   });
 });

@@ -100,10 +100,10 @@ describe("the limit", () => {
     const judgement = new Judgement("y", tensor(y), tensor(y * (1 + 2 ** -52)));
     expect(judgement.ok).toBe(false);
     // What was moved gave the same, by chance.
-    judgement.addEvaluation(judgement.before, judgement.after);
+    judgement.addEvaluation(judgement.after, judgement.after);
     expect(judgement.ok).toBe(true);
     const wrong = new Judgement("y", tensor(y), tensor(y * (1 + 2 ** -50)));
-    wrong.addEvaluation(wrong.before, wrong.after);
+    wrong.addEvaluation(wrong.after, wrong.after);
     expect(wrong.ok).toBe(false);
   });
 });
