@@ -62,7 +62,7 @@ describe("Sqrt and Reciprocal", () => {
   it("Sqrt hands on the root of a gain above zero, forward", () => {
     expect(operators(check(forward(sqrt("a"), squares), { folds: 1, ...ROUNDING }))).toEqual(["Exp", "Sqrt", "Conv"]);
     check(forward(sqrt("a"), per([0.3, 1.7, 2.1, 5]), {}), { folds: 1, ...ROUNDING });
-    for (const k of [zero, mixed]) stays(forward(sqrt("a"), k));
+    for (const k of [zero, mixed, per([-4, 1, 4, 1])]) stays(forward(sqrt("a"), k));
     stays(shifted(forward(sqrt("a"), squares)));
     refuses(backward(sqrt("c"), squares), "operator-blocks");
     expect(codes(to("float16", forward(sqrt("a"), squares)))).toEqual([]);
@@ -182,4 +182,11 @@ describe("a constant over a computed value", () => {
       check(backward(node("Div", ["q", "c"], ["m"]), mixed, { constants: { q } }), { folds: 1, ...ROUNDING });
     }
   });
+});
+
+it("an exponent that is no finite number takes no gain", () => {
+  for (const p of [Number.POSITIVE_INFINITY, Number.NaN]) {
+    const spec = forward(node("Pow", ["a", "p"], ["m"]), squares, { constants: { p: float32([], [p]) } });
+    stays(spec);
+  }
 });
