@@ -84,6 +84,10 @@ const SHOWN: Weighed = { outcome: "shown" };
 const UNREACHED: Weighed = { outcome: "unreached", because: "no output changed by it on the inputs tried" };
 const UNTRIED: Weighed = { outcome: "unknown", because: "whether an output changes by it would take too long to evaluate" };
 const MADE_UP_FOR: Weighed = { outcome: "made-up-for", because: "on the inputs tried the outputs agree all the same" };
+const UNTOLD: Weighed = {
+  outcome: "made-up-for",
+  because: "on the inputs tried it is no more than what rounding other constants makes",
+};
 
 /** What a claim does to an output. */
 interface Effect {
@@ -156,13 +160,14 @@ class Ground {
 
   /** @throws BnfoldError when the files cannot be run. */
   weigh(claim: Claim): Weighed {
-    let reached = false;
+    let found = UNREACHED;
     for (let i = 0; ; i++) {
       const trial = i > 0 && this.budget.isSpent ? undefined : this.trial(i);
-      if (trial === undefined) return reached ? MADE_UP_FOR : UNREACHED;
+      if (trial === undefined) return found;
       for (const [name, { rms, scale, is, should }] of this.effect(claim, trial)) {
-        reached = true;
+        if (found === UNREACHED) found = MADE_UP_FOR;
         if ((trial.distance.get(name) ?? 0) < LEFT * rms) continue;
+        found = UNTOLD;
         if (!claim.inferred || rms > PLAIN * scale || tells(trial.inner.get(name), is, should)) return SHOWN;
       }
     }
