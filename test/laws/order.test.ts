@@ -24,3 +24,14 @@ it("is the same whatever they are called and wherever they stand", () => {
     expect(readers).toEqual(["Relu", "Tanh"]);
   }
 });
+
+it("stand behind those that make what they read, whatever they are called", () => {
+  const chain: ModelSpec = {
+    nodes: [node("Tanh", ["x"], ["t"]), node("Sigmoid", ["t"], ["s"]), node("Abs", ["s"], ["y"])],
+    inputs: [{ name: "x", dims: [2] }],
+    outputs: [{ name: "y" }],
+  };
+  const view = viewOf(model(chain));
+  const found = inOrder(view, new Set([...view.nodes].reverse()));
+  expect(found.map(({ opType }) => opType)).toEqual(["Tanh", "Sigmoid", "Abs"]);
+});
