@@ -33,12 +33,12 @@ import { LAYERED, MEASURED, RESHAPED, ROWWISE, UNSHAPED } from "./normal/reshape
 import { RESIZED } from "./normal/resizes.ts";
 import { READ } from "./normal/results.ts";
 import type { Rewriting } from "./normal/rewriting.ts";
-import { SELECTIONS } from "./normal/selections.ts";
 import { SEQUENCES } from "./normal/sequences.ts";
 import { UNBENT } from "./normal/signs.ts";
 import { SLOPES } from "./normal/slopes.ts";
 import { SOFTMAXES } from "./normal/softmaxes.ts";
 import { TRANSPOSES } from "./normal/transposes.ts";
+import { VIEWS } from "./normal/views.ts";
 
 /** In the order in which they are tried: the first that applies to a node is taken, and the next round looks at what it made. */
 export const REWRITINGS: readonly Rewriting[] = [
@@ -68,7 +68,7 @@ export const REWRITINGS: readonly Rewriting[] = [
   ...SEQUENCES,
   ...PIECES,
   ...RECURRENT,
-  ...SELECTIONS,
+  VIEWS,
   ...CONVS,
   GELU,
   ...CURVES,

@@ -21,6 +21,8 @@ export class Draft {
   readonly nodes: NodeRecord[] = [];
   /** What a core was made by, and the shapes of cores and of constants that were laid out. */
   readonly makers = new Map<string, NodeRecord>();
+  /** Cores that repeat another along axes of their own, the first ones. */
+  readonly copies = new Map<string, { readonly of: string; readonly count: number }>();
   private readonly origins = new Map<string, Held>();
   private readonly shapes = new Map<string, Shape>();
   private readonly held = new Map<GraphValue, Held>();

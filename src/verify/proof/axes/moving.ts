@@ -14,7 +14,7 @@ import type { GraphNode } from "../../../graph/view.ts";
 import { permOf } from "../normal/orders.ts";
 import { make } from "../normal/rewriting.ts";
 import type { Draft } from "./held.ts";
-import { idsOf, type Move, permuted, reshaped } from "./move.ts";
+import { counted, type Move, permuted, reshaped } from "./move.ts";
 
 /** Blocks of b × b places as channels, or back: the shape between, and the order. */
 function blocked(node: GraphNode, shape: Shape | undefined): { middle: Shape; perm: readonly number[] } | undefined {
@@ -78,21 +78,30 @@ function repeated(draft: Draft, node: GraphNode): boolean {
   if (held === undefined || found === undefined || out === undefined) return false;
   const { times, each } = found;
   const axes = times.flatMap((n, axis) => (n === 1 ? [] : [axis]));
-  const { move } = held;
-  if (axes.length === 0) return draft.hold(out, held.core, move, held.order);
-  const copies = axes.map((axis) => times[axis]);
-  const lead = times.length - move.joins.length;
-  const joins = times.map((_, axis) => {
-    const own = (move.joins[axis - lead] ?? []).map((i) => i + axes.length);
+  if (axes.length === 0) return draft.hold(out, held.core, held.move, held.order);
+  // Copies of copies are made at once, those first that come first in what is made.
+  const before = draft.copies.get(held.core);
+  const old =
+    before !== undefined && held.move.splits.slice(0, before.count).every((list) => list.length === 1) ? before : undefined;
+  const gone = old?.count ?? 0;
+  const [from, splits] = [held.move.from.slice(gone), held.move.splits.slice(gone)];
+  const sizes = [...axes.map((axis) => times[axis]), ...held.move.splits.slice(0, gone).flat()];
+  const lead = times.length - held.move.joins.length;
+  const given = times.map((_, axis) => {
+    const own = (held.move.joins[axis - lead] ?? []).map((i) => i + axes.length);
     const copy = axes.includes(axis) ? [axes.indexOf(axis)] : [];
     return each ? [...own, ...copy] : [...copy, ...own];
   });
+  const order = given.flat().filter((i) => i < sizes.length);
+  const copies = order.map((i) => sizes[i]) as number[];
+  const joins = given.map((join) => join.map((i) => (i < sizes.length ? order.indexOf(i) : i)));
   const core = `${node.record.outputs[0]}/axes/copies`;
-  const ones = { ...move, joins: [...copies.map(() => []), ...idsOf(move)] };
-  const laid = draft.name(node, held.core, ones);
-  const after: Move = { from: [...copies, ...move.from], splits: [...copies.map((n) => [n]), ...move.splits], joins };
+  const ones = { from, splits, joins: [...copies.map(() => []), ...counted(splits)] };
+  const laid = draft.name(node, old?.of ?? held.core, ones);
+  const after: Move = { from: [...copies, ...from], splits: [...copies.map((n) => [n]), ...splits], joins };
   if (laid === undefined || !draft.hold(out, core, after, held.order)) return false;
-  draft.core(make(node, "Expand", [laid, draft.list(node, [...copies, ...move.from.map(() => 1)])], core), after.from);
+  draft.copies.set(core, { of: old?.of ?? held.core, count: copies.length });
+  draft.core(make(node, "Expand", [laid, draft.list(node, [...copies, ...from.map(() => 1)])], core), after.from);
   return true;
 }
 
