@@ -1,5 +1,5 @@
 /** Reshapes and Transposes as late as they go: products, gates and heads in any layout, and their nearest wrong neighbours. */
-import { float32, int64, type ModelSpec, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
+import { f, float32, int64, type ModelSpec, type NodeSpec, node, type TensorSpec } from "../../helpers/build.ts";
 import { judge, net, type Pair, series } from "../normal/pairs.ts";
 
 const opset = { opset: 17 };
@@ -286,8 +286,38 @@ const partly = (split: number[], c: TensorSpec): ModelSpec =>
 const wholly = (values: number[]): ModelSpec => net(tokens, [node("Mul", ["x", "c"], ["y"])], { c: float32([8], values) }, opset);
 const tiles = [...inner, ...inner];
 const repeats = inner.flatMap((v) => [v, v]);
+/** A matrix on rows and a frozen normalization behind it, and the Conv that both are. */
+const statistics = { g: [1.5, -0.5, 2, 1], h: [0.25, 1, -1, 0], m: [0.5, -0.25, 0, 1], v: [1, 0.5, 2, 0.25] };
+const frozen = (): Pair[0] =>
+  net(
+    image,
+    [
+      T("x", "t", [0, 2, 3, 1]),
+      node("MatMul", ["t", "w"], ["a"]),
+      T("a", "r", [0, 3, 1, 2]),
+      node("BatchNormalization", ["r", "g", "h", "m", "v"], ["n"], { epsilon: f(0.125) }),
+      node("Tanh", ["n"], ["y"]),
+    ],
+    { w: transposed, ...Object.fromEntries(Object.entries(statistics).map(([name, list]) => [name, float32([4], list)])) },
+    opset,
+  );
+const folded = (channel = (o: number) => o): Pair[0] => {
+  const { g, h, m, v } = statistics;
+  const gain = g.map((_, o) => g[channel(o)] / Math.sqrt(v[channel(o)] + 0.125));
+  const list = (numbers: readonly number[]) => numbers.map(Math.fround);
+  return net(
+    image,
+    [node("Conv", ["x", "w", "b"], ["c"]), node("Tanh", ["c"], ["y"])],
+    {
+      w: float32([4, 4, 1, 1], list(series(16).map((w, i) => w * gain[Math.floor(i / 4)]))),
+      b: float32([4], list(gain.map((s, o) => h[o] - m[o] * s))),
+    },
+    opset,
+  );
+};
 
 const same: Record<string, Pair> = {
+  "a normalization behind a matrix and in a Conv": [frozen(), folded()],
   "sums of products and matrices": [products([0, 2, 1]), sumOfProducts(3)],
   "all products of two": [outer(true), outerSum],
   "patches, as a Conv and as rows": [patchConv([2, 3]), patches([0, 2, 4, 1, 3, 5])],
@@ -317,6 +347,7 @@ const same: Record<string, Pair> = {
 const unequal: Record<string, Pair> = {
   "a constant of the inner part of an axis for one of the outer": [partly([2, 4], float32([4], inner)), wholly(repeats)],
   "a constant of the outer part of an axis for one of the inner": [partly([4, 2], float32([4, 1], inner)), wholly(tiles)],
+  "the gains of other channels": [frozen(), folded((o) => 3 - o)],
   "sums along another axis": [
     net(
       two.map(({ name }) => ({ name, dims: [2, 4, 4] })),

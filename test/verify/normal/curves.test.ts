@@ -72,6 +72,16 @@ const resized = (constants: Record<string, TensorSpec>, inputs: string[], mode =
 const sizes = (list: number[], mode?: string) => resized({ n: int64([4], list) }, ["x", "", "", "n"], mode);
 const scales = (list: number[], mode?: string) => resized({ k: float32([4], list) }, ["x", "", "k"], mode);
 
+/** Weights of rows of one place, on what they weigh. */
+const weighed = (axis: number) =>
+  net(
+    [{ name: "x", dims: [2, 3, 1] }],
+    [node("Softmax", ["x"], ["s"], { axis }), node("Tanh", ["x"], ["t"]), node("Mul", ["s", "t"], ["y"])],
+    {},
+    both,
+  );
+const unweighed = net([{ name: "x", dims: [2, 3, 1] }], [node("Tanh", ["x"], ["y"])], {}, both);
+
 judge(
   "Curves",
   {
@@ -81,6 +91,7 @@ judge(
     "a Sigmoid written out": [n([node("Sigmoid", ["x"], ["y"])]), gate(1, "Neg", "two")],
     "a Softplus written out": [n([node("Softplus", ["x"], ["y"])]), soft(1)],
     "a Softmax written out": [softmax(1), written(1, 1)],
+    "a Softmax of one place": [weighed(-1), unweighed],
     "a logarithm of a Softmax": [logSoftmax, n([node("Softmax", ["x"], ["s"], { axis: 1 }), node("Log", ["s"], ["y"])])],
     "exp of a LogSoftmax": [softmax(1), n([node("LogSoftmax", ["x"], ["s"], { axis: 1 }), node("Exp", ["s"], ["y"])])],
     "a LogSoftmax as a difference": [logSoftmax, difference(1)],
@@ -98,6 +109,7 @@ judge(
     "a Sigmoid of the other sign": [n([node("Sigmoid", ["x"], ["s"]), node("Mul", ["x", "s"], ["y"])]), gate(1, "Identity")],
     "a Softplus of two": [n([node("Softplus", ["x"], ["y"])]), soft(2)],
     "a Softmax over another axis": [softmax(2), written(1, 1)],
+    "a Softmax of three places for one of one": [weighed(1), unweighed],
     "a Softmax divided along another axis": [softmax(1), written(1, 2)],
     "a difference along another axis": [logSoftmax, difference(2)],
     "a mean of fewer": [averages, mean(15)],

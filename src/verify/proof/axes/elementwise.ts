@@ -1,15 +1,19 @@
 /**
  *   f(M(x), z) element by element      M(f(x, z')), z' = z with M undone
  *
+ *   BatchNormalization(M(x))           M(x ⊙ g' + h'), g = γ / √(σ² + ε), h = β − μ · g
+ *
  * x is the first made of the operands that are as large as the result. An axis of z that the result spreads out stays one: M undone has to
  * keep its atoms together, or z is a constant and spread out first, or x is taken atom by atom.
  */
+import { intAttr } from "../../../graph/attributes.ts";
 import { type Dim, type Shape, sameDim } from "../../../graph/dims.ts";
 import { hasTrait, traitsOf } from "../../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
+import { Body } from "../normal/body.ts";
 import { make } from "../normal/rewriting.ts";
 import { coreName, type Draft, type Held, heldShape } from "./held.ts";
-import { chained, counted, idsOf, isStill, type Move, reshaped, sameMove } from "./move.ts";
+import { chained, counted, idsOf, isStill, type Move, reshaped, sameMove, still } from "./move.ts";
 
 export const isElementwise = (node: GraphNode): boolean =>
   node.domain === "" && node.outputs.length === 1 && hasTrait(node, "basic", "function", "pointwise", "broadcasts");
@@ -108,6 +112,37 @@ function operandsBeside(draft: Draft, node: GraphNode, by: Held, shape: Shape): 
     }
   }
   return names;
+}
+
+/** A frozen normalization of what is moved, as what it does to each element; of float32, as its ε is. */
+export function normalized(draft: Draft, node: GraphNode): boolean {
+  const [[x, scale], [out, more]] = [node.inputs, node.outputs];
+  const [held, shape] = [draft.of(x), draft.side.facts.shape(out)];
+  if (node.domain !== "" || node.opType !== "BatchNormalization" || node.version < 9 || out === undefined || more) return false;
+  if (held === undefined || shape === undefined || isStill(held.move) || !node.inputs.slice(1).every((v) => draft.isConstant(v)))
+    return false;
+  const [own, { attributes }] = [draft.side.facts.shape(scale), node.record];
+  if (own?.length !== 1 || draft.side.facts.of(x).dtype !== 1 || intAttr(node.record, "training_mode", 0) !== 0) return false;
+  const body = new Body(node);
+  const [, gamma, beta, mean, variance] = node.inputs.map((value) => draft.operand(value, node));
+  const open = body.step("open", "Add", [variance, body.number("epsilon", attributes.get("epsilon")?.f ?? Math.fround(1e-5))]);
+  const gain = body.step("gain", "Div", [gamma, body.step("deviation", "Sqrt", [open])]);
+  const shift = body.step("shift", "Sub", [beta, body.step("moved", "Mul", [mean, gain])]);
+  const along = reshaped(still(own) as Move, [own[0], ...shape.slice(2).map(() => 1)]);
+  for (const by of [held, draft.atoms(node, held)]) {
+    if (by === undefined || along === undefined) return false;
+    for (const name of [gain, shift]) draft.fix(name);
+    draft.nodes.push(...body.nodes.splice(0));
+    const [g, h] = [gain, shift].map((core) => beside(draft, node, { core, move: along, order: -1 }, by.move, shape));
+    if (g === undefined || h === undefined) return false;
+    if (g === "atoms" || h === "atoms") continue;
+    const core = coreName(node, by.move);
+    if (!draft.hold(out, core, by.move, by.order)) return false;
+    draft.core(make(node, "Mul", [by.core, g], `${core}/scaled`), by.move.from);
+    draft.core(make(node, "Add", [`${core}/scaled`, h], core), by.move.from);
+    return true;
+  }
+  return false;
 }
 
 /** Adds a constant, of a shape of its own, to what a layer made. */

@@ -9,7 +9,7 @@ import type { Model, NodeRecord } from "../../../onnx/records.ts";
 import { sideOf } from "../classes.ts";
 import { joined, reduced, sliced, soft } from "./along.ts";
 import { multiplied } from "./contract.ts";
-import { elementwise } from "./elementwise.ts";
+import { elementwise, normalized } from "./elementwise.ts";
 import { Draft } from "./held.ts";
 import { copied, moving } from "./moving.ts";
 
@@ -17,6 +17,7 @@ const WAYS: readonly ((draft: Draft, node: GraphNode) => boolean)[] = [
   moving,
   copied,
   elementwise,
+  normalized,
   multiplied,
   reduced,
   soft,

@@ -5,12 +5,15 @@
  *   exp(x) / Σ exp(x) along an axis      Softmax(x)
  *   x − ReduceLogSumExp(x), x − log Σ exp(x)      Log(Softmax(x))
  *   Softmax(x − ReduceMax(x))            Softmax(x)                 along the axis
+ *   Softmax(x) along an axis of 1        ones
  *
  * Exact over the reals. Only where the files have another number of these operators; what is made a Softmax along one axis since opset 13.
  */
 import { intAttr } from "../../../graph/attributes.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
+import { Body } from "./body.ts";
+import { sizesOf } from "./orders.ts";
 import { isReal, made } from "./powers.ts";
 import { inner, listAt, make, makerOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
@@ -72,9 +75,19 @@ const shifted: Rewrite = (node, side) => {
   return (given < 0 ? given + rank : given) === axis ? [{ ...node.record, inputs: [sub.record.inputs[0]] }] : undefined;
 };
 
+/** Along one place it is one whatever stands there. */
+const alone: Rewrite = (node, side) => {
+  const shape = isReal(node, "Softmax", side) && node.version >= ALONG_ONE ? side.facts.shape(node.inputs[0]) : undefined;
+  const dims = sizesOf(shape);
+  if (dims?.at(intAttr(node.record, "axis", -1)) !== 1 || side.facts.of(node.inputs[0]).dtype !== 1) return undefined;
+  const body = new Body(node);
+  return body.last("Expand", [body.number("one", 1), body.list("dims", dims)]);
+};
+
 const where = ["Softmax", "LogSoftmax", "ReduceLogSumExp", "ReduceMax", "Exp"];
 
 export const SOFTMAXES: readonly Rewriting[] = [
+  { equation: ["Softmax(x) along one place", "ones"], rewrite: alone, where },
   { equation: ["LogSoftmax(x)", "Log(Softmax(x))"], rewrite: logarithm, where },
   { equation: ["exp(Log(Softmax(x)))", "Softmax(x)"], rewrite: undone, where },
   { equation: ["exp(x) / Σ exp(x)", "Softmax(x)"], rewrite: quotient, where },
