@@ -51,6 +51,8 @@ const averages = n([node("ReduceMean", ["x", "a"], ["y"])], { a: int64([2], [2, 
 const pool = (type: string, kernel: number[]) => n([node(type, ["x"], ["y"], { kernel_shape: kernel, strides: [4, 4] })]);
 
 const g = { g: float32([4], series(4)) };
+const counting = (pads: number[], count: number, more: NodeSpec["attributes"] = {}) =>
+  n([node("AveragePool", ["x"], ["y"], { kernel_shape: [2, 2], pads, count_include_pad: count, ...more })]);
 const root = (epsilon: number) =>
   n(
     [
@@ -97,6 +99,7 @@ judge(
     "a LogSoftmax as a difference": [logSoftmax, difference(1)],
     "a mean as a sum": [averages, mean(16)],
     "an AveragePool of the whole plane": [averages, pool("AveragePool", [4, 4])],
+    "no zeros to be counted": [counting([0, 0, 0, 0], 1), counting([0, 0, 0, 0], 0)],
     "a MaxPool of the whole plane": [n([node("GlobalMaxPool", ["x"], ["y"])]), pool("MaxPool", [4, 4])],
     "a root of the mean of squares": [root(1e-6), simplified(1e-6)],
     "sizes and scales": [sizes([2, 3, 8, 12]), scales([1, 1, 2, 3])],
@@ -114,6 +117,7 @@ judge(
     "a difference along another axis": [logSoftmax, difference(2)],
     "a mean of fewer": [averages, mean(15)],
     "a pool of half the plane": [averages, n([node("AveragePool", ["x"], ["y"], { kernel_shape: [4, 2], strides: [4, 4] })])],
+    "zeros that are counted": [counting([1, 1, 0, 0], 1), counting([1, 1, 0, 0], 0)],
     "another epsilon": [root(1e-6), simplified(1e-2)],
     "a root along more axes": [root(1e-6), simplified(1e-6, 2)],
     "other sizes": [sizes([2, 3, 8, 8]), scales([1, 1, 2, 3])],

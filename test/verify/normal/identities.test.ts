@@ -9,6 +9,13 @@ const idle = (op: string, inputs: string[], more: Record<string, TensorSpec>, fr
   net(from, [node(op, ["x", ...inputs], ["h"], attributes), relu], more);
 const bounds = { s: int64([1], [0]), a: int64([1], [2]) };
 
+/** A number that takes its type from x, or from what nobody else reads. */
+const likened = (from: string) =>
+  net(x, [node("Pad", ["x", "n"], ["p"]), node("CastLike", ["two", from], ["c"]), node("Mul", ["x", "c"], ["y"])], {
+    n: int64([8], [0, 0, 1, 1, 0, 0, 1, 1]),
+    two: int64([], [2]),
+  });
+
 judge(
   "operators that do nothing",
   {
@@ -22,6 +29,7 @@ judge(
       net(fixed, [node("Relu", ["x"], ["y"])]),
     ],
     "a Slice of all there is": [idle("Slice", ["s", "e", "a"], { ...bounds, e: int64([1], [100]) }), plain],
+    "a number of the type of what a Pad makes": [likened("p"), likened("x")],
     "a Transpose of nothing": [idle("Transpose", [], {}, x, { perm: [0, 1, 2, 3] }), plain],
   },
   {

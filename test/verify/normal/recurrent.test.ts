@@ -12,11 +12,14 @@ const R = small(HIDDEN * HIDDEN, 5);
 const B = small(2 * HIDDEN, 3);
 const x = [{ name: "x", dims: [STEPS, 2, INPUTS] }];
 const line = (nodes: NodeSpec[], more: Record<string, TensorSpec>) => net(x, nodes, more, { opsets: { "": 17 } });
-const operator = line([node("RNN", ["x", "w", "r", "b"], ["", "y"], { hidden_size: HIDDEN })], {
-  w: float32([1, HIDDEN, INPUTS], W),
-  r: float32([1, HIDDEN, HIDDEN], R),
-  b: float32([1, 2 * HIDDEN], B),
-});
+const told = (attributes: NodeSpec["attributes"]) =>
+  line([node("RNN", ["x", "w", "r", "b"], ["", "y"], { hidden_size: HIDDEN, ...attributes })], {
+    w: float32([1, HIDDEN, INPUTS], W),
+    r: float32([1, HIDDEN, HIDDEN], R),
+    b: float32([1, 2 * HIDDEN], B),
+  });
+const activations = (name: string): NodeSpec["attributes"] => ({ activations: { kind: "strings", value: [name] } });
+const operator = told({});
 const steps = (order: [number, number], act = "Tanh") =>
   line(
     [
@@ -72,9 +75,14 @@ const cell = (gates: string[]) =>
 
 judge(
   "recurrent operators",
-  { "two steps": [operator, steps([0, 1])], "one step of an LSTM": [lstm(), cell(["i", "o", "f", "g"])] },
+  {
+    "two steps": [operator, steps([0, 1])],
+    "two steps of the usual curve": [told(activations("Tanh")), steps([0, 1])],
+    "one step of an LSTM": [lstm(), cell(["i", "o", "f", "g"])],
+  },
   {
     "the other step first": [operator, steps([1, 0])],
+    "told to bend otherwise": [told(activations("Relu")), steps([0, 1])],
     "bent otherwise": [operator, steps([0, 1], "Sigmoid")],
     "gates in another order": [lstm(), cell(["i", "f", "o", "g"])],
     "a gate that depends on another": [lstm({ input_forget: 1 }), cell(["i", "o", "f", "g"])],

@@ -3,7 +3,6 @@
  * operands, or reads them as they are. What it cannot be told is left as it stands: graphs inside, functions, shapes nobody knows.
  */
 
-import { traitsOf } from "../../../graph/operators.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { Model, NodeRecord } from "../../../onnx/records.ts";
 import { sideOf } from "../classes.ts";
@@ -41,8 +40,5 @@ export function byCores(model: Model): Model {
 
 const asItIs = (draft: Draft, node: GraphNode): NodeRecord => ({
   ...node.record,
-  // Of what only says a type the moves do not count.
-  inputs: node.inputs.map((value, i) =>
-    traitsOf(node)?.sees?.[i] === "type" ? (draft.of(value)?.core ?? draft.operand(value, node)) : draft.operand(value, node),
-  ),
+  inputs: node.inputs.map((value) => draft.operand(value, node)),
 });

@@ -1,6 +1,7 @@
 /**
  * Operators that do nothing.
  *
+ *   CastLike(x, y)                                                            Cast(x) to the type of y
  *   Cast(x) to the type it has; Concat(x), Sum(x), Mean(x), Max(x), Min(x)      x
  *   Pad(x) by nothing; Tile(x) once; Expand(x) to a shape it fills              x
  *   Slice(x) of all there is, forward; Transpose(x) of no axes                  x
@@ -12,7 +13,7 @@ import { intsAttr } from "../../../graph/attributes.ts";
 import { sameShape } from "../../../graph/dims.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { listAt, make, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { attribute, listAt, make, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 const alone = new Set(["Concat", "Sum", "Mean", "Max", "Min"]);
 
@@ -20,6 +21,11 @@ const plain: Rewrite = (node, { facts }) => {
   if (node.domain !== "") return undefined;
   const [input] = node.record.inputs;
   const [from, to] = [facts.of(node.inputs[0]).dtype, facts.of(node.outputs[0]).dtype];
+  const like = node.opType === "CastLike" ? facts.of(node.inputs[1]).dtype : 0;
+  if (like !== 0) {
+    const attributes = new Map(node.record.attributes).set("to", attribute(node, "to", { i: like }));
+    return [{ ...make(node, "Cast", [input], outputOf(node)), attributes }];
+  }
   const same = node.opType === "Cast" && from !== 0 && from === to;
   return same || (alone.has(node.opType) && node.inputs.length === 1)
     ? [make(node, "Identity", [input], outputOf(node))]

@@ -7,6 +7,7 @@
  *   ReduceSum(x; A) / n, n = how many A has      ReduceMean(x; A)
  *   MaxPool(MaxPool(x; k); m), the inner in steps of 1         MaxPool(x; k + m − 1), pads added
  *   AveragePool, MaxPool of one window that is the plane      the global one
+ *   AveragePool(x; zeros counted) without pads                AveragePool(x)
  *   Reduce(x; A; noop_with_empty_axes), A not empty            Reduce(x; A)
  *   ReduceMean of x over all axes but the first two, kept      GlobalAveragePool(x)
  *
@@ -116,6 +117,16 @@ const told: Rewrite = (node, side) => {
   ];
 };
 
+/** Asked to count zeros of which there are none. */
+const counting: Rewrite = (node) => {
+  const { record } = node;
+  if (node.domain !== "" || node.opType !== "AveragePool" || !record.attributes.has("count_include_pad")) return undefined;
+  const pads = (intsAttr(record, "pads") ?? []).some((p) => p !== 0);
+  const auto = !["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET"));
+  if (pads || auto || intAttr(record, "ceil_mode", 0) !== 0) return undefined;
+  return [{ ...record, attributes: new Map([...record.attributes].filter(([name]) => name !== "count_include_pad")) }];
+};
+
 const averaged: Rewrite = (node, side) => {
   const sum = isReal(node, "Div", side) ? makerOf(node.inputs[0], node) : undefined;
   if (sum === undefined || !isReal(sum, "ReduceSum", side)) return undefined;
@@ -177,6 +188,7 @@ export const MEANS: readonly Rewriting[] = [
   { equation: ["ReduceSum(x) / n", "ReduceMean(x)"], rewrite: averaged, where: ["ReduceMean", "ReduceSum"] },
   { equation: ["MaxPool(MaxPool(x; k); m)", "MaxPool(x; k + m − 1)"], rewrite: larger, where: ["MaxPool"] },
   { equation: ["a pool of the whole plane", "a global pool"], rewrite: whole, where: ["AveragePool", "MaxPool"] },
+  { equation: ["AveragePool(x; zeros counted), no pads", "AveragePool(x)"], rewrite: counting },
   { equation: ["Reduce(x; A), told what to do without A", "Reduce(x; A)"], rewrite: told },
   { equation: ["Reduce(x; A) that drops its axes", "Squeeze(Reduce(x; A), A)"], rewrite: dropped, where },
   { equation: ["ReduceMean(ReduceMean(x; A); B)", "ReduceMean(x; A ∪ B)"], rewrite: twice, where },

@@ -18,7 +18,16 @@ const FLOAT = 1;
 /** Squeeze and its kin have their axes as operands since then. */
 const SINCE = 14;
 
-const OTHER = ["activations", "activation_alpha", "activation_beta", "clip"];
+const OTHER = ["activation_alpha", "activation_beta", "clip"];
+
+/** The activations of an operator that is told none. */
+const BENT: Readonly<Record<string, string>> = { RNN: "Tanh", GRU: "Sigmoid,Tanh", LSTM: "Sigmoid,Tanh,Tanh" };
+
+const activationsOf = ({ record, opType }: GraphNode): string =>
+  record.attributes
+    .get("activations")
+    ?.strings.map((name) => new TextDecoder().decode(name))
+    .join() ?? BENT[opType];
 
 /** True where what is said of its sizes agrees: no runtime takes it otherwise. */
 function fits({ record, opType, inputs }: GraphNode, facts: Facts, features: number, hidden: number): boolean {
@@ -34,14 +43,19 @@ function fits({ record, opType, inputs }: GraphNode, facts: Facts, features: num
   );
 }
 
-const isPlain = ({ record, inputs, version }: GraphNode): boolean =>
-  version >= SINCE &&
-  !OTHER.some((name) => record.attributes.has(name)) &&
-  stringAttr(record, "direction", "forward") === "forward" &&
-  intAttr(record, "layout", 0) === 0 &&
-  intAttr(record, "input_forget", 0) === 0 &&
-  inputs[4] === undefined &&
-  inputs[7] === undefined;
+const isPlain = (node: GraphNode): boolean => {
+  const { record, inputs, version, opType } = node;
+  return (
+    version >= SINCE &&
+    activationsOf(node) === BENT[opType] &&
+    !OTHER.some((name) => record.attributes.has(name)) &&
+    stringAttr(record, "direction", "forward") === "forward" &&
+    intAttr(record, "layout", 0) === 0 &&
+    intAttr(record, "input_forget", 0) === 0 &&
+    inputs[4] === undefined &&
+    inputs[7] === undefined
+  );
+};
 
 /** One operator while it is written down. */
 class Cell {
