@@ -257,6 +257,34 @@ const patches = (perm: number[]) =>
     opset,
   );
 
+/** A channel of each tap, which blocks lay side by side. */
+const spreadOut = net(
+  picture,
+  [node("ConvTranspose", ["x", "w", "b"], ["c"], { strides: [2, 3] }), node("Tanh", ["c"], ["y"])],
+  { w: float32([2, 2, 2, 3], series(24)), b: float32([2], [0.5, -1]) },
+  opset,
+);
+const laidOut = (perm: number[]) =>
+  net(
+    picture,
+    [
+      ...[node("Conv", ["x", "w", "b"], ["c"]), node("Reshape", ["c", "apart"], ["r"]), T("r", "t", perm)],
+      ...[node("Reshape", ["t", "back"], ["h"]), node("Tanh", ["h"], ["y"])],
+    ],
+    {
+      w: float32(
+        [12, 2, 1, 1],
+        series(24).map((_, i, list) => list[(i % 2) * 12 + Math.floor(i / 2)]),
+      ),
+      b: float32(
+        [12],
+        series(12).map((_, i) => (i < 6 ? 0.5 : -1)),
+      ),
+      ...{ apart: int64([6], [2, 2, 2, 3, 4, 6]), back: int64([4], [2, 2, 8, 18]) },
+    },
+    opset,
+  );
+
 const line = [{ name: "x", dims: [2, 3, 4] }];
 const tiled = net(line, [node("Tile", ["x", "n"], ["y"])], { n: int64([3], [1, 2, 1]) }, opset);
 const copied = (wide: number[], between: number[]) =>
@@ -317,6 +345,7 @@ const folded = (channel = (o: number) => o): Pair[0] => {
 };
 
 const same: Record<string, Pair> = {
+  "taps laid side by side": [spreadOut, laidOut([0, 1, 4, 2, 5, 3])],
   "a normalization behind a matrix and in a Conv": [frozen(), folded()],
   "sums of products and matrices": [products([0, 2, 1]), sumOfProducts(3)],
   "all products of two": [outer(true), outerSum],
@@ -364,6 +393,7 @@ const unequal: Record<string, Pair> = {
   ],
   "all products the other way": [outer(false), outerSum],
   "patches turned": [patchConv([2, 3]), patches([0, 2, 4, 1, 5, 3])],
+  "taps laid out in columns": [spreadOut, laidOut([0, 1, 2, 4, 3, 5])],
   "windows that overlap": [patchConv([1, 3]), patchConv([2, 3])],
   "copies of places for copies of an axis": [tiled, copied([2, 3, 2, 4], [2, 3, 1, 4])],
   "places between": [nearest("linear"), copied([2, 3, 2, 4], [2, 3, 1, 4])],

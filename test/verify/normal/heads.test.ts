@@ -77,8 +77,8 @@ const spelled = (form: Form): ReturnType<typeof net> => {
   const nodes = [
     ...wide("k", SIZE),
     ...wide("v", 7),
-    node("Transpose", ["kw"], ["kt"], { perm: [0, 1, 3, 2] }),
-    node("MatMul", ["q", "kt"], ["p"]),
+    node("Transpose", ["kw"], ["turned"], { perm: [0, 1, 3, 2] }),
+    node("MatMul", ["q", "turned"], ["p"]),
     node("Mul", ["p", "s"], ["z"]),
     ...masks,
     node("Softmax", [scores], ["a"], { axis: -1 }),
@@ -91,6 +91,8 @@ const both = (form: Form): Pair => [fused(form), spelled(form)];
 judge(
   "heads",
   {
+    "several heads for one of keys and values": both({}),
+    "several, with a mask": both({ mask: "float32" }),
     "as many of each": both({ groups: HEADS }),
     "with a scale": both({ groups: HEADS, scale: 0.25 }),
     "with a mask that is added": both({ mask: "float32", groups: HEADS }),

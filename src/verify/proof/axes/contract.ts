@@ -1,7 +1,7 @@
 /**
  * Products of matrices and of tensors as one Einsum, whatever the order of their axes:
  *
- *   MatMul(M(x), M'(z)), Mul, Gemm, Einsum of two; Conv(M(x), W) of patches       M''(Einsum(x, z)) (+ b)
+ *   MatMul(M(x), M'(z)), Mul, Gemm, Einsum of two; Conv(M(x), W), ConvTranspose of patches       M''(Einsum(x, z)) (+ b)
  *
  * Labels are the atoms of x and z: an axis that either has in parts is taken apart in both. The axes of the result lie as those of x, with
  * what z adds in the place of the first that is summed; a constant z is laid out as [summed and shared labels as in x, all it adds in one]. Neither
@@ -23,6 +23,8 @@ interface Terms {
   readonly output: readonly string[];
   /** The axes the labels are of, where the operands have others. */
   readonly shapes?: readonly Shape[];
+  /** The axes the labels of the result are of, where it has others. */
+  readonly made?: Shape;
   /** What is added, and its shape beside the result. */
   readonly bias?: { readonly value: GraphValue; readonly shape: Shape };
 }
@@ -64,36 +66,51 @@ function ofGemm(node: GraphNode, draft: Draft): Terms | undefined {
   };
 }
 
+/** True of windows that lie side by side: as long as their strides, none of them padded. */
+function laysPatches({ record }: GraphNode, taps: Shape): boolean {
+  const all = (name: string, v: number) => (intsAttr(record, name) ?? []).every((d) => d === v);
+  const strides = intsAttr(record, "strides") ?? taps.map(() => 1);
+  return (
+    intAttr(record, "group", 1) === 1 &&
+    ["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")) &&
+    all("pads", 0) &&
+    all("dilations", 1) &&
+    all("output_padding", 0) &&
+    !record.attributes.has("output_shape") &&
+    taps.every((d, i) => d === strides[i])
+  );
+}
+
 function ofConv(node: GraphNode, draft: Draft): Terms | undefined {
-  const { record, inputs } = node;
+  const { inputs } = node;
   const [x, weight] = inputs.map((value) => draft.side.facts.shape(value));
   if (x === undefined || weight === undefined || weight.length < 3 || x.length !== weight.length || inputs[3]) return undefined;
   const taps = weight.slice(2);
-  const all = (name: string, none: readonly Dim[]) => (intsAttr(record, name) ?? none).every((v, i) => v === none[i]);
-  const ones = taps.map(() => 1);
-  if (intAttr(record, "group", 1) !== 1 || !["NOTSET", "VALID", ""].includes(stringAttr(record, "auto_pad", "NOTSET")))
-    return undefined;
-  const strides = intsAttr(record, "strides") ?? ones;
-  if (
-    !all(
-      "pads",
-      [...taps, ...taps].map(() => 0),
-    ) ||
-    !all("dilations", ones) ||
-    !taps.every((d, i) => d === strides[i])
-  )
-    return undefined;
+  if (!laysPatches(node, taps)) return undefined;
+  const [outer, inner] = ["p", "q"].map((name) => count(taps.length, (i) => `${name}${i}`));
+  const both = <T>(p: readonly T[], q: readonly T[]): T[] => p.flatMap((one, i) => [one, q[i]]);
+  if (node.opType === "ConvTranspose") {
+    const made = [x[0], weight[1], ...both(x.slice(2), taps)];
+    return {
+      operands: [
+        ["n", "c", ...outer],
+        ["c", "o", ...inner],
+      ],
+      made,
+      output: ["n", "o", ...both(outer, inner)],
+      ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: made.map((d, axis) => (axis === 1 ? d : 1)) } }),
+    };
+  }
   const places = x.slice(2).map((d, i) => divide(d, taps[i]));
   if (places.some((d) => d === undefined)) return undefined;
-  const [outer, inner] = ["p", "q"].map((name) => count(taps.length, (i) => `${name}${i}`));
   return {
     operands: [
-      ["n", "c", ...outer.flatMap((label, i) => [label, inner[i]])],
+      ["n", "c", ...both(outer, inner)],
       ["o", "c", ...inner],
     ],
-    shapes: [[x[0], x[1], ...(places as Dim[]).flatMap((d, i) => [d, taps[i]])], weight],
+    shapes: [[x[0], x[1], ...both(places as Dim[], taps)], weight],
     output: ["n", "o", ...outer],
-    ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: [1, weight[0], ...ones] } }),
+    ...(inputs[2] === undefined ? {} : { bias: { value: inputs[2], shape: [1, weight[0], ...taps.map(() => 1)] } }),
   };
 }
 
@@ -103,7 +120,7 @@ function termsOf(node: GraphNode, draft: Draft): Terms | undefined {
   if (node.domain !== "" || p === undefined || q === undefined) return undefined;
   if (node.opType === "MatMul") return ofMatMul(p, q);
   if (node.opType === "Gemm") return ofGemm(node, draft);
-  if (node.opType === "Conv") return ofConv(node, draft);
+  if (node.opType === "Conv" || node.opType === "ConvTranspose") return ofConv(node, draft);
   if (node.opType === "Mul") return ofMul(p, q);
   return node.opType === "Einsum" && node.inputs.length === 2 ? einsumLabels(node, ranks) : undefined;
 }
@@ -283,8 +300,9 @@ function scaled(draft: Draft, node: GraphNode, product: Held, scales: readonly N
 
 export function multiplied(draft: Draft, node: GraphNode): boolean {
   const [out, terms] = [node.outputs[0], termsOf(node, draft)];
-  const shape = draft.side.facts.shape(out);
-  if (terms === undefined || out === undefined || shape === undefined || node.version < 7) return false;
+  const to = draft.side.facts.shape(out);
+  const shape = terms?.made ?? to;
+  if (terms === undefined || to === undefined || out === undefined || shape === undefined || node.version < 7) return false;
   const given = node.inputs.slice(0, 2).map((value, i): Held | undefined => {
     const own = draft.of(value);
     const move = own && (terms.shapes === undefined ? own.move : reshaped(own.move, terms.shapes[i]));
@@ -301,5 +319,6 @@ export function multiplied(draft: Draft, node: GraphNode): boolean {
   const product = factors && contracted(draft, node, factors, terms.output);
   const made = product && scaled(draft, node, product, scales);
   const whole = made && terms.bias ? added(draft, node, made, terms.bias.value, terms.bias.shape, shape) : made;
-  return whole !== undefined && draft.hold(out, whole.core, whole.move, node.order);
+  const move = whole && (terms.made === undefined ? whole.move : reshaped(whole.move, to));
+  return whole !== undefined && move !== undefined && draft.hold(out, whole.core, move, node.order);
 }
