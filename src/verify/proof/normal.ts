@@ -22,7 +22,7 @@ import { CONTRIBUTED, FUSED } from "./normal/fused.ts";
 import { IDLE_OPERATORS, PLAIN } from "./normal/identities.ts";
 import { SINGLE } from "./normal/lone.ts";
 import { BARED } from "./normal/norms.ts";
-import { PADDED, PADS } from "./normal/pads.ts";
+import { PADDED } from "./normal/pads.ts";
 import { PIECES } from "./normal/pieces.ts";
 import { MEANS, POOLED } from "./normal/pools.ts";
 import { POWERS } from "./normal/powers.ts";
@@ -76,7 +76,6 @@ export const REWRITINGS: readonly Rewriting[] = [
   QUICKGELU,
   ...MEANS,
   POOLED,
-  PADS,
   PADDED,
   RESIZED,
   SINGLE,

@@ -2,15 +2,13 @@
  *   Conv(Pad(x; p zeros on spatial axes); q)                Conv(x; p + q)
  *   AveragePool(Pad(x; p zeros on spatial axes); q)         AveragePool(x; p + q), zeros counted
  *
- *   Pad(Pad(x; p zeros); q zeros)                           Pad(x; p + q zeros)
- *
  * Exact: a Conv sees zeros beyond the border, and so does an AveragePool that counts them (q is 0, or it counts its own). The Pad is
  * constant, not negative, and the pads behind it are given by numbers; with ceil_mode the last window may reach beyond what is counted.
  */
 import { intAttr, intsAttr, stringAttr } from "../../../graph/attributes.ts";
 import type { GraphNode } from "../../../graph/view.ts";
 import type { Side } from "../classes.ts";
-import { attribute, integers, make, makerOf, numbersOf, outputOf, type Rewrite, type Rewriting } from "./rewriting.ts";
+import { attribute, makerOf, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts";
 
 /** How many zeros a Pad adds, begin of each axis and then end; undefined where it adds something else, or takes away. */
 function zeros(pad: GraphNode, side: Side): readonly number[] | undefined {
@@ -59,20 +57,5 @@ const padded: Rewrite = (node, side) => {
   if (pool) attributes.set("count_include_pad", attribute(node, "count_include_pad", { i: 1 }));
   return [{ ...node.record, inputs: [pad.record.inputs[0], ...node.record.inputs.slice(1)], attributes }];
 };
-
-/** Zeros around zeros. */
-const twice: Rewrite = (node, side) => {
-  const within = makerOf(node.inputs[0], node);
-  const [outer, own] = [node, within].map((pad) => pad && zeros(pad, side));
-  if (within === undefined || outer === undefined || own?.length !== outer.length || node.version < 11) return undefined;
-  const pads = integers(
-    node,
-    "both",
-    own.map((p, i) => p + outer[i]),
-  );
-  return [pads, make(node, "Pad", [within.record.inputs[0], pads.outputs[0]], outputOf(node))];
-};
-
-export const PADS: Rewriting = { equation: ["Pad(Pad(x))", "one Pad"], rewrite: twice, where: ["Pad"] };
 
 export const PADDED: Rewriting = { equation: ["Conv(Pad(x)), AveragePool(Pad(x))", "with larger pads"], rewrite: padded };
