@@ -295,7 +295,10 @@ function standing(node: GraphNode, x: GraphValue, side: Side): string[] {
 /** How many of the values it is made of a node may be a view of: none where it is written already as it would be. */
 function reach(node: GraphNode, side: Side): number {
   if (node.opType === "Concat") return node.inputs.length > 1 ? 1 : 0;
-  if (!SELECTS.includes(node.opType)) return 0;
+  const list = node.opType === "Gather" ? numbersOf(node.inputs[1], side) : undefined;
+  const rank = side.facts.rank(node.inputs[1]) ?? 0;
+  // One place is a part (pieces.ts).
+  if (!SELECTS.includes(node.opType) || (node.opType === "Gather" && rank === 0)) return 0;
   const maker = makerOf(node.inputs[0], node);
   const [own, before] = [
     axesOf(node, side),
@@ -308,10 +311,8 @@ function reach(node: GraphNode, side: Side): number {
   )
     return 2;
   if (pads) return stringAttr(node.record, "mode", "constant") === "constant" ? 0 : 1;
-  const list = node.opType === "Gather" ? numbersOf(node.inputs[1], side) : undefined;
   // A list in no order is one already.
-  const inOrder = side.facts.rank(node.inputs[1]) !== 1 || (list && atomsOf(list.map((v) => v - list[0]))) !== undefined;
-  return list !== undefined && inOrder ? 1 : 0;
+  return list !== undefined && (rank > 1 || atomsOf(list.map((v) => v - list[0])) !== undefined) ? 1 : 0;
 }
 
 const OPSET = 11;
