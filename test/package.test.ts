@@ -174,7 +174,7 @@ describe("dist", () => {
     [
       "everything with proof and run",
       "read, write, memorySource, collect, plan, prove, verifyModels, createSession, generateInputs",
-      299_000,
+      299_500,
     ],
   ])("is small in a page: %s", async (_what, names, bound) => {
     const { outputFiles } = await build({
