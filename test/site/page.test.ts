@@ -453,7 +453,7 @@ describe.skipIf(!hasBrowser)("the page", () => {
     const folding = foldingFiles();
     expect(sizeOf([...folding])).toBeLessThan(200_000);
     expect(engine).toEqual(expect.arrayContaining([...folding]));
-    expect(sizeOf(engine)).toBeLessThan(345_000);
+    expect(sizeOf(engine)).toBeLessThan(348_000);
     await context.close();
   });
 
