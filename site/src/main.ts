@@ -15,6 +15,12 @@ function foldView(): Promise<FoldView> {
   return folding;
 }
 
+/** What a model will need, while its file is still being looked for. */
+function getReady(): void {
+  engine.warm();
+  void import("./views/fold.ts").catch(() => undefined);
+}
+
 /** With a model on the screen the way in becomes small. */
 function busy(any: boolean): void {
   document.body.classList.toggle("busy", any);
@@ -96,7 +102,11 @@ function listenToDrops(): void {
     overlay.hidden = depth === 0;
   };
   const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes("Files") === true;
-  addEventListener("dragenter", (event) => hasFiles(event) && inside(1));
+  addEventListener("dragenter", (event) => {
+    if (!hasFiles(event)) return;
+    inside(1);
+    getReady();
+  });
   addEventListener("dragleave", (event) => hasFiles(event) && inside(-1));
   addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
   addEventListener("drop", async (event) => {
@@ -110,6 +120,7 @@ function listenToDrops(): void {
 
 function listen(): void {
   const pick = byId<HTMLInputElement>("pick");
+  pick.addEventListener("click", getReady);
   pick.addEventListener("change", async () => {
     const files = fromList(pick.files ?? []);
     pick.value = "";

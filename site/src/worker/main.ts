@@ -58,6 +58,9 @@ function failureOf(error: unknown, stage: string): Failure {
   return { kind, message, place: {}, stage };
 }
 
+// Most of what is asked for needs this, and the first question often comes later than the worker is there.
+void import("./fold.ts").catch(() => undefined);
+
 addEventListener("message", async ({ data }: MessageEvent<Request>) => {
   const progress = new Progress(data.id);
   try {
