@@ -10,15 +10,17 @@ type View = (typeof VIEWS)[number];
 const work = byId("work");
 let folding: Promise<FoldView> | undefined;
 
+const loadFolding = () => import("./views/fold.ts");
+
 function foldView(): Promise<FoldView> {
-  folding ??= import("./views/fold.ts").then(({ FoldView }) => new FoldView(work, busy));
+  folding ??= loadFolding().then(({ FoldView }) => new FoldView(work, busy));
   return folding;
 }
 
 /** What a model will need, while its file is still being looked for. */
 function getReady(): void {
   engine.warm();
-  void import("./views/fold.ts").catch(() => undefined);
+  void loadFolding().catch(() => undefined);
 }
 
 /** With a model on the screen the way in becomes small. */

@@ -42,15 +42,15 @@ const families: readonly (readonly OpDef[])[] = [
 
 const byName = new Map<string, OpDef[]>();
 
-/** Adds operators to those the executor knows: what a program loads later, when a model asks for it. */
+/** Adds operators to those the executor knows, once: what a program loads later, when a model asks for it. */
 export function register(ops: readonly OpDef[]): void {
   for (const op of ops) {
     const key = `${op.domain ?? ""}:${op.type}`;
-    const list = [...(byName.get(key) ?? []), op];
-    byName.set(
-      key,
-      list.sort((p, q) => q.since - p.since),
-    );
+    const list = byName.get(key) ?? [];
+    if (list.includes(op)) continue;
+    list.push(op);
+    byName.set(key, list);
+    list.sort((p, q) => q.since - p.since);
   }
 }
 register(families.flat());

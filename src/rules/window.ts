@@ -16,6 +16,7 @@
 import { axesOf, every, firstFailing, map, numberOf, type Spread, simplify } from "../affine/spread.ts";
 import { sameDim } from "../graph/dims.ts";
 import { resizeScales } from "../graph/infer-sampling.ts";
+import { hasTrait } from "../graph/operators.ts";
 import { mirrored, turnsRound } from "./mirror.ts";
 import { floatAttribute, fresh, mapped } from "./params.ts";
 import { cramped } from "./powers.ts";
@@ -90,10 +91,9 @@ const nonNegative = (at: RuleNode, s: Spread): Refused | undefined => {
   const channel = firstFailing(s, (v) => v >= 0);
   if (channel >= 0) {
     const gain = `a gain of ${s.data[channel]} on channel ${channel} would make`;
-    const says =
-      at.node.opType.includes("Max") || at.node.opType.includes("Min")
-        ? `takes maxima, which ${gain} minima`
-        : `gives no negative numbers, which ${gain} of them`;
+    const says = hasTrait(at.node, "chooses")
+      ? `takes maxima, which ${gain} minima`
+      : `gives no negative numbers, which ${gain} of them`;
     return refuse("sign-blocks", says, { facts: { channel, gain: s.data[channel] } });
   }
   const indices = at.node.outputs[1];

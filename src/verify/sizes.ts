@@ -5,6 +5,7 @@
  * so that every axis is cut where it was, modulo every stride, and there are windows over either border and over none. An axis along which
  * the map of an input varies stays whole. Axes of a size the file leaves open are taken at several remainders.
  */
+import { gcd } from "../affine/linear-map.ts";
 import { axesOf } from "../affine/spread.ts";
 import { inputError } from "../diag/error.ts";
 import { hasTrait, traitsOf } from "../graph/operators.ts";
@@ -143,7 +144,6 @@ function ownWindow(node: GraphNode): { stride: number; extent: number } {
   return { stride: (strides ?? []).reduce(lcm, 1), extent };
 }
 
-const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 const lcm = (a: number, b: number): number => (a * b) / Math.max(1, gcd(a, b));
 
 /** Axes to make smaller, by the rank of a tensor. */
@@ -211,11 +211,11 @@ function wholeSizes(region: Region, all: (name: string) => readonly number[] | u
   return sizes;
 }
 
-/** Axes of an input of which a part has no map of its own: the map varies along them. */
-const mapped = ({ map }: Cut): number[] => (map === undefined ? [] : [...axesOf(map.scale), ...axesOf(map.shift)]);
+/** Axes of an input along which its map varies: a part of one has no map. */
+const mappedAxes = ({ map }: Cut): number[] => (map === undefined ? [] : [...axesOf(map.scale), ...axesOf(map.shift)]);
 
 function smaller({ inputs }: Region, whole: RegionSizes, axes: Axes, { stride, extent }: Window): RegionSizes | undefined {
-  const kept = new Map(inputs.map((cut) => [cut.a.name, new Set(mapped(cut))]));
+  const kept = new Map(inputs.map((cut) => [cut.a.name, new Set(mappedAxes(cut))]));
   const open = (name: string, dims: readonly number[]) =>
     axes(dims.length).filter((axis) => dims[axis] > 1 && kept.get(name)?.has(axis) !== true);
   const cut = [...whole].flatMap(([name, dims]) => open(name, dims).map((axis) => dims[axis]));

@@ -23,6 +23,6 @@ export function allOperators(): Promise<void> {
 /** Those of a model. */
 export async function operatorsOf({ graph, functions }: Model): Promise<void> {
   const isMissing = ({ domain, opType }: { domain: string; opType: string }) =>
-    operator(domain === "ai.onnx" ? "" : domain, opType, Number.POSITIVE_INFINITY) === undefined;
+    operator(domain, opType, Number.POSITIVE_INFINITY) === undefined;
   for (const { nodes } of [graph, ...functions]) for (const node of allNodes(nodes)) if (isMissing(node)) return allOperators();
 }

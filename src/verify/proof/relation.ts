@@ -69,8 +69,8 @@ const roomOf = (slack: number, size: number): number => slack * 1.000001 + size 
 
 const within = (x: Spread, y: Spread, slack: Spread, size: Spread): boolean => {
   // Most maps that are not one differ in their first number already: no other is then made.
-  const [first] = [x, y, slack, size].some(({ data }) => data.length === 0) ? [] : [Math.abs(x.data[0] - y.data[0])];
-  if (first !== undefined && !allows(roomOf(slack.data[0], size.data[0]), first)) return false;
+  const isEmpty = [x, y, slack, size].some(({ data }) => data.length === 0);
+  if (!isEmpty && !allows(roomOf(slack.data[0], size.data[0]), Math.abs(x.data[0] - y.data[0]))) return false;
   const room = combine(slack, size, roomOf);
   const apart = combine(x, y, (p, q) => Math.abs(p - q));
   return every(

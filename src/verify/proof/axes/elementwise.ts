@@ -129,10 +129,11 @@ export function normalized(draft: Draft, node: GraphNode): boolean {
   const gain = body.step("gain", "Div", [gamma, body.step("deviation", "Sqrt", [open])]);
   const shift = body.step("shift", "Sub", [beta, body.step("moved", "Mul", [mean, gain])]);
   const along = reshaped(still(own) as Move, [own[0], ...shape.slice(2).map(() => 1)]);
+  if (along === undefined) return false;
+  for (const name of [gain, shift]) draft.fix(name);
+  draft.nodes.push(...body.nodes);
   for (const by of [held, draft.atoms(node, held)]) {
-    if (by === undefined || along === undefined) return false;
-    for (const name of [gain, shift]) draft.fix(name);
-    draft.nodes.push(...body.nodes.splice(0));
+    if (by === undefined) return false;
     const [g, h] = [gain, shift].map((core) => beside(draft, node, { core, move: along, order: -1 }, by.move, shape));
     if (g === undefined || h === undefined) return false;
     if (g === "atoms" || h === "atoms") continue;

@@ -14,7 +14,7 @@ import { type Dim, type Shape, sameDim } from "../../../graph/dims.ts";
 import { hasTrait } from "../../../graph/operators.ts";
 import type { GraphNode, GraphValue } from "../../../graph/view.ts";
 import type { NodeRecord } from "../../../onnx/records.ts";
-import { asFloat64, type Tensor } from "../../../onnx/tensor.ts";
+import { asFloat64, sizeOf, type Tensor } from "../../../onnx/tensor.ts";
 import { isTensor } from "../../../ops/define.ts";
 import { computed } from "../../../run/constant.ts";
 import type { Side } from "../classes.ts";
@@ -27,7 +27,6 @@ import { makerOf, numbersOf, type Rewrite, type Rewriting } from "./rewriting.ts
 const [MOST, LONGEST, OPEN] = [2 ** 21, 2 ** 12, 3];
 
 const counted = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-const sizeOf = (dims: readonly number[]): number => dims.reduce((n, d) => n * d, 1);
 
 /** True of an operator that moves the numbers of its first input, or of all of a Concat, by constants alone. */
 const moves = (node: GraphNode): boolean =>
